@@ -1,0 +1,56 @@
+"""Every random stream, addressed by (sweep seed, run id, purpose).
+
+Ids are folded into a key, never split off a shared one, so a run's stream does not depend
+on its neighbours, its order or the number of runs. `fold_in` wraps at 2^32 in silence:
+64-bit numbers are folded in as two halves.
+"""
+
+from enum import IntEnum
+
+import jax
+import numpy as np
+from jaxtyping import Array, Key, UInt32
+
+
+class Purpose(IntEnum):
+    """What a stream is for. Values are part of every result: never renumber."""
+
+    PARAMS = 1
+    MINIBATCH = 2
+
+
+def run_ids(setting_id: int, start: int, stop: int) -> np.ndarray:
+    """Ids of the runs with index start .. stop - 1 of a setting: its id times 2^32 + index."""
+    return (np.int64(setting_id) << 32) + np.arange(start, stop, dtype=np.int64)
+
+
+def halves(ids: np.ndarray) -> np.ndarray:
+    """Split 64-bit ids into (high, low) 32-bit words, shape (R, 2), as programs take them."""
+    words = np.stack([ids >> 32, ids & 0xFFFFFFFF], axis=-1)
+    return words.astype(np.uint32)
+
+
+def sweep_key(seed: int) -> Key[Array, ""]:
+    """Make the root key from a 63-bit seed."""
+    root = jax.random.key(seed & 0xFFFFFFFF)
+    return jax.random.fold_in(root, np.uint32(seed >> 32))
+
+
+def run_key(
+    root: Key[Array, ""], run: UInt32[Array, "2"], purpose: Purpose, *, shared: bool = False
+) -> Key[Array, ""]:
+    """Make the key of one run for one purpose.
+
+    With `shared` only the run's index counts, so run i of every setting gets the same key.
+    """
+    key = jax.random.fold_in(root, int(purpose))
+    if shared:
+        return jax.random.fold_in(jax.random.fold_in(key, 1), run[1])
+    key = jax.random.fold_in(jax.random.fold_in(key, 0), run[0])
+    return jax.random.fold_in(key, run[1])
+
+
+def data_rng(seed: int, purpose: str) -> np.random.Generator:
+    """Make the generator of a task's data: from (seed, purpose), so all runs share it."""
+    words = [seed, *purpose.encode()]
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))

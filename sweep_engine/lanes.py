@@ -1,0 +1,83 @@
+"""Runs in lanes: the one file that maps single-run code over a block, and compiles it.
+
+A *block* is K lanes wide, the last one padded. JAX does not promise the same bits for
+different widths, so K is part of a result's identity; the position in a block, the
+neighbours and the number of blocks change no bit.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool
+
+LANE = "lane"
+
+
+def over_lanes(function: Callable[..., Any], in_axes: Any = 0) -> Callable[..., Any]:
+    """Map a function of one run over the lanes of a block."""
+    return jax.vmap(function, in_axes=in_axes, axis_name=LANE)
+
+
+def any_lane(condition: Bool[Array, ""]) -> Bool[Array, ""]:
+    """Whether the condition holds in any lane of the block; the same in all lanes.
+
+    The result is not batched, so `lax.cond` on it skips work instead of masking it.
+    """
+    return jax.lax.pmax(condition.astype(jnp.int32), LANE) > 0
+
+
+def choose_lanes(platform: str, num_params: int, values_per_pass: int) -> int:
+    """Pick the block's width K for a device kind.
+
+    On a CPU parameters, gradients, optimiser state and activations of a block should stay
+    in the cache: 4 bytes x (4 num_params + 3 values_per_pass) a lane in about 1 MiB gave
+    the best rate among K = 8 .. 512 (`tests/benchmarks/records`). An accelerator wants
+    many lanes at once.
+
+    Args:
+        platform: JAX's name of the platform.
+        num_params: P.
+        values_per_pass: Activations of one forward pass over the examples of a step.
+    """
+    if platform != "cpu":
+        return 4096
+    bytes_per_lane = 4 * (4 * num_params + 3 * values_per_pass)
+    return int(np.clip(2 ** round(np.log2(2**20 / bytes_per_lane)), 8, 256))
+
+
+class Program:
+    """A compiled function of one block: compiled at the first call, once, for one shape.
+
+    Threads that race for the first call wait for the one compilation. `num_compilations`
+    counts over the process and is what the tests hold to one per (bucket, program).
+    """
+
+    num_compilations = 0
+
+    def __init__(self, function: Callable[..., Any], *, precision: str = "exact") -> None:
+        self._jitted = jax.jit(function)
+        self._precision = "highest" if precision == "exact" else None
+        self._compiled: Any = None
+        self._lock = threading.Lock()
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.compiled(*arguments)(*arguments)
+
+    def compiled(self, *arguments: Any) -> Any:
+        """Return the executable, compiled for arguments like these."""
+        with self._lock:
+            if self._compiled is None:
+                with jax.default_matmul_precision(self._precision):
+                    self._compiled = self._jitted.lower(*arguments).compile()
+                Program.num_compilations += 1
+        return self._compiled
+
+
+def pad(rows: np.ndarray, lanes: int) -> np.ndarray:
+    """Repeat the last row until the first axis is `lanes` long."""
+    missing = lanes - len(rows)
+    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows

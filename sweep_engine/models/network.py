@@ -1,0 +1,75 @@
+"""Network: a model bound to its input and output sizes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from sweep_engine.models.layout import Layout
+from sweep_engine.models.networks import DiagonalNetwork, MlpNetwork, ScalarFactorisationNetwork
+from sweep_engine.spec.custom import Custom
+from sweep_engine.spec.models import Diagonal, Linear, Mlp, ModelSpec, ScalarFactorisation
+
+
+@dataclass(frozen=True)
+class Network:
+    """A flax module with the layout of its parameters.
+
+    Attributes:
+        module: Maps inputs (N, D) to outputs (N, C).
+        input_shape: Shape of one input.
+        layout: How theta is made of the parameters.
+    """
+
+    module: nn.Module
+    input_shape: tuple[int, ...]
+    layout: Layout
+
+    def apply(self, params: Any, x: Float[Array, "N ..."]) -> Float[Array, "N C"]:
+        """Compute the outputs of one network."""
+        outputs: Array = self.module.apply({"params": params}, x)
+        return outputs
+
+    def init(self, key: Key[Array, ""]) -> Any:
+        """Draw parameters from the module's own initialisers."""
+        return self.module.init(key, jnp.zeros((1, *self.input_shape)))["params"]
+
+
+def build(spec: ModelSpec, input_shape: tuple[int, ...], num_outputs: int) -> Network:
+    """Bind a model to its input and output sizes.
+
+    Raises:
+        ValueError: the model does not fit them.
+    """
+    module = _module(spec, num_outputs)
+    example = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
+    variables = jax.eval_shape(module.init, jax.random.key(0), example)
+    if set(variables) != {"params"}:
+        raise ValueError(f"expected a module with params only, got {sorted(variables)}")
+    network = Network(module, input_shape, Layout.of(variables["params"]))
+    outputs = jax.eval_shape(network.apply, variables["params"], example)
+    if outputs.shape != (1, num_outputs):
+        raise ValueError(
+            f"expected outputs of shape (N, {num_outputs}) from the model, got "
+            f"(N, {', '.join(str(n) for n in outputs.shape[1:])})"
+        )
+    return network
+
+
+def _module(spec: ModelSpec, num_outputs: int) -> nn.Module:
+    match spec:
+        case Mlp():
+            return MlpNetwork(spec.widths, spec.activation, spec.bias, num_outputs)
+        case Linear():
+            return MlpNetwork((), "linear", spec.bias, num_outputs)
+        case Diagonal():
+            return DiagonalNetwork()
+        case ScalarFactorisation():
+            return ScalarFactorisationNetwork()
+        case Custom():
+            if not isinstance(spec.value, nn.Module):
+                raise ValueError(f"expected a flax linen module, got {spec.target}")
+            return spec.value

@@ -1,0 +1,96 @@
+"""Solutions: the one record that every source fills."""
+
+from dataclasses import dataclass, fields
+from enum import IntEnum
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+
+class RunStatus(IntEnum):
+    """How a run ended. Members are data on the device; `label` is what the tables say."""
+
+    RUNNING = 0
+    FIT = 1
+    LOSS_REACHED = 2
+    MAX_STEPS = 3
+    DIVERGED = 4
+    DRAWN = 5
+
+    @property
+    def label(self) -> str:
+        """The status as it stands in the tables."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What was recorded on the way: rows of (run, step).
+
+    Attributes:
+        run_id: Shape (T,).
+        step: Shape (T,).
+        train_loss: Shape (T,).
+        train_error: Shape (T,); NaN where the task has no labels.
+    """
+
+    run_id: Int[np.ndarray, " T"]
+    step: Int[np.ndarray, " T"]
+    train_loss: Float[np.ndarray, " T"]
+    train_error: Float[np.ndarray, " T"]
+
+
+@dataclass(frozen=True)
+class Solutions:
+    """R runs: SGD solutions, prior draws and conditioned draws alike.
+
+    Attributes:
+        run_id: Shape (R,), 64-bit.
+        setting: Id of each run's setting.
+        status: `RunStatus` values.
+        steps: Optimiser steps taken; 0 for a draw.
+        fit: Whether the final state passes the acceptance rule.
+        fit_step: First checked step at which it passed; -1 if it never did.
+        log_weight: Log importance weight, in nats; 0 for equally weighted draws.
+        theta: Final parameters, shape (R, P).
+        first_fit: Parameters at the first fit, shape (R, P), where they were kept as well.
+    """
+
+    run_id: Int[np.ndarray, " R"]
+    setting: Int[np.ndarray, " R"]
+    status: Int[np.ndarray, " R"]
+    steps: Int[np.ndarray, " R"]
+    fit: Bool[np.ndarray, " R"]
+    fit_step: Int[np.ndarray, " R"]
+    log_weight: Float[np.ndarray, " R"]
+    theta: Float[np.ndarray, "R P"]
+    first_fit: Float[np.ndarray, "R P"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.run_id)
+
+    def take(self, index: np.ndarray) -> "Solutions":
+        """Select rows."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Solutions(**{k: v if v is None else v[index] for k, v in parts.items()})
+
+
+@dataclass(frozen=True)
+class FunctionCounts:
+    """How often each function was drawn in one setting, whether the draw was kept or not.
+
+    Attributes:
+        setting: Id of the setting.
+        draws: Number of draws.
+        fits: Number of draws that pass the acceptance rule.
+        functions: Distinct functions as packed outputs, shape (F, bytes).
+        counts: Draws of each, shape (F,); empty where outputs are not discrete.
+        fit_counts: Draws of each that fit, shape (F,).
+    """
+
+    setting: int
+    draws: int
+    fits: int
+    functions: np.ndarray
+    counts: Int[np.ndarray, " F"]
+    fit_counts: Int[np.ndarray, " F"]

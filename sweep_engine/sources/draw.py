@@ -1,0 +1,102 @@
+"""`prior` and `guess_and_check` on the host: every draw is counted, few are kept."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from sweep_engine.solutions import RunStatus, Solutions
+from sweep_engine.sources.bucket import Bucket
+from sweep_engine.sources.observe import observe
+from sweep_engine.sources.tally import tally
+from sweep_engine.sources.work import Control, Finished, Runs
+from sweep_engine.spec.settings import Piece
+from sweep_engine.spec.sources import GuessAndCheck, Prior
+
+DRAWS_PER_CALL = 4096
+
+
+def draw(
+    bucket: Bucket, pieces: Sequence[Piece], control: Control, *, accepted: int | None = None
+) -> Finished:
+    """Draw networks from a law, count all of them, keep those asked for.
+
+    Draws are addressed by their id, so the pass that counts stores no parameters: the kept
+    ones are drawn again and observed. Whether a draw fits, and its function, are those of
+    the counting pass, so that rows and tallies agree.
+
+    Args:
+        bucket: The programs.
+        pieces: What to draw.
+        control: Progress and stop.
+        accepted: Discard all draws after this many acceptances.
+
+    Raises:
+        Interrupted: `control` asked to stop.
+    """
+    runs = Runs.of(bucket, pieces)
+    functions, fit = _scan(bucket, runs, control)
+    if accepted is not None and fit.sum() >= accepted:
+        count = int(np.flatnonzero(fit)[accepted - 1]) + 1
+        runs, functions, fit = runs.take(np.arange(count)), functions[:count], fit[:count]
+    kept = np.flatnonzero(_keep(bucket, runs, fit))
+    tallies = tally(runs.setting, fit, functions)
+    rows, functions = runs.take(kept), functions[kept]
+    theta = _theta(bucket, rows)
+    columns, _ = observe(bucket, rows, theta, functions)
+    return Finished(_solutions(rows, fit[kept], theta), columns, functions, tallies)
+
+
+def _scan(
+    bucket: Bucket, runs: Runs, control: Control
+) -> tuple[UInt8[np.ndarray, "R bytes"], Bool[np.ndarray, " R"]]:
+    blocks = max(1, DRAWS_PER_CALL // bucket.lanes)
+    call = blocks * bucket.lanes
+    functions, fits = [], []
+    for first in range(0, len(runs), call):
+        index = np.arange(first, min(first + call, len(runs)))
+        chunk = runs.take(index).padded(call)
+        found, fit = bucket.scan(
+            chunk.words.reshape(blocks, bucket.lanes, 2),
+            {path: value.reshape(blocks, bucket.lanes) for path, value in chunk.hyper.items()},
+            bucket.root,
+            bucket.data.inputs,
+        )
+        functions.append(np.asarray(found).reshape(call, -1)[: len(index)])
+        fits.append(np.asarray(fit).reshape(call)[: len(index)])
+        control.proceed(len(index))
+    return np.concatenate(functions), np.concatenate(fits)
+
+
+def _keep(bucket: Bucket, runs: Runs, fit: Bool[np.ndarray, " R"]) -> Bool[np.ndarray, " R"]:
+    spec = bucket.setting.spec
+    if isinstance(spec, GuessAndCheck):
+        return fit
+    assert isinstance(spec, Prior)
+    if isinstance(spec.keep, int):
+        return (runs.ids & 0xFFFFFFFF) < spec.keep
+    return {"all": np.ones_like(fit), "fit": fit, "none": np.zeros_like(fit)}[spec.keep]
+
+
+def _theta(bucket: Bucket, runs: Runs) -> np.ndarray:
+    theta = np.empty((len(runs), bucket.network.layout.num_params), np.float32)
+    for first in range(0, len(runs), bucket.lanes):
+        index = np.arange(first, min(first + bucket.lanes, len(runs)))
+        block = runs.take(index).padded(bucket.lanes)
+        drawn = bucket.draw(block.words, block.hyper, bucket.root)
+        theta[index] = np.asarray(drawn)[: len(index)]
+    return theta
+
+
+def _solutions(runs: Runs, fit: Bool[np.ndarray, " R"], theta: np.ndarray) -> Solutions:
+    count = len(runs)
+    return Solutions(
+        run_id=runs.ids,
+        setting=runs.setting,
+        status=np.full(count, RunStatus.DRAWN, np.int32),
+        steps=np.zeros(count, np.int64),
+        fit=fit,
+        fit_step=np.where(fit, 0, -1),
+        log_weight=np.zeros(count),
+        theta=theta,
+    )

@@ -1,0 +1,59 @@
+"""Observing networks block by block."""
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from sweep_engine.lanes import pad
+from sweep_engine.observables import distinct
+from sweep_engine.sources.bucket import Bucket
+from sweep_engine.sources.work import Runs
+
+Columns = dict[str, np.ndarray]
+
+
+def observe(
+    bucket: Bucket,
+    runs: Runs,
+    theta: Float[np.ndarray, "R P"],
+    functions: UInt8[np.ndarray, "R bytes"] | None = None,
+) -> tuple[Columns, UInt8[np.ndarray, "R bytes"]]:
+    """Compute losses, observables and packed functions of networks.
+
+    Args:
+        bucket: The programs.
+        runs: The networks' runs.
+        theta: Their parameters.
+        functions: Their packed functions, where they were found before.
+
+    Returns:
+        A value per row and column, and the packed functions, shape (R, bytes).
+    """
+    parts = []
+    if not len(runs):
+        return {}, np.zeros((0, 0), np.uint8)
+    for first in range(0, len(runs), bucket.lanes):
+        index = np.arange(first, min(first + bucket.lanes, len(runs)))
+        block = runs.take(index).padded(bucket.lanes)
+        values = bucket.observe(
+            pad(theta[index], bucket.lanes),
+            block.words,
+            block.hyper,
+            bucket.root,
+            bucket.data.inputs,
+        )
+        parts.append({name: np.asarray(value)[: len(index)] for name, value in values.items()})
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    found = columns.pop("function")
+    functions = found if functions is None else functions
+    return columns | describe(bucket, functions), functions
+
+
+def describe(bucket: Bucket, functions: UInt8[np.ndarray, "R bytes"]) -> Columns:
+    """Compute the observables of functions, once per distinct function."""
+    unique, index = distinct(functions)
+    columns: Columns = {}
+    for observable in bucket.observed:
+        if observable.describe:
+            found = observable.describe(unique, len(bucket.task.reference))
+            columns |= {name: values[index] for name, values in found.items()}
+    return columns

@@ -1,0 +1,198 @@
+"""`train` on the host: lanes are filled, advanced a segment, harvested and filled again."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sweep_engine.solutions import Curves, RunStatus, Solutions
+from sweep_engine.sources.bucket import IDLE, KEEP, START, Bucket
+from sweep_engine.sources.observe import observe
+from sweep_engine.sources.tally import tally
+from sweep_engine.sources.training import State, record_checks
+from sweep_engine.sources.work import Control, Finished, LaneSteps, Runs
+from sweep_engine.spec.settings import Piece
+
+SEGMENT_SECONDS = 1.0
+"""A device call cannot be interrupted: about so long until a stop is noticed."""
+
+REFILL_SHARE = 8
+"""A segment ends early once one lane in so many could take another run."""
+
+
+def train(bucket: Bucket, pieces: Sequence[Piece], control: Control) -> Finished:
+    """Train the runs of some pieces, and observe where they land.
+
+    Lanes whose run has ended are given the next one, so a shard does not wait for its
+    slowest run; which lane a run has, and when it starts, changes no bit of it.
+
+    Raises:
+        Interrupted: `control` asked to stop.
+    """
+    runs = Runs.of(bucket, pieces)
+    harvest = _Harvest.empty(bucket, runs)
+    lanes = _Lanes(bucket, runs)
+    while lanes.fill():
+        states = lanes.advance()
+        ended = lanes.ended(states)
+        harvest.gather(states, ended, lanes.occupant[ended])
+        lanes.release(ended)
+        control.proceed(int(ended.sum()))
+    solutions = harvest.solutions()
+    columns, functions = observe(bucket, runs, solutions.theta)
+    # The check that ended the run also gave its loss and error: one truth for row and status.
+    columns |= {"train_loss": harvest.loss, "train_error": harvest.error}
+    tallies = tally(runs.setting, solutions.fit, functions)
+    return Finished(
+        solutions, columns, functions, tallies, harvest.curves(bucket), lanes.lane_steps
+    )
+
+
+@dataclass
+class _Lanes:
+    """The one block of a shard: which run each lane has, and the device's states."""
+
+    bucket: Bucket
+    runs: Runs
+    next_run: int = 0
+    lane_steps: LaneSteps = LaneSteps()
+    steps: int = 0
+    occupant: np.ndarray = field(init=False)
+    orders: np.ndarray = field(init=False)
+    states: State = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.occupant = np.full(self.bucket.lanes, -1)
+        self.orders = np.full(self.bucket.lanes, IDLE, np.int32)
+        self.states = self.bucket.empty_state
+        self.steps = 16 * self.bucket.training.alignment
+
+    def fill(self) -> bool:
+        """Give idle lanes the next runs; False when no lane has a run any more."""
+        idle = np.flatnonzero(self.occupant < 0)[: len(self.runs) - self.next_run]
+        self.orders = np.where(self.occupant < 0, IDLE, KEEP).astype(np.int32)
+        self.occupant[idle] = np.arange(self.next_run, self.next_run + len(idle))
+        self.orders[idle] = START
+        self.next_run += len(idle)
+        return bool(np.any(self.occupant >= 0))
+
+    def advance(self) -> State:
+        """Advance all lanes by one segment."""
+        bucket, lanes = self.bucket, self.bucket.lanes
+        waiting = self.next_run < len(self.runs)
+        at_least = lanes - max(1, lanes // REFILL_SHARE) if waiting else 0
+        limits = np.array([self.steps, at_least], np.int32)
+        current = self.runs.take(np.maximum(self.occupant, 0))
+        before = np.where(self.orders == START, 0, np.asarray(self.states.step))
+        began = time.monotonic()
+        self.states = bucket.advance(
+            self.states,
+            self.orders,
+            current.words,
+            current.hyper,
+            bucket.root,
+            bucket.data.train,
+            limits,
+        )
+        taken = np.where(self.occupant >= 0, np.asarray(self.states.step) - before, 0)
+        self._count(taken, time.monotonic() - began)
+        return self.states
+
+    def _count(self, taken: np.ndarray, seconds: float) -> None:
+        longest = int(taken.max())
+        self.lane_steps = LaneSteps(
+            self.lane_steps.busy + int(taken.sum()), self.lane_steps.all + longest * len(taken)
+        )
+        if longest >= self.steps and seconds < SEGMENT_SECONDS / 2:
+            self.steps = min(2 * self.steps, 2**30)
+        elif seconds > SEGMENT_SECONDS and self.steps > self.bucket.training.alignment:
+            self.steps //= 2
+
+    def ended(self, states: State) -> np.ndarray:
+        """Say which lanes have a run that has ended, shape (K,)."""
+        return (self.occupant >= 0) & (np.asarray(states.status) != RunStatus.RUNNING)
+
+    def release(self, ended: np.ndarray) -> None:
+        """Make lanes free for other runs."""
+        self.occupant[ended] = -1
+
+
+@dataclass
+class _Harvest:
+    """The final states of all runs of a shard, filled in as they end."""
+
+    runs: Runs
+    layout: Any
+    theta: np.ndarray
+    first_fit: np.ndarray | None
+    status: np.ndarray
+    steps: np.ndarray
+    fit: np.ndarray
+    fit_step: np.ndarray
+    loss: np.ndarray
+    error: np.ndarray
+    curve: np.ndarray
+
+    @classmethod
+    def empty(cls, bucket: Bucket, runs: Runs) -> "_Harvest":
+        count, layout = len(runs), bucket.network.layout
+        theta = np.full((count, layout.num_params), np.nan, np.float32)
+        keeps_both = bucket.training.spec.stop.extra_steps > 0
+        curve = bucket.empty_state.curve.shape[1:]
+        return cls(
+            runs=runs,
+            layout=layout,
+            theta=theta,
+            first_fit=theta.copy() if keeps_both else None,
+            status=np.zeros(count, np.int32),
+            steps=np.zeros(count, np.int64),
+            fit=np.zeros(count, bool),
+            fit_step=np.zeros(count, np.int64),
+            loss=np.zeros(count, np.float32),
+            error=np.zeros(count, np.float32),
+            curve=np.zeros((count, *curve), np.float32),
+        )
+
+    def gather(self, states: State, lanes: np.ndarray, runs: np.ndarray) -> None:
+        """Copy the states of ended lanes to the rows of their runs."""
+        if not len(runs):
+            return
+        self.theta[runs] = self.layout.flatten_rows(states.params)[lanes]
+        if self.first_fit is not None:
+            self.first_fit[runs] = self.layout.flatten_rows(states.first_fit)[lanes]
+        self.status[runs] = np.asarray(states.status)[lanes]
+        self.steps[runs] = np.asarray(states.step)[lanes]
+        self.fit[runs] = np.asarray(states.fit)[lanes]
+        self.fit_step[runs] = np.asarray(states.fit_step)[lanes]
+        self.loss[runs] = np.asarray(states.loss)[lanes]
+        self.error[runs] = np.asarray(states.error)[lanes]
+        self.curve[runs] = np.asarray(states.curve)[lanes]
+
+    def solutions(self) -> Solutions:
+        return Solutions(
+            run_id=self.runs.ids,
+            setting=self.runs.setting,
+            status=self.status,
+            steps=self.steps,
+            fit=self.fit,
+            fit_step=self.fit_step,
+            log_weight=np.zeros(len(self.runs)),
+            theta=self.theta,
+            first_fit=self.first_fit,
+        )
+
+    def curves(self, bucket: Bucket) -> Curves:
+        """List the recorded checks of every run, and its last one."""
+        at = np.array(record_checks()) * bucket.training.check_every
+        recorded = at < self.steps[:, None]
+        run, slot = np.nonzero(recorded)
+        everyone = np.arange(len(self.runs))
+        order = np.argsort(np.concatenate([run, everyone]), kind="stable")
+        return Curves(
+            run_id=self.runs.ids[np.concatenate([run, everyone])[order]],
+            step=np.concatenate([at[slot], self.steps])[order],
+            train_loss=np.concatenate([self.curve[run, slot, 0], self.loss])[order],
+            train_error=np.concatenate([self.curve[run, slot, 1], self.error])[order],
+        )

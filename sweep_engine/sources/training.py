@@ -1,0 +1,258 @@
+"""Training one run: its state, its step, its check. No batch axes; `lanes` maps it."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
+
+from sweep_engine import laws
+from sweep_engine.keys import Purpose, run_key
+from sweep_engine.lanes import any_lane
+from sweep_engine.models import Network
+from sweep_engine.solutions import RunStatus
+from sweep_engine.sources.acceptance import accepts
+from sweep_engine.sources.optimizers import transformation
+from sweep_engine.spec.base import with_traced
+from sweep_engine.spec.laws import LawSpec, ModuleInit
+from sweep_engine.spec.sources import Accept, Train
+from sweep_engine.tasks import Loss
+
+NUM_RECORDS = 32
+"""Slots of a training curve: check 0, then checks 1, 2, 4, ... 2^30."""
+
+Hyper = dict[str, Array]
+
+
+class Data(NamedTuple):
+    """The training set on the device: x (N, ...) and y (N,)."""
+
+    x: Array
+    y: Array
+
+
+class State(NamedTuple):
+    """What is carried from step to step of one run.
+
+    Attributes:
+        params: The parameters.
+        optimizer: The optimiser's state.
+        step: Steps taken.
+        status: A `RunStatus`; anything but RUNNING freezes the run.
+        fit_step: First checked step at which the rule held; -1 before.
+        fit: Whether it held at the last check.
+        loss: Training loss at the last check.
+        error: Training error at the last check; NaN without labels.
+        order: This epoch's order of the examples; empty where none is needed.
+        curve: (loss, error) at check 0, 1, 2, 4, ...
+        first_fit: Parameters at fit_step; empty unless the run goes on after it.
+    """
+
+    params: Any
+    optimizer: Any
+    step: Int[Array, ""]
+    status: Int[Array, ""]
+    fit_step: Int[Array, ""]
+    fit: Bool[Array, ""]
+    loss: Float[Array, ""]
+    error: Float[Array, ""]
+    order: Int[Array, " S"]
+    curve: Float[Array, "T 2"]
+    first_fit: Any
+
+
+def draw_params(
+    law: LawSpec, network: Network, root: Key[Array, ""], run: UInt32[Array, "2"]
+) -> Float[Array, " P"]:
+    """Draw theta of one run from a law."""
+    key = run_key(root, run, Purpose.PARAMS, shared=law.shared)
+    if isinstance(law, ModuleInit):
+        return network.layout.flatten(network.init(key)) * law.scale
+    return laws.sample(law, network.layout, key)
+
+
+@dataclass(frozen=True)
+class Training:
+    """The single-run code of a `train` source with its static choices.
+
+    Attributes:
+        spec: The source; its traced fields are replaced by each run's own.
+        accept: The acceptance rule.
+        network: The model.
+        loss: The loss.
+        num_examples: N.
+    """
+
+    spec: Train
+    accept: Accept
+    network: Network
+    loss: Loss
+    num_examples: int
+
+    @property
+    def minibatch(self) -> int:
+        """B, the examples of one step."""
+        size = self.spec.batch_size
+        return self.num_examples if size == "full" else size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which each example is met at most once; what is left over is skipped."""
+        return self.num_examples // self.minibatch
+
+    @property
+    def has_order(self) -> bool:
+        """Whether the examples are met in a drawn order, each once an epoch."""
+        return self.spec.batch_size != "full" and self.spec.sampling == "without_replacement"
+
+    @property
+    def check_every(self) -> int:
+        """Steps between checks: as given, else one epoch."""
+        return self.spec.stop.check_every or self.steps_per_epoch
+
+    @property
+    def alignment(self) -> int:
+        """Lanes that start together at a multiple of this many steps share their checks."""
+        return math.lcm(self.check_every, self.steps_per_epoch if self.has_order else 1)
+
+    def start(self, root: Key[Array, ""], run: UInt32[Array, "2"], hyper: Hyper) -> State:
+        """Initialise one run."""
+        spec = with_traced(self.spec, hyper)
+        theta = draw_params(spec.init, self.network, root, run)
+        params = self.network.layout.unflatten(theta)
+        order_length = self.steps_per_epoch * self.minibatch if self.has_order else 0
+        return State(
+            params=params,
+            optimizer=transformation(spec.optimizer, 0).init(params),
+            step=jnp.int32(0),
+            status=jnp.int32(RunStatus.RUNNING),
+            fit_step=jnp.int32(-1),
+            fit=jnp.bool_(False),
+            loss=jnp.float32(jnp.nan),
+            error=jnp.float32(jnp.nan),
+            order=jnp.zeros(order_length, jnp.int32),
+            curve=jnp.zeros((NUM_RECORDS, 2), jnp.float32),
+            first_fit=params if spec.stop.extra_steps else (),
+        )
+
+    def advance(
+        self, state: State, root: Key[Array, ""], run: UInt32[Array, "2"], hyper: Hyper, data: Data
+    ) -> State:
+        """Check the run where a check is due, then take one step if it is still running."""
+        spec = with_traced(self.spec, hyper)
+        due = self._check_due(spec, state)
+        state = jax.lax.cond(
+            any_lane(due),
+            lambda: _select(due, self._check(spec, state, data), state),
+            lambda: state,
+        )
+        running = state.status == RunStatus.RUNNING
+        return _select(running, self._step(spec, state, root, run, data), state)
+
+    def _check_due(self, spec: Train, state: State) -> Bool[Array, ""]:
+        due = (state.step % self.check_every == 0) | (state.step >= spec.stop.max_steps)
+        if spec.stop.extra_steps:
+            due |= (state.fit_step >= 0) & (state.step >= state.fit_step + spec.stop.extra_steps)
+        return due & (state.status == RunStatus.RUNNING)
+
+    def _check(self, spec: Train, state: State, data: Data) -> State:
+        outputs = self.network.apply(state.params, data.x)
+        loss, error = self.loss.mean(outputs, data.y), self.loss.error(outputs, data.y)
+        fit = accepts(self.accept, self.loss, outputs, data.y) & jnp.isfinite(loss)
+        first = fit & (state.fit_step < 0)
+        state = state._replace(
+            fit=fit,
+            fit_step=jnp.where(first, state.step, state.fit_step),
+            loss=loss,
+            error=error,
+            curve=self._record(state, loss, error),
+        )
+        if spec.stop.extra_steps:
+            kept = _select(first, state.params, state.first_fit)
+            state = state._replace(first_fit=kept)
+        return state._replace(status=self._status(spec, state))
+
+    def _status(self, spec: Train, state: State) -> Int[Array, ""]:
+        """The first of these that holds: diverged, fit, loss reached, out of steps."""
+        over = state.step >= state.fit_step + spec.stop.extra_steps
+        ends = [
+            (~jnp.isfinite(state.loss), RunStatus.DIVERGED),
+            ((state.fit_step >= 0) & over & spec.stop.fit, RunStatus.FIT),
+            (state.step >= spec.stop.max_steps, RunStatus.MAX_STEPS),
+        ]
+        if spec.stop.train_loss is not None:
+            ends.insert(2, (state.loss <= spec.stop.train_loss, RunStatus.LOSS_REACHED))
+        status = jnp.select(
+            [condition for condition, _ in ends],
+            [jnp.int32(end) for _, end in ends],
+            jnp.int32(RunStatus.RUNNING),
+        )
+        return status
+
+    def _record(
+        self, state: State, loss: Float[Array, ""], error: Float[Array, ""]
+    ) -> Float[Array, "T 2"]:
+        check = state.step // self.check_every
+        regular = state.step % self.check_every == 0
+        slots = jnp.asarray(record_checks())
+        here = (slots == check) & regular
+        return jnp.where(here[:, None], jnp.stack([loss, error]), state.curve)
+
+    def _step(
+        self,
+        spec: Train,
+        state: State,
+        root: Key[Array, ""],
+        run: UInt32[Array, "2"],
+        data: Data,
+    ) -> State:
+        key = run_key(root, run, Purpose.MINIBATCH)
+        order = self._order(state, key)
+        x, y = self._examples(state.step, order, key, data)
+        gradient = jax.grad(lambda p: self.loss.mean(self.network.apply(p, x), y))(state.params)
+        optimizer = transformation(spec.optimizer, state.step)
+        update, carried = optimizer.update(gradient, state.optimizer, state.params)
+        return state._replace(
+            params=jax.tree.map(jnp.add, state.params, update),
+            optimizer=carried,
+            step=state.step + 1,
+            order=order,
+        )
+
+    def _order(self, state: State, key: Key[Array, ""]) -> Int[Array, " S"]:
+        """The run's own order of the examples, drawn anew at the start of an epoch."""
+        if not self.has_order:
+            return state.order
+        epoch, position = jnp.divmod(state.step, self.steps_per_epoch)
+        starts = position == 0
+
+        def draw() -> Array:
+            drawn = jax.random.permutation(jax.random.fold_in(key, epoch), self.num_examples)
+            return jnp.where(starts, drawn[: len(state.order)].astype(jnp.int32), state.order)
+
+        return jax.lax.cond(any_lane(starts), draw, lambda: state.order)
+
+    def _examples(
+        self, step: Int[Array, ""], order: Int[Array, " S"], key: Key[Array, ""], data: Data
+    ) -> Data:
+        if self.spec.batch_size == "full":
+            return data
+        if self.has_order:
+            position = step % self.steps_per_epoch
+            index = jax.lax.dynamic_slice(order, (position * self.minibatch,), (self.minibatch,))
+        else:
+            key = jax.random.fold_in(key, step)
+            index = jax.random.randint(key, (self.minibatch,), 0, self.num_examples)
+        return Data(data.x[index], data.y[index])
+
+
+def record_checks() -> list[int]:
+    """Which checks a training curve records: 0, 1, 2, 4, ..."""
+    return [0, *(2**k for k in range(NUM_RECORDS - 1))]
+
+
+def _select(condition: Bool[Array, ""], yes: Any, no: Any) -> Any:
+    """Choose between two pytrees; never by multiplying, which would keep a NaN."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)

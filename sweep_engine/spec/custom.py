@@ -1,0 +1,81 @@
+"""A user's own task, model, observable: an object given in Python.
+
+In `sweep.json` it stands as `module:Class` with its fields; a sweep file cannot name one,
+since that would let a text file import code.
+"""
+
+import dataclasses
+import hashlib
+from typing import Any, Literal
+
+from pydantic import PrivateAttr, ValidationInfo
+
+from sweep_engine.errors import SpecError
+from sweep_engine.spec.base import Spec
+
+
+class Custom(Spec):
+    """An object of the user's own class, which must be a dataclass (flax modules are)."""
+
+    kind: Literal["custom"] = "custom"
+    target: str
+    fields: dict[str, Any]
+    _value: Any = PrivateAttr(default=None)
+
+    @classmethod
+    def wrap(cls, value: Any) -> "Custom":
+        """Describe `value`; two equal descriptions must mean equal objects."""
+        if not dataclasses.is_dataclass(value) or isinstance(value, type):
+            raise ValueError(
+                f"expected a specification or an instance of a dataclass, got {value!r}"
+            )
+        target = f"{type(value).__module__}:{type(value).__qualname__}"
+        custom = cls(target=target, fields=_describe(value))
+        custom._value = value
+        return custom
+
+    @property
+    def value(self) -> Any:
+        """The object itself; `SpecError` when only its description is at hand."""
+        if self._value is None:
+            raise SpecError(
+                [f"{self.target} is a user's own class: run this sweep from Python, where it is"]
+            )
+        return self._value
+
+
+def _fields(value: Any) -> list[dataclasses.Field[Any]]:
+    """The fields that say what an object is; flax adds `parent` and `name` to its modules."""
+    return [f for f in dataclasses.fields(value) if f.init and f.name not in {"parent", "name"}]
+
+
+def _describe(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple | list):
+        return [_describe(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _describe(getattr(value, field.name)) for field in _fields(value)}
+    if callable(value):
+        return f"{value.__module__}:{value.__qualname__}"
+    if hasattr(value, "tobytes"):
+        digest = hashlib.sha256(value.tobytes()).hexdigest()
+        return f"{value.dtype}{list(value.shape)} sha256:{digest}"
+    raise ValueError(
+        f"cannot describe {type(value).__name__}: use numbers, strings, tuples, arrays or functions"
+    )
+
+
+def wrap_custom(value: Any, info: ValidationInfo) -> Any:
+    """Leave mappings and specifications as they are, wrap any other object.
+
+    A mapping of kind `custom` is read back from `sweep.json` only (context `stored`): it
+    describes an object and imports nothing.
+    """
+    if isinstance(value, Spec):
+        return value
+    if isinstance(value, dict):
+        if value.get("kind") == "custom" and info.context != "stored":
+            raise ValueError("a user's own class can be given in Python only")
+        return value
+    return Custom.wrap(value)

@@ -1,0 +1,69 @@
+"""Reading a sweep: from a YAML file, and back from `sweep.json`."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from sweep_engine.errors import SpecError
+from sweep_engine.spec.base import canonical_json
+from sweep_engine.spec.document import read_document, validate
+from sweep_engine.spec.sweep import Sweep
+from sweep_engine.spec.tasks import FileTask
+
+
+def load(path: str | Path) -> Sweep:
+    """Read a sweep file.
+
+    Raises:
+        SpecError: the file cannot be read or is not valid; every problem with its
+            file:line:column.
+    """
+    path = Path(path)
+    document = read_document(path)
+    sweep = validate(document, Sweep)
+    sweep._document = document
+    sweep._folder = path.resolve().parent
+    return pin_files(sweep)
+
+
+def pin_files(sweep: Sweep) -> Sweep:
+    """Fill in the content hash of a data file, which makes it part of the sweep's identity.
+
+    Raises:
+        SpecError: the file cannot be read, or is not the one whose hash is given.
+    """
+    task = sweep.task
+    if not isinstance(task, FileTask):
+        return sweep
+    file = (sweep.folder / task.path).resolve()
+    if not file.is_relative_to(sweep.folder.resolve()):
+        raise SpecError([sweep.problem(("task", "path"), f"{task.path} leads out of the folder")])
+    try:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        message = f"cannot read {file}: {error.strerror}"
+        raise SpecError([sweep.problem(("task", "path"), message)]) from error
+    if task.sha256 not in {None, digest}:
+        message = f"{task.path} has the hash {digest}: it is not the file this sweep was made for"
+        raise SpecError([sweep.problem(("task", "sha256"), message)])
+    pinned = sweep.model_copy(update={"task": task.model_copy(update={"sha256": digest})})
+    pinned._document, pinned._folder = sweep._document, sweep._folder
+    return pinned
+
+
+def dump_sweep(sweep: Sweep) -> dict[str, Any]:
+    """Dump the sweep in full, defaults included, as plain JSON data."""
+    return sweep.model_dump(mode="json")
+
+
+def restore(data: dict[str, Any], folder: Path) -> Sweep:
+    """Rebuild a sweep from `dump_sweep`. A user's own classes are described, not imported."""
+    sweep = Sweep.model_validate_json(canonical_json(data), context="stored")
+    sweep._folder = folder
+    return sweep
+
+
+def spec_id(sweep: Sweep) -> str:
+    """Hash of the whole resolved sweep: 16 hexadecimal digits."""
+    text = canonical_json(dump_sweep(sweep))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

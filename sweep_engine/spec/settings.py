@@ -1,0 +1,260 @@
+"""From a sweep to its settings: every source at every point of the axes that touch it."""
+
+import difflib
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from sweep_engine.errors import SpecError
+from sweep_engine.spec.axes import Axis
+from sweep_engine.spec.base import TRACED, Spec, canonical_json
+from sweep_engine.spec.models import ModelSpec
+from sweep_engine.spec.sources import Accept, SourceSpec
+from sweep_engine.spec.sweep import Sweep
+from sweep_engine.spec.tasks import TaskSpec
+
+Point = dict[str, Any]
+Location = tuple[str | int, ...]
+NUM_SETTINGS_MAX = 1_000_000
+COUNTS = {"runs", "draws", "accepted", "max_draws", "keep"}
+"""Fields of a source that say how many runs there are, and so are no part of a setting."""
+
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {
+    "task": TypeAdapter(TaskSpec),
+    "model": TypeAdapter(ModelSpec),
+    "source": TypeAdapter(SourceSpec),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One source at one point of the axes.
+
+    Attributes:
+        id: 31-bit hash of everything that decides the runs: seed, source name, task, model,
+            acceptance rule, source; not of how many runs are asked for.
+        source: Name of the source.
+        values: The swept values, by axis path.
+        task: The task at this point.
+        model: The model at this point.
+        spec: The source's specification at this point.
+        accept: The acceptance rule.
+    """
+
+    id: int
+    source: str
+    values: Point
+    task: TaskSpec
+    model: ModelSpec
+    spec: SourceSpec
+    accept: Accept
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The runs with index start .. stop - 1 of a setting."""
+
+    setting: Setting
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def settings(sweep: Sweep) -> list[Setting]:
+    """List every setting of the sweep, source by source.
+
+    Raises:
+        SpecError: an axis does not fit its field, or two settings have one id; all at once.
+    """
+    problems = list(_axis_problems(sweep))
+    if problems:
+        raise SpecError(problems)
+    groups = [_points(sweep, group) for group in axis_groups(sweep)]
+    found: list[Setting] = []
+    for source in sweep.sources:
+        for point in _points_of(source, groups):
+            try:
+                found.append(_setting(sweep, source, point))
+            except SpecError as error:
+                problems += error.problems
+            if len(found) > NUM_SETTINGS_MAX:
+                raise SpecError([f"axes: more than {NUM_SETTINGS_MAX:,} settings"])
+    problems += _collisions(found)
+    if problems:
+        raise SpecError(list(dict.fromkeys(problems)))
+    return found
+
+
+def axis_groups(sweep: Sweep) -> list[tuple[Location, dict[str, Axis]]]:
+    """List the groups that are crossed with one another: single axes, zips, Sobol sets."""
+    axes = sweep.axes
+    groups: list[tuple[Location, dict[str, Axis]]] = [
+        (("axes",), {path: axis}) for path, axis in axes.crossed.items()
+    ]
+    groups += [(("axes", "zip", i), dict(group)) for i, group in enumerate(axes.zip)]
+    groups += [(("axes", "sobol", i, "over"), sobol.over) for i, sobol in enumerate(axes.sobol)]
+    return groups
+
+
+def axis_paths(sweep: Sweep) -> list[str]:
+    """List the paths of all axes, in order."""
+    return [path for _, group in axis_groups(sweep) for path in group]
+
+
+def touches(path: str, source: str) -> bool:
+    """Whether an axis multiplies a source."""
+    return path.startswith((f"sources.{source}.", "task.", "model."))
+
+
+def _points(sweep: Sweep, located: tuple[Location, dict[str, Axis]]) -> list[Point]:
+    location, group = located
+    if "sobol" in location:
+        rows = sweep.axes.sobol[int(location[2])].resolve(sweep.seed)
+    else:
+        columns = [axis.resolve(sweep.seed, path) for path, axis in group.items()]
+        rows = tuple(zip(*columns, strict=True))
+    return [dict(zip(group, row, strict=True)) for row in rows]
+
+
+def _points_of(source: str, groups: Sequence[Sequence[Point]]) -> Iterator[Point]:
+    touched = []
+    for group in groups:
+        points = [{k: v for k, v in point.items() if touches(k, source)} for point in group]
+        unique = {canonical_json(point): point for point in points}
+        touched.append(list(unique.values()))
+    for combination in itertools.product(*touched):
+        yield {path: value for point in combination for path, value in point.items()}
+
+
+def _setting(sweep: Sweep, source: str, point: Point) -> Setting:
+    parts: dict[str, Spec] = {
+        "task": sweep.task,
+        "model": sweep.model,
+        "source": sweep.sources[source],
+    }
+    for name, prefix in (("task", "task."), ("model", "model."), ("source", f"sources.{source}.")):
+        changes = {k.removeprefix(prefix): v for k, v in point.items() if k.startswith(prefix)}
+        if changes:
+            parts[name] = _with_changes(sweep, name, parts[name], changes, prefix)
+    accept = sweep.accept_of(source)
+    content = {name: part.model_dump(mode="json") for name, part in parts.items()}
+    content["source"] = {k: v for k, v in content["source"].items() if k not in COUNTS}
+    content |= {"seed": sweep.seed, "name": source, "accept": accept.model_dump(mode="json")}
+    return Setting(
+        id=_hash31(canonical_json(content)),
+        source=source,
+        values=point,
+        task=parts["task"],  # type: ignore[arg-type]  # a union member by construction
+        model=parts["model"],  # type: ignore[arg-type]
+        spec=parts["source"],  # type: ignore[arg-type]
+        accept=accept,
+    )
+
+
+def _with_changes(sweep: Sweep, name: str, spec: Spec, changes: Point, prefix: str) -> Spec:
+    data = spec.model_dump()
+    for path, value in changes.items():
+        *parents, leaf = path.split(".")
+        target = data
+        for parent in parents:
+            target = target[parent]
+        target[leaf] = value
+    try:
+        changed: Spec = _ADAPTERS[name].validate_python(data)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        where = prefix + next(iter(changes))
+        location = _location(sweep, where)
+        message = f"{list(changes.values())} does not fit: {detail['msg']}"
+        raise SpecError([sweep.problem(location, message)]) from error
+    return changed
+
+
+def _location(sweep: Sweep, path: str) -> Location:
+    return next((where + (path,) for where, group in axis_groups(sweep) if path in group), ())
+
+
+def _hash31(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def _collisions(found: list[Setting]) -> Iterator[str]:
+    seen: dict[int, Setting] = {}
+    for setting in found:
+        other = seen.setdefault(setting.id, setting)
+        if other is not setting:
+            yield (
+                f"two settings share the id {setting.id} (31 bits): {other.source} "
+                f"{other.values} and {setting.source} {setting.values}; rename a source, "
+                "or list a value once only"
+            )
+
+
+def _axis_problems(sweep: Sweep) -> Iterator[str]:
+    seen: set[str] = set()
+    for location, group in axis_groups(sweep):
+        lengths = set()
+        for path, axis in group.items():
+            where = (*location, path)
+            message = _axis_problem(sweep, path, axis, sobol="sobol" in location)
+            if path in seen:
+                message = "an axis can be given once only"
+            seen.add(path)
+            if message:
+                yield sweep.problem(where, message)
+            elif "sobol" not in location:
+                lengths.add(len(axis.resolve(sweep.seed, path)))
+        if len(lengths) > 1:
+            yield sweep.problem(location, f"zipped axes need one length, not {sorted(lengths)}")
+
+
+def _axis_problem(sweep: Sweep, path: str, axis: Axis, *, sobol: bool) -> str | None:
+    try:
+        traced = _is_traced(sweep, path)
+    except ValueError as error:
+        return str(error)
+    if not traced and axis.values is None:
+        return "this field is static (it shapes the program): give a list of values"
+    if not sobol and axis.values is None and axis.points is None:
+        return "points: say how many points the range gets"
+    return None
+
+
+def _is_traced(sweep: Sweep, path: str) -> bool:
+    """Say whether the field at an axis path is traced; ValueError if there is none."""
+    head, *rest = path.split(".")
+    if head == "sources" and len(rest) >= 2:
+        spec: Any = sweep.sources.get(rest[0])
+        if spec is None:
+            raise ValueError(f"no source named {rest[0]!r}{_nearest(rest[0], sweep.sources)}")
+        rest = rest[1:]
+    elif head in {"task", "model"} and rest:
+        spec = getattr(sweep, head)
+    else:
+        raise ValueError("an axis path starts with task., model. or sources.<name>.")
+    for name in rest[:-1]:
+        spec = _field(spec, name)
+    leaf = rest[-1]
+    _field(spec, leaf)
+    if leaf in COUNTS:
+        raise ValueError(f"{leaf} says how many runs there are and cannot be swept")
+    return TRACED in type(spec).model_fields[leaf].metadata
+
+
+def _field(spec: Any, name: str) -> Any:
+    if not isinstance(spec, Spec) or name not in type(spec).model_fields:
+        allowed = list(type(spec).model_fields) if isinstance(spec, Spec) else []
+        raise ValueError(f"no field named {name!r} here{_nearest(name, allowed)}")
+    return getattr(spec, name)
+
+
+def _nearest(name: str, allowed: Any) -> str:
+    close = difflib.get_close_matches(name, list(allowed), n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{hint} (allowed: {', '.join(allowed)})" if allowed else hint

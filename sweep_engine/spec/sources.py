@@ -1,0 +1,183 @@
+"""Sources: the laws from which networks are drawn, SGD among them."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from sweep_engine.spec.base import (
+    TRACED,
+    Count,
+    Flag,
+    Fraction,
+    Index,
+    NonNegative,
+    Positive,
+    Spec,
+)
+from sweep_engine.spec.laws import Box, Initialiser, LawSpec
+
+TracedCount = Annotated[Count, TRACED]
+
+
+class Accept(Spec):
+    """The rule that says when a network fits the training set: exactly one of these."""
+
+    train_error: NonNegative | None = Field(
+        default=None, description="share of training examples that are wrong, at most"
+    )
+    train_loss: NonNegative | None = Field(default=None, description="mean training loss, at most")
+    max_residual: Positive | None = Field(
+        default=None, description="largest |output - y| over the training set, at most"
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if len(self.model_dump(exclude_none=True)) != 1:
+            raise ValueError("give exactly one of train_error, train_loss, max_residual")
+        return self
+
+
+class Constant(Spec):
+    """The learning rate stays as it is."""
+
+    kind: Literal["constant"] = "constant"
+
+
+class Cosine(Spec):
+    """Half a cosine from 1 to `final_fraction` over `steps`, then constant."""
+
+    kind: Literal["cosine"] = "cosine"
+    steps: TracedCount
+    final_fraction: Annotated[NonNegative, TRACED] = 0.0
+
+
+class WarmUp(Spec):
+    """Linear from 1/steps to 1 over the first `steps`, then constant."""
+
+    kind: Literal["warm_up"] = "warm_up"
+    steps: TracedCount
+
+
+class StepDecay(Spec):
+    """Times `factor` after every `every` steps."""
+
+    kind: Literal["step"] = "step"
+    every: TracedCount
+    factor: Annotated[Positive, TRACED] = 0.1
+
+
+ScheduleSpec = Annotated[Constant | Cosine | WarmUp | StepDecay, Field(discriminator="kind")]
+
+
+class Optimizer(Spec):
+    """What all optimisers share.
+
+    `l2` adds the gradient of the penalty (l2/2)|theta|^2 to the gradient; `weight_decay`
+    shrinks the parameters by learning_rate * weight_decay beside the step (decoupled). Under
+    plain SGD the two coincide; with momentum or Adam they do not.
+    """
+
+    learning_rate: Annotated[Positive, TRACED] = 0.1
+    weight_decay: Annotated[NonNegative, TRACED] = 0.0
+    l2: Annotated[NonNegative, TRACED] = 0.0
+    schedule: ScheduleSpec = Constant()
+
+
+class Sgd(Optimizer):
+    """SGD with heavy-ball or Nesterov momentum."""
+
+    kind: Literal["sgd"] = "sgd"
+    momentum: Annotated[Fraction, TRACED] = 0.0
+    nesterov: Flag = False
+
+
+class Adam(Optimizer):
+    """Adam; with `weight_decay` it is AdamW."""
+
+    kind: Literal["adam", "adamw"] = "adam"
+    learning_rate: Annotated[Positive, TRACED] = 1e-3
+    b1: Annotated[Fraction, TRACED] = 0.9
+    b2: Annotated[Fraction, TRACED] = 0.999
+    eps: Annotated[Positive, TRACED] = 1e-8
+
+
+class RmsProp(Optimizer):
+    """RMSProp with momentum."""
+
+    kind: Literal["rmsprop"] = "rmsprop"
+    learning_rate: Annotated[Positive, TRACED] = 1e-3
+    decay: Annotated[Fraction, TRACED] = 0.9
+    eps: Annotated[Positive, TRACED] = 1e-8
+    momentum: Annotated[Fraction, TRACED] = 0.0
+
+
+OptimizerSpec = Annotated[Sgd | Adam | RmsProp, Field(discriminator="kind")]
+
+
+class Stop(Spec):
+    """When a training run ends; it also ends when it diverges."""
+
+    max_steps: TracedCount = 10_000
+    fit: Flag = Field(default=True, description="end when the acceptance rule holds")
+    train_loss: Annotated[Positive | None, TRACED] = Field(
+        default=None, description="end at this mean training loss"
+    )
+    check_every: Count | None = Field(
+        default=None,
+        description="steps between checks; left out, every step at full batch, else every epoch",
+    )
+    extra_steps: Index = Field(
+        default=0, description="steps to go on after the first fit; params then keeps both"
+    )
+
+
+class Train(Spec):
+    """Draw from `init`, then optimise until a stopping rule holds."""
+
+    kind: Literal["train"] = "train"
+    init: LawSpec = Initialiser()
+    optimizer: OptimizerSpec = Sgd()
+    batch_size: Count | Literal["full"] = "full"
+    sampling: Literal["without_replacement", "with_replacement"] = "without_replacement"
+    stop: Stop = Stop()
+    runs: Count
+    accept: Accept | None = None
+
+
+class Prior(Spec):
+    """Draws from a law, trained by nothing."""
+
+    kind: Literal["prior"] = "prior"
+    law: LawSpec = Box()
+    draws: Count
+    keep: Literal["all", "fit", "none"] | Count = Field(
+        default="all", description="which draws become rows; tallies count every draw"
+    )
+    accept: Accept | None = None
+
+
+class GuessAndCheck(Spec):
+    """A law conditioned on fitting, by rejection: a number of draws, or of acceptances."""
+
+    kind: Literal["guess_and_check"] = "guess_and_check"
+    law: LawSpec = Box()
+    draws: Count | None = None
+    accepted: Count | None = None
+    max_draws: Count = Field(
+        default=100_000_000, description="with `accepted`: give up after so many draws"
+    )
+    accept: Accept | None = None
+
+    @model_validator(mode="after")
+    def _one_stopping_rule(self) -> Self:
+        if (self.draws is None) == (self.accepted is None):
+            raise ValueError("give draws (a fixed number) or accepted (stop at the k-th)")
+        return self
+
+
+SourceSpec = Annotated[Train | Prior | GuessAndCheck, Field(discriminator="kind")]
+
+
+def law_of(source: "Train | Prior | GuessAndCheck") -> LawSpec:
+    """The law a source's networks start from."""
+    return source.init if isinstance(source, Train) else source.law

@@ -1,0 +1,105 @@
+"""The sweep: one file that says what to run."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr
+
+from sweep_engine.spec.axes import AxisSpec, Sobol
+from sweep_engine.spec.base import Count, Name, Spec
+from sweep_engine.spec.custom import Custom, wrap_custom
+from sweep_engine.spec.models import ModelSpec
+from sweep_engine.spec.sources import Accept, SourceSpec
+from sweep_engine.spec.tasks import TaskSpec
+
+ObservableName = Literal[
+    "norms", "distance", "margin", "confidence", "function", "complexity", "balance"
+]
+
+
+def _name_or_custom(value: Any, info: Any) -> Any:
+    return value if isinstance(value, str) else wrap_custom(value, info)
+
+
+Observables = tuple[Annotated[ObservableName | Custom, BeforeValidator(_name_or_custom)], ...]
+
+
+class Store(Spec):
+    """Which rows keep their parameters."""
+
+    params: Literal["all", "fit", "none"] = "all"
+
+
+class Execution(Spec):
+    """How the programs compute; frozen in `sweep.json` by the first run."""
+
+    precision: Literal["exact", "fast"] = Field(
+        default="exact", description="exact: float32 products; fast: the device's default"
+    )
+    implementation: Literal["auto", "reference"] = "auto"
+    lanes: Count | None = Field(
+        default=None, description="networks per block; left out, a rule picks it"
+    )
+
+
+class Comparison(Spec):
+    """A source against a reference in one observable, per setting that both share."""
+
+    source: str
+    reference: str
+    observable: str = Field(description="`function`, a column of runs, or two joined by a comma")
+    given: Literal["fit", "all"] = "all"
+    by: str | None = Field(default=None, description="a swept axis: one estimate per value")
+
+
+def _axes(value: Any) -> Any:
+    """Bring the file's one mapping (paths, `zip`, `sobol`) into the form of `Axes`."""
+    if isinstance(value, Axes) or not isinstance(value, dict):
+        return value
+    groups = {name: value[name] for name in ("zip", "sobol") if name in value}
+    groups = {name: group if isinstance(group, list) else [group] for name, group in groups.items()}
+    return {"crossed": {k: v for k, v in value.items() if k not in groups}, **groups}
+
+
+class Axes(Spec):
+    """What is swept. In a file `crossed` is not written: its paths stand directly."""
+
+    crossed: dict[str, AxisSpec] = {}
+    zip: tuple[Annotated[dict[str, AxisSpec], Field(min_length=1)], ...] = ()
+    sobol: tuple[Sobol, ...] = ()
+
+
+class Sweep(Spec):
+    """The sources crossed with swept axes, the observables and the comparisons."""
+
+    name: Name
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
+    task: TaskSpec
+    model: ModelSpec
+    sources: Annotated[dict[Name, SourceSpec], Field(min_length=1)]
+    accept: Accept = Accept(train_error=0.0)
+    axes: Annotated[Axes, BeforeValidator(_axes)] = Axes()
+    observables: Observables = ()
+    store: Store = Store()
+    execution: Execution = Execution()
+    compare: tuple[Comparison, ...] = ()
+
+    _document: Any = PrivateAttr(default=None)
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the sweep file's own paths start from."""
+        return self._folder or Path.cwd()
+
+    def problem(self, location: tuple[str | int, ...], message: str) -> str:
+        """Word a problem with its place in the sweep file, where there is one."""
+        dotted = ".".join(str(part) for part in location)
+        if self._document is None:
+            return f"{dotted}: {message}" if dotted else message
+        line, column = self._document.place(location)
+        return f"{self._document.name}:{line}:{column}: {dotted}: {message}"
+
+    def accept_of(self, source: str) -> Accept:
+        """The acceptance rule that holds for a source."""
+        return self.sources[source].accept or self.accept

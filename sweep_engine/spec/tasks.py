@@ -1,0 +1,160 @@
+"""Tasks: the data, the loss, and the inputs on which a function is identified."""
+
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from sweep_engine.spec.base import Count, Index, NonNegative, Real, Spec
+from sweep_engine.spec.custom import Custom, wrap_custom
+
+Rows = tuple[tuple[Real, ...], ...]
+
+
+class Boolean(Spec):
+    """A Boolean function of `bits` inputs; input i is the binary expansion of i, most
+    significant bit first. Some inputs train, the rest is the test set.
+    """
+
+    kind: Literal["boolean"] = "boolean"
+    bits: Annotated[int, Field(strict=True, ge=1, le=16)] = 7
+    target: str = Field(
+        default="x1",
+        description="parity, majority, random(SEED), an expression such as x1 | (x2 & x3), "
+        "or the truth table as 2^bits characters of 0 and 1",
+    )
+    train: Count | tuple[Index, ...] = Field(
+        default=16, description="how many inputs train (drawn from the seed), or which ones"
+    )
+    inputs: Literal["zero_one", "plus_minus"] = "zero_one"
+    loss: Literal["logistic", "squared"] = "logistic"
+
+    @model_validator(mode="after")
+    def _train_inputs_exist(self) -> Self:
+        size = 2**self.bits
+        chosen = (self.train,) if isinstance(self.train, int) else self.train
+        limit = size if isinstance(self.train, int) else size - 1
+        if not chosen or max(chosen) > limit or len(set(chosen)) < len(chosen):
+            raise ValueError(
+                f"train: {self.bits} bits have {size} inputs, 0 to {size - 1}; "
+                "give a count, or a list of different inputs"
+            )
+        return self
+
+
+class Regression(Spec):
+    """Given x and y, or drawn: x ~ N(0, I), y = x . w / sqrt(inputs) + noise, w ~ N(0, I)."""
+
+    kind: Literal["regression"] = "regression"
+    x: Rows | None = None
+    y: tuple[Real, ...] | None = None
+    test_x: Rows | None = None
+    test_y: tuple[Real, ...] | None = None
+    examples: Count | None = None
+    test_examples: Index = 0
+    inputs: Count | None = None
+    noise: NonNegative = 0.0
+    loss: Literal["squared"] = "squared"
+
+    @model_validator(mode="after")
+    def _given_or_drawn(self) -> Self:
+        given = self.x is not None and self.y is not None
+        drawn = self.examples is not None and self.inputs is not None
+        if given == drawn:
+            raise ValueError("give x and y, or examples and inputs to draw them")
+        if (self.test_x is None) != (self.test_y is None):
+            raise ValueError("give test_x and test_y together")
+        for x, y, name in ((self.x, self.y, "x"), (self.test_x, self.test_y, "test_x")):
+            if x is not None and y is not None:
+                check_rows(x, len(y), name)
+        return self
+
+
+class Factorisation(Spec):
+    """f = a b is to equal `target`: one example, x = 1."""
+
+    kind: Literal["factorisation"] = "factorisation"
+    target: Real = 1.0
+    loss: Literal["squared"] = "squared"
+
+
+class Planar(Spec):
+    """Two classes in the plane: a named set drawn from the seed, or given points.
+
+    `two_slab`: x1 separates the classes linearly; x2 separates them by slabs (one class in
+    the middle, the other on both sides). `kink`: the boundary is x2 = |x1| - 1/2.
+    """
+
+    kind: Literal["planar"] = "planar"
+    set: Literal["two_slab", "kink"] | None = None
+    examples: Count = 64
+    test_examples: Count = 256
+    margin: NonNegative = 0.1
+    points: Rows | None = None
+    labels: tuple[Annotated[int, Field(strict=True, ge=0, le=1)], ...] | None = None
+    loss: Literal["logistic", "squared"] = "logistic"
+
+    @model_validator(mode="after")
+    def _given_or_named(self) -> Self:
+        given = self.points is not None and self.labels is not None
+        if given == (self.set is not None):
+            raise ValueError("give a set (two_slab, kink), or points and labels")
+        if self.points is not None and self.labels is not None:
+            check_rows(self.points, len(self.labels), "points")
+            if len(self.points[0]) != 2:
+                raise ValueError("points: each has two coordinates")
+        return self
+
+
+class Digits(Spec):
+    """scikit-learn's 1,797 digits, 8 x 8 pixels scaled to [0, 1]; the rest is the test set."""
+
+    kind: Literal["digits"] = "digits"
+    classes: tuple[Annotated[int, Field(strict=True, ge=0, le=9)], ...] = tuple(range(10))
+    train: Count = 1437
+    loss: Literal["cross_entropy"] = "cross_entropy"
+
+    @field_validator("classes")
+    @classmethod
+    def _at_least_two(cls, classes: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(classes)) < max(2, len(classes)):
+            raise ValueError("give two or more different digits")
+        return classes
+
+
+class FileTask(Spec):
+    """x and y from a .npz or Parquet file beside the sweep file."""
+
+    kind: Literal["file"] = "file"
+    path: str
+    sha256: str | None = Field(
+        default=None, pattern="^[0-9a-f]{64}$", description="checked; filled in when left out"
+    )
+    x: tuple[str, ...] | str = "x"
+    y: str = "y"
+    train: Count = Field(description="the first so many rows of a seeded shuffle train")
+    loss: Literal["logistic", "cross_entropy", "squared"] = "cross_entropy"
+
+    @field_validator("path")
+    @classmethod
+    def _below_the_sweep_file(cls, path: str) -> str:
+        parts = PurePosixPath(path)
+        if parts.is_absolute() or ".." in parts.parts or not path.endswith((".npz", ".parquet")):
+            raise ValueError(
+                "give a .npz or .parquet file in the sweep file's folder or below it, "
+                "without '..' (from Python, pass a task object for data elsewhere)"
+            )
+        return path
+
+
+TaskSpec = Annotated[
+    Boolean | Regression | Factorisation | Planar | Digits | FileTask | Custom,
+    Field(discriminator="kind"),
+    BeforeValidator(wrap_custom),
+]
+
+
+def check_rows(x: Rows, count: int, name: str) -> None:
+    """Raise ValueError unless x is `count` rows of one non-zero length."""
+    if not x or len(x) != count or len({len(row) for row in x}) != 1 or not x[0]:
+        raise ValueError(f"{name}: give as many rows as values, all of one length, at least one")

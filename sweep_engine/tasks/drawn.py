@@ -1,0 +1,65 @@
+"""Regression and planar sets: given in the sweep file, or drawn from the seed."""
+
+import numpy as np
+
+from sweep_engine.keys import data_rng
+from sweep_engine.spec.tasks import Factorisation, Planar, Regression
+from sweep_engine.tasks.losses import LOGISTIC, SQUARED, SQUARED_LABELS
+from sweep_engine.tasks.task import Task, make_task
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def load_regression(spec: Regression, seed: int) -> Task:
+    """Make the task from the given rows, or draw a noisy linear teacher's."""
+    if spec.x is not None and spec.y is not None:
+        test = None
+        if spec.test_x is not None and spec.test_y is not None:
+            test = (np.array(spec.test_x), np.array(spec.test_y))
+        return make_task((np.array(spec.x), np.array(spec.y)), test, SQUARED)
+    assert spec.examples is not None and spec.inputs is not None
+    rng = data_rng(seed, "regression")
+    weights = rng.standard_normal(spec.inputs) / np.sqrt(spec.inputs)
+    x = rng.standard_normal((spec.examples + spec.test_examples, spec.inputs))
+    y = x @ weights + spec.noise * rng.standard_normal(len(x))
+    return _split(x, y, spec.examples, SQUARED)
+
+
+def load_factorisation(spec: Factorisation, seed: int) -> Task:
+    """Make the one example x = 1, y = target."""
+    del seed
+    return make_task((np.ones((1, 1)), np.array([spec.target])), None, SQUARED)
+
+
+def load_planar(spec: Planar, seed: int) -> Task:
+    """Make the task from the given points, or draw the named set."""
+    loss = LOGISTIC if spec.loss == "logistic" else SQUARED_LABELS
+    if spec.points is not None and spec.labels is not None:
+        return make_task((np.array(spec.points), np.array(spec.labels)), None, loss)
+    draw = {"two_slab": _two_slab, "kink": _kink}[str(spec.set)]
+    x, y = draw(
+        data_rng(seed, f"planar/{spec.set}"), spec.examples + spec.test_examples, spec.margin
+    )
+    return _split(x, y, spec.examples, loss)
+
+
+def _split(x: np.ndarray, y: np.ndarray, count: int, loss: object) -> Task:
+    test = (x[count:], y[count:]) if len(x) > count else None
+    return make_task((x[:count], y[:count]), test, loss)  # type: ignore[arg-type]
+
+
+def _two_slab(rng: np.random.Generator, count: int, margin: float) -> Pair:
+    """x1 separates linearly; on x2 class 1 is the middle slab, class 0 both outer ones."""
+    y = rng.integers(0, 2, count)
+    x1 = (2 * y - 1) * (margin + (1 - margin) * rng.random(count))
+    inner = rng.uniform(-1, 1, count) * (0.5 - margin / 2)
+    outer = rng.choice([-1.0, 1.0], count) * rng.uniform(0.5 + margin / 2, 1, count)
+    return np.stack([x1, np.where(y == 1, inner, outer)], axis=1), y
+
+
+def _kink(rng: np.random.Generator, count: int, margin: float) -> Pair:
+    """Class 1 lies above x2 = |x1| - 1/2, at least margin/2 away from it."""
+    x1 = rng.uniform(-1, 1, count)
+    y = rng.integers(0, 2, count)
+    distance = margin / 2 + (0.5 - margin / 2) * rng.random(count)
+    return np.stack([x1, np.abs(x1) - 0.5 + (2 * y - 1) * distance], axis=1), y

@@ -1,0 +1,98 @@
+"""Task: data, loss, and the inputs on which a function is identified."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from sweep_engine.tasks.losses import Loss, target_dtype
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs and targets.
+
+    Attributes:
+        x: Shape (N, ...).
+        y: Labels as integers, or real targets, shape (N,).
+    """
+
+    x: Float[np.ndarray, "N ..."]
+    y: Shaped[np.ndarray, " N"]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What networks are trained on and tested on.
+
+    Attributes:
+        train: The training set.
+        test: The test set; None when there is none.
+        loss: The loss.
+        reference: Which inputs identify a function, in order: positions in `inputs`.
+        finite: Whether these are the whole input set, so that a function's outputs on
+            them are the function.
+    """
+
+    train: Examples
+    test: Examples | None
+    loss: Loss
+    reference: Int[np.ndarray, " F"]
+    finite: bool = False
+
+    @property
+    def inputs(self) -> Float[np.ndarray, "N ..."]:
+        """Training inputs, then test inputs."""
+        return np.concatenate([self.train.x, self.test.x]) if self.test else self.train.x
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return tuple(self.train.x.shape[1:])
+
+    @property
+    def majority_error(self) -> float | None:
+        """Test error of always answering the training set's commonest label."""
+        if self.test is None or self.loss.num_labels is None:
+            return None
+        label = np.bincount(self.train.y).argmax()
+        return float(np.mean(self.test.y != label))
+
+
+def make_task(
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray] | None,
+    loss: Loss,
+    *,
+    reference: np.ndarray | None = None,
+    finite: bool = False,
+) -> Task:
+    """Make a task from arrays, checking them.
+
+    `reference` is the test inputs, or the training inputs without a test set, when left out.
+
+    Raises:
+        ValueError: shapes disagree, a number is not finite, or a label is out of range.
+    """
+    sets = [_examples(*part, loss) for part in (train, test) if part is not None]
+    if len({part.x.shape[1:] for part in sets}) > 1:
+        raise ValueError("training and test inputs have different shapes")
+    if reference is None:
+        reference = np.arange(sum(len(part) for part in sets[:-1]), sum(map(len, sets)))
+    return Task(sets[0], sets[1] if test is not None else None, loss, reference, finite)
+
+
+def _examples(x: np.ndarray, y: np.ndarray, loss: Loss) -> Examples:
+    x, y = np.asarray(x, np.float32), np.asarray(y)
+    if x.ndim < 2 or y.shape != (len(x),) or len(x) == 0:
+        raise ValueError(f"expected x of shape (N, ...) and y of (N,), got {x.shape}, {y.shape}")
+    if not np.all(np.isfinite(x)) or not np.all(np.isfinite(y)):
+        raise ValueError("x and y must be finite: there is an inf or a NaN in the data")
+    if loss.num_labels is not None and (
+        np.any(y != np.round(y)) or y.min() < 0 or y.max() >= loss.num_labels
+    ):
+        raise ValueError(f"labels must be integers from 0 to {loss.num_labels - 1}")
+    return Examples(x, y.astype(target_dtype(loss)))
