@@ -16,6 +16,11 @@ from sweep_engine.spec.sources import GuessAndCheck, Prior
 DRAWS_PER_CALL = 4096
 
 
+def blocks_per_call(lanes: int) -> int:
+    """How many blocks one call of the counting program goes through."""
+    return max(1, DRAWS_PER_CALL // lanes)
+
+
 def draw(
     bucket: Bucket, pieces: Sequence[Piece], control: Control, *, accepted: int | None = None
 ) -> Finished:
@@ -50,7 +55,7 @@ def draw(
 def _scan(
     bucket: Bucket, runs: Runs, control: Control
 ) -> tuple[UInt8[np.ndarray, "R bytes"], Bool[np.ndarray, " R"]]:
-    blocks = max(1, DRAWS_PER_CALL // bucket.lanes)
+    blocks = blocks_per_call(bucket.lanes)
     call = blocks * bucket.lanes
     functions, fits = [], []
     for first in range(0, len(runs), call):

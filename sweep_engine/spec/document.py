@@ -11,6 +11,7 @@ Source:
 
 import difflib
 import itertools
+import operator
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -222,7 +223,7 @@ class _Composer:
             return self._scalar(event)
         if isinstance(event, yaml.CollectionStartEvent):
             return self._collection(event, depth)
-        return _Node(None, _place(event.start_mark))  # an alias
+        return _Node("", _place(event.start_mark))  # an alias
 
     def _collection(self, start: yaml.CollectionStartEvent, depth: int) -> _Node:
         if depth > MAX_DEPTH:
@@ -429,12 +430,17 @@ class _Shape:
             return _Shape.of(arguments[step]) if step < len(arguments) else _Shape()
         return _Shape.of(arguments[0])
 
-    def label(self) -> str:
-        """The head of the label that pydantic gives this member of a union."""
-        if self.tag_key:
-            return "tagged-union"
-        name: str = getattr(get_origin(self.type) or self.type, "__name__", "")
-        return "literal" if self.literals() else name.partition("[")[0]
+    def label(self, depth: int = 4) -> str:
+        """The label that pydantic gives this member of a union, but for finer points."""
+        name = getattr(get_origin(self.type) or self.type, "__name__", "").partition("[")[0]
+        parts = [_Shape.of(part) for part in get_args(self.type)]
+        if literals := self.literals():
+            return f"literal[{','.join(map(repr, literals))}]"
+        if members := self._members():
+            name, parts = "tagged-union" if self.tag_key else "union", members
+        if not parts or depth == 0:  # a type may contain itself
+            return name
+        return f"{name}[{','.join(part.label(depth - 1) for part in parts)}]"
 
     def _members(self) -> list["_Shape"]:
         return [_Shape.of(member, self.tag_key) for member in _union_members(self.type)]
@@ -517,8 +523,13 @@ def _trace(model: type[BaseModel], error: ErrorDetails) -> _Finding:
 def _labelled(members: list[_Shape], label: str) -> _Shape:
     """Find a union's member by pydantic's label, such as `function-after[check(), Box]`."""
     bare = re.sub(r"function-\w+\[[^,]*\(\), ", "", label)
-    head = re.split(r"[\[\]]", bare)[0]
-    return next((member for member in members if member.label() == head), _Shape())
+    candidates = {member.label(): member for member in members}
+    best = max(candidates, key=lambda name: (_shared_prefix(name, bare), -len(name)))
+    return candidates[best] if _shared_prefix(best, bare) else _Shape()
+
+
+def _shared_prefix(a: str, b: str) -> int:
+    return sum(itertools.takewhile(bool, map(operator.eq, a, b)))
 
 
 def _keep_closest(findings: list[_Finding], level: int = 0) -> list[_Finding]:

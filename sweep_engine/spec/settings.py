@@ -20,7 +20,7 @@ from sweep_engine.spec.tasks import TaskSpec
 Point = dict[str, Any]
 Location = tuple[str | int, ...]
 NUM_SETTINGS_MAX = 1_000_000
-COUNTS = {"runs", "draws", "accepted", "max_draws", "keep"}
+COUNTS = {"runs", "draws", "max_draws", "keep"}
 """Fields of a source that say how many runs there are, and so are no part of a setting."""
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {

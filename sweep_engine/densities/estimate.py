@@ -1,0 +1,166 @@
+"""The one record every comparison returns: a number, its interval, and what they rest on."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+
+class Interval(NamedTuple):
+    """A value between two bounds, all in the same unit; a bound may be infinite."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A number with an interval, and everything needed to judge it.
+
+    Arrays for plots are not estimates: they have result types of their own.
+
+    Example:
+        >>> coin = Estimate(name="probability", value=0.5, low=0.4, high=0.6, num_source=100,
+        ...                 n_eff_source=100.0, unit="1", method="fixed draws, Clopper-Pearson")
+        >>> Estimate.from_dict(coin.to_dict()) == coin
+        True
+
+    Attributes:
+        name: What is estimated, e.g. `total_variation`, `kl`, `ln_probability`.
+        value: The point estimate; may be infinite, or NaN where it is not defined.
+        low: Lower end of the interval; may be -inf.
+        high: Upper end of the interval; may be inf.
+        confidence: Probability with which [low, high] covers the truth.
+        num_source: Draws of the source.
+        num_reference: Draws of the reference; 0 for an estimate about one source.
+        n_eff_source: Their effective number: below `num_source` for weighted draws.
+        n_eff_reference: The same for the reference.
+        null_value: What the estimator says, on average, of two halves of one source.
+        null_low: The least of those values over the random splits.
+        null_high: The greatest of them. The three are None where no null applies.
+        p_value: Of the test that goes with the estimate, if there is one.
+        seed: Of whatever randomness the estimator used; None if it used none.
+        unit: `nats`, `1` for a pure number, or the observable's unit.
+        method: One line: how value and interval were made, and what they assume.
+        warnings: What a reader must know before quoting the value.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    num_source: int
+    n_eff_source: float
+    unit: str
+    method: str
+    num_reference: int = 0
+    n_eff_reference: float = 0.0
+    confidence: float = 0.95
+    null_value: float | None = None
+    null_low: float | None = None
+    null_high: float | None = None
+    p_value: float | None = None
+    seed: int | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_confidence(self.confidence)
+        if self.low > self.high:
+            raise ValueError(f"{self.name}: low {self.low} is above high {self.high}")
+
+    def with_null(self, null: Interval) -> Self:
+        """Set the same-source null beside the estimate."""
+        return dataclasses.replace(
+            self, null_value=null.value, null_low=null.low, null_high=null.high
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields as strict JSON: a float that is not finite becomes its name."""
+        return {name: _to_json(value) for name, value in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Undo `to_dict`."""
+        return cls(**{name: _from_json(name, value) for name, value in fields.items()})
+
+
+def two_sample_estimate(
+    name: str,
+    interval: Interval,
+    *,
+    num_draws: tuple[int, int],
+    n_eff: tuple[float, float],
+    unit: str,
+    method: str,
+    confidence: float,
+    seed: int | None = None,
+    p_value: float | None = None,
+    warnings: tuple[str, ...] = (),
+) -> Estimate:
+    """Build the estimate of a quantity that compares a source with a reference.
+
+    Example:
+        >>> two_sample_estimate("kl", Interval(1.0, 0.5, 1.5), num_draws=(100, 200),
+        ...                     n_eff=(100.0, 200.0), unit="nats", method="example",
+        ...                     confidence=0.95).num_reference
+        200
+
+    Args:
+        name: As in `Estimate`.
+        interval: Value and bounds.
+        num_draws: Of source and reference.
+        n_eff: Of source and reference.
+        unit: As in `Estimate`.
+        method: As in `Estimate`.
+        confidence: Of the interval.
+        seed: As in `Estimate`.
+        p_value: As in `Estimate`.
+        warnings: As in `Estimate`.
+    """
+    return Estimate(
+        name=name,
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        confidence=confidence,
+        num_source=num_draws[0],
+        num_reference=num_draws[1],
+        n_eff_source=n_eff[0],
+        n_eff_reference=n_eff[1],
+        unit=unit,
+        method=method,
+        p_value=p_value,
+        seed=seed,
+        warnings=warnings,
+    )
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse a confidence outside (0, 1).
+
+    Example:
+        >>> check_confidence(0.95)
+
+    Raises:
+        ValueError: It is not strictly between 0 and 1.
+    """
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"expected a confidence in (0, 1), got {confidence}")
+
+
+def _to_json(value: object) -> object:
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _from_json(name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    if value in ("inf", "-inf", "nan") and name not in ("name", "unit", "method"):
+        return float(str(value))
+    return value

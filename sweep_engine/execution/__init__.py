@@ -1,0 +1,21 @@
+"""Execution: the schedule (pure), the worker, and the driver that owns a backend."""
+
+from sweep_engine.execution.costs import BucketCost, costs
+from sweep_engine.execution.driver import RunSummary, fits_of_done, run
+from sweep_engine.execution.programs import Programs
+from sweep_engine.execution.progress import Display, Quiet, display_for
+from sweep_engine.execution.schedule import Schedule, needed
+
+__all__ = [
+    "BucketCost",
+    "Display",
+    "Programs",
+    "Quiet",
+    "RunSummary",
+    "Schedule",
+    "costs",
+    "display_for",
+    "fits_of_done",
+    "needed",
+    "run",
+]

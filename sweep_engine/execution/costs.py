@@ -1,0 +1,146 @@
+"""What a plan will cost: memory a lane, disk, and time as measured on a few blocks."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from sweep_engine.execution.programs import Programs, num_workers
+from sweep_engine.plan import Plan, num_rows, num_runs
+from sweep_engine.sources import Bucket
+from sweep_engine.sources.bucket import START
+from sweep_engine.sources.draw import blocks_per_call
+from sweep_engine.spec import Setting
+from sweep_engine.spec.sources import Train
+
+BYTES_PER_ROW = 250
+BYTES_PER_TALLY = 80
+MAX_FUNCTIONS = 10_000_000
+"""Distinct functions of a setting that are reckoned with."""
+
+MAX_MEASURED = 6
+"""Buckets that are compiled and timed; the others are scaled from them by their parameters."""
+
+
+@dataclass(frozen=True)
+class BucketCost:
+    """What one bucket costs.
+
+    Attributes:
+        bucket: Its name.
+        source: Its source.
+        settings: How many settings share its program.
+        runs: Runs or draws, at most.
+        lanes: K.
+        num_params: P.
+        lane_bytes: Device memory of one lane.
+        disk_bytes: Of its tables, before compression.
+        seconds: Of all workers together; at most, since runs may end early.
+        is_measured: Whether the program was timed, or scaled from one that was.
+    """
+
+    bucket: str
+    source: str
+    settings: int
+    runs: int
+    lanes: int
+    num_params: int
+    lane_bytes: int
+    disk_bytes: int
+    seconds: float
+    is_measured: bool
+
+
+def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
+    """Estimate what every bucket costs; compiles and times a few of them."""
+    found: list[BucketCost] = []
+    measured: dict[str, tuple[float, int, int]] = {}
+    for name, ids in plan.buckets.items():
+        bucket = programs.bucket(name)
+        settings = [plan.settings[i] for i in ids]
+        num_params = bucket.network.layout.num_params
+        kind = settings[0].source
+        is_new = kind not in measured and len(measured) < MAX_MEASURED
+        if is_new:
+            measured[kind] = (*_measure(bucket), num_params)
+        per_unit, lane_bytes, of_params = measured.get(kind) or next(iter(measured.values()))
+        scale = num_params / of_params
+        units = sum(num_runs(s) * _units(s) for s in settings)
+        found.append(
+            BucketCost(
+                bucket=name,
+                source=kind,
+                settings=len(settings),
+                runs=sum(num_runs(s) for s in settings),
+                lanes=bucket.lanes,
+                num_params=num_params,
+                lane_bytes=round(lane_bytes * scale),
+                disk_bytes=sum(_disk(s, plan, bucket) for s in settings),
+                seconds=per_unit * scale * units / num_workers(),
+                is_measured=is_new,
+            )
+        )
+    return found
+
+
+def disk_bytes(plan: Plan, programs: Programs) -> int:
+    """Estimate the disk that all tables take, before compression: an upper bound."""
+    return sum(
+        _disk(plan.settings[i], plan, programs.bucket(name))
+        for name, ids in plan.buckets.items()
+        for i in ids
+    )
+
+
+def _disk(setting: Setting, plan: Plan, bucket: Bucket) -> int:
+    rows = num_rows(setting)
+    rows = rows if rows is not None else num_runs(setting) // 1000
+    states = 2 if isinstance(setting.spec, Train) and setting.spec.stop.extra_steps else 1
+    stored = 0 if plan.sweep.store.params == "none" else states
+    theta = 4 * bucket.network.layout.num_params * stored
+    functions = 0
+    if bucket.task.loss.num_labels is not None:
+        functions = min(num_runs(setting), MAX_FUNCTIONS)
+    return rows * (theta + BYTES_PER_ROW) + functions * BYTES_PER_TALLY
+
+
+def _units(setting: Setting) -> int:
+    """Steps of a run at most; one for a draw."""
+    return setting.spec.stop.max_steps if isinstance(setting.spec, Train) else 1
+
+
+def _measure(bucket: Bucket) -> tuple[float, int]:
+    """Time one lane's step (or draw), in seconds, and read its memory off the program."""
+    train = isinstance(bucket.setting.spec, Train)
+    program, arguments, units = (_training if train else _drawing)(bucket)
+    compiled = program.compiled(*arguments)
+    memory = compiled.memory_analysis()
+    total = memory.temp_size_in_bytes + memory.output_size_in_bytes
+    jax.block_until_ready(compiled(*arguments))
+    began = time.perf_counter()
+    jax.block_until_ready(compiled(*arguments))
+    return (time.perf_counter() - began) / units, total // bucket.lanes
+
+
+def _training(bucket: Bucket) -> tuple[Any, tuple[Any, ...], int]:
+    lanes, steps = bucket.lanes, 8 * bucket.training.alignment
+    runs = np.stack([np.zeros(lanes, np.uint32), np.arange(lanes, dtype=np.uint32)], axis=1)
+    hyper = bucket.hyper([bucket.setting] * lanes)
+    orders = np.full(lanes, START, np.int32)
+    limits = np.array([steps, 0], np.int32)
+    arguments = (
+        bucket.empty_state, orders, runs, hyper, bucket.root, bucket.data.train, limits,
+    )  # fmt: skip
+    return bucket.advance, arguments, steps * lanes
+
+
+def _drawing(bucket: Bucket) -> tuple[Any, tuple[Any, ...], int]:
+    blocks, lanes = blocks_per_call(bucket.lanes), bucket.lanes
+    runs = np.zeros((blocks, lanes, 2), np.uint32)
+    hyper = {
+        path: np.broadcast_to(values, (blocks, lanes)).copy()
+        for path, values in bucket.hyper([bucket.setting] * lanes).items()
+    }
+    return bucket.scan, (runs, hyper, bucket.root, bucket.data.inputs), blocks * lanes

@@ -1,0 +1,103 @@
+"""The buckets of a plan, each opened once and kept with its compiled programs."""
+
+import os
+import platform
+import threading
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from sweep_engine.errors import SpecError
+from sweep_engine.plan import Plan
+from sweep_engine.sources import Bucket, open_bucket
+from sweep_engine.store.manifest import Frozen
+
+IMPLEMENTATION = "reference"
+"""What `implementation: auto` stands for until a faster one has earned its use."""
+
+
+class Programs:
+    """Buckets by name."""
+
+    def __init__(self, plan: Plan, lanes: dict[str, int] | None = None) -> None:
+        self._plan = plan
+        self._lanes = lanes or {}
+        self._buckets: dict[str, Bucket] = {}
+        self._lock = threading.Lock()
+
+    def bucket(self, name: str) -> Bucket:
+        """Open a bucket, or return the open one.
+
+        Raises:
+            ValueError: its task, model, observables and acceptance rule do not fit.
+        """
+        with self._lock:
+            if name not in self._buckets:
+                self._buckets[name] = self._open(name)
+            return self._buckets[name]
+
+    def _open(self, name: str) -> Bucket:
+        sweep = self._plan.sweep
+        execution = sweep.execution
+        if name in self._lanes:
+            execution = execution.model_copy(update={"lanes": self._lanes[name]})
+        setting = self._plan.settings[self._plan.buckets[name][0]]
+        return open_bucket(setting, sweep.seed, sweep.folder, sweep.observables, execution)
+
+    def open_all(self) -> None:
+        """Open every bucket, so that a sweep that cannot work fails before the first compile.
+
+        Raises:
+            SpecError: all problems at once.
+        """
+        problems: dict[str, None] = {}
+        for name, settings in self._plan.buckets.items():
+            try:
+                self.bucket(name)
+            except (ValueError, SpecError) as error:
+                source = self._plan.settings[settings[0]].source
+                problems[self._plan.sweep.problem(("sources", source), str(error))] = None
+        if problems:
+            raise SpecError(list(problems))
+
+    def freeze(self) -> Frozen:
+        """Say what decides the bits beside the sweep, on this machine."""
+        device = jax.devices()[0]
+        return Frozen(
+            platform=device.platform,
+            device_kind=_device_kind(device),
+            precision=self._plan.sweep.execution.precision,
+            implementation=IMPLEMENTATION,
+            lanes={name: self.bucket(name).lanes for name in self._plan.buckets},
+            versions=_versions(),
+        )
+
+
+def num_workers() -> int:
+    """How many shards fly at once: one a core, or one on an accelerator."""
+    if jax.default_backend() != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0))
+
+
+def compilation_cache() -> None:
+    """Keep compiled programs on disk between processes, readable by this user alone."""
+    if jax.config.jax_compilation_cache_dir is None:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = base / "sweep_engine" / "xla"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _device_kind(device: Any) -> str:
+    if device.platform != "cpu":
+        return str(device.device_kind)
+    return f"{platform.machine()} {platform.processor() or 'cpu'}".strip()
+
+
+def _versions() -> dict[str, str]:
+    packages = ("sweep-engine", "jax", "jaxlib", "flax", "optax", "numpy")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}

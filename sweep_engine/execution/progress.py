@@ -1,0 +1,134 @@
+"""Progress of a run: bars on a terminal, a plain line now and then elsewhere."""
+
+from dataclasses import dataclass
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+PLAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a run is.
+
+    Attributes:
+        shards: Shards that are done.
+        all_shards: Shards that are needed, as far as is known.
+        runs: Runs and draws finished, those of unfinished shards among them.
+        all_runs: Runs and draws in all, as far as is known.
+        failed: Shards given up.
+        seconds: Since the start.
+        resumed_runs: Runs that were done before the start.
+    """
+
+    shards: int
+    all_shards: int
+    runs: int
+    all_runs: int
+    failed: int
+    seconds: float
+    resumed_runs: int
+
+    @property
+    def rate(self) -> float:
+        """Runs per second since the start."""
+        return (self.runs - self.resumed_runs) / max(self.seconds, 1e-9)
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds left at the rate so far; None before there is one."""
+        return (self.all_runs - self.runs) / self.rate if self.rate > 0 else None
+
+    def line(self) -> str:
+        """One plain line."""
+        eta = "" if self.eta_seconds is None else f", about {_duration(self.eta_seconds)} left"
+        failed = f", {self.failed} failed" if self.failed else ""
+        return (
+            f"{self.shards:,}/{self.all_shards:,} shards, {self.runs:,}/{self.all_runs:,} runs, "
+            f"{self.rate:,.0f} runs/s{eta}{failed}"
+        )
+
+
+class Display(Protocol):
+    """Where progress goes."""
+
+    def show(self, standing: Standing) -> None:
+        """Show how far the run is."""
+
+    def close(self) -> None:
+        """Show nothing more."""
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def show(self, standing: Standing) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class PlainLines:
+    """A line now and then: for logs."""
+
+    stream: TextIO
+    name: str
+    shown_at: float = -PLAIN_SECONDS
+    shown_shards: int = -1
+
+    def show(self, standing: Standing) -> None:
+        complete = standing.shards == standing.all_shards != self.shown_shards
+        if complete or standing.seconds - self.shown_at >= PLAIN_SECONDS:
+            print(f"{self.name}: {standing.line()}", file=self.stream, flush=True)
+            self.shown_at, self.shown_shards = standing.seconds, standing.shards
+
+    def close(self) -> None: ...
+
+
+class Bars:
+    """A bar on a terminal."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("runs, {task.fields[rate]:,.0f}/s"),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task: TaskID = self._progress.add_task(name, rate=0.0)
+        self._progress.start()
+
+    def show(self, standing: Standing) -> None:
+        self._progress.update(
+            self._task, completed=standing.runs, total=standing.all_runs, rate=standing.rate
+        )
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+def display_for(stream: TextIO, name: str) -> Display:
+    """Choose bars for a terminal, lines for anything else."""
+    if stream.isatty():
+        return Bars(Console(file=stream), name)
+    return PlainLines(stream, name)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

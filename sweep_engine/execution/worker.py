@@ -1,0 +1,124 @@
+"""A worker: it does the work of a shard and commits its files."""
+
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sweep_engine.backends import Job, Receipt
+from sweep_engine.execution.programs import Programs
+from sweep_engine.observables import distinct, function_ids, observables
+from sweep_engine.plan import Plan, Shard
+from sweep_engine.solutions import RunStatus
+from sweep_engine.sources import Bucket, Control, Finished, work
+from sweep_engine.spec import axis_paths
+from sweep_engine.store import LocalFiles, ShardFiles, commit_shard, runs_schema, with_file_metadata
+from sweep_engine.store.manifest import Frozen
+from sweep_engine.store.rows import (
+    axis_columns,
+    curves_table,
+    params_table,
+    runs_table,
+    tallies_table,
+)
+
+
+class ShardWorker:
+    """Works on shards of one plan, one or more at a time, into one output directory."""
+
+    def __init__(self, plan: Plan, frozen: Frozen, programs: Programs, files: LocalFiles) -> None:
+        self._plan = plan
+        self._frozen = frozen
+        self._programs = programs
+        self._files = files
+        self._shards = {shard.id: shard for shard in plan.shards}
+        self._schema = sweep_runs_schema(plan)
+
+    def __call__(
+        self, job: Job, report: Callable[[int], None], should_stop: Callable[[], bool]
+    ) -> Receipt:
+        """Do the work of a shard and commit it; see `backends.Worker`."""
+        shard = self._shards[job.shard]
+        bucket = self._programs.bucket(shard.bucket)
+        began, started_at = time.monotonic(), time.time()
+        pieces = self._plan.pieces(shard)
+        finished = work(bucket, pieces, Control(report, should_stop), accepted=job.accepted)
+        worked = time.monotonic()
+        tables = self._tables(shard, bucket, finished)
+        receipt = {
+            **_summary(finished),
+            "started_at": started_at,
+            "work_seconds": worked - began,
+            "host": socket.gethostname(),
+        }
+        placed = ShardFiles(shard=shard.id, source=shard.source, bucket=shard.bucket)
+        committed = commit_shard(self._files, placed, tables, receipt)
+        return {**committed.entry.receipt, "commit_seconds": time.monotonic() - worked}
+
+    def _tables(self, shard: Shard, bucket: Bucket, finished: Finished) -> dict[str, pa.Table]:
+        unique, index = distinct(finished.functions)
+        ids = function_ids(unique)
+        row_ids = [ids[i] for i in index] if ids else [None] * len(finished.solutions)
+        tables = {
+            "runs": runs_table(
+                self._schema, finished.solutions, finished.columns, row_ids, self._plan.settings
+            ),
+            "tallies": tallies_table(
+                finished.tallies,
+                [function_ids(tally.functions) for tally in finished.tallies],
+                finite=bucket.task.finite,
+            ),
+        }
+        chosen = self._stores_params(finished)
+        if chosen.any():
+            tables["params"] = params_table(finished.solutions, chosen)
+        if finished.curves is not None:
+            tables["curves"] = curves_table(finished.curves)
+        metadata = self._metadata(shard, bucket)
+        return {
+            name: table.replace_schema_metadata(with_file_metadata(table.schema, metadata).metadata)
+            for name, table in tables.items()
+        }
+
+    def _stores_params(self, finished: Finished) -> np.ndarray:
+        fit = finished.solutions.fit
+        choice = self._plan.sweep.store.params
+        return {"all": np.ones_like(fit), "fit": fit, "none": np.zeros_like(fit)}[choice]
+
+    def _metadata(self, shard: Shard, bucket: Bucket) -> Mapping[str, Any]:
+        frozen = self._frozen
+        return {
+            "spec_id": self._plan.spec_id,
+            "platform": frozen.platform,
+            "device_kind": frozen.device_kind,
+            "precision": frozen.precision,
+            "implementation": frozen.implementation,
+            "lanes": frozen.lanes[shard.bucket],
+            "versions": frozen.versions,
+            "layout": bucket.network.layout.describe(),
+        }
+
+
+def sweep_runs_schema(plan: Plan) -> pa.Schema:
+    """The schema of `runs`, one for the whole sweep."""
+    axes = axis_columns(axis_paths(plan.sweep), list(plan.settings.values()))
+    found = [c for o in observables(plan.sweep.observables) for c in o.columns]
+    return runs_schema(axes, found)
+
+
+def _summary(finished: Finished) -> dict[str, Any]:
+    statuses, counts = np.unique(finished.solutions.status, return_counts=True)
+    return {
+        "runs": sum(tally.draws for tally in finished.tallies),
+        "fits": sum(tally.fits for tally in finished.tallies),
+        "rows": len(finished.solutions),
+        "statuses": {
+            RunStatus(s).label: int(n) for s, n in zip(statuses, counts, strict=True)
+        },
+        "steps": int(finished.solutions.steps.sum()),
+        "busy_lane_steps": finished.lane_steps.busy,
+        "all_lane_steps": finished.lane_steps.all,
+    }

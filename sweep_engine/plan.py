@@ -1,0 +1,226 @@
+"""HOW to cut a sweep: settings into buckets, runs into shards.
+
+A *bucket* holds the settings that share their static part, hence one compiled program. A
+*shard* is the unit of work, retry and file: runs of one bucket. Shards depend on the sweep
+alone, never on the machine. When a sweep grows, the earlier shards stay and new ones hold
+only the runs that are missing.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sweep_engine.errors import OutputError, PlanError
+from sweep_engine.spec import Piece, Setting, Sweep, settings, spec_id
+from sweep_engine.spec.base import canonical_json, static_part
+from sweep_engine.spec.sources import GuessAndCheck, Prior, Train
+
+RUNS_PER_SHARD = 2048
+"""Trained runs, or kept draws, of one shard at most: they are rows with parameters."""
+
+DRAWS_PER_SHARD = 65_536
+"""Draws of one shard at most where few are kept."""
+
+NUM_SHARDS_MAX = 1_000_000
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Runs of one bucket: the unit of work, retry and file.
+
+    Attributes:
+        id: Content hash of the bucket and the runs.
+        source: Name of the source.
+        bucket: Name of the bucket.
+        pieces: (setting id, first index, last index + 1) of the runs.
+    """
+
+    id: str
+    source: str
+    bucket: str
+    pieces: tuple[tuple[int, int, int], ...]
+
+    @cached_property
+    def num_runs(self) -> int:
+        """How many runs or draws it holds."""
+        return sum(stop - start for _, start, stop in self.pieces)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep, its settings, and its shards in the order in which they should run.
+
+    Attributes:
+        sweep: The sweep.
+        settings: By id.
+        buckets: The settings' ids of every bucket, by its name.
+        shards: In order; a source that counts acceptances needs its shards in this order.
+    """
+
+    sweep: Sweep
+    settings: dict[int, Setting]
+    buckets: dict[str, tuple[int, ...]]
+    shards: tuple[Shard, ...]
+
+    @cached_property
+    def spec_id(self) -> str:
+        """Hash of the whole sweep."""
+        return spec_id(self.sweep)
+
+    def pieces(self, shard: Shard) -> list[Piece]:
+        """The shard's runs with their settings."""
+        return [Piece(self.settings[s], start, stop) for s, start, stop in shard.pieces]
+
+    def accepted(self, shard: Shard) -> int | None:
+        """The number of acceptances at which the shard's setting stops, if it does."""
+        spec = self.settings[shard.pieces[0][0]].spec
+        return spec.accepted if isinstance(spec, GuessAndCheck) else None
+
+    def to_dict(self) -> list[list[Any]]:
+        """List the shards as plain JSON data."""
+        return [[s.id, s.source, s.bucket, [list(p) for p in s.pieces]] for s in self.shards]
+
+
+def read_shards(data: Iterable[Sequence[Any]]) -> tuple[Shard, ...]:
+    """Undo `Plan.to_dict`."""
+    return tuple(
+        Shard(shard, source, bucket, tuple((p[0], p[1], p[2]) for p in pieces))
+        for shard, source, bucket, pieces in data
+    )
+
+
+def plan(sweep: Sweep, previous: Sequence[Shard] = ()) -> Plan:
+    """Cut a sweep into shards.
+
+    Args:
+        sweep: What to run.
+        previous: Shards planned before for the same output directory; they are kept, and
+            the sweep may only have grown since.
+
+    Raises:
+        SpecError: the sweep's axes are not valid.
+        OutputError: the previous shards hold runs that the sweep does not ask for.
+        PlanError: there are too many shards.
+    """
+    by_id = {setting.id: setting for setting in settings(sweep)}
+    bucket_of = {setting.id: bucket_name(sweep, setting) for setting in by_id.values()}
+    _check_previous(previous, by_id, bucket_of)
+    done: dict[int, int] = defaultdict(int)
+    for shard in previous:
+        for setting, _, stop in shard.pieces:
+            done[setting] = max(done[setting], stop)
+    buckets: dict[str, list[int]] = defaultdict(list)
+    for setting_id, bucket in bucket_of.items():
+        buckets[bucket].append(setting_id)
+    shards = list(previous)
+    for bucket, ids in buckets.items():
+        shards += _cut(bucket, [(by_id[i], done[i]) for i in ids])
+    if len(shards) > NUM_SHARDS_MAX:
+        raise PlanError(f"{len(shards):,} shards are more than {NUM_SHARDS_MAX:,}: ask for less")
+    return Plan(sweep, by_id, {k: tuple(v) for k, v in buckets.items()}, tuple(shards))
+
+
+def bucket_name(sweep: Sweep, setting: Setting) -> str:
+    """Name the bucket of a setting: a letter, then a hash of its static part."""
+    source = {k: v for k, v in static_part(setting.spec).items() if k not in _COUNTED}
+    content = {
+        "source": setting.source,
+        "spec": source,
+        "task": setting.task.model_dump(mode="json"),
+        "model": setting.model.model_dump(mode="json"),
+        "accept": setting.accept.model_dump(mode="json"),
+        "execution": sweep.execution.model_dump(mode="json"),
+        "seed": sweep.seed,
+    }
+    return "b" + hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
+
+
+_COUNTED = {"runs", "draws", "max_draws"}
+
+
+def num_runs(setting: Setting) -> int:
+    """How many runs or draws a setting has, at most."""
+    match setting.spec:
+        case Train(runs=runs):
+            return runs
+        case Prior(draws=draws):
+            return draws
+        case GuessAndCheck(draws=draws, max_draws=at_most):
+            return draws if draws is not None else at_most
+
+
+def num_rows(setting: Setting) -> int | None:
+    """How many rows a setting keeps; None where that depends on the draws."""
+    match setting.spec:
+        case Train(runs=runs):
+            return runs
+        case Prior(draws=draws, keep="all"):
+            return draws
+        case Prior(draws=draws, keep=int() as keep):
+            return min(draws, keep)
+        case Prior(keep="none"):
+            return 0
+        case GuessAndCheck(accepted=int() as accepted):
+            return accepted
+        case _:
+            return None
+
+
+def _shard_size(setting: Setting) -> int:
+    keeps_all = isinstance(setting.spec, Train) or (
+        isinstance(setting.spec, Prior) and setting.spec.keep == "all"
+    )
+    return RUNS_PER_SHARD if keeps_all else DRAWS_PER_SHARD
+
+
+def _cut(bucket: str, missing: Sequence[tuple[Setting, int]]) -> Iterator[Shard]:
+    """Fill shards with the missing runs of a bucket, setting after setting.
+
+    A setting that stops at the k-th acceptance has its shards to itself.
+    """
+    open_pieces: list[tuple[int, int, int]] = []
+    room = 0
+    for setting, start in missing:
+        size = _shard_size(setting)
+        alone = isinstance(setting.spec, GuessAndCheck) and setting.spec.accepted is not None
+        room = room if open_pieces and not alone else size
+        if alone and open_pieces:
+            yield _shard(setting.source, bucket, open_pieces)
+            open_pieces = []
+        while start < num_runs(setting):
+            stop = min(start + room, num_runs(setting))
+            open_pieces.append((setting.id, start, stop))
+            room -= stop - start
+            start = stop
+            if room == 0 or (alone and stop == num_runs(setting)):
+                yield _shard(setting.source, bucket, open_pieces)
+                open_pieces, room = [], size
+    if open_pieces:
+        yield _shard(missing[-1][0].source, bucket, open_pieces)
+
+
+def _shard(source: str, bucket: str, pieces: Sequence[tuple[int, int, int]]) -> Shard:
+    content = canonical_json([source, bucket, list(pieces)])
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return Shard(f"s{digest}", source, bucket, tuple(pieces))
+
+
+def _check_previous(
+    previous: Sequence[Shard], by_id: dict[int, Setting], bucket_of: dict[int, str]
+) -> None:
+    for shard in previous:
+        for setting, _, stop in shard.pieces:
+            if setting not in by_id or bucket_of[setting] != shard.bucket:
+                raise OutputError(
+                    f"the directory holds runs of {shard.source} at a setting that this sweep "
+                    "does not have: a sweep may grow (more runs, points, sources), anything "
+                    "else is another sweep and needs another --out"
+                )
+            if stop > num_runs(by_id[setting]):
+                raise OutputError(
+                    f"the directory holds {stop:,} runs of {shard.source}, the sweep asks for "
+                    f"{num_runs(by_id[setting]):,}: a sweep may only grow"
+                )

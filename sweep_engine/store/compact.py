@@ -1,0 +1,90 @@
+"""Merge the many small files of a bucket into few.
+
+A compaction is a ledger entry that names the files it replaces and the file that stands for them.
+From that moment readers use the merged file. Then the replaced files are removed and the merged
+one is published, in this order: a plain reader may miss rows meanwhile, it never sees one twice.
+The entries of the shards stay as they are, so a resume still knows what is done.
+"""
+
+import hashlib
+import io
+import itertools
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sweep_engine.errors import CorruptResults
+from sweep_engine.store.commit import commit
+from sweep_engine.store.files import LocalFiles
+from sweep_engine.store.inventory import take_inventory
+from sweep_engine.store.layout import COMPACTION_PREFIX, split_table_path
+from sweep_engine.store.ledger import FileRecord, Ledger
+
+TARGET_BYTES = 256 * 2**20
+
+
+def compact(files: LocalFiles, target_bytes: int = TARGET_BYTES) -> int:
+    """Merge neighbouring files of one table, source and bucket up to a size.
+
+    Rows stay in the order of the files' paths. A merged file is never merged again. May be
+    interrupted and called again; nobody else may write to the directory or read it meanwhile.
+
+    Args:
+        files: The output directory.
+        target_bytes: The most bytes that go into one file.
+
+    Returns:
+        The number of files that were replaced.
+
+    Raises:
+        CorruptResults: A file is missing, stray or altered. Nothing of it is merged.
+    """
+    inventory = take_inventory(files)
+    if inventory.problems:
+        raise CorruptResults(sorted(inventory.problems.values()))
+    groups = list(_groups(inventory.ledger, target_bytes))
+    for records in groups:
+        _merge(files, records)
+    return sum(map(len, groups))
+
+
+def _groups(ledger: Ledger, target_bytes: int) -> Iterator[list[FileRecord]]:
+    merged = {record.path for entry in ledger.compactions.values() for record in entry.files}
+    for _, bucket in itertools.groupby(ledger.files.values(), _folder):
+        group: list[FileRecord] = []
+        for record in bucket:
+            size = sum(member.bytes for member in group)
+            if record.path in merged or size + record.bytes > target_bytes:
+                yield from _worthwhile(group)
+                group = []
+            if record.path not in merged:
+                group.append(record)
+        yield from _worthwhile(group)
+
+
+def _worthwhile(group: list[FileRecord]) -> list[list[FileRecord]]:
+    return [group] if len(group) > 1 else []
+
+
+def _folder(record: FileRecord) -> str:
+    return record.path.rpartition("/")[0]
+
+
+def _merge(files: LocalFiles, records: Sequence[FileRecord]) -> None:
+    digest = hashlib.sha256("".join(record.sha256 for record in records).encode()).hexdigest()[:16]
+    first = records[0].path.removesuffix(".parquet")
+    commit(
+        files,
+        f"{COMPACTION_PREFIX}{digest}",
+        {f"{first}-{digest}.parquet": pa.concat_tables(_read(files, r) for r in records)},
+        replaces=tuple(record.path for record in records),
+        receipt={"table": split_table_path(first + ".parquet")[0]},
+    )
+
+
+def _read(files: LocalFiles, record: FileRecord) -> pa.Table:
+    data = files.read(record.path)
+    if hashlib.sha256(data).hexdigest() != record.sha256:
+        raise CorruptResults([f"{record.path}: is not what was committed"])
+    return pq.ParquetFile(io.BytesIO(data)).read()

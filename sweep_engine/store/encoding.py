@@ -1,0 +1,54 @@
+"""Arrow tables as Parquet bytes, and the digest by which a reader knows a footer."""
+
+import hashlib
+import io
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROW_GROUP_BYTES = 16 * 2**20
+
+_TAIL_BYTES = 8  # the footer's length in 4 bytes, then the magic word
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """Encode a table: zstd, page checksums, row groups near 16 MB.
+
+    Vectors of parameters hardly ever repeat but share their exponents: they are stored byte
+    plane by byte plane (byte_stream_split) and without a dictionary.
+    """
+    vectors = [
+        f"{field.name}.list.element"
+        for field in table.schema
+        if pa.types.is_fixed_size_list(field.type)
+    ]
+    sink = io.BytesIO()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        use_dictionary=not vectors,
+        use_byte_stream_split=vectors or False,
+        write_page_checksum=True,
+        row_group_size=_row_group_rows(table),
+    )
+    return sink.getvalue()
+
+
+def footer_sha256(read_last: Callable[[int], bytes]) -> str:
+    """The SHA-256 of a Parquet footer, in hex.
+
+    A page checksum says nothing of the footer, where one flipped bit can turn a column into
+    another; the whole file's hash does, but costs reading all of it.
+
+    Args:
+        read_last: Gives the last n bytes of the file, or all if it has fewer.
+    """
+    length = int.from_bytes(read_last(_TAIL_BYTES)[:4], "little")
+    return hashlib.sha256(read_last(length + _TAIL_BYTES)).hexdigest()
+
+
+def _row_group_rows(table: pa.Table) -> int:
+    rows: int = ROW_GROUP_BYTES * table.num_rows // max(1, table.nbytes)
+    return max(1, rows)

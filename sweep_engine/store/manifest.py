@@ -1,0 +1,100 @@
+"""`sweep.json`: the sweep resolved, its plan, and the choices that the first run froze."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sweep_engine.errors import CorruptResults, OutputError
+from sweep_engine.plan import Plan, Shard, plan, read_shards
+from sweep_engine.spec import Sweep, dump_sweep, restore
+from sweep_engine.store.directory import OutputDirectory
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What decides the bits beside the sweep: chosen by the first run, kept by all others.
+
+    Attributes:
+        platform: JAX's name of the platform.
+        device_kind: The device.
+        precision: `exact` or `fast`.
+        implementation: What trains.
+        lanes: K, by bucket.
+        versions: Of sweep_engine, jax, flax, optax, numpy and Python.
+    """
+
+    platform: str
+    device_kind: str
+    precision: str
+    implementation: str
+    lanes: dict[str, int]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an output directory is for.
+
+    Attributes:
+        plan: The sweep and its shards.
+        frozen: The choices of its first run.
+    """
+
+    plan: Plan
+    frozen: Frozen
+
+
+def write_manifest(directory: OutputDirectory, manifest: Manifest) -> None:
+    """Write `sweep.json`, whole or not at all."""
+    data = {
+        "format": FORMAT,
+        "spec_id": manifest.plan.spec_id,
+        "sweep": dump_sweep(manifest.plan.sweep),
+        "frozen": asdict(manifest.frozen),
+        "shards": manifest.plan.to_dict(),
+    }
+    directory.files.write(directory.sweep_json.name, json.dumps(data, indent=1).encode())
+
+
+def read_manifest(directory: OutputDirectory) -> Manifest:
+    """Read `sweep.json`.
+
+    Raises:
+        OutputError: there is none.
+        CorruptResults: it cannot be read.
+    """
+    data = _read(directory)
+    sweep = restore(data["sweep"], directory.root)
+    shards = read_shards(data["shards"])
+    return Manifest(plan(sweep, shards), Frozen(**data["frozen"]))
+
+
+def read_shards_and_choices(
+    directory: OutputDirectory,
+) -> tuple[tuple[Shard, ...], Frozen] | None:
+    """Read what a growing sweep must keep; None where nothing has been run."""
+    if not directory.sweep_json.is_file():
+        return None
+    data = _read(directory)
+    return read_shards(data["shards"]), Frozen(**data["frozen"])
+
+
+def stored_sweep(root: Path) -> Sweep:
+    """The sweep of an output directory."""
+    return read_manifest(OutputDirectory(root)).plan.sweep
+
+
+def _read(directory: OutputDirectory) -> dict[str, Any]:
+    path = directory.sweep_json
+    try:
+        data: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise OutputError(f"{directory.root}: no sweep here (there is no {path.name})") from error
+    except (ValueError, OSError) as error:
+        raise CorruptResults([f"{path}: cannot be read: {error}"]) from error
+    if data.get("format") != FORMAT:
+        raise OutputError(f"{path}: written by another version (format {data.get('format')})")
+    return data

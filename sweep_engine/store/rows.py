@@ -1,0 +1,147 @@
+"""From the record that every source fills to the rows of the tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sweep_engine.columns import Column
+from sweep_engine.solutions import Curves, FunctionCounts, RunStatus, Solutions
+from sweep_engine.spec import Setting
+from sweep_engine.spec.base import canonical_json
+from sweep_engine.store.schema import curves_schema, params_schema, tallies_schema
+
+
+def axis_columns(paths: Sequence[str], settings: Sequence[Setting]) -> list[Column]:
+    """Describe the columns of the swept axes: numbers where all values are, else text."""
+    return [
+        Column(path, _axis_dtype([s.values[path] for s in settings if path in s.values]),
+               "", "swept; null where the axis does not touch the source")
+        for path in paths
+    ]  # fmt: skip
+
+
+def _axis_dtype(values: Sequence[Any]) -> Any:
+    if all(type(value) is int for value in values):
+        return "int64"
+    return "float64" if all(type(value) in {int, float} for value in values) else "string"
+
+
+def axis_value(value: Any, dtype: str) -> Any:
+    """Give an axis's value as it stands in its column."""
+    if dtype == "string" and not isinstance(value, str):
+        return canonical_json(value)
+    return value
+
+
+def runs_table(
+    schema: pa.Schema,
+    solutions: Solutions,
+    columns: Mapping[str, np.ndarray],
+    function_ids: Sequence[str | None],
+    settings: Mapping[int, Setting],
+) -> pa.Table:
+    """Make the rows of `runs`. A column that a source does not fill is null."""
+    count = len(solutions)
+    labels = np.array([status.label for status in RunStatus], object)
+    values: dict[str, Any] = {
+        "run_id": solutions.run_id,
+        "setting": solutions.setting,
+        "seed": solutions.run_id & 0xFFFFFFFF,
+        "status": labels[solutions.status],
+        "steps": solutions.steps,
+        "fit": solutions.fit,
+        "fit_step": pa.array(solutions.fit_step, pa.int64(), mask=solutions.fit_step < 0),
+        "log_weight": solutions.log_weight,
+        "function_id": function_ids,
+    }
+    values |= {name: _cells(name, column) for name, column in columns.items()}
+    arrays = []
+    for field in schema:
+        if field.name in values:
+            arrays.append(pa.array(values[field.name], field.type))
+        else:
+            arrays.append(_axis_cells(field, solutions.setting, settings, count))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _cells(name: str, column: np.ndarray) -> Any:
+    if column.ndim > 1:
+        return list(column)
+    if name in {"train_error", "test_error"}:
+        # NaN in an error means that the task has no labels: the row has no such value.
+        return pa.array(column, pa.float32(), mask=np.isnan(column))
+    return column
+
+
+def _axis_cells(
+    field: pa.Field, setting: np.ndarray, settings: Mapping[int, Setting], count: int
+) -> pa.Array:
+    dtype = str(field.type)
+    cells = {
+        int(s): axis_value(settings[int(s)].values[field.name], dtype)
+        for s in np.unique(setting)
+        if field.name in settings[int(s)].values
+    }
+    return pa.array([cells.get(int(s)) for s in setting] if cells else [None] * count, field.type)
+
+
+def params_table(solutions: Solutions, chosen: np.ndarray) -> pa.Table:
+    """Make the rows of `params`: the final state, and before it the first fit where kept."""
+    kept = solutions.take(np.flatnonzero(chosen))
+    run_id, step, theta = kept.run_id, kept.steps, kept.theta
+    if kept.first_fit is not None:
+        both = np.flatnonzero((kept.fit_step >= 0) & (kept.fit_step < kept.steps))
+        run_id = np.concatenate([run_id, run_id[both]])
+        step = np.concatenate([step, kept.fit_step[both]])
+        theta = np.concatenate([theta, kept.first_fit[both]])
+        order = np.lexsort((step, run_id))
+        run_id, step, theta = run_id[order], step[order], theta[order]
+    schema = params_schema(theta.shape[1])
+    values = pa.array(np.ascontiguousarray(theta, np.float32).ravel())
+    lists = pa.FixedSizeListArray.from_arrays(values, type=schema.field("theta").type)
+    return pa.Table.from_arrays([pa.array(run_id), pa.array(step), lists], schema=schema)
+
+
+def curves_table(curves: Curves) -> pa.Table:
+    """Make the rows of `curves`."""
+    no_labels = np.isnan(curves.train_error) & ~np.isnan(curves.train_loss)
+    return pa.Table.from_arrays(
+        [
+            pa.array(curves.run_id),
+            pa.array(curves.step, pa.int64()),
+            pa.array(curves.train_loss, pa.float32()),
+            pa.array(curves.train_error, pa.float32(), mask=no_labels),
+        ],
+        schema=curves_schema(),
+    )
+
+
+def tallies_table(
+    tallies: Sequence[FunctionCounts], ids: Sequence[Sequence[str]], *, finite: bool
+) -> pa.Table:
+    """Make the rows of `tallies`.
+
+    Args:
+        tallies: Counts per setting.
+        ids: The function ids of each one's functions.
+        finite: Whether the packed outputs are the function, and so are stored.
+    """
+    rows: list[dict[str, Any]] = []
+    for tally, names in zip(tallies, ids, strict=True):
+        rows.append({"setting": tally.setting, "what": "draws", "count": tally.draws})
+        rows.append({"setting": tally.setting, "what": "fit", "count": tally.fits})
+        packed = [row.tobytes() if finite else None for row in tally.functions]
+        for what, counts in (("function", tally.counts), ("function_given_fit", tally.fit_counts)):
+            rows += [
+                {
+                    "setting": tally.setting,
+                    "what": what,
+                    "function_id": names[i],
+                    "function": packed[i],
+                    "count": int(counts[i]),
+                }
+                for i in np.flatnonzero(counts)
+            ]
+    return pa.Table.from_pylist(rows, schema=tallies_schema())

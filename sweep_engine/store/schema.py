@@ -1,0 +1,116 @@
+"""The columns of every table, their units and their meaning.
+
+A column's unit and meaning stand in its field's metadata; what holds for a whole file (versions,
+device kind, lane width, precision, the layout of theta) stands as JSON in the file's, under
+`sweep_engine`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from sweep_engine.columns import Column, DType
+
+METADATA_KEY = b"sweep_engine"
+
+_ARROW_TYPES: dict[DType, pa.DataType] = {
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+    "binary": pa.binary(),
+    "list<float32>": pa.list_(pa.field("element", pa.float32())),
+}
+
+
+def _field(column: Column) -> pa.Field:
+    metadata = {"unit": column.unit, "meaning": column.meaning}
+    return pa.field(column.name, _ARROW_TYPES[column.dtype], column.nullable, metadata)
+
+
+_RUN_ID = Column("run_id", "int64", "", "the run's id; it alone seeds the run", nullable=False)
+_SETTING = Column(
+    "setting", "int64", "", "id of the point of the axes, a 31-bit hash", nullable=False
+)
+_STEP = Column("step", "int64", "steps", "optimiser steps taken", nullable=False)
+
+_RUN_ADDRESS = (
+    _RUN_ID,
+    _SETTING,
+    Column("seed", "int64", "", "index of the run in its setting"),
+    Column("unit", "int64", "", "unit of dependent runs; null where runs are independent"),
+    Column("draw", "int64", "", "index of the draw in its unit"),
+)
+_RUN_OUTCOME = (
+    Column("status", "string", "", "how the run ended", nullable=False),
+    Column("steps", "int64", "steps", "optimiser steps taken", nullable=False),
+    Column("fit", "bool", "", "passes the acceptance rule"),
+    Column("fit_step", "int64", "steps", "first checked step that passed the acceptance rule"),
+    Column("log_weight", "float64", "nats", "log importance weight; 0: unweighted", nullable=False),
+    Column("train_loss", "float32", "", "mean loss over the training examples"),
+    Column("train_error", "float32", "fraction", "training examples got wrong"),
+    Column("test_loss", "float32", "", "mean loss over the test examples"),
+    Column("test_error", "float32", "fraction", "test examples got wrong"),
+    Column("function_id", "string", "", "hash of the outputs; null where they are not discrete"),
+)
+_TALLIES = (
+    _SETTING,
+    Column("what", "string", "", "draws, fit, function or function_given_fit", nullable=False),
+    Column("function_id", "string", "", "the function counted; null for draws and fit"),
+    Column("function", "binary", "", "its outputs as packed bits, where the inputs are finite"),
+    Column("count", "int64", "draws", "draws, kept as rows or not", nullable=False),
+    Column("value", "float64", "nats", "an estimate that is no count, such as ln P"),
+    Column("stderr", "float64", "nats", "standard error of value"),
+)
+_CURVES = (
+    _RUN_ID,
+    _STEP,
+    Column("train_loss", "float32", "", "mean loss over the training examples"),
+    Column("train_error", "float32", "fraction", "training examples got wrong"),
+)
+
+
+def runs_schema(axes: Iterable[Column] = (), observables: Iterable[Column] = ()) -> pa.Schema:
+    """The schema of `runs`, one for a whole sweep: the address, the axes, the outcome, where to."""
+    return _schema((*_RUN_ADDRESS, *axes, *_RUN_OUTCOME, *observables))
+
+
+def tallies_schema() -> pa.Schema:
+    """The schema of `tallies`: counts over all draws of a source, kept or not."""
+    return _schema(_TALLIES)
+
+
+def curves_schema(recorded: Iterable[Column] = ()) -> pa.Schema:
+    """The schema of `curves`: what was recorded of a run on its way."""
+    return _schema((*_CURVES, *recorded))
+
+
+def params_schema(num_params: int) -> pa.Schema:
+    """The schema of `params`: theta as a fixed-size list of P = `num_params` float32."""
+    theta = pa.list_(pa.field("element", pa.float32(), nullable=False), num_params)
+    meaning = {"unit": "", "meaning": "parameters layer by layer, weights before biases"}
+    schema = _schema((_RUN_ID, _STEP))
+    return schema.append(pa.field("theta", theta, nullable=False, metadata=meaning))
+
+
+def with_file_metadata(schema: pa.Schema, metadata: Mapping[str, Any]) -> pa.Schema:
+    """The schema with what holds for the whole file; the values must be plain JSON."""
+    return schema.with_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+
+
+def file_metadata(schema: pa.Schema) -> dict[str, Any]:
+    """What `with_file_metadata` wrote; empty where it did not."""
+    loaded: dict[str, Any] = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    return loaded
+
+
+def _schema(columns: tuple[Column, ...]) -> pa.Schema:
+    names = [column.name for column in columns]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"columns given twice: {repeated}")
+    return pa.schema([_field(column) for column in columns])

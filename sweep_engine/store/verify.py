@@ -1,0 +1,135 @@
+"""Check every file of an output directory against its checksum, the ledger and the plan."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from sweep_engine.store.files import LocalFiles
+from sweep_engine.store.inventory import take_inventory
+from sweep_engine.store.layout import FAILED, STAGING, split_table_path
+from sweep_engine.store.ledger import FileRecord, Ledger
+
+ExpectedRows = Mapping[str, int]
+"""The planned rows of a shard, by table; a table that is not named may have any number."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found.
+
+    Attributes:
+        problems: One line each, with the path of the file or the shard. Empty: all is well.
+        notes: What is worth knowing and harms nothing.
+    """
+
+    problems: list[str]
+    notes: list[str]
+
+
+def verify(
+    files: LocalFiles, expected: Mapping[str, ExpectedRows | None] | None = None
+) -> Verification:
+    """Read every file and check it.
+
+    Args:
+        files: The output directory.
+        expected: The plan: by shard its rows where they are known. Nothing is checked against
+            the plan by default.
+    """
+    inventory = take_inventory(files)
+    ledger = inventory.ledger
+    good = [record for path, record in ledger.files.items() if path not in inventory.problems]
+    altered = _altered(files, good)
+    sound = [record for record in good if record.path not in altered]
+    problems = [
+        *sorted(inventory.problems.values()),
+        *(f"{path}: its SHA-256 is not the one that was committed" for path in sorted(altered)),
+        *_wrong_rows(files, sound),
+        *_mixed_schemas(files, sound),
+        *_repeated_runs(files, [record for record in sound if record.table == "runs"]),
+        *_wrong_compactions(ledger),
+        *_against_plan(ledger, expected),
+    ]
+    return Verification(problems, _notes(files))
+
+
+def _altered(files: LocalFiles, records: Sequence[FileRecord]) -> set[str]:
+    with ThreadPoolExecutor() as pool:
+        digests = pool.map(lambda record: files.sha256(record.path), records)
+        return {r.path for r, digest in zip(records, digests, strict=True) if digest != r.sha256}
+
+
+def _wrong_rows(files: LocalFiles, records: Sequence[FileRecord]) -> Iterator[str]:
+    for record in records:
+        rows = pq.read_metadata(record.path, filesystem=files.arrow()).num_rows
+        if rows != record.rows:
+            yield f"{record.path}: has {rows} rows, expected {record.rows}"
+
+
+def _mixed_schemas(files: LocalFiles, records: Sequence[FileRecord]) -> Iterator[str]:
+    for _, group in itertools.groupby(records, _schema_group):
+        first, *others = group
+        schema = pq.read_schema(first.path, filesystem=files.arrow())
+        for other in others:
+            if not pq.read_schema(other.path, filesystem=files.arrow()).equals(schema):
+                yield f"{other.path}: its columns differ from those of {first.path}"
+
+
+def _schema_group(record: FileRecord) -> tuple[str, ...]:
+    table, *bucket = split_table_path(record.path)
+    return (table,) if table == "runs" else (table, *bucket)
+
+
+def _repeated_runs(files: LocalFiles, records: Sequence[FileRecord]) -> Iterator[str]:
+    if not records:
+        return
+    columns = [_run_ids(files, record) for record in records]
+    run_ids = np.concatenate(columns)
+    order = np.argsort(run_ids, kind="stable")
+    repeats = np.flatnonzero(np.diff(run_ids[order]) == 0)
+    owner = np.repeat(np.arange(len(records)), [len(column) for column in columns])
+    found = {(int(owner[order[i]]), int(owner[order[i + 1]])) for i in repeats}
+    for first, second in sorted(found):
+        yield f"{records[second].path}: repeats run ids of {records[first].path}"
+
+
+def _run_ids(files: LocalFiles, record: FileRecord) -> np.ndarray:
+    table = pq.ParquetFile(record.path, filesystem=files.arrow()).read(columns=["run_id"])
+    ids: np.ndarray = table["run_id"].to_numpy()
+    return ids
+
+
+def _wrong_compactions(ledger: Ledger) -> Iterator[str]:
+    rows = {r.path: r.rows for entry in ledger.shards.values() for r in entry.files}
+    for name, entry in ledger.compactions.items():
+        unknown = [path for path in entry.replaces if path not in rows]
+        if unknown:
+            yield f"{name}: stands for files that no shard committed: {unknown}"
+        elif sum(rows[path] for path in entry.replaces) != sum(r.rows for r in entry.files):
+            yield f"{name}: has not as many rows as the files that it stands for"
+
+
+def _against_plan(
+    ledger: Ledger, expected: Mapping[str, ExpectedRows | None] | None
+) -> Iterator[str]:
+    if expected is None:
+        return
+    yield from (f"{shard}: not in the plan" for shard in sorted(ledger.shards.keys() - expected))
+    for shard, tables in expected.items():
+        entry = ledger.shards.get(shard)
+        if entry is None:
+            yield f"{shard}: planned but not done"
+            continue
+        for table, rows in (tables or {}).items():
+            if entry.num_rows(table) != rows:
+                yield f"{shard}: has {entry.num_rows(table)} rows in {table}, planned {rows}"
+
+
+def _notes(files: LocalFiles) -> list[str]:
+    staged, failed = len(files.sizes(STAGING)), len(files.sizes(FAILED))
+    notes = [f"{STAGING}/ holds {staged} leftover files"] if staged else []
+    return notes + ([f"{FAILED}/ names {failed} shards"] if failed else [])
