@@ -33,9 +33,9 @@ def any_lane(condition: Bool[Array, ""]) -> Bool[Array, ""]:
 def choose_lanes(platform: str, num_params: int, values_per_pass: int) -> int:
     """Pick the block's width K for a device kind.
 
-    On a CPU parameters, gradients, optimiser state and activations of a block should stay
-    in the cache: 4 bytes x (4 num_params + 3 values_per_pass) a lane in about 1 MiB gave
-    the best rate among K = 8 .. 512 (`tests/benchmarks/records`). An accelerator wants
+    On a CPU, 4 bytes x (4 num_params + 3 values_per_pass) a lane are held near 4 MiB a
+    block: parameters, gradients, optimiser state and activations then stay in the cache,
+    and the interpreter of the program has enough to do per operation. An accelerator wants
     many lanes at once.
 
     Args:
@@ -46,7 +46,7 @@ def choose_lanes(platform: str, num_params: int, values_per_pass: int) -> int:
     if platform != "cpu":
         return 4096
     bytes_per_lane = 4 * (4 * num_params + 3 * values_per_pass)
-    return int(np.clip(2 ** round(np.log2(2**20 / bytes_per_lane)), 8, 256))
+    return int(np.clip(2 ** round(np.log2(2**22 / bytes_per_lane)), 16, 256))
 
 
 class Program:

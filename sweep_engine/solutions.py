@@ -83,8 +83,9 @@ class FunctionCounts:
         setting: Id of the setting.
         draws: Number of draws.
         fits: Number of draws that pass the acceptance rule.
-        functions: Distinct functions as packed outputs, shape (F, bytes).
-        counts: Draws of each, shape (F,); empty where outputs are not discrete.
+        functions: Distinct functions as packed outputs, shape (F, bytes); F is 0 where
+            outputs are not discrete.
+        counts: Draws of each, shape (F,); all 0 where only fits were identified.
         fit_counts: Draws of each that fit, shape (F,).
     """
 

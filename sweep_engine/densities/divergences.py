@@ -15,11 +15,12 @@ the other. Nothing here is bootstrapped.
 import math
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy import special
 
 from sweep_engine.densities.counts import CellCounts
 from sweep_engine.densities.estimate import Interval
+from sweep_engine.densities.kl_cells import mix_reference, pool_for_kl
 from sweep_engine.densities.proportions import clopper_pearson
 
 NAMES = ("total_variation", "jensen_shannon", "kl")
@@ -27,12 +28,6 @@ UNITS = {"total_variation": "1", "jensen_shannon": "nats", "kl": "nats"}
 
 MIN_CELL_COUNT = 10
 """Draws a cell needs before a delta-method interval may rest on it."""
-
-MIN_REFERENCE_COUNT = 20
-"""Draws of the reference that a cell needs on one half to be a cell of KL on the other.
-
-With 20 here, the chance of none there is below 1e-6, whatever the cell's probability.
-"""
 
 JS_DEVIATION = 0.4024
 """The largest standard deviation of (1/2) ln(p / (p + q)) under p, over all p and q.
@@ -117,11 +112,11 @@ def cell_divergences(
         estimation: Counts of the other half, over the same cells.
         confidence: Of each interval by itself.
     """
-    labels = pool_for_kl(selection.reference)
+    labels, num_added = pool_for_kl(selection)
     return {
         "total_variation": total_variation_interval(selection, estimation, confidence),
         "jensen_shannon": jensen_shannon_interval(estimation, confidence),
-        "kl": kl_interval(estimation.pool(labels), confidence),
+        "kl": kl_interval(mix_reference(estimation.pool(labels), num_added), confidence),
     }
 
 
@@ -168,7 +163,8 @@ def jensen_shannon_interval(counts: CellCounts, confidence: float = 0.95) -> Int
     The plug-in less its first-order bias (1/4) Σ [(1-p) q/(p+q)/n + (1-q) p/(p+q)/m], over
     cells seen by the side in question; (B-1)/8 (1/n + 1/m) when the laws agree. Variance:
     Var_p[(1/2) ln(2p/(p+q))]/n + Var_q[(1/2) ln(2q/(p+q))]/m; near 0 the high end is that of
-    the quadratic regime, z²/8 (1/n + 1/m) above.
+    the quadratic regime, z²/8 (1/n + 1/m) above. The low end allows for mass 3.7/n, or
+    what the rule of three says, in cells that one side lacks.
 
     Example:
         >>> disjoint = CellCounts(np.array([50, 0]), np.array([0, 50]))
@@ -189,7 +185,10 @@ def jensen_shannon_interval(counts: CellCounts, confidence: float = 0.95) -> Int
         score_q = np.where(q > 0, np.log(q / mean), 0.0) / 2
     stderr = math.sqrt(_variance(p, score_p) / n + _variance(q, score_q) / m)
     value = _js(p, q) - float(bias) / 8
-    return _interval(value, stderr, (1 / n + 1 / m) / 4, confidence, highest=math.log(2))
+    least = _js(_fill_unseen(p, q, n, confidence), _fill_unseen(q, p, m, confidence))
+    high = value + _reach(stderr, (1 / n + 1 / m) / 4, confidence)
+    low = min(value - _reach(stderr, 0.0, confidence), least)
+    return _not_negative(value, low, min(high, math.log(2)))
 
 
 def kl_interval(counts: CellCounts, confidence: float = 0.95) -> Interval:
@@ -197,7 +196,8 @@ def kl_interval(counts: CellCounts, confidence: float = 0.95) -> Interval:
 
     The plug-in less its first-order bias (1/2) Σ_{p>0} [(1-p)/n + p(1-q)/(q m)], which is
     (B-1)/2 (1/n + 1/m) when the laws agree. Variance: Var_p[ln(p/q)]/n + Var_q[p/q]/m; near
-    0 the high end is that of the quadratic regime, z²/2 (1/n + 1/m) above.
+    0 the high end is that of the quadratic regime, z²/2 (1/n + 1/m) above. The low end allows
+    for mass 3.7/n, or what the rule of three says, in cells that the source lacks.
     Where the source has draws in a cell and the reference none: [0, ∞] around ∞.
 
     Example:
@@ -218,26 +218,9 @@ def kl_interval(counts: CellCounts, confidence: float = 0.95) -> Interval:
     score = np.log(np.where(p > 0, ratio, 1.0))
     stderr = math.sqrt(_variance(p, score) / n + _variance(q, ratio) / m)
     value = float(special.rel_entr(p, q).sum() - bias)
-    return _interval(value, stderr, 1 / n + 1 / m, confidence)
-
-
-def pool_for_kl(reference: Float[np.ndarray, " B"]) -> Int[np.ndarray, " B"]:
-    """Label the cells so that each pooled cell has enough draws of the reference.
-
-    Cells with fewer than `MIN_REFERENCE_COUNT` share the last label. If together they still
-    have too few, the least of the others joins them.
-
-    Example:
-        >>> pool_for_kl(np.array([50, 3, 40, 2])).tolist()
-        [0, 1, 1, 1]
-
-    Args:
-        reference: The reference's counts on the half that chooses.
-    """
-    kept = reference >= MIN_REFERENCE_COUNT
-    if kept.any() and reference[~kept].sum() < MIN_REFERENCE_COUNT:
-        kept[np.flatnonzero(kept)[np.argmin(reference[kept])]] = False
-    return np.where(kept, np.cumsum(kept) - 1, kept.sum())
+    least = float(special.rel_entr(_fill_unseen(p, q, n, confidence), q).sum())
+    high = value + _reach(stderr, 1 / n + 1 / m, confidence)
+    return _not_negative(value, min(value - _reach(stderr, 0.0, confidence), least), high)
 
 
 def _laws(counts: CellCounts) -> tuple[Float[np.ndarray, " B"], Float[np.ndarray, " B"]]:
@@ -258,18 +241,34 @@ def _normal_quantile(confidence: float) -> float:
     return float(special.ndtri((1 + confidence) / 2))
 
 
-def _interval(
-    value: float, stderr: float, scale: float, confidence: float, highest: float = math.inf
-) -> Interval:
-    """Take z stderr to both sides, and z² scale/2 more upwards.
+def _reach(stderr: float, scale: float, confidence: float) -> float:
+    """Give z stderr + z² scale/2, how far an end lies from the value.
 
     Near 0 a divergence is quadratic, D = δ²/2 with Var δ = scale, and its estimated
-    stderr vanishes with it. The interval of δ, squared, is D + z √(2 scale D) + z² scale/2:
+    stderr vanishes with it. The interval of δ, squared, ends at D + z √(2 scale D) + z² scale/2:
     the middle term is z stderr, the last one matters only near 0.
     """
     z = _normal_quantile(confidence)
-    high = value + z * stderr + z**2 * scale / 2
-    return _not_negative(value, value - z * stderr, min(high, highest))
+    return z * stderr + z**2 * scale / 2
+
+
+def _fill_unseen(
+    law: Float[np.ndarray, " B"],
+    other: Float[np.ndarray, " B"],
+    num_draws: float,
+    confidence: float,
+) -> Float[np.ndarray, " B"]:
+    """Give cells without a draw, together, the most mass they may have had, like the other law.
+
+    The delta method takes an empty cell for an impossible one, with no error; this is the
+    rule of three.
+    """
+    unseen = np.where(law > 0, 0.0, other)
+    if unseen.sum() == 0:
+        return law
+    _, most = clopper_pearson(0, num_draws, confidence)
+    filled: Float[np.ndarray, " B"] = (1 - most) * law + most * unseen / unseen.sum()
+    return filled
 
 
 def _not_negative(value: float, low: float, high: float) -> Interval:

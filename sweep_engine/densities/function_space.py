@@ -14,7 +14,6 @@ import numpy as np
 
 from sweep_engine.densities.counts import CellCounts, cut_in_half
 from sweep_engine.densities.divergences import (
-    MIN_REFERENCE_COUNT,
     NAMES,
     UNITS,
     kl_interval,
@@ -22,6 +21,7 @@ from sweep_engine.densities.divergences import (
     upper_bounds,
 )
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
+from sweep_engine.densities.kl_cells import MIN_REFERENCE_COUNT
 from sweep_engine.densities.lower_bounds import METHODS, lower_bound_estimates
 from sweep_engine.densities.null import same_source_null
 from sweep_engine.densities.proportions import proportion

@@ -19,8 +19,10 @@ def rank_correlation(counts: CellCounts, *, seed: int, confidence: float = 0.95)
 
     Functions are chosen by both sources together on one half of the draws and ranked on
     the other. Counting noise pulls the value towards 0: the null beside, a source against
-    itself, is the most that could be seen. The interval is over functions as a sample: K
-    of them give artanh ρ a standard error of √((1 + ρ²/2)/(K - 3)).
+    itself, is the most that could be seen. Choosing by the sum of both probabilities also
+    favours functions high on one side: unrelated laws may show a value below 0. The
+    interval is over functions as a sample: K of them give artanh ρ a standard error of
+    √((1 + ρ²/2)/(K - 3)).
 
     Example:
         >>> counts = CellCounts(np.arange(1, 21) * 100, np.arange(1, 21) * 100)

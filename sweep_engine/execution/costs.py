@@ -143,4 +143,4 @@ def _drawing(bucket: Bucket) -> tuple[Any, tuple[Any, ...], int]:
         path: np.broadcast_to(values, (blocks, lanes)).copy()
         for path, values in bucket.hyper([bucket.setting] * lanes).items()
     }
-    return bucket.scan, (runs, hyper, bucket.root, bucket.data.inputs), blocks * lanes
+    return bucket.scan, (runs, hyper, bucket.root, bucket.scan_inputs), blocks * lanes

@@ -111,16 +111,25 @@ class Axis:
         shown = np.isfinite(values) & (values >= low) & (values <= high)
         return shown & (values > 0) if self.scale == "log" else shown
 
-    def clip(self, ends: Values, *others: Values) -> Values:
-        """Bring infinite (on a log axis, also non-positive) ends to the outermost drawn value.
+    def ends(self, low: Values, high: Values, *drawn: Values) -> tuple[Values, Values]:
+        """Bring ends of intervals that have no place on the axis to its outskirts.
+
+        Infinite ends go to the outermost finite value; on a log axis, where an end may also
+        be 0, they go to half and to twice that value. NaN stays NaN.
 
         Args:
-            ends: Ends of intervals. NaN stays NaN.
-            *others: What is drawn with them.
+            low: Lower ends.
+            high: Upper ends.
+            *drawn: What is drawn with them.
         """
-        pool = np.concatenate([ends, *others])
-        pool = pool[np.isfinite(pool) & ((pool > 0) | (self.scale != "log"))]
-        return np.clip(ends, pool.min(), pool.max()) if pool.size else ends
+        log = self.scale == "log"
+        pool = np.concatenate([low, high, *drawn])
+        pool = pool[np.isfinite(pool) & ((pool > 0) | (not log))]
+        if not pool.size:
+            return low, high
+        margin = 2 if log else 1
+        first, last = pool.min() / margin, pool.max() * margin
+        return np.clip(low, first, last), np.clip(high, first, last)
 
     @property
     def symlog_ticks(self) -> tuple[list[float], list[str]]:

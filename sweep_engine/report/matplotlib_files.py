@@ -34,7 +34,6 @@ from sweep_engine.report.figure import (
     Quantiles,
     Rule,
     Steps,
-    Values,
     shade,
 )
 
@@ -185,9 +184,9 @@ def _draw_points(mark: Points, axes: Axes, panel: Panel) -> None:
     style = _style(shown.label, shown.colour)
     bars: dict[str, Any] = {"color": style["color"], "alpha": 0.3 * shown.opacity, "lw": 1}
     if shown.y_low is not None and shown.y_high is not None:
-        axes.vlines(shown.x, *_ends(panel.y, shown.y_low, shown.y_high, shown.y), **bars)
+        axes.vlines(shown.x, *panel.y.ends(shown.y_low, shown.y_high, shown.y), **bars)
     if shown.x_low is not None and shown.x_high is not None:
-        axes.hlines(shown.y, *_ends(panel.x, shown.x_low, shown.x_high, shown.x), **bars)
+        axes.hlines(shown.y, *panel.x.ends(shown.x_low, shown.x_high, shown.x), **bars)
     axes.scatter(
         shown.x,
         shown.y,
@@ -206,7 +205,7 @@ def _draw_line(mark: Line, axes: Axes, panel: Panel) -> None:
 
 @_draw.register
 def _draw_band(mark: Band, axes: Axes, panel: Panel) -> None:
-    low, high = _ends(panel.y, mark.low, mark.high)
+    low, high = panel.y.ends(mark.low, mark.high)
     axes.fill_between(mark.x, low, high, alpha=0.22, lw=0, **_style(mark.label, mark.colour))
 
 
@@ -214,13 +213,13 @@ def _draw_band(mark: Band, axes: Axes, panel: Panel) -> None:
 def _draw_steps(mark: Steps, axes: Axes, panel: Panel) -> None:
     style = _style(mark.label, mark.colour)
     unnamed = {**style, "label": None}
+    x, y = mark.outline(mark.values)
     if mark.low is not None and mark.high is not None:
-        low, high = _ends(panel.y, mark.low, mark.high, mark.values)
-        x, _ = mark.outline(low)
+        low, high = panel.y.ends(mark.low, mark.high, mark.values)
         axes.fill_between(x, np.repeat(low, 2), np.repeat(high, 2), alpha=0.25, lw=0, **unnamed)
     if mark.fill:
-        axes.stairs(mark.values, mark.edges, fill=True, alpha=0.15, lw=0, **unnamed)
-    axes.plot(*mark.outline(mark.values), lw=1.4, **style)
+        axes.fill_between(x, *panel.y.ends(np.zeros_like(y), y), alpha=0.15, lw=0, **unnamed)
+    axes.plot(x, y, lw=1.4, **style)
 
 
 @_draw.register
@@ -243,7 +242,7 @@ def _draw_bars(mark: Bars, axes: Axes, panel: Panel) -> None:
     centres, width = panel.bar_slots(mark)
     axes.bar(centres, mark.values, width * 0.92, **_style(mark.label, mark.colour))
     if mark.low is not None and mark.high is not None:
-        ends = _ends(panel.y, mark.low, mark.high, mark.values)
+        ends = panel.y.ends(mark.low, mark.high, mark.values)
         axes.vlines(centres, *ends, color=INK.light, lw=1.3)
     axes.grid(False, axis="x")
 
@@ -261,8 +260,3 @@ def _draw_quantiles(mark: Quantiles, axes: Axes, panel: Panel) -> None:
 def _draw_rule(mark: Rule, axes: Axes, panel: Panel) -> None:
     draw = axes.axhline if mark.orientation == "horizontal" else axes.axvline
     draw(mark.value, lw=1.3, ls=_DASHES[mark.dash], **_style(mark.label, mark.colour))
-
-
-def _ends(axis: Axis, low: Values, high: Values, *drawn: Values) -> tuple[Values, Values]:
-    """Give interval ends that the axis can show."""
-    return axis.clip(low, high, *drawn), axis.clip(high, low, *drawn)

@@ -99,7 +99,8 @@ def _axis(axis: Axis, categories: tuple[str, ...] | None) -> Json:
         "constrain": "domain",
     }
     if axis.scale == "log":
-        layout["tickformat"] = "~g"  # whole numbers, not plotly's lone digits between decades
+        # Whole numbers, and few: plotly prints lone digits between decades, as many as fit.
+        layout |= {"tickformat": "~g", "nticks": 5}
     if axis.limits is not None:
         layout["range"] = _range(axis, axis.limits)
     if axis.scale == "symlog":
@@ -174,7 +175,7 @@ def _line(colour: Colour, width: float = 2.0, alpha: float = 1.0, dash: str = "s
 
 def _area(mark: Any, panel: Panel, x: Values, low: Values, high: Values, alpha: float) -> Json:
     """Fill between two curves with a closed outline; where an end is NaN there is none."""
-    low, high = panel.y.clip(low, high), panel.y.clip(high, low)
+    low, high = panel.y.ends(low, high)
     ok = np.isfinite(low) & np.isfinite(high)
     x, low, high = x[ok], low[ok], high[ok]
     outline = np.concatenate([x, x[::-1]]), np.concatenate([high, low[::-1]])
@@ -185,14 +186,12 @@ def _area(mark: Any, panel: Panel, x: Values, low: Values, high: Values, alpha: 
 
 def _uprights(mark: Any, panel: Panel, x: Values, low: Values, high: Values, line: Json) -> Json:
     """Draw one vertical stroke at each x."""
-    low, high = panel.y.clip(low, high), panel.y.clip(high, low)
     strokes = _with_gaps(x, x), _with_gaps(low, high)
     return _silent(_curve(mark, panel, *strokes, mode="lines", line=line))
 
 
 def _levels(mark: Any, panel: Panel, y: Values, low: Values, high: Values, line: Json) -> Json:
     """Draw one horizontal stroke at each y."""
-    low, high = panel.x.clip(low, high), panel.x.clip(high, low)
     strokes = _with_gaps(low, high), _with_gaps(y, y)
     return _silent(_curve(mark, panel, *strokes, mode="lines", line=line))
 
@@ -231,9 +230,11 @@ def _points_traces(mark: Points, panel: Panel) -> list[Json]:
     stroke = _line(shown.colour, width=1, alpha=0.3 * shown.opacity)
     traces = []
     if shown.y_low is not None and shown.y_high is not None:
-        traces.append(_uprights(shown, panel, shown.x, shown.y_low, shown.y_high, stroke))
+        ends = panel.y.ends(shown.y_low, shown.y_high, shown.y)
+        traces.append(_uprights(shown, panel, shown.x, *ends, stroke))
     if shown.x_low is not None and shown.x_high is not None:
-        traces.append(_levels(shown, panel, shown.y, shown.x_low, shown.x_high, stroke))
+        ends = panel.x.ends(shown.x_low, shown.x_high, shown.x)
+        traces.append(_levels(shown, panel, shown.y, *ends, stroke))
     hover = _hover(shown, panel, shown.x, shown.y)
     if shown.hover is not None:
         hover = {"text": [_text(text) for text in shown.hover]}
@@ -265,7 +266,8 @@ def _steps_traces(mark: Steps, panel: Panel) -> list[Json]:
     x, y = mark.outline(mark.values)
     traces = []
     if mark.low is not None and mark.high is not None:
-        ends = np.repeat(mark.low, 2), np.repeat(mark.high, 2)
+        low, high = panel.y.ends(mark.low, mark.high, mark.values)
+        ends = np.repeat(low, 2), np.repeat(high, 2)
         traces.append(_silent(_area(mark, panel, x, *ends, alpha=0.25)))
     if mark.fill:
         traces.append(_silent(_area(mark, panel, x, np.zeros_like(y), y, alpha=0.15)))
@@ -299,9 +301,13 @@ def _heatmap_traces(mark: Heatmap, panel: Panel) -> list[Json]:
 
 
 def _decade_ticks(exponents: Values) -> Json:
-    low, high = np.floor(np.nanmin(exponents)), np.ceil(np.nanmax(exponents))
-    ticks = np.arange(low, high + 1).astype(int).tolist()
-    return {"tickvals": ticks, "ticktext": [power_of_ten(tick) for tick in ticks]}
+    """Name the decades of a logarithmic colour bar; if there are few, also 2 and 5."""
+    low, high = np.nanmin(exponents), np.nanmax(exponents)
+    if high - low > 2:
+        ticks = np.arange(np.floor(low), np.ceil(high) + 1).astype(int).tolist()
+        return {"tickvals": ticks, "ticktext": [power_of_ten(tick) for tick in ticks]}
+    values = [m * 10.0**k for k in range(int(low) - 2, int(high) + 3) for m in (1, 2, 5)]
+    return {"tickvals": np.log10(values).tolist(), "ticktext": [f"{value:g}" for value in values]}
 
 
 @_traces.register
@@ -313,7 +319,8 @@ def _bars_traces(mark: Bars, panel: Panel) -> list[Json]:
     if mark.low is None or mark.high is None:
         return [bars]
     stroke = {"color": _rgba(INK), "width": 1.5}
-    return [bars, _uprights(mark, panel, centres, mark.low, mark.high, stroke)]
+    ends = panel.y.ends(mark.low, mark.high, mark.values)
+    return [bars, _uprights(mark, panel, centres, *ends, stroke)]
 
 
 @_traces.register

@@ -20,7 +20,7 @@ from sweep_engine.sources.acceptance import accepts, check_rule
 from sweep_engine.sources.training import Data, Hyper, State, Training, draw_params
 from sweep_engine.spec.base import traced_fields, with_traced
 from sweep_engine.spec.settings import Setting
-from sweep_engine.spec.sources import Train, law_of
+from sweep_engine.spec.sources import GuessAndCheck, Train, law_of
 from sweep_engine.spec.sweep import Execution
 from sweep_engine.tasks import Task, load_task
 
@@ -157,6 +157,16 @@ class Bucket:
         law = law_of(with_traced(self.setting.spec, hyper))
         return draw_params(law, self.network, root, run)
 
+    @property
+    def identifies_all(self) -> bool:
+        """Whether every draw's function is found; rejection finds that of the fits only."""
+        return not isinstance(self.setting.spec, GuessAndCheck)
+
+    @property
+    def scan_inputs(self) -> Array:
+        """The inputs that the counting pass evaluates, training inputs first."""
+        return self.data.inputs if self.identifies_all else self.data.train.x
+
     @cached_property
     def scan(self) -> Program:
         """(runs (M, K, 2), hyper, root, inputs) -> (packed functions, fit), block by block."""
@@ -179,6 +189,8 @@ class Bucket:
         outputs = self.network.apply(params, inputs)
         loss, num_train = self.task.loss, self.data.num_train
         fit = accepts(self.setting.accept, loss, outputs[:num_train], self.data.train.y)
+        if not self.identifies_all:
+            return jnp.zeros(0, jnp.uint8), fit
         return pack(loss, outputs[self.data.reference]), fit
 
     @cached_property

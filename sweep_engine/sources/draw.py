@@ -8,7 +8,7 @@ from jaxtyping import Bool, UInt8
 from sweep_engine.solutions import RunStatus, Solutions
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.observe import observe
-from sweep_engine.sources.tally import tally
+from sweep_engine.sources.tally import tally, tally_fits
 from sweep_engine.sources.work import Control, Finished, Runs
 from sweep_engine.spec.settings import Piece
 from sweep_engine.spec.sources import GuessAndCheck, Prior
@@ -27,8 +27,9 @@ def draw(
     """Draw networks from a law, count all of them, keep those asked for.
 
     Draws are addressed by their id, so the pass that counts stores no parameters: the kept
-    ones are drawn again and observed. Whether a draw fits, and its function, are those of
-    the counting pass, so that rows and tallies agree.
+    ones are drawn again and observed. Whether a draw fits is what the counting pass found,
+    and so is its function under `prior`, so that rows and tallies agree. `guess_and_check`
+    evaluates the training inputs only, and identifies the functions of the fits.
 
     Args:
         bucket: The programs.
@@ -45,11 +46,15 @@ def draw(
         count = int(np.flatnonzero(fit)[accepted - 1]) + 1
         runs, functions, fit = runs.take(np.arange(count)), functions[:count], fit[:count]
     kept = np.flatnonzero(_keep(bucket, runs, fit))
-    tallies = tally(runs.setting, fit, functions)
-    rows, functions = runs.take(kept), functions[kept]
+    rows = runs.take(kept)
     theta = _theta(bucket, rows)
-    columns, _ = observe(bucket, rows, theta, functions)
-    return Finished(_solutions(rows, fit[kept], theta), columns, functions, tallies)
+    known = functions[kept] if bucket.identifies_all else None
+    columns, row_functions = observe(bucket, rows, theta, known)
+    if bucket.identifies_all:
+        tallies = tally(runs.setting, fit, functions)
+    else:
+        tallies = tally_fits(runs.setting, rows.setting, row_functions)
+    return Finished(_solutions(rows, fit[kept], theta), columns, row_functions, tallies)
 
 
 def _scan(
@@ -65,7 +70,7 @@ def _scan(
             chunk.words.reshape(blocks, bucket.lanes, 2),
             {path: value.reshape(blocks, bucket.lanes) for path, value in chunk.hyper.items()},
             bucket.root,
-            bucket.data.inputs,
+            bucket.scan_inputs,
         )
         functions.append(np.asarray(found).reshape(call, -1)[: len(index)])
         fits.append(np.asarray(fit).reshape(call)[: len(index)])

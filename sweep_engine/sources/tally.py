@@ -16,6 +16,29 @@ def tally(
     return [_tally_one(int(s), fit[setting == s], functions[setting == s]) for s in _unique(setting)]
 
 
+def tally_fits(
+    setting: Int[np.ndarray, " R"],
+    setting_of_fits: Int[np.ndarray, " A"],
+    functions: UInt8[np.ndarray, "A bytes"],
+) -> list[FunctionCounts]:
+    """Count draws and fits, and the functions of the fits alone."""
+    tallies = []
+    for one in _unique(setting):
+        unique, index = distinct(functions[setting_of_fits == one])
+        counts = np.bincount(index, minlength=len(unique))[: len(unique)]
+        tallies.append(
+            FunctionCounts(
+                setting=int(one),
+                draws=int(np.sum(setting == one)),
+                fits=int(np.sum(setting_of_fits == one)),
+                functions=unique,
+                counts=np.zeros_like(counts),
+                fit_counts=counts,
+            )
+        )
+    return tallies
+
+
 def _unique(setting: Int[np.ndarray, " R"]) -> Int[np.ndarray, " S"]:
     """The settings in the order they come."""
     values, first = np.unique(setting, return_index=True)

@@ -142,8 +142,7 @@ def _stage(
         receipt=dict(receipt),
     )
     try:
-        for record in entry.files:
-            files.write(entry.staged(record), encoded[record.path])
+        files.write_all({entry.staged(record): encoded[record.path] for record in entry.files})
     except OSError:
         with contextlib.suppress(OSError):
             _discard(files, entry)

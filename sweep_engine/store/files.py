@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import pyarrow.fs as pafs
@@ -32,10 +33,15 @@ class LocalFiles:
 
     def write(self, path: str, data: bytes) -> None:
         """Write a whole file durably, in place of an older one."""
-        target = self._target(path)
-        temporary = self._write_temporary(data)
-        temporary.replace(target)
-        _sync(target.parent)
+        self.write_all({path: data})
+
+    def write_all(self, contents: Mapping[str, bytes]) -> None:
+        """Write whole files, by path. All are durable on return; before, any of them may be."""
+        targets = {self._target(path): data for path, data in contents.items()}
+        for target, data in targets.items():
+            self._write_temporary(data).replace(target)
+        for folder in {target.parent for target in targets}:
+            _sync(folder)
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
         """Write a whole file durably unless there is one; the commit point of the store.
@@ -76,14 +82,16 @@ class LocalFiles:
         return sorted(entry.name for entry in self.root.iterdir() if entry.is_dir())
 
     def publish(self, staged: str, final: str) -> None:
-        """Move a staged file to its final path, durably; nothing if that was already done."""
+        """Move a staged file to its final path; nothing if that was already done.
+
+        Not synchronised: a power cut undoes the move as a whole, and then it is done again.
+        """
         source, target = self._path(staged), self._target(final)
         try:
             source.rename(target)
         except FileNotFoundError:
             if not target.exists():
                 raise
-        _sync(target.parent)
 
     def remove(self, path: str) -> None:
         """Remove a file; nothing if there is none."""
