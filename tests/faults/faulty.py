@@ -1,0 +1,79 @@
+"""Storage whose Nth operation fails."""
+
+import errno
+import os
+from enum import Enum
+
+from sweep_engine.store import LocalFiles
+
+
+class Crash(BaseException):
+    """The process is gone: nothing it would have done after happens."""
+
+
+class Fault(Enum):
+    NO_SPACE = "no space"
+    IO_ERROR = "input/output error"
+    CRASH_BEFORE = "crash before"
+    CRASH_AFTER = "crash after"
+    REPLY_LOST = "reply lost"
+
+
+class Saboteur:
+    """Counts calls and makes the Nth one fail.
+
+    Attributes:
+        fired: Whether it has.
+    """
+
+    def __init__(self, fault, nth):
+        self.fault, self.left, self.fired = fault, nth, False
+        self.crashed = False
+
+    def call(self, operation, *args, **kwargs):
+        if self.crashed:
+            raise Crash
+        self.left -= 1
+        if self.left:
+            return operation(*args, **kwargs)
+        self.fired = True
+        return self._fail(operation, *args, **kwargs)
+
+    def _fail(self, operation, *args, **kwargs):
+        if self.fault is Fault.NO_SPACE:
+            raise OSError(errno.ENOSPC, "no space left")
+        if self.fault is Fault.IO_ERROR:
+            raise OSError(errno.EIO, "input/output error")
+        if self.fault in (Fault.CRASH_AFTER, Fault.REPLY_LOST):
+            operation(*args, **kwargs)
+        if self.fault is Fault.REPLY_LOST:
+            raise OSError(errno.ETIMEDOUT, "reply lost")
+        self.crashed = True
+        raise Crash
+
+
+class FaultyFiles(LocalFiles):
+    """Local files of which every storage operation goes through a saboteur."""
+
+    OPERATIONS = frozenset({"write_all", "put_if_absent", "read", "sizes", "publish", "remove"})
+
+    def __init__(self, root, saboteur):
+        super().__init__(root)
+        self.saboteur = saboteur
+
+    def __getattribute__(self, name):
+        attribute = super().__getattribute__(name)
+        if name not in FaultyFiles.OPERATIONS:
+            return attribute
+        return lambda *args, **kwargs: self.saboteur.call(attribute, *args, **kwargs)
+
+
+def sabotage_system_calls(monkeypatch, saboteur):
+    """Let the calls by which files change go through a saboteur."""
+    for name in ("fsync", "link", "mkdir", "rename", "replace", "unlink"):
+        call = getattr(os, name)
+
+        def sabotaged(*args, _call=call, **kwargs):
+            return saboteur.call(_call, *args, **kwargs)
+
+        monkeypatch.setattr(os, name, sabotaged)

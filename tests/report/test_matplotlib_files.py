@@ -1,0 +1,53 @@
+from concurrent.futures import ThreadPoolExecutor
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.image import imread
+
+from sweep_engine.report.figure import Axis, Figure, Line, Panel, Points
+from sweep_engine.report.matplotlib_files import save
+
+
+def test_every_mark_is_seen_on_every_scale(mark_figure, tmp_path):
+    png, svg = save(mark_figure, tmp_path)
+    assert (png.name, svg.name) == ("name.png", "name.svg")
+    assert np.unique(imread(png).reshape(-1, 4), axis=0).shape[0] > 50
+    assert ElementTree.parse(svg).getroot().tag.endswith("svg")
+
+
+def test_the_same_figure_gives_the_same_bytes(every_mark, tmp_path):
+    first, second = (save(every_mark, tmp_path / folder) for folder in ("one", "two"))
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_threads_do_not_disturb_one_another(every_mark, tmp_path):
+    alone = save(every_mark, tmp_path / "alone")[1].read_bytes()
+    with ThreadPoolExecutor(2) as pool:
+        folders = [tmp_path / str(i) for i in range(2)]
+        files = list(pool.map(lambda folder: save(every_mark, folder)[1], folders))
+    assert [file.read_bytes() for file in files] == [alone, alone]
+
+
+def test_the_style_of_the_process_is_left_as_it_was(every_mark, tmp_path):
+    before = mpl.rcParams["font.size"], mpl.rcParams["svg.hashsalt"]
+    save(every_mark, tmp_path)
+    assert (mpl.rcParams["font.size"], mpl.rcParams["svg.hashsalt"]) == before
+
+
+def test_a_dollar_sign_is_a_dollar_sign(tmp_path):
+    line = Line(np.arange(2), np.arange(2), "$x")
+    panel = Panel("$\\frac$", Axis("$", categories=("$a", "$b")), Axis("costs $"), (line,))
+    assert save(Figure("money", "a $ b $ c", "", (panel,)), tmp_path)[0].exists()
+
+
+def test_the_number_of_points_left_out_is_printed(tmp_path):
+    points = Points(np.array([1, np.nan]), np.ones(2), "sgd")
+    labelled = Points(np.ones(1), np.ones(1), "sgd (1 of 2 shown)")
+    axes = Axis("x", limits=(0, 2)), Axis("y", limits=(0, 2))
+    saved = [
+        save(Figure(name, "", "", (Panel("", *axes, (mark,)),)), tmp_path)[1].read_bytes()
+        for name, mark in (("a", points), ("b", labelled))
+    ]
+    assert saved[0] == saved[1]
