@@ -1,0 +1,61 @@
+"""sweep_engine measures the prior that architecture, initialisation and optimiser are.
+
+The public names; importing this package imports neither jax nor ray.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweep_engine.columns import Column
+    from sweep_engine.densities import Estimate, compare
+    from sweep_engine.errors import SweepEngineError
+    from sweep_engine.execution import run
+    from sweep_engine.observables import Observable, Outcome
+    from sweep_engine.planning import plan
+    from sweep_engine.report import report
+    from sweep_engine.spec import Sweep, load
+    from sweep_engine.store import open_results
+    from sweep_engine.tasks import Loss, Task, make_task
+
+_HOMES = {
+    "Column": "columns",
+    "Estimate": "densities",
+    "Loss": "tasks",
+    "Observable": "observables",
+    "Outcome": "observables",
+    "Sweep": "spec",
+    "SweepEngineError": "errors",
+    "Task": "tasks",
+    "compare": "densities",
+    "load": "spec",
+    "make_task": "tasks",
+    "open_results": "store",
+    "plan": "planning",
+    "report": "report",
+    "run": "execution",
+}
+
+__all__ = [
+    "Column",
+    "Estimate",
+    "Loss",
+    "Observable",
+    "Outcome",
+    "Sweep",
+    "SweepEngineError",
+    "Task",
+    "compare",
+    "load",
+    "make_task",
+    "open_results",
+    "plan",
+    "report",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from sweep_engine.execution.programs import Programs, num_workers
-from sweep_engine.plan import Plan, num_rows, num_runs
+from sweep_engine.planning import Plan, num_rows, num_runs
 from sweep_engine.sources import Bucket
 from sweep_engine.sources.bucket import START
 from sweep_engine.sources.draw import blocks_per_call

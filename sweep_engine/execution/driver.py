@@ -13,7 +13,7 @@ from sweep_engine.execution.programs import Programs, compilation_cache, num_wor
 from sweep_engine.execution.progress import Display, Quiet, Standing
 from sweep_engine.execution.schedule import Schedule, needed
 from sweep_engine.execution.worker import ShardWorker
-from sweep_engine.plan import Plan, plan
+from sweep_engine.planning import Plan, plan
 from sweep_engine.spec import Sweep
 from sweep_engine.store import (
     OutputDirectory,

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from sweep_engine.errors import SpecError
-from sweep_engine.plan import Plan
+from sweep_engine.planning import Plan
 from sweep_engine.sources import Bucket, open_bucket
 from sweep_engine.store.manifest import Frozen
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sweep_engine.backends import Job
-from sweep_engine.plan import Plan, Shard
+from sweep_engine.planning import Plan, Shard
 
 MAX_ATTEMPTS = 3
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from sweep_engine.backends import Job, Receipt
 from sweep_engine.execution.programs import Programs
 from sweep_engine.observables import distinct, function_ids, observables
-from sweep_engine.plan import Plan, Shard
+from sweep_engine.planning import Plan, Shard
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources import Bucket, Control, Finished, work
 from sweep_engine.spec import axis_paths

@@ -1,6 +1,7 @@
 """Storage whose Nth operation fails."""
 
 import errno
+import io
 import os
 from enum import Enum
 
@@ -68,6 +69,27 @@ class FaultyFiles(LocalFiles):
         return lambda *args, **kwargs: self.saboteur.call(attribute, *args, **kwargs)
 
 
+class TornStream:
+    """A file opened for writing; a fault comes when half of what is written stands there."""
+
+    def __init__(self, stream, saboteur):
+        self.stream, self.saboteur = stream, saboteur
+
+    def write(self, data):
+        half = len(data) // 2
+        self.stream.write(data[:half])
+        self.saboteur.call(self.stream.write, data[half:])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stream.close()
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
 def sabotage_system_calls(monkeypatch, saboteur):
     """Let the calls by which files change go through a saboteur."""
     for name in ("fsync", "link", "mkdir", "rename", "replace", "unlink"):
@@ -77,3 +99,10 @@ def sabotage_system_calls(monkeypatch, saboteur):
             return saboteur.call(_call, *args, **kwargs)
 
         monkeypatch.setattr(os, name, sabotaged)
+    open_file = io.open
+
+    def opened(file, mode="r", *args, **kwargs):
+        stream = open_file(file, mode, *args, **kwargs)
+        return stream if mode.startswith("r") else TornStream(stream, saboteur)
+
+    monkeypatch.setattr(io, "open", opened)

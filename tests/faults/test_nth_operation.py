@@ -56,6 +56,21 @@ def test_any_system_call_may_fail(tmp_path, monkeypatch, fault):
     assert nth > 20
 
 
+@pytest.mark.parametrize("fault", Fault)
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path, monkeypatch, fault):
+    files = LocalFiles(tmp_path)
+    for nth in itertools.count(1):
+        saboteur = Saboteur(fault, nth)
+        files.write("failed/s1.json", b"old one")
+        with monkeypatch.context() as patch, contextlib.suppress(OSError, Crash):
+            sabotage_system_calls(patch, saboteur)
+            files.write("failed/s1.json", b"new one")
+        assert files.read("failed/s1.json") in (b"old one", b"new one")
+        if not saboteur.fired:
+            break
+    assert files.read("failed/s1.json") == b"new one"
+
+
 def check_then_resume(root, num_shards):
     assert_whole(root, num_shards)
     files = LocalFiles(root)
