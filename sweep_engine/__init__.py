@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sweep_engine.execution import run
     from sweep_engine.observables import Observable, Outcome
     from sweep_engine.planning import plan
-    from sweep_engine.report import report
+    from sweep_engine.report import write_report
     from sweep_engine.spec import Sweep, load
     from sweep_engine.store import open_results
     from sweep_engine.tasks import Loss, Task, make_task
@@ -32,7 +32,7 @@ _HOMES = {
     "make_task": "tasks",
     "open_results": "store",
     "plan": "planning",
-    "report": "report",
+    "write_report": "report",
     "run": "execution",
 }
 
@@ -50,8 +50,8 @@ __all__ = [
     "make_task",
     "open_results",
     "plan",
-    "report",
     "run",
+    "write_report",
 ]
 
 

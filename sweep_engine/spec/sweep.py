@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
-from sweep_engine.spec.axes import AxisSpec, Sobol
+from sweep_engine.spec.axes import Axis, AxisSpec, Sobol
 from sweep_engine.spec.base import Count, Name, Spec
 from sweep_engine.spec.custom import Custom, wrap_custom
 from sweep_engine.spec.models import ModelSpec
@@ -42,6 +42,9 @@ class Execution(Spec):
     )
 
 
+Zipped = Annotated[dict[str, AxisSpec], Field(min_length=1)]
+
+
 class Comparison(Spec):
     """A source against a reference in one observable, per setting that both share."""
 
@@ -52,21 +55,23 @@ class Comparison(Spec):
     by: str | None = Field(default=None, description="a swept axis: one estimate per value")
 
 
-def _axes(value: Any) -> Any:
-    """Bring the file's one mapping (paths, `zip`, `sobol`) into the form of `Axes`."""
-    if isinstance(value, Axes) or not isinstance(value, dict):
-        return value
-    groups = {name: value[name] for name in ("zip", "sobol") if name in value}
-    groups = {name: group if isinstance(group, list) else [group] for name, group in groups.items()}
-    return {"crossed": {k: v for k, v in value.items() if k not in groups}, **groups}
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, dict | Sobol) else value
 
 
 class Axes(Spec):
-    """What is swept. In a file `crossed` is not written: its paths stand directly."""
+    """What is swept: crossed axes by their paths, and groups of zipped or Sobol axes."""
 
-    crossed: dict[str, AxisSpec] = {}
-    zip: tuple[Annotated[dict[str, AxisSpec], Field(min_length=1)], ...] = ()
-    sobol: tuple[Sobol, ...] = ()
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, AxisSpec] = Field(init=False)
+
+    zip: Annotated[tuple[Zipped, ...], BeforeValidator(_listed)] = ()
+    sobol: Annotated[tuple[Sobol, ...], BeforeValidator(_listed)] = ()
+
+    @property
+    def crossed(self) -> dict[str, Axis]:
+        """The axes that stand alone, by path."""
+        return self.__pydantic_extra__
 
 
 class Sweep(Spec):
@@ -78,7 +83,7 @@ class Sweep(Spec):
     model: ModelSpec
     sources: Annotated[dict[Name, SourceSpec], Field(min_length=1)]
     accept: Accept = Accept(train_error=0.0)
-    axes: Annotated[Axes, BeforeValidator(_axes)] = Axes()
+    axes: Axes = Axes()
     observables: Observables = ()
     store: Store = Store()
     execution: Execution = Execution()

@@ -1,0 +1,36 @@
+"""Densities: how far one source's law is from another's. Every estimator returns an Estimate."""
+
+from sweep_engine.densities.comparisons import (
+    Compared,
+    Study,
+    compare,
+    compare_all,
+    function_cells,
+    write_comparisons,
+)
+from sweep_engine.densities.draws import Draws
+from sweep_engine.densities.estimate import Estimate
+from sweep_engine.densities.function_plots import rank_plot, scatter
+from sweep_engine.densities.histograms import histogram
+from sweep_engine.densities.one_dimensional import quantiles
+from sweep_engine.densities.pairing import Pair, check_comparison, pairs
+from sweep_engine.densities.two_dimensional import histogram_2d
+
+__all__ = [
+    "Compared",
+    "Draws",
+    "Estimate",
+    "Pair",
+    "Study",
+    "check_comparison",
+    "compare",
+    "compare_all",
+    "function_cells",
+    "histogram",
+    "histogram_2d",
+    "pairs",
+    "quantiles",
+    "rank_plot",
+    "scatter",
+    "write_comparisons",
+]
