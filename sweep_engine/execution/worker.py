@@ -98,6 +98,7 @@ class ShardWorker:
             "implementation": frozen.implementation,
             "lanes": frozen.lanes[shard.bucket],
             "versions": frozen.versions,
+            "majority_error": bucket.task.majority_error,
             "layout": bucket.network.layout.describe(),
         }
 

@@ -1,0 +1,206 @@
+"""The report of a sweep: which figures, tables and words, from its results alone."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sweep_engine.densities import Compared, Estimate, Pair, Study, compare_all, pairs, write_comparisons
+from sweep_engine.densities.proportions import ln_probability
+from sweep_engine.errors import IncomparableSources, InsufficientSamples
+from sweep_engine.report.figure import Figure
+from sweep_engine.report.function_figures import function_figures
+from sweep_engine.report.matplotlib_files import save
+from sweep_engine.report.observable_figures import (
+    comparison_figure,
+    curve_figure,
+    majority_error,
+    swept_figures,
+)
+from sweep_engine.report.page import Page, Row, Section, Table, format_interval, write_page
+from sweep_engine.report.plane import plane_figures
+from sweep_engine.report.words import HEADLINES, meaning, null_words
+from sweep_engine.spec import Setting
+from sweep_engine.store import OutputDirectory
+from sweep_engine.store.manifest import read_manifest
+
+MAX_ROWS = 400
+
+QUESTION = (
+    "Where does training put its solutions, compared with a reference that knows nothing of "
+    "the optimiser? Each row compares one source with one reference in one observable: a "
+    "number, its 95% interval, and beside it what the same estimator says of two halves of "
+    "one source."
+)
+
+
+def write_report(root: Path | str) -> Path:
+    """Write `report.html`, the figures as PNG and SVG, and `comparisons.parquet`.
+
+    Args:
+        root: An output directory with results; they need not be complete.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        OutputError: there are no results.
+        CorruptResults: the files are not as they were committed.
+    """
+    study = Study.open(root)
+    directory = OutputDirectory(Path(root))
+    compared, refused = compare_all(study)
+    write_comparisons(directory.comparisons, compared)
+    sections = tuple(_sections(study, compared))
+    for section in sections:
+        for figure in section.figures:
+            save(figure, directory.figures)
+    page = Page(
+        title=study.sweep.name,
+        question=QUESTION,
+        summary=tuple(_row(one) for one in compared if one.estimate.name in HEADLINES),
+        sections=sections,
+        diagnostics=tuple(_diagnostics(study, compared, refused)),
+        provenance=tuple(_provenance(directory, study)),
+    )
+    write_page(directory.report, page)
+    return directory.report
+
+
+def _row(one: Compared) -> Row:
+    comparison, estimate = one.pair.comparison, one.estimate
+    given = ", given fit" if comparison.given == "fit" else ""
+    unit = f" ({estimate.unit})" if estimate.unit != "1" else ""
+    return Row(
+        source=comparison.source,
+        reference=comparison.reference,
+        observable=comparison.observable + given,
+        setting=one.pair.label(),
+        quantity=estimate.name.replace("_", " ") + unit,
+        value=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        null=null_words(estimate),
+        meaning=meaning(estimate),
+        warnings=estimate.warnings,
+    )
+
+
+def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
+    if plane := plane_figures(study):
+        yield Section("The two pictures", "", tuple(plane))
+    functions, observables = [], []
+    for comparison in study.sweep.compare:
+        found = pairs(study.plan, comparison)
+        if comparison.observable == "function":
+            for pair in found:
+                functions += function_figures(study, pair, _estimates(compared, pair))
+        elif figure := _observable_figure(study, found):
+            observables.append(figure)
+    if functions:
+        yield Section("In function space", "", tuple(functions))
+    if observables:
+        yield Section("Where they land", "", tuple(observables))
+    further = [*swept_figures(study), *filter(None, [curve_figure(study)])]
+    if further:
+        yield Section("Along the sweep, and on the way", "", tuple(further))
+
+
+def _observable_figure(study: Study, found: Sequence[Pair]) -> Figure | None:
+    try:
+        return comparison_figure(study, found) if found else None
+    except (InsufficientSamples, IncomparableSources):
+        # The diagnostics list this comparison and what it lacks.
+        return None
+
+
+def _estimates(compared: Sequence[Compared], pair: Pair) -> list[Estimate]:
+    return [one.estimate for one in compared if one.pair == pair]
+
+
+def _diagnostics(
+    study: Study, compared: Sequence[Compared], refused: Sequence[str]
+) -> Iterator[Table]:
+    yield _fits(study)
+    yield _statuses(study)
+    if refused:
+        yield Table("Not estimated", ("comparison and what it lacks",), tuple((r,) for r in refused))
+    others = [one for one in compared if one.estimate.name not in HEADLINES]
+    if others:
+        yield _other_estimates(others)
+
+
+def _fits(study: Study) -> Table:
+    rows = []
+    for setting in list(study.plan.settings.values())[:MAX_ROWS]:
+        try:
+            p = study.fit_probability([setting])
+        except InsufficientSamples:
+            continue
+        ln = ln_probability(p)
+        baseline = majority_error(study, setting.id)
+        rows.append(
+            (
+                setting.source,
+                _values(setting),
+                f"{p.num_source:,}",
+                format_interval(p.value, p.low, p.high),
+                format_interval(ln.value, ln.low, ln.high),
+                "" if baseline is None else f"{baseline:.3f}",
+            )
+        )
+    header = ("source", "setting", "draws", "P(fit)", "ln P(fit), nats", "majority-class error")
+    return Table("How often a network fits the training set", header, tuple(rows))
+
+
+def _values(setting: Setting) -> str:
+    return ", ".join(f"{path.split('.')[-1]} = {value}" for path, value in setting.values.items())
+
+
+def _statuses(study: Study) -> Table:
+    totals: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    shards = {shard.id: shard for shard in study.plan.shards}
+    for name, entry in study.results.ledger.shards.items():
+        source, receipt = shards[name].source, entry.receipt
+        for key in ("runs", "fits", "rows", "steps", "busy_lane_steps", "all_lane_steps"):
+            totals[source][key] += int(receipt[key])  # type: ignore[arg-type]
+        for status, count in receipt["statuses"].items():  # type: ignore[union-attr]
+            totals[source][f"status {status}"] += int(count)  # type: ignore[arg-type]
+    statuses = sorted({k for row in totals.values() for k in row if k.startswith("status ")})
+    header = ("source", "runs or draws", "fit", "rows", "optimiser steps", "lanes busy",
+              *(s.removeprefix("status ") for s in statuses))  # fmt: skip
+    rows = tuple(
+        (
+            source,
+            *(f"{row[key]:,}" for key in ("runs", "fits", "rows", "steps")),
+            f"{row['busy_lane_steps'] / row['all_lane_steps']:.0%}" if row["all_lane_steps"] else "",
+            *(f"{row[status]:,}" for status in statuses),
+        )
+        for source, row in totals.items()
+    )
+    return Table("Runs, draws and how they ended", header, rows)
+
+
+def _other_estimates(others: Sequence[Compared]) -> Table:
+    rows = []
+    for one in others:
+        row = _row(one)
+        rows.append(
+            (f"{row.source} | {row.reference}", row.observable, row.setting, row.quantity,
+             row.estimate, row.null, "; ".join(row.warnings))
+        )  # fmt: skip
+    header = ("source | reference", "observable", "setting", "quantity", "estimate", "null", "warnings")
+    return Table("All other estimates", header, tuple(rows))
+
+
+def _provenance(directory: OutputDirectory, study: Study) -> Iterator[tuple[str, str]]:
+    manifest = read_manifest(directory)
+    frozen = manifest.frozen
+    entries = study.results.ledger.shards
+    needed = len(manifest.plan.shards)
+    yield "sweep", f"{study.sweep.name}, spec {manifest.plan.spec_id}, seed {study.sweep.seed}"
+    yield "shards done", f"{len(entries):,} of {needed:,} planned"
+    yield "device", f"{frozen.device_kind} ({frozen.platform})"
+    yield "precision", f"{frozen.precision}, implementation {frozen.implementation}"
+    yield "lanes", ", ".join(f"{bucket}: {k}" for bucket, k in sorted(frozen.lanes.items())[:20])
+    yield "versions", ", ".join(f"{name} {v}" for name, v in frozen.versions.items())
+    yield "acceptance rule", str(study.sweep.accept.model_dump(exclude_none=True))

@@ -1,0 +1,223 @@
+"""Figures of observables: where sources land, over settings and on the way."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow.compute as pc
+
+from sweep_engine.densities import Draws, Pair, Study, histogram, histogram_2d
+from sweep_engine.report.figure import (
+    Axis,
+    Figure,
+    Heatmap,
+    Line,
+    Panel,
+    Quantiles,
+    Role,
+    Rule,
+    Steps,
+)
+from sweep_engine.report.function_figures import figure_name
+from sweep_engine.report.palette import source_colours
+from sweep_engine.spec import axis_paths
+from sweep_engine.spec.sources import Train
+
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+MAX_PANELS = 12
+ERRORS = ("test_error", "train_error")
+
+
+def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
+    """Draw one comparison of a column (or two): a panel for each point of the shared axes."""
+    comparison = pairs[0].comparison
+    columns = [name.strip() for name in comparison.observable.split(",")]
+    draw = _density_panel if len(columns) == 1 else _heat_panel
+    panels = tuple(draw(study, pair, columns) for pair in pairs[:MAX_PANELS])
+    left_out = len(pairs) - len(panels)
+    more = f" {left_out} more panels are left out." if left_out else ""
+    given = ", networks that fit" if comparison.given == "fit" else ""
+    words = _caption(study, columns) + more
+    return Figure(
+        name=figure_name(f"{'_'.join(columns)}", pairs[0].__class__(comparison, {}, (), ())),
+        title=f"{' and '.join(columns)}: {comparison.source} and {comparison.reference}{given}",
+        caption=words,
+        panels=panels,
+        columns=min(3, len(panels)),
+        query=f"SELECT source, {', '.join(columns)} FROM read_parquet('runs/**/*.parquet', "
+        "hive_partitioning = true)" + (" WHERE fit" if comparison.given == "fit" else ""),
+    )
+
+
+def _caption(study: Study, columns: Sequence[str]) -> str:
+    schema = study.results.table("runs").schema
+    meanings = [
+        f"{name}: {(schema.field(name).metadata or {}).get(b'meaning', b'').decode()}."
+        for name in columns
+    ]
+    kind = "Bands are exact 95% intervals, bin by bin." if len(columns) == 1 else ""
+    return " ".join([*meanings, kind]).strip()
+
+
+def _values(study: Study, pair: Pair, columns: Sequence[str]) -> list[np.ndarray]:
+    comparison = pair.comparison
+    return [
+        study.draws(name, settings, columns, comparison.given)[0]
+        for name, settings in (
+            (comparison.source, pair.source),
+            (comparison.reference, pair.reference),
+        )
+    ]
+
+
+def _density_panel(study: Study, pair: Pair, columns: Sequence[str]) -> Panel:
+    colours = source_colours(study.sweep)
+    sides = [Draws.of(values[:, 0]) for values in _values(study, pair, columns)]
+    hist = histogram(*sides, num_bins=40)
+    names = (pair.comparison.source, pair.comparison.reference)
+    marks = [
+        Steps(
+            hist.edges,
+            density.density,
+            label=name,
+            colour=colours[name],
+            fill=True,
+            low=density.low,
+            high=density.high,
+        )
+        for name, density in zip(names, (hist.source, hist.reference), strict=True)
+    ]
+    return Panel(
+        pair.label(), Axis(columns[0]), Axis("density"), (*marks, *_baseline(study, pair, columns))
+    )
+
+
+def _baseline(study: Study, pair: Pair, columns: Sequence[str]) -> list[Rule]:
+    """The majority-class baseline beside every test error."""
+    if columns[0] != "test_error":
+        return []
+    error = majority_error(study, pair.source[0])
+    return [] if error is None else [Rule(error, "vertical", "majority class", Role.EXACT)]
+
+
+def majority_error(study: Study, setting: int) -> float | None:
+    """Test error of always answering the training set's commonest label, for a setting."""
+    chosen = study.plan.settings[setting]
+    bucket = next(name for name, ids in study.plan.buckets.items() if setting in ids)
+    try:
+        metadata = study.results.file_metadata("runs", chosen.source, bucket)
+    except KeyError:
+        return None
+    value = metadata.get("majority_error")
+    return None if value is None else float(value)
+
+
+def _heat_panel(study: Study, pair: Pair, columns: Sequence[str]) -> Panel:
+    sides = _values(study, pair, columns)
+    plane = histogram_2d(*sides)
+    title = f"ln of {pair.comparison.source} over {pair.comparison.reference} {pair.label()}"
+    return Panel(
+        title.strip(),
+        Axis(columns[0]),
+        Axis(columns[1]),
+        (Heatmap(plane.edges[0], plane.edges[1], plane.log_ratio.T, label="ln ratio"),),
+    )
+
+
+def swept_figures(study: Study) -> list[Figure]:
+    """Draw how error and norm move along each swept numeric axis of a trained source."""
+    figures = []
+    for path in axis_paths(study.sweep):
+        names = [n for n, s in study.sweep.sources.items() if isinstance(s, Train)]
+        settings = [s for s in study.plan.settings.values() if s.source in names and path in s.values]
+        values = sorted({s.values[path] for s in settings if isinstance(s.values[path], int | float)})
+        if len(values) > 1 and len(values) == len({str(s.values[path]) for s in settings}):
+            figures.append(_swept_figure(study, path, names, values))
+    return figures
+
+
+def _swept_figure(study: Study, path: str, names: list[str], values: list[float]) -> Figure:
+    measured = [c for c in ("test_error", "l2_norm", "steps") if c in study.columns]
+    panels = [
+        panel for column in measured if (panel := _swept_panel(study, path, names, values, column))
+    ]
+    return Figure(
+        name=f"along_{path.replace('.', '_')}",
+        title=f"Along {path}",
+        caption="Thin bar: 5 to 95% of the runs; thick bar: 25 to 75%; dot: median. Other swept "
+        "axes are pooled; runs that diverged have no finite value and are not in the quantiles: "
+        "the table of statuses counts them.",
+        panels=tuple(panels),
+        columns=3,
+        query=f"SELECT \"{path}\", quantile_cont(test_error, 0.5) FROM "
+        "read_parquet('runs/**/*.parquet', hive_partitioning = true) GROUP BY 1",
+    )
+
+
+def _swept_panel(
+    study: Study, path: str, names: list[str], values: list[float], column: str
+) -> Panel | None:
+    colours = source_colours(study.sweep)
+    marks = []
+    for name in names:
+        rows = []
+        for value in values:
+            where = (pc.field("source") == name) & (pc.field(path) == value)
+            found = study.results.runs([column], where)[column].drop_null().to_numpy()
+            finite = found[np.isfinite(found.astype(float))]
+            rows.append(np.quantile(finite, LEVELS) if len(finite) else np.full(5, np.nan))
+        table = np.array(rows, float)
+        if np.isfinite(table).any():
+            marks.append(Quantiles(np.array(values, float), table, label=name, colour=colours[name]))
+    if not marks:
+        return None
+    scale = "log" if min(values) > 0 and max(values) > 10 * min(values) else "linear"
+    return Panel(column, Axis(path.split(".")[-1], scale=scale), Axis(column), tuple(marks))
+
+
+def curve_figure(study: Study) -> Figure | None:
+    """Draw the training loss on the way: median and 90% of the runs."""
+    records = study.results.table("curves").records
+    if not records:
+        return None
+    colours = source_colours(study.sweep)
+    table = study.results.curves(["source", "step", "train_loss"])
+    marks = []
+    for name in sorted(set(table["source"].to_pylist())):
+        chosen = table.filter(pc.equal(table["source"], name))
+        marks += _curve_marks(
+            chosen["step"].to_numpy(), chosen["train_loss"].to_numpy(), name, colours[name]
+        )
+    return Figure(
+        name="training_curves",
+        title="On the way",
+        caption="Training loss at the recorded checks, of runs still in training: median, and "
+        "the least and largest twentieth as dashed lines.",
+        panels=(
+            Panel(
+                "",
+                Axis("step", scale="symlog"),
+                Axis("training loss", scale="log"),
+                tuple(marks),
+            ),
+        ),
+        columns=1,
+        query="SELECT source, step, quantile_cont(train_loss, [0.05, 0.5, 0.95]) FROM "
+        "read_parquet('curves/**/*.parquet', hive_partitioning = true) GROUP BY ALL",
+    )
+
+
+def _curve_marks(step: np.ndarray, loss: np.ndarray, name: str, colour: object) -> list[Line]:
+    groups: dict[int, list[float]] = defaultdict(list)
+    for at, value in zip(step.tolist(), loss.tolist(), strict=True):
+        groups[at].append(value)
+    kept = {at: v for at, v in groups.items() if len(v) >= 20}
+    at = np.array(sorted(kept), float)
+    if not len(at):
+        return []
+    quantiles = np.array([np.quantile(kept[int(a)], [0.05, 0.5, 0.95]) for a in at])
+    return [
+        Line(at, quantiles[:, 1], label=name, colour=colour),  # type: ignore[arg-type]
+        Line(at, quantiles[:, 0], colour=colour, dash="dot"),  # type: ignore[arg-type]
+        Line(at, quantiles[:, 2], colour=colour, dash="dot"),  # type: ignore[arg-type]
+    ]

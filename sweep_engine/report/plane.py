@@ -1,0 +1,212 @@
+"""The two pictures: wherever theta is two-dimensional, what is searched and what is found."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pyarrow.compute as pc
+
+from sweep_engine.densities import Study, histogram
+from sweep_engine.densities.draws import Draws
+from sweep_engine.densities.exact import (
+    box_density,
+    gaussian_density,
+    gradient_flow_density,
+    kl_divergence,
+)
+from sweep_engine.report.figure import Axis, Figure, Line, Panel, Points, Role, Steps
+from sweep_engine.report.palette import source_colours
+from sweep_engine.spec.laws import Box, Gaussian
+from sweep_engine.spec.models import ScalarFactorisation
+from sweep_engine.spec.sources import Train, law_of
+from sweep_engine.spec.tasks import Factorisation
+
+MAX_DOTS = 4000
+
+Density = Callable[[np.ndarray], np.ndarray]
+
+
+def plane_figures(study: Study) -> list[Figure]:
+    """Draw the plane of parameters, and the density along the curve where it is known."""
+    if _num_params(study) != 2:
+        return []
+    figures = [_two_pictures(study)]
+    if _is_factorisation(study):
+        figures.append(_along_the_curve(study))
+    return figures
+
+
+def _num_params(study: Study) -> int:
+    records = study.results.table("params").records
+    if not records:
+        return 0
+    _, source, bucket = (part.split("=")[-1] for part in records[0].path.split("/")[:3])
+    layout = study.results.file_metadata("params", source, bucket)["layout"]
+    return sum(int(np.prod(leaf["shape"])) for leaf in layout)
+
+
+def _is_factorisation(study: Study) -> bool:
+    sweep = study.sweep
+    return (
+        isinstance(sweep.task, Factorisation)
+        and isinstance(sweep.model, ScalarFactorisation)
+        and sweep.task.target > 0
+        and "balance_u" in study.columns
+    )
+
+
+def _two_pictures(study: Study) -> Figure:
+    sources = study.sweep.sources
+    drawn = [name for name, spec in sources.items() if not isinstance(spec, Train)]
+    trained = [name for name, spec in sources.items() if isinstance(spec, Train)]
+    first_law = law_of(sources[drawn[0]]) if drawn else None
+    think = [name for name in drawn if law_of(sources[name]) == first_law]
+    panels = [
+        _panel(study, "What you think the search looks like", think),
+        _panel(study, "What it looks like", trained),
+    ]
+    return Figure(
+        name="two_pictures",
+        title="Two pictures of the search",
+        caption=(
+            "Every dot is one network with two parameters. Left: draws from "
+            f"{_law_words(first_law)}, and those of them that fit. Right: where training from "
+            "its initialisation ends. Both panels have the same scale."
+        ),
+        panels=tuple(panel for panel in panels if panel.marks),
+        query=(
+            "SELECT theta[1] AS theta_1, theta[2] AS theta_2 FROM read_parquet("
+            "'params/source=*/**/*.parquet', hive_partitioning = true)"
+        ),
+    )
+
+
+def _law_words(law: object) -> str:
+    return "the prior" if law is None else f"the law '{law.kind}'"  # type: ignore[attr-defined]
+
+
+def _panel(study: Study, title: str, names: list[str]) -> Panel:
+    colours = source_colours(study.sweep)
+    limit = _limit(study)
+    marks = [] if not names else list(_curve(study, limit))
+    for name in names:
+        theta = _theta(study, name)
+        marks.append(
+            Points(
+                theta[:, 0],
+                theta[:, 1],
+                label=name,
+                colour=colours[name],
+                size=2.5,
+                opacity=0.5,
+            )
+        )
+    axes = [Axis(label, limits=(-limit, limit)) for label in _axis_labels(study)]
+    return Panel(title, axes[0], axes[1], tuple(marks), equal_aspect=True)
+
+
+def _axis_labels(study: Study) -> tuple[str, str]:
+    return ("a", "b") if _is_factorisation(study) else ("theta 1", "theta 2")
+
+
+def _limit(study: Study) -> float:
+    laws = [law_of(spec) for spec in study.sweep.sources.values()]
+    widths = [law.half_width for law in laws if isinstance(law, Box)]
+    return max([float(w) for w in widths] or [4.0])
+
+
+def _curve(study: Study, limit: float) -> list[Line]:
+    if not _is_factorisation(study):
+        return []
+    target = study.sweep.task.target  # type: ignore[union-attr]
+    end = np.log(limit / np.sqrt(target))
+    u, root = np.linspace(-end, end, 400), np.sqrt(target)
+    a, b = root * np.exp(u), root * np.exp(-u)
+    both = np.concatenate([a, [np.nan], -a]), np.concatenate([b, [np.nan], -b])
+    return [Line(*both, label=f"ab = {target:g}", colour=Role.EXACT)]
+
+
+def _theta(study: Study, source: str) -> np.ndarray:
+    parts = [p.theta for p in study.results.params(source)]
+    theta = np.concatenate(parts) if parts else np.zeros((0, 2))
+    return theta[:: max(1, -(-len(theta) // MAX_DOTS))]
+
+
+def _along_the_curve(study: Study) -> Figure:
+    colours = source_colours(study.sweep)
+    exact = _exact_densities(study)
+    panels = []
+    for name in exact:
+        values = _column(study, name, "balance_u")
+        hist = histogram(Draws.of(values), Draws.of(values), num_bins=80)
+        grid = np.linspace(hist.edges[0], hist.edges[-1], 801)
+        density = hist.source
+        panels.append(
+            Panel(
+                f"{name}, {len(values):,} networks",
+                Axis("u = ln|a/b| / 2"),
+                Axis("density", limits=(0.0, 1.25 * float(density.high.max()))),
+                (
+                    Steps(
+                        hist.edges,
+                        density.density,
+                        label=name,
+                        colour=colours[name],
+                        fill=True,
+                        low=density.low,
+                        high=density.high,
+                    ),
+                    Line(grid, exact[name](grid), label="exact", colour=Role.EXACT),
+                ),
+            )
+        )
+    return Figure(
+        name="along_the_curve",
+        title="Where along the curve of solutions",
+        caption=(
+            "All these networks solve the task; u says where on the curve ab = y they stand, "
+            "0 where |a| = |b|. Steps: stored networks that fit, with exact 95% intervals per "
+            "bin. Lines: the exact laws (gradient flow from a Gaussian; a box and a Gaussian "
+            f"given ab = y). {_exact_kls(study)}"
+        ),
+        panels=tuple(panels),
+        query="SELECT source, balance_u FROM read_parquet('runs/**/*.parquet', "
+        "hive_partitioning = true) WHERE fit",
+    )
+
+
+def _column(study: Study, source: str, column: str) -> np.ndarray:
+    where = (pc.field("source") == source) & pc.field("fit")
+    return study.results.runs([column], where)[column].to_numpy().astype(float)
+
+
+def _exact_densities(study: Study) -> dict[str, Density]:
+    """The exact density in u of every source that has one and is not swept."""
+    target = study.sweep.task.target  # type: ignore[union-attr]
+    found = {}
+    for setting in study.plan.settings.values():
+        law, trained = law_of(setting.spec), isinstance(setting.spec, Train)
+        if setting.values or (not trained and setting.spec.kind == "prior"):
+            continue
+        if trained and isinstance(law, Gaussian):
+            found[setting.source] = partial(gradient_flow_density, target=target, std=law.std)
+        elif not trained and isinstance(law, Box):
+            found[setting.source] = partial(
+                box_density, target=target, half_width=law.half_width
+            )
+        elif not trained and isinstance(law, Gaussian):
+            found[setting.source] = partial(gaussian_density, target=target, std=law.std)
+    return found
+
+
+def _exact_kls(study: Study) -> str:
+    grid = np.linspace(-8, 8, 400_001) + 1e-9
+    exact = {name: density(grid) for name, density in _exact_densities(study).items()}
+    trained = [n for n in exact if isinstance(study.sweep.sources[n], Train)]
+    parts = [
+        f"KL({a} | {b}) = {kl_divergence(exact[a], exact[b], grid):.4f}"
+        for a in trained
+        for b in exact
+        if b not in trained
+    ]
+    return f"Exact, in nats: {', '.join(parts)}." if parts else ""
