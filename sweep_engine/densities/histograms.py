@@ -12,6 +12,9 @@ from sweep_engine.densities.draws import Draws, require_draws
 from sweep_engine.densities.proportions import Frequencies, frequencies
 
 
+MAX_LATTICE = 256
+
+
 @dataclass(frozen=True)
 class Density:
     """A histogram as a density, with exact intervals, each by itself; any dimension.
@@ -80,6 +83,9 @@ def histogram(
 def shared_edges(values: Float[np.ndarray, " n"], num_bins: int) -> Float[np.ndarray, " B+1"]:
     """Compute edges of equal bins over finite values, widened when they hardly differ.
 
+    Values on a lattice (an error over n examples) get bins with equally many lattice
+    points each, or the histogram would show the lattice's beat with the bins.
+
     Example:
         >>> shared_edges(np.array([2.0, 2.0]), 2).tolist()
         [1.0, 2.0, 3.0]
@@ -88,11 +94,33 @@ def shared_edges(values: Float[np.ndarray, " n"], num_bins: int) -> Float[np.nda
         values: Finite; none at all is as good as a zero.
         num_bins: B.
     """
+    if (step := _lattice_step(values)) is not None:
+        return _lattice_edges(values, step, num_bins)
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
     scale = max(abs(low), abs(high))
     if high - low <= 1e-9 * scale or low == high:
         low, high = low - max(scale, 1.0) / 2, high + max(scale, 1.0) / 2
     return np.linspace(low, high, num_bins + 1)
+
+
+def _lattice_step(values: Float[np.ndarray, " n"]) -> float | None:
+    """The step of the lattice that few-valued data stand on, such as counts over n."""
+    distinct = np.unique(values)
+    if not 2 < len(distinct) <= MAX_LATTICE:
+        return None
+    steps = np.diff(distinct) / np.diff(distinct).min()
+    on_it = np.all(np.abs(steps - np.round(steps)) < 1e-2)
+    return float(np.diff(distinct).min()) if on_it else None
+
+
+def _lattice_edges(
+    values: Float[np.ndarray, " n"], step: float, num_bins: int
+) -> Float[np.ndarray, " B+1"]:
+    """Edges halfway between lattice points, each bin with the same number of them."""
+    low, high = float(values.min()), float(values.max())
+    points = round((high - low) / step) + 1
+    width = -(-points // num_bins)
+    return low + step * (width * np.arange(-(-points // width) + 1) - 0.5)
 
 
 def to_density(cells: Frequencies, volume: Float[np.ndarray, "*bins"]) -> Density:

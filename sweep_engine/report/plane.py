@@ -60,18 +60,20 @@ def _two_pictures(study: Study) -> Figure:
     drawn = [name for name, spec in sources.items() if not isinstance(spec, Train)]
     trained = [name for name, spec in sources.items() if isinstance(spec, Train)]
     first_law = law_of(sources[drawn[0]]) if drawn else None
+    starts = [law_of(sources[name]) for name in trained]
     think = [name for name in drawn if law_of(sources[name]) == first_law]
+    init = [n for n in drawn if sources[n].kind == "prior" and law_of(sources[n]) in starts]
     panels = [
         _panel(study, "What you think the search looks like", think),
-        _panel(study, "What it looks like", trained),
+        _panel(study, "What it looks like", [n for n in init if n not in think] + trained),
     ]
     return Figure(
         name="two_pictures",
         title="Two pictures of the search",
         caption=(
             "Every dot is one network with two parameters. Left: draws from "
-            f"{_law_words(first_law)}, and those of them that fit. Right: where training from "
-            "its initialisation ends. Both panels have the same scale."
+            f"{_law_words(first_law)}, and those of them that fit. Right: where training "
+            "starts, and where it ends. Both panels have the same scale."
         ),
         panels=tuple(panel for panel in panels if panel.marks),
         query=(
@@ -170,6 +172,7 @@ def _along_the_curve(study: Study) -> Figure:
             f"given ab = y). {_exact_kls(study)}"
         ),
         panels=tuple(panels),
+        columns=3,
         query="SELECT source, balance_u FROM read_parquet('runs/**/*.parquet', "
         "hive_partitioning = true) WHERE fit",
     )

@@ -12,6 +12,7 @@ from sweep_engine.store.failures import Failure, clear_failure, read_failures, r
 from sweep_engine.store.files import LocalFiles
 from sweep_engine.store.layout import ShardFiles
 from sweep_engine.store.ledger import FileRecord, Ledger, LedgerEntry, read_ledger
+from sweep_engine.store.network import StoredRun, stored_run
 from sweep_engine.store.reader import Params, Results, open_results
 from sweep_engine.store.schema import (
     Column,
@@ -36,6 +37,7 @@ __all__ = [
     "Params",
     "Results",
     "ShardFiles",
+    "StoredRun",
     "Verification",
     "clear_failure",
     "commit_shard",
@@ -50,6 +52,7 @@ __all__ = [
     "read_ledger",
     "record_failure",
     "runs_schema",
+    "stored_run",
     "tallies_schema",
     "verify",
     "with_file_metadata",

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from sweep_engine.errors import CorruptResults, OutputError
@@ -80,11 +79,6 @@ def read_shards_and_choices(
         return None
     data = _read(directory)
     return read_shards(data["shards"]), Frozen(**data["frozen"])
-
-
-def stored_sweep(root: Path) -> Sweep:
-    """The sweep of an output directory."""
-    return read_manifest(OutputDirectory(root)).plan.sweep
 
 
 def _read(directory: OutputDirectory) -> dict[str, Any]:

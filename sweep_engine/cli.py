@@ -1,0 +1,426 @@
+"""The command `sweep-engine`. Commands import what they need, so that help is quick."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sweep_engine.errors import (
+    CorruptResults,
+    IncomparableSources,
+    InsufficientSamples,
+    Interrupted,
+    OutputError,
+    PlanError,
+    ShardFailed,
+    SpecError,
+    SweepEngineError,
+)
+
+if TYPE_CHECKING:
+    from sweep_engine.execution import RunSummary
+    from sweep_engine.spec import Sweep
+    from sweep_engine.store import StoredRun
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 3
+DEMOS = ("landscape", "boolean", "digits")
+
+app = typer.Typer(
+    name="sweep-engine",
+    help="Measure the prior that architecture, initialisation and optimiser put on networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A sweep file (YAML).")]
+OutDir = Annotated[Path, typer.Option("--out", metavar="DIR", help="The output directory.")]
+ResultsDir = Annotated[Path, typer.Argument(metavar="DIR", help="The output directory of a run.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed shard.")]
+
+
+def main() -> None:
+    """Run the command line; errors of ours end it with their exit code and no traceback."""
+    try:
+        app()
+    except (SpecError, CorruptResults) as error:
+        _end(error.problems, BAD_INPUT if isinstance(error, SpecError) else FAILED)
+    except (PlanError, OutputError, IncomparableSources, InsufficientSamples) as error:
+        _end([str(error)], BAD_INPUT)
+    except Interrupted as error:
+        _end([str(error)], INTERRUPTED)
+    except ShardFailed as error:
+        _end([str(error)], FAILED)
+    except SweepEngineError as error:
+        _end([str(error)], FAILED)
+
+
+def _end(lines: list[str], code: int) -> None:
+    for line in lines:
+        err.print(line, style="red", markup=False, highlight=False)
+    sys.exit(code)
+
+
+@app.command()
+def plan(spec: SpecFile, as_json: AsJson = False) -> None:
+    """Say what a sweep would run and cost, and run nothing."""
+    from sweep_engine.execution import Programs, costs
+    from sweep_engine.planning import plan as make_plan
+
+    planned = make_plan(_load(spec))
+    programs = Programs(planned)
+    programs.open_all()
+    found = costs(planned, programs)
+    total = {
+        "spec_id": planned.spec_id,
+        "settings": len(planned.settings),
+        "buckets": len(planned.buckets),
+        "shards": len(planned.shards),
+        "runs": sum(cost.runs for cost in found),
+        "seconds_at_most": sum(cost.seconds for cost in found),
+        "disk_bytes_at_most": sum(cost.disk_bytes for cost in found),
+    }
+    if as_json:
+        _print_json(total | {"by_bucket": [vars(cost) for cost in found]})
+        return
+    table = Table("source", "bucket", "settings", "runs", "lanes", "params", "memory a lane",
+                  "disk, at most", "time, at most")  # fmt: skip
+    for cost in found:
+        about = "" if cost.is_measured else "~"
+        table.add_row(
+            cost.source, cost.bucket, f"{cost.settings:,}", f"{cost.runs:,}", str(cost.lanes),
+            f"{cost.num_params:,}", _bytes(cost.lane_bytes), _bytes(cost.disk_bytes),
+            about + _duration(cost.seconds),
+        )  # fmt: skip
+    out.print(table)
+    out.print(
+        f"{total['runs']:,} runs = {total['buckets']} buckets, {total['shards']:,} shards of "
+        f"{total['settings']:,} settings; at most {_duration(total['seconds_at_most'])} "
+        f"(to max_steps or max_draws) and {_bytes(total['disk_bytes_at_most'])} here. "
+        "Nothing was run.",
+        highlight=False,
+    )
+
+
+@app.command()
+def run(
+    spec: SpecFile,
+    out_dir: OutDir,
+    backend: Annotated[
+        Literal["local"], typer.Option(help="Where the shards run: this machine.")
+    ] = "local",
+    fail_fast: FailFast = False,
+) -> None:
+    """Run what is missing of a sweep: start it, resume it, or find it complete.
+
+    Exit code 0: complete; 1: some shards failed; 2: bad input; 3: interrupted (what is done
+    is kept: the same command goes on).
+    """
+    del backend
+    _report_run(_run(_load(spec), spec.read_text(), out_dir, fail_fast=fail_fast), out_dir)
+
+
+@app.command()
+def retry(results: ResultsDir, fail_fast: FailFast = False) -> None:
+    """Run again what failed, and what is missing."""
+    spec = _sweep_file(results)
+    _report_run(_run(_load(spec), spec.read_text(), results, fail_fast=fail_fast), results)
+
+
+@app.command()
+def status(results: ResultsDir, as_json: AsJson = False) -> None:
+    """Say what is done, failed and missing."""
+    found = _status(results)
+    if as_json:
+        _print_json(found)
+        return
+    table = Table("source", "shards done", "needed", "runs or draws", "fit", "rows", "lanes busy")
+    for name, row in found["sources"].items():
+        busy = "" if row["lanes_busy"] is None else f"{row['lanes_busy']:.0%}"
+        table.add_row(
+            name, f"{row['done']:,}", f"{row['needed']:,}", f"{row['runs']:,}",
+            f"{row['fits']:,}", f"{row['rows']:,}", busy,
+        )  # fmt: skip
+    out.print(table)
+    out.print(
+        f"{found['done']:,} of {found['needed']:,} shards done, {found['failed']} failed, "
+        f"{found['missing']:,} missing" + (": complete" if found["complete"] else ""),
+        highlight=False,
+    )
+    for shard, error in found["errors"].items():
+        out.print(f"{shard}: {error}", markup=False, highlight=False)
+
+
+@app.command()
+def verify(results: ResultsDir) -> None:
+    """Check every file against its checksum, and the tables against the plan."""
+    from sweep_engine.execution import needed
+    from sweep_engine.store import OutputDirectory, read_ledger
+    from sweep_engine.store import verify as verify_files
+    from sweep_engine.store.manifest import read_manifest
+
+    directory = OutputDirectory(results)
+    planned = read_manifest(directory).plan
+    fits = {
+        shard: int(entry.receipt["fits"])  # type: ignore[arg-type]
+        for shard, entry in read_ledger(directory.files).shards.items()
+    }
+    wanted, _ = needed(planned, fits)
+    found = verify_files(directory.files, {shard.id: None for shard in wanted})
+    for note in found.notes:
+        out.print(note, markup=False, highlight=False)
+    if found.problems:
+        _end(found.problems, FAILED)
+    out.print(f"{len(wanted):,} shards: every file is as it was committed", highlight=False)
+
+
+@app.command()
+def compact(results: ResultsDir) -> None:
+    """Merge many small files into few, with the same rows."""
+    from sweep_engine.store import OutputDirectory
+    from sweep_engine.store import compact as compact_files
+    from sweep_engine.store.manifest import read_manifest
+
+    directory = OutputDirectory(results)
+    read_manifest(directory)
+    with directory.lock():
+        merged = compact_files(directory.files)
+    out.print(f"{merged:,} files merged" if merged else "nothing to merge", highlight=False)
+
+
+@app.command()
+def compare(results: ResultsDir, as_json: AsJson = False) -> None:
+    """Make the sweep's comparisons and keep them in comparisons.parquet."""
+    from sweep_engine.densities import Study, compare_all, write_comparisons
+    from sweep_engine.store import OutputDirectory
+
+    study = Study.open(results)
+    compared, refused = compare_all(study)
+    write_comparisons(OutputDirectory(results).comparisons, compared)
+    if as_json:
+        rows = [
+            {**one.pair.comparison.model_dump(), "at": one.pair.at} | one.estimate.to_dict()
+            for one in compared
+        ]
+        _print_json({"estimates": rows, "refused": refused})
+        return
+    table = Table("source | reference", "observable", "at", "estimate", "value", "null", "warnings")
+    for one in compared:
+        e, c = one.estimate, one.pair.comparison
+        null = "" if e.null_value is None else f"{e.null_value:.3g}"
+        observable = c.observable + (" given fit" if c.given == "fit" else "")
+        table.add_row(
+            f"{c.source} | {c.reference}", observable, one.pair.label(), e.name,
+            f"{e.value:.4g} ({e.low:.4g} to {e.high:.4g})", null, "; ".join(e.warnings),
+        )  # fmt: skip
+    out.print(table if compared else "no comparisons: the sweep file's `compare` lists none")
+    for line in refused:
+        err.print(line, markup=False, highlight=False)
+
+
+@app.command()
+def report(results: ResultsDir) -> None:
+    """Write report.html and the figures as PNG and SVG."""
+    from sweep_engine.report import write_report
+
+    out.print(str(write_report(results)), markup=False, highlight=False)
+
+
+@app.command()
+def show(
+    results: ResultsDir,
+    run_id: Annotated[int, typer.Argument(metavar="RUN_ID", help="An id of the column run_id.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show one run: its setting, history, observables and stored parameters."""
+    from sweep_engine.store import stored_run
+
+    found = stored_run(results, run_id)
+    if as_json:
+        _print_json({"row": found.row, "curve": found.curve, "setting": _setting(found)})
+        return
+    for title, rows in (("setting", _setting(found)), ("row", found.row)):
+        table = Table(title, "value")
+        for name, value in rows.items():
+            table.add_row(name, "" if value is None else str(value))
+        out.print(table)
+    if found.curve:
+        table = Table("step", "train_loss", "train_error")
+        for step, loss, error in found.curve:
+            table.add_row(f"{step:,}", f"{loss:.6g}", "" if error is None else f"{error:.4g}")
+        out.print(table)
+    stored = ", ".join(f"step {step}" for step in sorted(found.thetas)) or "none"
+    out.print(f"stored parameters: {stored}", highlight=False)
+
+
+@app.command()
+def demo(
+    out_dir: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where the three results go.")
+    ] = Path("demo-results"),
+) -> None:
+    """Run the three bundled sweeps and write their reports."""
+    from sweep_engine.report import write_report
+
+    pages = []
+    for name in DEMOS:
+        spec = Path(__file__).parent / "examples" / f"{name}.yaml"
+        summary = _run(_load(spec), spec.read_text(), out_dir / name, fail_fast=True)
+        out.print(_summary_line(name, summary), highlight=False)
+        pages.append(write_report(out_dir / name))
+    out.print("The reports:", highlight=False)
+    for page in pages:
+        out.print(f"  {page.resolve()}", markup=False, highlight=False)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a sweep file, for editors."""
+    from sweep_engine.spec import Sweep
+
+    _print_json(Sweep.model_json_schema())
+
+
+def _load(path: Path) -> "Sweep":
+    from sweep_engine.spec import load
+
+    return load(path)
+
+
+def _sweep_file(results: Path) -> Path:
+    from sweep_engine.store import OutputDirectory
+
+    path = OutputDirectory(results).sweep_yaml
+    if not path.is_file():
+        raise OutputError(f"{results}: no {path.name} here; give the output directory of a run")
+    return path
+
+
+def _run(sweep: "Sweep", text: str, directory: Path, *, fail_fast: bool) -> "RunSummary":
+    from sweep_engine.execution import display_for
+    from sweep_engine.execution import run as run_sweep
+
+    with _stop_on_signal() as should_stop:
+        return run_sweep(
+            sweep,
+            directory,
+            sweep_text=text,
+            fail_fast=fail_fast,
+            display=display_for(sys.stderr, sweep.name),
+            should_stop=should_stop,
+        )
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Turn the first SIGINT or SIGTERM into a wish to stop; a second SIGINT kills."""
+    asked = False
+
+    def ask(number: int, _: Any) -> None:
+        nonlocal asked
+        if asked:
+            os._exit(128 + number)
+        asked = True
+        err.print("stopping: what is done is kept", highlight=False)
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _summary_line(name: str, summary: "RunSummary") -> str:
+    return (
+        f"{name}: {summary.done:,} shards done ({summary.computed:,} now, in "
+        f"{_duration(summary.seconds)}), {summary.failed} failed, {summary.missing:,} missing"
+    )
+
+
+def _report_run(summary: "RunSummary", directory: Path) -> None:
+    out.print(_summary_line(summary.plan.sweep.name, summary), highlight=False)
+    if summary.is_complete:
+        out.print(f"next: sweep-engine report {directory}", markup=False, highlight=False)
+        return
+    _end([f"some shards failed: see {directory}/failed, then sweep-engine retry {directory}"], 1)
+
+
+def _status(results: Path) -> dict[str, Any]:
+    from sweep_engine.execution import needed
+    from sweep_engine.store import OutputDirectory, read_failures, read_ledger
+    from sweep_engine.store.manifest import read_manifest
+
+    directory = OutputDirectory(results)
+    planned = read_manifest(directory).plan
+    entries = read_ledger(directory.files).shards
+    fits = {name: int(entry.receipt["fits"]) for name, entry in entries.items()}  # type: ignore[arg-type]
+    failures = read_failures(directory.files)
+    wanted, _ = needed(planned, fits)
+    sources: dict[str, Any] = {}
+    for name in planned.sweep.sources:
+        shards = [shard for shard in wanted if shard.source == name]
+        receipts = [entries[shard.id].receipt for shard in shards if shard.id in entries]
+        lanes = sum(int(r["all_lane_steps"]) for r in receipts)  # type: ignore[arg-type]
+        busy = sum(int(r["busy_lane_steps"]) for r in receipts)  # type: ignore[arg-type]
+        sources[name] = {
+            "done": len(receipts),
+            "needed": len(shards),
+            **{k: sum(int(r[k]) for r in receipts) for k in ("runs", "fits", "rows")},  # type: ignore[arg-type]
+            "work_seconds": sum(float(r["work_seconds"]) for r in receipts),  # type: ignore[arg-type]
+            "lanes_busy": busy / lanes if lanes else None,
+        }
+    done = sum(row["done"] for row in sources.values())
+    failed = [shard for shard in failures if shard not in entries]
+    return {
+        "name": planned.sweep.name,
+        "spec_id": planned.spec_id,
+        "needed": len(wanted),
+        "done": done,
+        "failed": len(failed),
+        "missing": len(wanted) - done - len(failed),
+        "complete": done == len(wanted),
+        "sources": sources,
+        "errors": {s: failures[s].error.strip().splitlines()[-1] for s in failed},
+    }
+
+
+def _setting(found: "StoredRun") -> dict[str, Any]:
+    setting = found.setting
+    return {
+        "source": setting.source,
+        **setting.values,
+        "task": json.dumps(setting.task.model_dump(mode="json", exclude_none=True)),
+        "model": json.dumps(setting.model.model_dump(mode="json")),
+        "spec": json.dumps(setting.spec.model_dump(mode="json", exclude_none=True)),
+    }
+
+
+def _print_json(data: Any) -> None:
+    print(json.dumps(data, indent=2, default=str))
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.3g} TB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

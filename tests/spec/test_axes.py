@@ -1,0 +1,417 @@
+"""Axes: which values they take, which sources they multiply, and how a bad one is refused."""
+
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from scipy.stats import qmc
+
+from sweep_engine.errors import SpecError
+from sweep_engine.spec import (
+    Sweep,
+    axis_paths,
+    dump_sweep,
+    load,
+    restore,
+    settings,
+    spec_id,
+    touches,
+)
+from sweep_engine.spec.axes import Axis, Sobol
+from tests.statistics import assert_catches, assert_ks, assert_uniform_chi2
+
+RATE = "sources.sgd.optimizer.learning_rate"
+MOMENTUM = "sources.sgd.optimizer.momentum"
+HALF_WIDTH = "sources.box.law.half_width"
+
+
+def sweep(axes, **changes):
+    return Sweep.model_validate(
+        {
+            "name": "axes",
+            "task": {"kind": "boolean", "bits": 3, "train": 4},
+            "model": {"kind": "mlp"},
+            "sources": {
+                "sgd": {"kind": "train", "runs": 2},
+                "box": {"kind": "prior", "draws": 2},
+            },
+            "axes": axes,
+            **changes,
+        }
+    )
+
+
+def values(axis, seed=0, path=RATE):
+    return Axis.model_validate(axis).resolve(seed, path)
+
+
+def counts(axes, **changes):
+    """How many settings each source has."""
+    found = [setting.source for setting in settings(sweep(axes, **changes))]
+    return found.count("sgd"), found.count("box")
+
+
+def problems(axes, **changes):
+    with pytest.raises(SpecError) as caught:
+        settings(sweep(axes, **changes))
+    return caught.value.problems
+
+
+# --- the values of one axis -----------------------------------------------------------------
+
+
+def test_lists_and_grids():
+    assert values({"values": [3, 1, 2]}) == (3, 1, 2)
+    assert values({"grid": [0.0, 1.0], "points": 5}) == (0.0, 0.25, 0.5, 0.75, 1.0)
+    assert values({"log_grid": [0.01, 1.0], "points": 3}) == (0.01, 0.1, 1.0)
+    assert values({"grid": [2.0, 3.0], "points": 1}) == (2.0,)
+
+
+DISTRIBUTIONS = [{"uniform": [-2.0, 3.0]}, {"log_uniform": [0.01, 10.0]}, {"integer": [-1, 8]}]
+
+
+@pytest.mark.parametrize("axis", DISTRIBUTIONS)
+def test_draws_depend_on_seed_path_and_index_only(axis):
+    drawn = values({**axis, "points": 20})
+    assert values({**axis, "points": 20}) == drawn
+    assert values({**axis, "points": 35})[:20] == drawn
+    assert values({**axis, "points": 20}, seed=1) != drawn
+    assert values({**axis, "points": 20}, path=MOMENTUM) != drawn
+    assert len(set(drawn)) > 5
+
+
+def test_draws_follow_their_law():
+    uniform = values({"uniform": [-2.0, 3.0], "points": 4000})
+    logs = np.log(values({"log_uniform": [0.01, 10.0], "points": 4000}))
+    low, high = math.log(0.01), math.log(10)
+
+    def check(sample):
+        assert_ks(sample, lambda x: np.clip((x - low) / (high - low), 0, 1))
+
+    assert_ks(uniform, lambda x: np.clip((x + 2) / 5, 0, 1))
+    check(logs)
+    assert_catches(check, lambda: np.log(values({"uniform": [0.01, 10.0], "points": 4000})))
+    integers = np.array(values({"integer": [-1, 8], "points": 4000}))
+    assert_uniform_chi2(np.bincount(integers + 1, minlength=10))
+    assert all(type(value) is int for value in integers.tolist())
+
+
+@given(low=st.floats(-1e3, 1e3), width=st.floats(1e-3, 1e3), unit=st.floats(0, 1, exclude_max=True))
+@hypothesis_settings(deadline=None, max_examples=50)
+def test_a_point_lies_in_its_range(low, width, unit):
+    high = low + width
+    rounding = 1e-5 * max(abs(low), abs(high))
+    assert low - rounding <= Axis(uniform=(low, high)).at(unit) <= high + rounding
+
+
+@given(st.integers(-100, 100), st.integers(1, 100), st.floats(0, 1, exclude_max=True))
+@hypothesis_settings(deadline=None, max_examples=50)
+def test_an_integer_range_holds_both_ends(low, span, unit):
+    axis = Axis(integer=(low, low + span))
+    assert low <= axis.at(unit) <= low + span
+    assert axis.at(0.0) == low
+    assert axis.at(1 - 2**-53) == low + span
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        [],
+        {},
+        {"points": 3},
+        {"values": [1], "points": 3},
+        {"grid": [0.0, 1.0], "uniform": [0.0, 1.0], "points": 3},
+        {"grid": [1.0, 0.0], "points": 3},
+        {"uniform": [1.0, 1.0], "points": 3},
+        {"uniform": [0.0, 1.0, 2.0], "points": 3},
+        {"uniform": ["0", 1.0], "points": 3},
+        {"uniform": [0.0, float("inf")], "points": 3},
+        {"uniform": [0.0, 1.0], "points": 0},
+        {"log_grid": [0.0, 1.0], "points": 3},
+        {"log_uniform": [-1.0, 1.0], "points": 3},
+        {"integer": [0.5, 2], "points": 3},
+        {"choice": [1, 2]},
+    ],
+)
+def test_an_axis_that_says_nothing_clear_is_refused(axis):
+    with pytest.raises(ValidationError):
+        sweep({RATE: axis})
+
+
+def test_a_value_that_is_not_finite_is_refused():
+    for value in (float("nan"), float("inf")):
+        with pytest.raises((ValidationError, SpecError)):
+            settings(sweep({RATE: [value]}))
+
+
+# --- Sobol ----------------------------------------------------------------------------------
+
+SQUARE = {RATE: {"uniform": [0.0, 1.0]}, MOMENTUM: {"uniform": [0.0, 1.0]}}
+
+
+def sobol(points, over=SQUARE, seed=0):
+    return Sobol.model_validate({"points": points, "over": over}).resolve(seed)
+
+
+def test_more_sobol_points_extend_the_sequence():
+    longest = sobol(64)
+    for points in (1, 2, 5, 8, 33):
+        assert sobol(points) == longest[:points]
+    assert sobol(8, seed=1) != sobol(8)
+
+
+def test_sobol_points_are_even():
+    """64 points leave a fifth, at most, of the centred discrepancy of independent draws."""
+    rng = np.random.default_rng(0)
+    independent = [qmc.discrepancy(rng.random((64, 2))) for _ in range(20)]
+    assert qmc.discrepancy(np.array(sobol(64))) < np.median(independent) / 5
+    for column in np.array(sobol(64)).T:
+        assert sorted(np.floor(column * 64)) == list(range(64))
+
+
+def test_sobol_axes_take_their_own_ranges():
+    over = {RATE: {"log_uniform": [0.01, 1.0]}, "sources.sgd.stop.max_steps": {"integer": [1, 9]}}
+    rates, steps = zip(*sobol(32, over), strict=True)
+    assert all(0.01 <= rate <= 1 for rate in rates)
+    assert set(steps) == set(range(1, 10))
+
+
+@pytest.mark.parametrize("axis", [[1, 2], {"grid": [0.0, 1.0]}, {"uniform": [0.0, 1.0], "points": 3}])
+def test_sobol_takes_distributions_only(axis):
+    with pytest.raises(ValidationError, match="give uniform, log_uniform or integer"):
+        sweep({"sobol": {"points": 4, "over": {RATE: axis}}})
+
+
+def test_sobol_points_do_not_depend_on_the_order_of_keys():
+    """`sweep.json` sorts keys: a restored sweep must have the settings it was run with."""
+    one = sweep({"sobol": {"points": 4, "over": dict(sorted(SQUARE.items()))}})
+    other = sweep({"sobol": {"points": 4, "over": dict(sorted(SQUARE.items(), reverse=True))}})
+    assert spec_id(one) == spec_id(other)
+    ids = {setting.id for setting in settings(one)}
+    assert {setting.id for setting in settings(other)} == ids
+    again = restore(json.loads(json.dumps(dump_sweep(other))), Path())
+    assert {setting.id for setting in settings(again)} == ids
+
+
+# --- which sources an axis multiplies -----------------------------------------------------------
+
+
+def test_an_axis_multiplies_only_the_sources_that_it_touches():
+    three, two = [0.1, 0.2, 0.3], [[4], [8]]
+    assert counts({}) == (1, 1)
+    assert counts({RATE: three}) == (3, 1)
+    assert counts({HALF_WIDTH: three}) == (1, 3)
+    assert counts({"model.widths": two}) == (2, 2)
+    assert counts({"task.target": ["x1", "x2"]}) == (2, 2)
+    assert counts({RATE: three, "model.widths": two}) == (6, 2)
+    assert counts({RATE: three, HALF_WIDTH: [1.0, 2.0], "model.widths": two}) == (6, 4)
+    assert counts({RATE: three, MOMENTUM: [0.0, 0.5, 0.9, 0.99]}) == (12, 1)
+
+
+def test_zips_and_sobol_sets():
+    pair = {RATE: [0.1, 0.2, 0.3], MOMENTUM: [0.0, 0.5, 0.9]}
+    assert counts({"zip": pair}) == (3, 1)
+    assert counts({"zip": [pair], "model.widths": [[4], [8]]}) == (6, 2)
+    across = {RATE: [0.1, 0.2, 0.3], HALF_WIDTH: [1.0, 1.0, 2.0]}
+    assert counts({"zip": across}) == (3, 2)
+    assert counts({"sobol": {"points": 5, "over": SQUARE}}) == (5, 1)
+    assert counts({"sobol": [{"points": 5, "over": SQUARE}], HALF_WIDTH: [1.0, 2.0]}) == (5, 2)
+
+
+def test_zipped_values_stay_together():
+    found = settings(sweep({"zip": {RATE: [0.1, 0.2], MOMENTUM: [0.5, 0.9]}}))
+    pairs = [(s.spec.optimizer.learning_rate, s.spec.optimizer.momentum) for s in found[:2]]
+    assert pairs == [(0.1, 0.5), (0.2, 0.9)]
+    assert found[0].values == {RATE: 0.1, MOMENTUM: 0.5}
+    assert found[2].values == {}
+
+
+def test_an_axis_reaches_its_field():
+    found = settings(
+        sweep({"model.widths": [[4], [8, 8]], "task.target": ["x2"], HALF_WIDTH: [2.0]})
+    )
+    assert [s.model.widths for s in found] == [(4,), (8, 8)] * 2
+    assert {s.task.target for s in found} == {"x2"}
+    assert [s.spec.law.half_width for s in found if s.source == "box"] == [2.0, 2.0]
+
+
+def test_a_whole_part_may_be_swept():
+    optimizers = [{"kind": "sgd", "learning_rate": 0.5}, {"kind": "adam"}]
+    found = settings(sweep({"sources.sgd.optimizer": optimizers}))
+    assert [s.spec.kind for s in found] == ["train", "train", "prior"]
+    assert [s.spec.optimizer.kind for s in found[:2]] == ["sgd", "adam"]
+    assert [s.spec.optimizer.learning_rate for s in found[:2]] == [0.5, 1e-3]
+    assert found[0].values == {"sources.sgd.optimizer": optimizers[0]}
+
+
+@pytest.mark.parametrize("rate_first", [False, True])
+def test_a_part_and_a_field_of_it_may_be_swept_together(rate_first):
+    axes = {"sources.sgd.optimizer": [{"kind": "sgd"}, {"kind": "adam"}], RATE: [0.1, 0.2]}
+    if rate_first:
+        axes = dict(reversed(axes.items()))
+    made = sweep(axes)
+    before = spec_id(made)
+    found = {(s.spec.optimizer.kind, s.spec.optimizer.learning_rate) for s in settings(made)[:4]}
+    assert found == {("sgd", 0.1), ("sgd", 0.2), ("adam", 0.1), ("adam", 0.2)}
+    assert spec_id(made) == before, "listing the settings changed the sweep"
+
+
+def test_paths_and_touches():
+    axes = {"model.widths": [[4]], "zip": {RATE: [0.1]}, "sobol": {"points": 1, "over": SQUARE}}
+    assert axis_paths(sweep(axes)) == ["model.widths", RATE, *SQUARE]
+    assert touches("task.bits", "sgd")
+    assert touches("model.widths", "box")
+    assert touches(RATE, "sgd")
+    assert not touches(RATE, "box")
+    assert not touches(RATE, "s")
+
+
+def test_a_source_whose_name_has_a_dot_can_be_swept():
+    made = sweep(
+        {"sources.a.b.init.scale": [1.0, 2.0]},
+        sources={"a.b": {"kind": "train", "runs": 1}, "a": {"kind": "train", "runs": 1}},
+    )
+    assert [setting.source for setting in settings(made)] == ["a.b", "a.b", "a"]
+
+
+@given(st.lists(st.integers(1, 3), min_size=4, max_size=4))
+@hypothesis_settings(deadline=None, max_examples=20)
+def test_crossed_axes_multiply(sizes):
+    rates, momenta, half_widths, widths = sizes
+    axes = {
+        RATE: [0.1 * (i + 1) for i in range(rates)],
+        MOMENTUM: [0.1 * i for i in range(momenta)],
+        HALF_WIDTH: [1.0 + i for i in range(half_widths)],
+        "model.widths": [[i + 1] for i in range(widths)],
+    }
+    assert counts(axes) == (rates * momenta * widths, half_widths * widths)
+
+
+# --- what is refused --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["model.widths", "task.train", "sources.sgd.batch_size"])
+def test_a_static_field_takes_no_distribution(path):
+    (problem,) = problems({path: {"integer": [1, 4], "points": 2}})
+    assert problem.startswith(f"axes.{path}: ")
+    assert "static" in problem
+    assert "list of values" in problem
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("sources.sgd.optimizer.learning_rat", "did you mean 'learning_rate'"),
+        ("sources.sdg.optimizer.learning_rate", "did you mean 'sgd'"),
+        ("sources.sgd.optimiser.learning_rate", "did you mean 'optimizer'"),
+        ("model.width", "did you mean 'widths'"),
+        ("task.bits.more", "no field named 'more'"),
+        ("seed", "starts with task., model. or sources.<name>."),
+        ("model", "starts with task., model. or sources.<name>."),
+        ("sources.sgd", "starts with task., model. or sources.<name>."),
+        ("", "starts with task., model. or sources.<name>."),
+    ],
+)
+def test_an_unknown_path_is_refused(path, hint):
+    (problem,) = problems({path: [1]})
+    assert hint in problem
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["sources.sgd.runs", "sources.box.draws", "sources.box.keep", "sources.guess.max_draws"],
+)
+def test_counts_cannot_be_swept(path):
+    sources = {
+        "sgd": {"kind": "train", "runs": 2},
+        "box": {"kind": "prior", "draws": 2},
+        "guess": {"kind": "guess_and_check", "accepted": 2},
+    }
+    (problem,) = problems({path: [1, 2]}, sources=sources)
+    assert "cannot be swept" in problem
+
+
+def test_a_range_needs_points():
+    (problem,) = problems({RATE: {"uniform": [0.1, 1.0]}})
+    assert "points: say how many" in problem
+
+
+def test_zipped_axes_have_one_length():
+    (problem,) = problems({"zip": {RATE: [0.1, 0.2], MOMENTUM: [0.5]}})
+    assert problem == "axes.zip.0: zipped axes need one length, not [1, 2]"
+
+
+def test_an_axis_stands_once():
+    (problem,) = problems({RATE: [0.1], "zip": {RATE: [0.2]}})
+    assert "once only" in problem
+
+
+def test_a_value_that_does_not_fit_is_named_with_its_place(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(
+        "name: a\n"
+        "task: {kind: boolean}\n"
+        "model: {kind: mlp}\n"
+        "sources: {sgd: {kind: train, runs: 1}}\n"
+        "axes:\n"
+        f"  {RATE}: [0.1, 0.2]\n"
+        f"  {MOMENTUM}: [0.5, 2.0]\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        settings(load(path))
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{path}:7:")
+    assert MOMENTUM in problem
+    assert "2.0" in problem
+    assert "less than 1" in problem
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (RATE, "0.1"),
+        (RATE, -1.0),
+        (RATE, True),
+        (RATE, [0.1]),
+        ("model.widths", 3),
+        ("model.widths", [0]),
+        ("model.activation", "swish"),
+        ("task.bits", 17),
+        ("sources.sgd.optimizer", {"kind": "lion"}),
+        ("sources.sgd.optimizer", {"kind": "sgd", "learning_rat": 0.1}),
+        ("sources.sgd.stop.max_steps", 1.5),
+    ],
+)
+def test_values_are_checked_like_the_file(path, value):
+    (problem,) = problems({path: [value]})
+    assert problem.startswith(f"axes.{path}: ")
+    assert "does not fit" in problem
+
+
+def test_every_problem_at_once():
+    found = problems(
+        {
+            "model.width": [1],
+            "model.widths": {"uniform": [0.0, 1.0], "points": 2},
+            "sources.sgd.runs": [1],
+            "zip": {RATE: [0.1, 0.2], MOMENTUM: [0.5]},
+        }
+    )
+    assert len(found) == 4
+
+
+def test_an_absurd_number_of_points_is_refused_at_once():
+    began = time.monotonic()
+    with pytest.raises((ValidationError, SpecError)):
+        settings(sweep({RATE: {"uniform": [0.1, 1.0], "points": 10**7}}))
+    crossed = {RATE: {"uniform": [0.1, 1.0], "points": 1500}, MOMENTUM: {"uniform": [0.0, 0.9], "points": 1500}}
+    with pytest.raises(SpecError, match="more than"):
+        settings(sweep(crossed))
+    assert time.monotonic() - began < 5
