@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -95,21 +95,22 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
     if as_json:
         _print_json(total | {"by_bucket": [vars(cost) for cost in found]})
         return
-    table = Table("source", "bucket", "settings", "runs", "lanes", "params", "memory a lane",
-                  "disk, at most", "time, at most")  # fmt: skip
-    for cost in found:
-        about = "" if cost.is_measured else "~"
+    table = Table("source", "buckets", "settings", "runs", "lanes", "params", "memory/lane",
+                  "disk", "time")  # fmt: skip
+    for source in planned.sweep.sources:
+        mine = [cost for cost in found if cost.source == source]
         table.add_row(
-            cost.source, cost.bucket, f"{cost.settings:,}", f"{cost.runs:,}", str(cost.lanes),
-            f"{cost.num_params:,}", _bytes(cost.lane_bytes), _bytes(cost.disk_bytes),
-            about + _duration(cost.seconds),
+            source, f"{len(mine):,}", f"{sum(c.settings for c in mine):,}",
+            f"{sum(c.runs for c in mine):,}", _span(c.lanes for c in mine),
+            _span(c.num_params for c in mine), _bytes(max(c.lane_bytes for c in mine)),
+            _bytes(sum(c.disk_bytes for c in mine)), _duration(sum(c.seconds for c in mine)),
         )  # fmt: skip
     out.print(table)
     out.print(
         f"{total['runs']:,} runs = {total['buckets']} buckets, {total['shards']:,} shards of "
-        f"{total['settings']:,} settings; at most {_duration(total['seconds_at_most'])} "
-        f"(to max_steps or max_draws) and {_bytes(total['disk_bytes_at_most'])} here. "
-        "Nothing was run.",
+        f"{total['settings']:,} settings. Time (to max_steps or max_draws, on this machine) and "
+        f"disk are upper bounds: {_duration(total['seconds_at_most'])}, "
+        f"{_bytes(total['disk_bytes_at_most'])}. Nothing was run.",
         highlight=False,
     )
 
@@ -410,6 +411,12 @@ def _setting(found: "StoredRun") -> dict[str, Any]:
 
 def _print_json(data: Any) -> None:
     print(json.dumps(data, indent=2, default=str))
+
+
+def _span(values: Iterable[int]) -> str:
+    ordered = sorted(values)
+    low, high = f"{ordered[0]:,}", f"{ordered[-1]:,}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _bytes(count: float) -> str:

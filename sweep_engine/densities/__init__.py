@@ -13,7 +13,7 @@ from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.function_plots import rank_plot, scatter
 from sweep_engine.densities.histograms import histogram
 from sweep_engine.densities.one_dimensional import quantiles
-from sweep_engine.densities.pairing import Pair, check_comparison, pairs
+from sweep_engine.densities.pairing import Pair, pairs
 from sweep_engine.densities.two_dimensional import histogram_2d
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "Estimate",
     "Pair",
     "Study",
-    "check_comparison",
     "compare",
     "compare_all",
     "function_cells",

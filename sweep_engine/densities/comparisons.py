@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
+from sweep_engine.comparability import split_columns
 from sweep_engine.densities.binned import binned_divergences
 from sweep_engine.densities.counts import CellCounts, align_counts
 from sweep_engine.densities.draws import Draws
@@ -65,16 +65,6 @@ class Study:
     def sweep(self) -> Sweep:
         """The sweep."""
         return self.plan.sweep
-
-    @cached_property
-    def columns(self) -> list[str]:
-        """The columns of `runs` that hold one number a run."""
-        schema = self.results.table("runs").schema
-        return [
-            field.name
-            for field in schema
-            if pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
-        ]
 
     def draws(self, source: str, settings: Sequence[int], columns: Sequence[str], given: str) -> (
         tuple[Float[np.ndarray, "R k"], Float[np.ndarray, " R"]]
@@ -164,7 +154,9 @@ def compare(
     comparison = Comparison.model_validate(
         {"source": source, "reference": reference, "observable": observable, "given": given}
     )
-    chosen = [pair for pair in pairs(study.plan, comparison) if (at or {}).items() <= pair.at.items()]
+    chosen = [
+        pair for pair in pairs(study.plan, comparison) if (at or {}).items() <= pair.at.items()
+    ]
     if len(chosen) != 1:
         raise IncomparableSources(
             f"{len(chosen)} settings are paired here: pick one with `at`, from "
@@ -206,8 +198,7 @@ def estimates_of(study: Study, pair: Pair) -> list[Estimate]:
     seed = study.sweep.seed
     if pair.comparison.observable == "function":
         return list(compare_functions(function_cells(study, pair)[1], seed=seed))
-    columns = [name.strip() for name in pair.comparison.observable.split(",")]
-    check_columns(study, columns)
+    columns = split_columns(pair.comparison.observable)
     sides = [
         study.draws(name, settings, columns, pair.comparison.given)
         for name, settings in (
@@ -233,20 +224,6 @@ def function_cells(study: Study, pair: Pair) -> tuple[np.ndarray, CellCounts]:
     if not len(source[0]) and not len(reference[0]):
         raise IncomparableSources("this task's outputs are not discrete: no functions to count")
     return align_counts(*source, *reference)
-
-
-def check_columns(study: Study, columns: Sequence[str]) -> None:
-    """Refuse names that are no numeric column of `runs`.
-
-    Raises:
-        IncomparableSources: names those that there are.
-    """
-    unknown = [name for name in columns if name not in study.columns]
-    if unknown or not 1 <= len(columns) <= 2:
-        raise IncomparableSources(
-            f"observable {','.join(columns)!r}: give `function`, one column or two of "
-            f"{study.columns}"
-        )
 
 
 def write_comparisons(path: Path, compared: Sequence[Compared]) -> None:

@@ -11,7 +11,6 @@ from jaxtyping import Float, Real
 from sweep_engine.densities.draws import Draws, require_draws
 from sweep_engine.densities.proportions import Frequencies, frequencies
 
-
 MAX_LATTICE = 256
 
 

@@ -5,11 +5,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from sweep_engine.comparability import comparison_problems
 from sweep_engine.errors import IncomparableSources
 from sweep_engine.planning import Plan
 from sweep_engine.spec import Comparison, Setting, axis_paths, touches
 from sweep_engine.spec.base import canonical_json
-from sweep_engine.spec.sources import GuessAndCheck
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,12 @@ def pairs(plan: Plan, comparison: Comparison) -> list[Pair]:
     only one side has are pooled, unless `by` names them.
 
     Raises:
-        IncomparableSources: a source or axis does not exist, or the acceptance rules differ.
+        IncomparableSources: a source, column or axis does not exist, or the acceptance rules
+            differ.
     """
-    check_comparison(plan, comparison)
+    problems = list(comparison_problems(plan.sweep, comparison))
+    if problems:
+        raise IncomparableSources("; ".join(message for _, message in problems))
     split_on = [
         path
         for path in axis_paths(plan.sweep)
@@ -56,34 +59,6 @@ def pairs(plan: Plan, comparison: Comparison) -> list[Pair]:
         if all(canonical_json(mine[path]) == canonical_json(theirs[path]) for path in shared):
             found.append(Pair(comparison, mine | theirs, source, reference))
     return found
-
-
-def check_comparison(plan: Plan, comparison: Comparison) -> None:
-    """Refuse a comparison that means nothing.
-
-    Raises:
-        IncomparableSources: a source or axis does not exist, or the comparison is of
-            networks that fit and the acceptance rules differ.
-    """
-    sweep = plan.sweep
-    for name in (comparison.source, comparison.reference):
-        if name not in sweep.sources:
-            raise IncomparableSources(f"no source named {name!r} (there are {list(sweep.sources)})")
-    both = [sweep.accept_of(name) for name in (comparison.source, comparison.reference)]
-    conditioned = comparison.given == "fit" or any(
-        isinstance(sweep.sources[name], GuessAndCheck)
-        for name in (comparison.source, comparison.reference)
-    )
-    if conditioned and both[0] != both[1]:
-        rules = [rule.model_dump(exclude_none=True) for rule in both]
-        raise IncomparableSources(
-            f"{comparison.source} and {comparison.reference} have different acceptance rules, "
-            f"{rules[0]} and {rules[1]}: their difference would be that of the rules"
-        )
-    if comparison.by is not None and comparison.by not in axis_paths(sweep):
-        raise IncomparableSources(
-            f"by: {comparison.by!r} is no axis of this sweep (there are {axis_paths(sweep)})"
-        )
 
 
 def _groups(

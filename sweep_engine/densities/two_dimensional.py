@@ -75,7 +75,7 @@ def histogram_2d(
     each = (1 + confidence) / 2
     cells, reference_cells = frequencies(counts.source, each), frequencies(counts.reference, each)
     area = np.outer(np.diff(edges[0]), np.diff(edges[1]))
-    ratio, low, high = (part[:-1].reshape(num_bins) for part in log_ratio(cells, reference_cells))
+    ratio, low, high = (part[:-1].reshape(area.shape) for part in log_ratio(cells, reference_cells))
     return Histogram2D(
         edges,
         to_density(cells, area),

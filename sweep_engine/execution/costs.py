@@ -13,7 +13,7 @@ from sweep_engine.sources import Bucket
 from sweep_engine.sources.bucket import START
 from sweep_engine.sources.draw import blocks_per_call
 from sweep_engine.spec import Setting
-from sweep_engine.spec.sources import Train
+from sweep_engine.spec.sources import GuessAndCheck, Train
 
 BYTES_PER_ROW = 250
 BYTES_PER_TALLY = 80
@@ -102,7 +102,8 @@ def _disk(setting: Setting, plan: Plan, bucket: Bucket) -> int:
     theta = 4 * bucket.network.layout.num_params * stored
     functions = 0
     if bucket.task.loss.num_labels is not None:
-        functions = min(num_runs(setting), MAX_FUNCTIONS)
+        is_rejection = isinstance(setting.spec, GuessAndCheck)
+        functions = rows if is_rejection else min(num_runs(setting), MAX_FUNCTIONS)
     return rows * (theta + BYTES_PER_ROW) + functions * BYTES_PER_TALLY
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from sweep_engine.comparability import check_comparisons
 from sweep_engine.errors import SpecError
 from sweep_engine.planning import Plan
 from sweep_engine.sources import Bucket, open_bucket
@@ -49,10 +50,16 @@ class Programs:
     def open_all(self) -> None:
         """Open every bucket, so that a sweep that cannot work fails before the first compile.
 
+        Comparisons that mean nothing are refused here too.
+
         Raises:
             SpecError: all problems at once.
         """
         problems: dict[str, None] = {}
+        try:
+            check_comparisons(self._plan.sweep)
+        except SpecError as error:
+            problems |= dict.fromkeys(error.problems)
         for name, settings in self._plan.buckets.items():
             try:
                 self.bucket(name)

@@ -125,7 +125,9 @@ class Schedule:
     @property
     def waiting(self) -> int:
         """Shards of chains that cannot start yet."""
-        return sum(len(chain.shards) for chain in {id(c): c for c in self._chains.values()}.values())
+        return sum(
+            len(chain.shards) for chain in {id(c): c for c in self._chains.values()}.values()
+        )
 
     @property
     def is_over(self) -> bool:

@@ -51,9 +51,7 @@ def sample(law: LawSpec, layout: Layout, key: Key[Array, ""]) -> Float[Array, " 
             raise TypeError(f"{law.kind} is sampled by the network itself")
 
 
-def log_density(
-    law: LawSpec, layout: Layout, theta: Float[Array, " P"]
-) -> Float[Array, ""]:
+def log_density(law: LawSpec, layout: Layout, theta: Float[Array, " P"]) -> Float[Array, ""]:
     """Compute the log-density at theta, in nats; -inf outside the support.
 
     For the sphere the density is with respect to area, for laws that fix the biases at
@@ -109,7 +107,7 @@ def _direction(key: Key[Array, ""], num_params: int) -> Float[Array, " P"]:
 
 
 def _log_ball(dimension: int) -> float:
-    """ln of the unit ball's volume."""
+    """Ln of the unit ball's volume."""
     return dimension / 2 * math.log(math.pi) - math.lgamma(dimension / 2 + 1)
 
 

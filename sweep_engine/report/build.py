@@ -4,7 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sweep_engine.densities import Compared, Estimate, Pair, Study, compare_all, pairs, write_comparisons
+from sweep_engine.densities import (
+    Compared,
+    Estimate,
+    Pair,
+    Study,
+    compare_all,
+    pairs,
+    write_comparisons,
+)
 from sweep_engine.densities.proportions import ln_probability
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.report.figure import Figure
@@ -123,7 +131,9 @@ def _diagnostics(
     yield _fits(study)
     yield _statuses(study)
     if refused:
-        yield Table("Not estimated", ("comparison and what it lacks",), tuple((r,) for r in refused))
+        yield Table(
+            "Not estimated", ("comparison and what it lacks",), tuple((r,) for r in refused)
+        )
     others = [one for one in compared if one.estimate.name not in HEADLINES]
     if others:
         yield _other_estimates(others)
@@ -172,7 +182,9 @@ def _statuses(study: Study) -> Table:
         (
             source,
             *(f"{row[key]:,}" for key in ("runs", "fits", "rows", "steps")),
-            f"{row['busy_lane_steps'] / row['all_lane_steps']:.0%}" if row["all_lane_steps"] else "",
+            f"{row['busy_lane_steps'] / row['all_lane_steps']:.0%}"
+            if row["all_lane_steps"]
+            else "",
             *(f"{row[status]:,}" for status in statuses),
         )
         for source, row in totals.items()
@@ -188,7 +200,15 @@ def _other_estimates(others: Sequence[Compared]) -> Table:
             (f"{row.source} | {row.reference}", row.observable, row.setting, row.quantity,
              row.estimate, row.null, "; ".join(row.warnings))
         )  # fmt: skip
-    header = ("source | reference", "observable", "setting", "quantity", "estimate", "null", "warnings")
+    header = (
+        "source | reference",
+        "observable",
+        "setting",
+        "quantity",
+        "estimate",
+        "null",
+        "warnings",
+    )
     return Table("All other estimates", header, tuple(rows))
 
 

@@ -127,6 +127,11 @@ def _null_panel(estimates: list[Estimate]) -> Panel:
 
 
 def _short(name: str) -> str:
-    words = {"total_variation": "TV", "jensen_shannon": "JS", "kl": "KL", "rank_correlation": "rank corr."}
+    words = {
+        "total_variation": "TV",
+        "jensen_shannon": "JS",
+        "kl": "KL",
+        "rank_correlation": "rank corr.",
+    }
     bound = name.endswith("_lower_bound")
     return words.get(name.removesuffix("_lower_bound"), name) + (" ≥" if bound else "")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow.compute as pc
 
+from sweep_engine.comparability import numeric_columns, split_columns
 from sweep_engine.densities import Draws, Pair, Study, histogram, histogram_2d
 from sweep_engine.report.figure import (
     Axis,
@@ -31,7 +32,7 @@ ERRORS = ("test_error", "train_error")
 def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
     """Draw one comparison of a column (or two): a panel for each point of the shared axes."""
     comparison = pairs[0].comparison
-    columns = [name.strip() for name in comparison.observable.split(",")]
+    columns = split_columns(comparison.observable)
     draw = _density_panel if len(columns) == 1 else _heat_panel
     panels = tuple(draw(study, pair, columns) for pair in pairs[:MAX_PANELS])
     left_out = len(pairs) - len(panels)
@@ -129,15 +130,19 @@ def swept_figures(study: Study) -> list[Figure]:
     figures = []
     for path in axis_paths(study.sweep):
         names = [n for n, s in study.sweep.sources.items() if isinstance(s, Train)]
-        settings = [s for s in study.plan.settings.values() if s.source in names and path in s.values]
-        values = sorted({s.values[path] for s in settings if isinstance(s.values[path], int | float)})
+        settings = [
+            s for s in study.plan.settings.values() if s.source in names and path in s.values
+        ]
+        values = sorted(
+            {s.values[path] for s in settings if isinstance(s.values[path], int | float)}
+        )
         if len(values) > 1 and len(values) == len({str(s.values[path]) for s in settings}):
             figures.append(_swept_figure(study, path, names, values))
     return figures
 
 
 def _swept_figure(study: Study, path: str, names: list[str], values: list[float]) -> Figure:
-    measured = [c for c in ("test_error", "l2_norm", "steps") if c in study.columns]
+    measured = [c for c in ("test_error", "l2_norm", "steps") if c in numeric_columns(study.sweep)]
     panels = [
         panel for column in measured if (panel := _swept_panel(study, path, names, values, column))
     ]
@@ -149,7 +154,7 @@ def _swept_figure(study: Study, path: str, names: list[str], values: list[float]
         "the table of statuses counts them.",
         panels=tuple(panels),
         columns=3,
-        query=f"SELECT \"{path}\", quantile_cont(test_error, 0.5) FROM "
+        query=f'SELECT "{path}", quantile_cont(test_error, 0.5) FROM '
         "read_parquet('runs/**/*.parquet', hive_partitioning = true) GROUP BY 1",
     )
 
@@ -168,7 +173,9 @@ def _swept_panel(
             rows.append(np.quantile(finite, LEVELS) if len(finite) else np.full(5, np.nan))
         table = np.array(rows, float)
         if np.isfinite(table).any():
-            marks.append(Quantiles(np.array(values, float), table, label=name, colour=colours[name]))
+            marks.append(
+                Quantiles(np.array(values, float), table, label=name, colour=colours[name])
+            )
     if not marks:
         return None
     scale = "log" if min(values) > 0 and max(values) > 10 * min(values) else "linear"

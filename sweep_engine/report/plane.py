@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pyarrow.compute as pc
 
+from sweep_engine.comparability import numeric_columns
 from sweep_engine.densities import Study, histogram
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.exact import (
@@ -51,7 +52,7 @@ def _is_factorisation(study: Study) -> bool:
         isinstance(sweep.task, Factorisation)
         and isinstance(sweep.model, ScalarFactorisation)
         and sweep.task.target > 0
-        and "balance_u" in study.columns
+        and "balance_u" in numeric_columns(study.sweep)
     )
 
 
@@ -194,9 +195,7 @@ def _exact_densities(study: Study) -> dict[str, Density]:
         if trained and isinstance(law, Gaussian):
             found[setting.source] = partial(gradient_flow_density, target=target, std=law.std)
         elif not trained and isinstance(law, Box):
-            found[setting.source] = partial(
-                box_density, target=target, half_width=law.half_width
-            )
+            found[setting.source] = partial(box_density, target=target, half_width=law.half_width)
         elif not trained and isinstance(law, Gaussian):
             found[setting.source] = partial(gaussian_density, target=target, std=law.std)
     return found

@@ -100,7 +100,9 @@ class Bucket:
     def empty_state(self) -> State:
         """A block of states before any run has started."""
         runs, hyper = self._example()
-        shapes = jax.eval_shape(over_lanes(self.training.start, (None, 0, 0)), self.root, runs, hyper)
+        shapes = jax.eval_shape(
+            over_lanes(self.training.start, (None, 0, 0)), self.root, runs, hyper
+        )
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)  # type: ignore[no-any-return]
 
     def _example(self) -> tuple[np.ndarray, Hyper]:
@@ -149,9 +151,7 @@ class Bucket:
     @cached_property
     def draw(self) -> Program:
         """(runs, hyper, root) -> theta of each lane's draw."""
-        return Program(
-            over_lanes(self._draw, (0, 0, None)), precision=self.execution.precision
-        )
+        return Program(over_lanes(self._draw, (0, 0, None)), precision=self.execution.precision)
 
     def _draw(self, run: Run, hyper: Hyper, root: Root) -> Float[Array, " P"]:
         law = law_of(with_traced(self.setting.spec, hyper))

@@ -1,5 +1,7 @@
 """Observing networks block by block."""
 
+import threading
+
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -9,6 +11,10 @@ from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.work import Runs
 
 Columns = dict[str, np.ndarray]
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Held while observables run. LAPACK calls inside XLA's CPU programs wait for threads of the
+pool that runs the programs: two of them at once were seen to wait for each other for ever."""
 
 
 def observe(
@@ -34,14 +40,16 @@ def observe(
     for first in range(0, len(runs), bucket.lanes):
         index = np.arange(first, min(first + bucket.lanes, len(runs)))
         block = runs.take(index).padded(bucket.lanes)
-        values = bucket.observe(
-            pad(theta[index], bucket.lanes),
-            block.words,
-            block.hyper,
-            bucket.root,
-            bucket.data.inputs,
-        )
-        parts.append({name: np.asarray(value)[: len(index)] for name, value in values.items()})
+        with _ONE_AT_A_TIME:
+            values = bucket.observe(
+                pad(theta[index], bucket.lanes),
+                block.words,
+                block.hyper,
+                bucket.root,
+                bucket.data.inputs,
+            )
+            host = {name: np.asarray(value) for name, value in values.items()}
+        parts.append({name: value[: len(index)] for name, value in host.items()})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     found = columns.pop("function")
     functions = found if functions is None else functions

@@ -20,9 +20,7 @@ from sweep_engine.spec.sources import (
 )
 
 
-def transformation(
-    spec: OptimizerSpec, step: Int[Array, ""] | int
-) -> optax.GradientTransformation:
+def transformation(spec: OptimizerSpec, step: Int[Array, ""] | int) -> optax.GradientTransformation:
     """Build the optimiser as it acts at one step.
 
     g <- g + l2 theta, then the optimiser's direction u(g), then
@@ -56,9 +54,7 @@ def _direction(spec: OptimizerSpec) -> optax.GradientTransformation:
             )
 
 
-def schedule_factor(
-    schedule: ScheduleSpec, step: Int[Array, ""] | int
-) -> Float[Array, ""] | float:
+def schedule_factor(schedule: ScheduleSpec, step: Int[Array, ""] | int) -> Float[Array, ""] | float:
     """Compute what the learning rate is multiplied by at a step, counted from 0."""
     match schedule:
         case Cosine():

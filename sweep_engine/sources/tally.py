@@ -13,7 +13,9 @@ def tally(
     functions: UInt8[np.ndarray, "R bytes"],
 ) -> list[FunctionCounts]:
     """Count draws, fits and each function's draws, setting by setting."""
-    return [_tally_one(int(s), fit[setting == s], functions[setting == s]) for s in _unique(setting)]
+    return [
+        _tally_one(int(s), fit[setting == s], functions[setting == s]) for s in _unique(setting)
+    ]
 
 
 def tally_fits(

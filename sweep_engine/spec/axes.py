@@ -10,9 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from sweep_engine.spec.base import Count, Real, Spec
 
 Range = tuple[Real, Real]
-IntegerRange = tuple[
-    Annotated[int, Field(strict=True)], Annotated[int, Field(strict=True)]
-]
+IntegerRange = tuple[Annotated[int, Field(strict=True)], Annotated[int, Field(strict=True)]]
 DISTRIBUTIONS = ("uniform", "log_uniform", "integer")
 
 

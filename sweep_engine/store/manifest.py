@@ -6,7 +6,7 @@ from typing import Any
 
 from sweep_engine.errors import CorruptResults, OutputError
 from sweep_engine.planning import Plan, Shard, plan, read_shards
-from sweep_engine.spec import Sweep, dump_sweep, restore
+from sweep_engine.spec import dump_sweep, restore
 from sweep_engine.store.directory import OutputDirectory
 
 FORMAT = 1

@@ -1,5 +1,7 @@
 """Setting ids: what decides the runs, and nothing else."""
 
+import importlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,8 +10,9 @@ from hypothesis import strategies as st
 
 from sweep_engine.errors import SpecError
 from sweep_engine.spec import Sweep, settings
-from sweep_engine.spec import settings as function
 from sweep_engine.spec.settings import Piece
+
+module = importlib.import_module("sweep_engine.spec.settings")  # the package's name is the function
 
 RATE = "sources.sgd.optimizer.learning_rate"
 BASE = {
@@ -127,7 +130,6 @@ def test_more_points_add_settings_and_move_none(points, more):
 
 
 def test_a_collision_is_refused(monkeypatch):
-    module = __import__(function.__module__, fromlist=["_hash31"])
     whole = module._hash31
     monkeypatch.setattr(module, "_hash31", lambda text: whole(text) & 7)
     with pytest.raises(SpecError, match="two settings share the id") as caught:

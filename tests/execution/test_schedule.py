@@ -1,0 +1,205 @@
+"""The schedule: events in, jobs out. Nothing here runs anything."""
+
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from sweep_engine import planning
+from sweep_engine.backends import Job
+from sweep_engine.execution import Schedule, needed
+from sweep_engine.execution.schedule import MAX_ATTEMPTS
+from sweep_engine.planning import plan
+from sweep_engine.spec import Sweep
+
+FIXED = {"kind": "train", "runs": 9}
+COUNTING = {"kind": "guess_and_check", "accepted": 5, "max_draws": 20}
+
+
+@contextmanager
+def small_shards():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "RUNS_PER_SHARD", 3)
+        patch.setattr(planning, "DRAWS_PER_SHARD", 4)
+        yield
+
+
+def planned(**sources):
+    """Three shards a FIXED source, five a COUNTING one."""
+    with small_shards():
+        return plan(
+            Sweep(
+                name="schedule",
+                task={"kind": "boolean", "bits": 3, "train": 4},
+                model={"kind": "mlp", "widths": [4]},
+                sources=sources,
+            )
+        )
+
+
+def shards_of(made, source):
+    return [shard.id for shard in made.shards if shard.source == source]
+
+
+def start_all(schedule):
+    return list(iter(schedule.next_job, None))
+
+
+# --- order and retries --------------------------------------------------------------------
+
+
+def test_shards_start_in_plan_order():
+    made = planned(a=FIXED, b=FIXED)
+    schedule = Schedule.of(made, {})
+    assert start_all(schedule) == [Job(shard.id) for shard in made.shards]
+    assert schedule.next_job() is None
+    assert not schedule.is_over, "all are in flight"
+
+
+def test_a_shard_that_raises_is_tried_three_times_behind_the_others():
+    first, second, third = shards_of(made := planned(a=FIXED), "a")
+    schedule = Schedule.of(made, {})
+    assert schedule.next_job().shard == first
+    assert not schedule.raised(first)
+    assert [job.shard for job in start_all(schedule)] == [second, third, first]
+    schedule.finished(second, 0)
+    schedule.finished(third, 0)
+    assert not schedule.raised(first)
+    assert schedule.next_job().shard == first
+    assert schedule.raised(first), "given up at the third"
+    assert schedule.next_job() is None
+    assert schedule.is_over
+    assert (schedule.done, schedule.failed) == ({second, third}, {first})
+
+
+def test_what_is_done_or_given_up_is_not_started():
+    first, second, third = shards_of(made := planned(a=FIXED), "a")
+    schedule = Schedule.of(made, {second: 1}, given_up=[third])
+    assert [job.shard for job in start_all(schedule)] == [first]
+    assert (schedule.done, schedule.failed) == ({second}, {third})
+
+
+# --- sources that count acceptances -------------------------------------------------------
+
+
+def test_a_chain_waits_in_draw_order_and_the_closing_shard_gets_what_is_missing():
+    made = planned(guess=COUNTING)
+    chain = shards_of(made, "guess")
+    schedule = Schedule.of(made, {})
+    assert start_all(schedule) == [Job(chain[0], accepted=5)]
+    assert schedule.waiting == 4
+    schedule.finished(chain[0], 3)
+    assert start_all(schedule) == [Job(chain[1], accepted=2)]
+    schedule.finished(chain[1], 0)
+    assert start_all(schedule) == [Job(chain[2], accepted=2)]
+    schedule.finished(chain[2], 2)
+    assert schedule.is_over
+    assert schedule.not_needed == set(chain[3:])
+    assert schedule.waiting == 0
+
+
+def test_other_sources_do_not_wait_for_a_chain():
+    made = planned(guess=COUNTING, sgd=FIXED)
+    chain, others = shards_of(made, "guess"), shards_of(made, "sgd")
+    assert {job.shard for job in start_all(Schedule.of(made, {}))} == {chain[0], *others}
+
+
+def test_a_chain_that_never_gets_there_uses_all_its_draws():
+    made = planned(guess=COUNTING)
+    schedule = Schedule.of(made, {})
+    for shard in shards_of(made, "guess"):
+        assert start_all(schedule) == [Job(shard, accepted=5)]
+        schedule.finished(shard, 0)
+    assert schedule.is_over
+    assert not schedule.not_needed
+
+
+def test_a_failed_link_holds_the_chain_but_not_the_others():
+    made = planned(guess=COUNTING, sgd=FIXED)
+    chain, others = shards_of(made, "guess"), shards_of(made, "sgd")
+    schedule = Schedule.of(made, {})
+    start_all(schedule)
+    for shard in others:
+        schedule.finished(shard, 0)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        assert schedule.raised(chain[0]) == (attempt == MAX_ATTEMPTS)
+        start_all(schedule)
+    assert schedule.is_over
+    assert schedule.waiting == 4
+    assert schedule.failed == {chain[0]}
+
+
+def test_a_chain_resumes_from_the_counted_fits():
+    made = planned(guess=COUNTING)
+    chain = shards_of(made, "guess")
+    schedule = Schedule.of(made, {chain[0]: 1, chain[1]: 2})
+    assert start_all(schedule) == [Job(chain[2], accepted=2)]
+    assert needed(made, {chain[0]: 1}) == (list(made.shards), [])
+    wanted, rest = needed(made, {chain[0]: 4, chain[1]: 1})
+    assert [shard.id for shard in wanted] == chain[:2]
+    assert [shard.id for shard in rest] == chain[2:]
+
+
+def test_each_setting_of_a_source_has_a_chain_of_its_own():
+    with small_shards():
+        made = plan(
+            Sweep(
+                name="schedule",
+                task={"kind": "boolean", "bits": 3, "train": 4},
+                model={"kind": "mlp", "widths": [4]},
+                sources={"guess": COUNTING | {"law": {"kind": "box"}}},
+                axes={"sources.guess.law.half_width": [1.0, 2.0]},
+            )
+        )
+    schedule = Schedule.of(made, {})
+    first, second = (job.shard for job in start_all(schedule))
+    schedule.finished(first, 5)
+    assert schedule.next_job() is None
+    assert len(schedule.not_needed) == 4
+    schedule.finished(second, 4)
+    assert schedule.next_job().accepted == 1
+
+
+# --- whatever the order of events ---------------------------------------------------------
+
+SOURCES = {"sgd": FIXED, "guess": COUNTING, "prior": {"kind": "prior", "draws": 7}}
+
+
+@given(data=st.data(), names=st.sets(st.sampled_from(sorted(SOURCES)), min_size=1))
+@hypothesis_settings(deadline=None, max_examples=150)
+def test_every_needed_shard_is_finished_exactly_once(data, names):
+    """Any capacity, order, failures below three a shard, and interruptions on the way."""
+    made = planned(**{name: SOURCES[name] for name in sorted(names)})
+    # How many fits a shard has is a fact of its draws; the last link is cut at the k-th.
+    facts = {s.id: data.draw(st.integers(0, s.num_runs), label="fits") for s in made.shards}
+    done: dict[str, int] = {}
+    attempts = dict.fromkeys(facts, 0)
+    schedule = Schedule.of(made, done)
+    while not schedule.is_over:
+        events = ["start"] * bool(schedule.queue) + ["end"] * bool(schedule.in_flight)
+        event = data.draw(st.sampled_from([*events, "interrupt"]), label="event")
+        if event == "interrupt" and not data.draw(st.booleans()):
+            continue
+        if event == "interrupt":
+            schedule, attempts = Schedule.of(made, done), dict.fromkeys(facts, 0)
+        elif event == "start":
+            job = schedule.next_job()
+            assert job.shard not in done
+            facts[job.shard] = min(facts[job.shard], job.accepted or facts[job.shard])
+        else:
+            shard = data.draw(st.sampled_from(sorted(schedule.in_flight)), label="shard")
+            if attempts[shard] < MAX_ATTEMPTS - 1 and data.draw(st.booleans(), label="raises"):
+                attempts[shard] += 1
+                assert not schedule.raised(shard)
+            else:
+                assert shard not in done, "finished twice"
+                done[shard] = facts[shard]
+                schedule.finished(shard, facts[shard])
+    wanted, rest = needed(made, done)
+    assert {shard.id for shard in wanted} == set(done) == schedule.done
+    assert {shard.id for shard in rest} == schedule.not_needed
+    for name in names & {"guess"}:
+        fits = [done[shard] for shard in shards_of(made, name) if shard in done]
+        assert sum(fits) == 5 or (sum(fits) < 5 and len(fits) == 5)

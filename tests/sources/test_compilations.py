@@ -1,0 +1,137 @@
+"""One compilation per (bucket, program), whatever is swept and however many shards there are."""
+
+import contextlib
+
+import jax
+import pytest
+
+from sweep_engine import execution, planning
+from sweep_engine.lanes import Program
+from sweep_engine.sources import Control, open_bucket, work
+from sweep_engine.spec import Piece, Sweep, settings
+
+INIT = {"kind": "lecun_normal", "scale": 1.0}
+STOP = {"max_steps": 60}
+
+SOURCES = {
+    "sgd": (
+        {
+            "kind": "train",
+            "init": INIT,
+            "optimizer": {
+                "kind": "sgd",
+                "schedule": {"kind": "cosine", "steps": 40},
+            },
+            "batch_size": 4,
+            "stop": STOP | {"train_loss": 1e-3},
+            "runs": 24,
+        },
+        {
+            "init.scale": [0.5, 1.0, 2.0],
+            "optimizer.learning_rate": [0.01, 0.1, 1.0],
+            "optimizer.momentum": [0.0, 0.5, 0.9],
+            "optimizer.l2": [0.0, 0.1, 0.2],
+            "optimizer.weight_decay": [0.2, 0.1, 0.0],
+            "optimizer.schedule.steps": [10, 20, 40],
+            "optimizer.schedule.final_fraction": [0.0, 0.1, 1.0],
+            "stop.max_steps": [20, 40, 60],
+            "stop.train_loss": [1e-3, 1e-2, 1e-1],
+        },
+    ),
+    "adam": (
+        {
+            "kind": "train",
+            "init": {"kind": "fan_in"},
+            "optimizer": {"kind": "adam"},
+            "stop": STOP,
+            "runs": 24,
+        },
+        {
+            "init.weight_std": [1.0, 2.0],
+            "init.bias_std": [0.0, 0.1],
+            "optimizer.learning_rate": [0.01, 0.1],
+            "optimizer.b1": [0.8, 0.9],
+            "optimizer.b2": [0.99, 0.999],
+            "optimizer.eps": [1e-8, 1e-4],
+        },
+    ),
+    "box": (
+        {"kind": "prior", "law": {"kind": "box"}, "draws": 200, "keep": 20},
+        {"law.half_width": [0.5, 1.0, 2.0]},
+    ),
+    "guess": (
+        {"kind": "guess_and_check", "law": {"kind": "gaussian"}, "draws": 200},
+        {"law.std": [0.5, 1.0, 2.0]},
+    ),
+}
+"""What each source runs, and the fields that are swept over the runs of its one program."""
+
+PROGRAMS = {"sgd": 2, "adam": 2, "box": 3, "guess": 3}
+"""Training: advance, observe. Drawing: scan, draw, observe."""
+
+
+def _sweep(*names, axes=None):
+    swept = [
+        {f"sources.{name}.{path}": values for path, values in SOURCES[name][1].items()}
+        for name in names
+    ]
+    return Sweep(
+        name="compilations",
+        task={"kind": "boolean", "bits": 3, "target": "x1 & x2", "train": 6},
+        model={"kind": "mlp", "widths": [5]},
+        sources={name: SOURCES[name][0] for name in names},
+        axes=axes or {"zip": swept},
+        observables=("norms", "function"),
+        execution={"lanes": 16},
+    )
+
+
+@contextlib.contextmanager
+def _compilations():
+    """Collect what jax itself compiles."""
+    found = []
+
+    def listen(event, duration, **details):
+        if event == "/jax/core/compile/backend_compile_duration":
+            found.append(details)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield found
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_a_run_compiles_each_program_of_each_bucket_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(planning, "RUNS_PER_SHARD", 30)
+    monkeypatch.setattr(planning, "DRAWS_PER_SHARD", 250)
+    sweep = _sweep(*SOURCES)
+    before = Program.num_compilations
+    summary = execution.run(sweep, tmp_path / "out")
+    assert summary.is_complete
+    assert len(summary.plan.settings) == 11
+    assert len(summary.plan.buckets) == len(SOURCES)
+    assert summary.computed > 2 * len(SOURCES)
+    assert Program.num_compilations - before == sum(PROGRAMS.values())
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_jax_compiles_nothing_more_for_other_values_and_numbers_of_runs(name):
+    sweep = _sweep(name)
+    first, *others = settings(sweep)
+    bucket = open_bucket(first, sweep.seed, sweep.folder, sweep.observables, sweep.execution)
+    with _compilations() as compiled:
+        work(bucket, [Piece(first, 0, 200)], Control())
+    assert len(compiled) >= PROGRAMS[name]
+    with _compilations() as compiled:
+        work(bucket, [Piece(setting, 30, 60) for setting in others], Control())
+        work(bucket, [Piece(first, 200, 205), Piece(others[0], 0, 70)], Control())
+    assert compiled == []
+
+
+def test_a_static_field_makes_a_bucket_of_its_own(tmp_path):
+    axes = {"model.widths": [[4], [5]], "sources.box.law.half_width": [0.5, 1.0]}
+    before = Program.num_compilations
+    summary = execution.run(_sweep("box", axes=axes), tmp_path / "out")
+    assert (len(summary.plan.settings), len(summary.plan.buckets)) == (4, 2)
+    assert Program.num_compilations - before == 2 * PROGRAMS["box"]

@@ -1,0 +1,225 @@
+"""The engine's training is a plain float64 NumPy loop of the same algorithm."""
+
+import functools
+import itertools
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from sweep_engine.keys import Purpose, halves, run_key, sweep_key
+from sweep_engine.sources import Control, open_bucket, work
+from sweep_engine.spec import Piece, Sweep, settings
+from sweep_engine.spec.tasks import Boolean
+from sweep_engine.tasks import load_task
+
+NUM_RUNS, STEPS, HIDDEN, SEED = 3, 50, 5, 7
+TASK = Boolean(bits=4, target="x1 ^ x2", train=9)
+X = load_task(TASK, SEED, Path()).train.x.astype(float)
+Y = load_task(TASK, SEED, Path()).train.y
+
+SGD = {"kind": "sgd", "learning_rate": 0.3}
+ADAM = {"kind": "adam", "learning_rate": 0.02, "b1": 0.8, "b2": 0.95, "eps": 1e-4}
+RMSPROP = {"kind": "rmsprop", "learning_rate": 0.01, "decay": 0.9, "eps": 1e-3}
+
+PENALTIES = {"l2": [0.0, 0.05, 0.0], "weight_decay": [0.0, 0.0, 0.05]}
+TWICE = {field: 2 * values for field, values in PENALTIES.items()}
+
+PROGRAMS = {
+    "sgd": (SGD, TWICE | {"momentum": [0.0, 0.0, 0.0, 0.8, 0.8, 0.8]}),
+    "nesterov": (SGD | {"momentum": 0.8, "nesterov": True}, PENALTIES),
+    "adam": (ADAM, PENALTIES),
+    "rmsprop": (RMSPROP, TWICE | {"momentum": [0.0, 0.0, 0.0, 0.5, 0.5, 0.5]}),
+}
+"""An optimiser, and the values of its other fields in the runs of one program."""
+
+SCHEDULES = {
+    "cosine": {"kind": "cosine", "steps": 30, "final_fraction": 0.1},
+    "warm_up": {"kind": "warm_up", "steps": 20},
+    "step": {"kind": "step", "every": 15, "factor": 0.5},
+}
+
+
+def _sweep(optimizer, changes=None, batch_size="full", stop=None):
+    source = {
+        "kind": "train",
+        "init": {"kind": "gaussian", "std": 0.7, "shared": True},
+        "optimizer": optimizer,
+        "batch_size": batch_size,
+        "stop": {"fit": False, "max_steps": STEPS} | (stop or {}),
+        "runs": NUM_RUNS,
+    }
+    axes = {f"sources.sgd.optimizer.{field}": values for field, values in (changes or {}).items()}
+    return Sweep(
+        name="reference",
+        seed=SEED,
+        task=TASK,
+        model={"kind": "mlp", "widths": [HIDDEN], "activation": "tanh"},
+        sources={"sgd": source},
+        axes={"zip": [axes]} if axes else {},
+    )
+
+
+def _engine(sweep):
+    """Per setting: its source, the runs' ids, and theta where they end."""
+    found = settings(sweep)
+    bucket = open_bucket(found[0], sweep.seed, sweep.folder, (), sweep.execution)
+    landed = work(bucket, [Piece(setting, 0, NUM_RUNS) for setting in found], Control()).solutions
+    shape = (len(found), NUM_RUNS, -1)
+    theta = landed.theta.astype(float).reshape(shape)
+    return list(zip(found, landed.run_id.reshape(shape[:2]), theta, strict=True))
+
+
+@functools.cache
+def _starts():
+    """The initial parameters, which all share: runs that end at step 0, as any loss will do."""
+    ((_, _, theta),) = _engine(_sweep(SGD, stop={"train_loss": 1e9}))
+    return theta
+
+
+@functools.cache
+def _trained(program, batch_size):
+    optimizer, changes = PROGRAMS[program]
+    return _engine(_sweep(optimizer, changes, batch_size))
+
+
+def _gradient(theta, x, y):
+    """Of the mean of ln(1 + exp(-s f)), s = 2y - 1, of a tanh network, by hand."""
+    inputs = x.shape[1]
+    kernel, bias, out, out_bias = np.split(theta, np.cumsum([inputs * HIDDEN, HIDDEN, HIDDEN]))
+    hidden = np.tanh(x @ kernel.reshape(inputs, HIDDEN) + bias)
+    sign = 2.0 * y - 1
+    of_output = -sign / (1 + np.exp(sign * (hidden @ out + out_bias))) / len(x)
+    of_hidden = np.outer(of_output, out) * (1 - hidden**2)
+    return np.concatenate(
+        [(x.T @ of_hidden).ravel(), of_hidden.sum(0), hidden.T @ of_output, [of_output.sum()]]
+    )
+
+
+def _factor(schedule, step):
+    """What the learning rate is multiplied by."""
+    match schedule["kind"]:
+        case "cosine":
+            done = min(step / schedule["steps"], 1)
+            final = schedule["final_fraction"]
+            return final + (1 - final) * (1 + np.cos(np.pi * done)) / 2
+        case "warm_up":
+            return min((step + 1) / schedule["steps"], 1)
+        case "step":
+            return schedule["factor"] ** (step // schedule["every"])
+        case _:
+            return 1.0
+
+
+class _Direction:
+    """The optimisers' directions: Polyak, Sutskever, Kingma & Ba, Tieleman & Hinton."""
+
+    def __init__(self, spec):
+        self.spec, self.steps = spec, 0
+        self.first = self.second = 0.0
+
+    def __call__(self, g):
+        spec = self.spec
+        self.steps += 1
+        if spec["kind"] in ("adam", "adamw"):
+            self.first = spec["b1"] * self.first + (1 - spec["b1"]) * g
+            self.second = spec["b2"] * self.second + (1 - spec["b2"]) * g**2
+            mean = self.first / (1 - spec["b1"] ** self.steps)
+            square = self.second / (1 - spec["b2"] ** self.steps)
+            return mean / (np.sqrt(square) + spec["eps"])
+        if spec["kind"] == "rmsprop":
+            self.second = spec["decay"] * self.second + (1 - spec["decay"]) * g**2
+            g = g / np.sqrt(self.second + spec["eps"])
+        momentum = spec.get("momentum", 0.0)
+        self.first = momentum * self.first + g
+        return g + momentum * self.first if spec.get("nesterov") else self.first
+
+
+def _minibatches(run_id, num_examples, batch_size):
+    """The run's own order by its address: (seed, run id, purpose), then the epoch."""
+    if batch_size == "full":
+        yield from itertools.repeat(np.arange(num_examples))
+    key = run_key(sweep_key(SEED), halves(np.array([run_id]))[0], Purpose.MINIBATCH)
+    per_epoch = num_examples // batch_size
+    for epoch in itertools.count():
+        order = jax.random.permutation(jax.random.fold_in(key, epoch), num_examples)
+        yield from np.asarray(order)[: per_epoch * batch_size].reshape(per_epoch, batch_size)
+
+
+def _plain_loop(source, run_id, theta, **changes):
+    optimizer = source.optimizer.model_dump() | changes
+    direction = _Direction(optimizer)
+    minibatches = _minibatches(run_id, len(X), source.batch_size)
+    for step, index in zip(range(STEPS), minibatches, strict=False):
+        gradient = _gradient(theta, X[index], Y[index]) + optimizer["l2"] * theta
+        rate = optimizer["learning_rate"] * _factor(optimizer["schedule"], step)
+        theta = theta - rate * (direction(gradient) + optimizer["weight_decay"] * theta)
+    return theta
+
+
+def _plain_loops(setting, ids, **changes):
+    runs = zip(ids, _starts(), strict=True)
+    return np.array([_plain_loop(setting.spec, *run, **changes) for run in runs])
+
+
+def _assert_plain_loop(trained):
+    for setting, ids, theta in trained:
+        assert np.abs(theta - _starts()).max() > 0.1
+        # 50 steps of float32 rounding, 6e-8 each, amplified by a few.
+        np.testing.assert_allclose(theta, _plain_loops(setting, ids), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("program", "batch_size"), [*((name, "full") for name in PROGRAMS), ("sgd", 4), ("adam", 4)]
+)
+def test_optimisers(program, batch_size):
+    _assert_plain_loop(_trained(program, batch_size))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_schedules(schedule):
+    _assert_plain_loop(_engine(_sweep(ADAM | {"kind": "adamw", "schedule": SCHEDULES[schedule]})))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"l2": 0.01}, {"weight_decay": 0.01}, {"learning_rate": 0.301}, {"momentum": 0.79}]
+)
+def test_a_slightly_different_algorithm_is_caught(wrong):
+    setting, ids, theta = _trained("sgd", "full")[3]
+    assert np.abs(theta - _plain_loops(setting, ids, **wrong)).max() > 1e-3
+
+
+def test_another_order_of_the_examples_is_caught():
+    setting, ids, theta = _trained("sgd", 4)[3]
+    assert np.abs(theta - _plain_loops(setting, ids[::-1])).max() > 1e-2
+
+
+def test_an_l2_penalty_is_weight_decay_under_plain_sgd_only():
+    def distance(program, first=0):
+        _, (_, _, with_l2), (_, _, with_decay) = _trained(program, "full")[first : first + 3]
+        return np.abs(with_l2 - with_decay).max()
+
+    assert distance("sgd") < 1e-5
+    assert distance("sgd", first=3) > 1e-2  # with momentum
+    assert distance("nesterov") > 1e-2
+    assert distance("adam") > 1e-2
+
+
+def test_gradient_by_hand():
+    """The oracle's own oracle: central differences."""
+    rng = np.random.default_rng(0)
+    theta, x, y = (
+        rng.normal(size=4 * HIDDEN + 2 * HIDDEN + 1),
+        rng.normal(size=(6, 4)),
+        np.arange(6) % 2,
+    )
+
+    def loss(theta):
+        kernel, bias, out, out_bias = np.split(theta, np.cumsum([4 * HIDDEN, HIDDEN, HIDDEN]))
+        output = np.tanh(x @ kernel.reshape(4, HIDDEN) + bias) @ out + out_bias
+        return np.mean(np.log1p(np.exp(-(2.0 * y - 1) * output)))
+
+    steps = 1e-5 * np.eye(len(theta))
+    slope = [(loss(theta + step) - loss(theta - step)) / 2e-5 for step in steps]
+    np.testing.assert_allclose(_gradient(theta, x, y), slope, atol=1e-8)

@@ -1,0 +1,228 @@
+"""Digits, and the user's own files."""
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sweep_engine.errors import SpecError
+from sweep_engine.spec import Sweep
+from sweep_engine.spec.load import pin_files
+from sweep_engine.spec.tasks import Digits, FileTask
+from sweep_engine.tasks import load_task
+
+X = np.arange(12.0).reshape(6, 2)
+Y = np.array([0, 1, 2, 0, 1, 2])
+
+
+def npz(folder, name="data.npz", **arrays):
+    np.savez(folder / name, **{"x": X, "y": Y, **arrays})
+    return name
+
+
+def parquet(folder, columns, name="data.parquet"):
+    pq.write_table(pa.table(columns), folder / name)
+    return name
+
+
+def load(folder, name, seed=0, **fields):
+    digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    spec = FileTask(path=name, **{"sha256": digest, "train": 4, **fields})
+    return load_task(spec, seed, folder)
+
+
+def rows(task):
+    """All examples as sorted (x, y) rows."""
+    y = np.concatenate([task.train.y, task.test.y])
+    return sorted(map(tuple, np.column_stack([task.inputs, y]).tolist()))
+
+
+EXPECTED = sorted(map(tuple, np.column_stack([X, Y]).tolist()))
+
+
+# --- digits -------------------------------------------------------------------------------------
+
+
+def test_digits(tmp_path):
+    task = load_task(Digits(), 0, tmp_path)
+    assert (len(task.train), len(task.test)) == (1437, 360)
+    assert task.input_shape == (64,)
+    assert (task.inputs.min(), task.inputs.max()) == (0, 1)
+    assert set(task.train.y) == set(range(10))
+    assert task.loss.num_outputs() == 10
+    assert not task.finite
+
+
+def test_two_digits_make_a_binary_task(tmp_path):
+    task = load_task(Digits(classes=(3, 8), train=300), 0, tmp_path)
+    assert (len(task.train), len(task.test)) == (300, 57)  # 183 threes, 174 eights
+    assert np.concatenate([task.train.y, task.test.y]).sum() == 174
+    assert task.loss.num_outputs() == 1
+
+
+def test_a_label_is_the_position_in_classes(tmp_path):
+    task = load_task(Digits(classes=(8, 3), train=300), 0, tmp_path)
+    assert np.concatenate([task.train.y, task.test.y]).sum() == 183
+
+
+def test_the_split_depends_on_the_seed_only(tmp_path):
+    one, again, other = (load_task(Digits(), seed, tmp_path) for seed in (0, 0, 1))
+    assert np.array_equal(one.train.x, again.train.x)
+    assert not np.array_equal(one.train.x, other.train.x)
+    fewer = load_task(Digits(train=100), 0, tmp_path)
+    assert np.array_equal(fewer.train.x, one.train.x[:100])
+
+
+def test_more_digits_than_there_are(tmp_path):
+    with pytest.raises(ValueError, match="asks for 1798 examples of 1797"):
+        load_task(Digits(train=1798), 0, tmp_path)
+    assert load_task(Digits(train=1797), 0, tmp_path).test is None
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def test_an_npz_file(tmp_path):
+    task = load(tmp_path, npz(tmp_path))
+    assert (len(task.train), len(task.test)) == (4, 2)
+    assert rows(task) == EXPECTED
+    assert task.loss.num_labels == 3
+    assert np.array_equal(load(tmp_path, "data.npz").train.x, task.train.x)
+    assert not np.array_equal(load(tmp_path, "data.npz", seed=1).train.x, task.train.x)
+
+
+def test_parquet_files_with_columns_or_lists(tmp_path):
+    name = parquet(tmp_path, {"a": X[:, 0], "b": X[:, 1], "label": Y})
+    task = load(tmp_path, name, x=("a", "b"), y="label")
+    assert rows(task) == EXPECTED
+    lists = parquet(tmp_path, {"x": list(X), "y": Y}, "lists.parquet")
+    assert rows(load(tmp_path, lists)) == EXPECTED
+
+
+def test_inputs_may_have_any_shape(tmp_path):
+    images = np.random.default_rng(0).normal(size=(6, 4, 4, 3))
+    assert load(tmp_path, npz(tmp_path, x=images)).input_shape == (4, 4, 3)
+
+
+def test_losses_of_a_file(tmp_path):
+    binary = load(tmp_path, npz(tmp_path, y=Y % 2), loss="logistic")
+    assert binary.loss.num_outputs() == 1
+    real = load(tmp_path, npz(tmp_path, y=Y + 0.5), loss="squared")
+    assert real.train.y.dtype == np.float32
+    assert real.loss.labels is None
+
+
+def test_a_file_that_has_changed_is_refused(tmp_path):
+    name = npz(tmp_path)
+    with pytest.raises(ValueError, match="has changed"):
+        load(tmp_path, name, sha256="0" * 64)
+
+
+BAD_ARRAYS = {
+    "nan in x": {"x": np.where(X == 3, np.nan, X)},
+    "infinity in x": {"x": np.where(X == 3, np.inf, X)},
+    "nan in y": {"y": np.where(Y == 1, np.nan, Y)},
+    "a negative label": {"y": Y - 1},
+    "labels between integers": {"y": Y + 0.5},
+    "fewer labels than inputs": {"y": Y[:5]},
+    "labels of two axes": {"y": Y[:, None]},
+    "inputs of one axis": {"x": X[:, 0]},
+    "no examples": {"x": X[:0], "y": Y[:0]},
+    "text for labels": {"y": np.array(list("abcabc"))},
+    "text for inputs": {"x": np.full((6, 2), "a")},
+    "pickled objects": {"x": np.full((6, 2), None, object)},
+    "complex inputs": {"x": X * 1j},
+    "too many classes": {"y": Y * 200},
+}
+
+
+@pytest.mark.parametrize("arrays", BAD_ARRAYS.values(), ids=BAD_ARRAYS.keys())
+def test_bad_data_is_a_value_error(tmp_path, arrays):
+    with pytest.raises(ValueError, match=r"\w"):
+        load(tmp_path, npz(tmp_path, **arrays))
+
+
+@pytest.mark.parametrize("loss", ["logistic", "squared"])
+def test_bad_labels_for_another_loss(tmp_path, loss):
+    labels = Y if loss == "logistic" else np.array(list("abcabc"))
+    with pytest.raises(ValueError, match=r"\w"):
+        load(tmp_path, npz(tmp_path, y=labels), loss=loss)
+
+
+def test_what_is_missing_is_named(tmp_path):
+    with pytest.raises(ValueError, match="no array"):
+        load(tmp_path, npz(tmp_path), x="images")
+    name = parquet(tmp_path, {"x": X[:, 0], "y": Y})
+    with pytest.raises(ValueError, match="no column"):
+        load(tmp_path, name, x=("x", "z"))
+    with pytest.raises(ValueError, match="name one array"):
+        load(tmp_path, "data.npz", x=("x",))
+    with pytest.raises(ValueError, match="asks for 7 examples of 6"):
+        load(tmp_path, "data.npz", train=7)
+
+
+def test_nulls_are_refused(tmp_path):
+    name = parquet(tmp_path, {"x": X[:, 0], "y": [0, 1, None, 0, 1, 2]})
+    with pytest.raises(ValueError, match="finite"):
+        load(tmp_path, name)
+
+
+NOT_FILES = {
+    "garbage.npz": b"garbage",
+    "zip.npz": b"PK\x03\x04garbage",
+    "empty.npz": b"",
+    "garbage.parquet": b"garbage",
+    "footer.parquet": b"PAR1garbage\x07\x00\x00\x00PAR1",
+    "empty.parquet": b"",
+}
+
+
+@pytest.mark.parametrize("name", NOT_FILES)
+def test_a_file_that_is_something_else_is_a_value_error(tmp_path, name):
+    (tmp_path / name).write_bytes(NOT_FILES[name])
+    with pytest.raises(ValueError, match=name.split(".")[0]):
+        load(tmp_path, name)
+
+
+def test_a_single_array_is_no_npz_file(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    (tmp_path / "x.npy").rename(tmp_path / "x.npz")
+    with pytest.raises(ValueError, match=r"x\.npz"):
+        load(tmp_path, "x.npz")
+
+
+# --- the hash in the sweep ----------------------------------------------------------------------
+
+
+def sweep(folder, **fields):
+    made = Sweep.model_validate(
+        {
+            "name": "file",
+            "task": {"kind": "file", "train": 4, **fields},
+            "model": {"kind": "linear"},
+            "sources": {"sgd": {"kind": "train", "runs": 1}},
+        }
+    )
+    made._folder = folder
+    return pin_files(made)
+
+
+def test_the_content_becomes_part_of_the_sweep(tmp_path):
+    name = npz(tmp_path)
+    digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    assert sweep(tmp_path, path=name).task.sha256 == digest
+    assert sweep(tmp_path, path=name, sha256=digest).task.sha256 == digest
+    with pytest.raises(SpecError, match="not the file this sweep was made for"):
+        sweep(tmp_path, path=name, sha256="0" * 64)
+    with pytest.raises(SpecError, match="cannot read"):
+        sweep(tmp_path, path="other.npz")
+
+
+def test_a_link_cannot_lead_out_of_the_folder(tmp_path):
+    (tmp_path / "inside").mkdir()
+    npz(tmp_path, "secret.npz")
+    (tmp_path / "inside" / "link.npz").symlink_to(tmp_path / "secret.npz")
+    with pytest.raises(SpecError, match="leads out of the folder"):
+        sweep(tmp_path / "inside", path="link.npz")

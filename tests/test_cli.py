@@ -1,0 +1,418 @@
+"""The command line: every command on a tiny sweep, its exit codes, and bad input at the door."""
+
+import io
+import json
+import subprocess
+import sys
+from collections import namedtuple
+from contextlib import redirect_stderr, redirect_stdout
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from sweep_engine import cli
+from sweep_engine.store import OutputDirectory, open_results
+
+Ended = namedtuple("Ended", "code out err")
+
+COMPLETE, FAILED, BAD_INPUT = 0, 1, 2
+
+BOOLEAN = """\
+name: tiny
+seed: 1
+task: {kind: boolean, bits: 3, target: x1, train: 4}
+model: {kind: mlp, widths: [4], activation: tanh}
+accept: {train_error: 0.0}
+sources:
+  sgd:
+    kind: train
+    init: {kind: gaussian, std: 1.0}
+    optimizer: {kind: sgd, learning_rate: 0.5}
+    stop: {max_steps: 200}
+    runs: 120
+  guess: {kind: guess_and_check, law: {kind: gaussian, std: 1.0}, accepted: 110, max_draws: 9000}
+  init: {kind: prior, law: {kind: gaussian, std: 1.0}, draws: 300, keep: 150}
+observables: [norms, function]
+execution: {lanes: 16}
+compare:
+  - {source: sgd, reference: guess, observable: function, given: fit}
+  - {source: sgd, reference: init, observable: l2_norm}
+"""
+
+FACTORISATION = """\
+name: curve
+seed: 1
+task: {kind: factorisation, target: 1.0}
+model: {kind: scalar_factorisation}
+accept: {max_residual: 0.5}
+sources:
+  gd:
+    kind: train
+    init: {kind: gaussian, std: 1.0}
+    optimizer: {kind: sgd, learning_rate: 0.05}
+    stop: {max_steps: 100}
+    runs: 6
+  box: {kind: prior, law: {kind: box, half_width: 2.0}, draws: 8}
+observables: [balance]
+execution: {lanes: 4}
+"""
+
+
+def call(*words):
+    """What a shell would see."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["sweep-engine", *map(str, words)])
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+    assert "Traceback" not in out.getvalue() + err.getvalue()
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def strict_json(text):
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def contents(root):
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module", params=[BOOLEAN, FACTORISATION], ids=["boolean", "factorisation"])
+def ran(request, tmp_path_factory):
+    """A sweep file and the directory of its complete run."""
+    folder = tmp_path_factory.mktemp("cli")
+    spec, out = folder / "tiny.yaml", folder / "out"
+    spec.write_text(request.param)
+    ended = call("run", spec, "--out", out)
+    assert ended.code == COMPLETE, ended.err
+    assert "0 failed, 0 missing" in ended.out
+    return spec, out
+
+
+@pytest.fixture
+def spec(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(FACTORISATION)
+    return path
+
+
+# --- every command ------------------------------------------------------------------------
+
+
+def test_plan_writes_nothing(ran, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    spec, _ = ran
+    before = set(spec.parent.iterdir())
+    text, data = call("plan", spec), call("plan", spec, "--json")
+    assert text.code == data.code == COMPLETE
+    assert "Nothing was run" in text.out
+    planned = strict_json(data.out)
+    sources = yaml.safe_load(spec.read_text())["sources"]
+    asked = [next(s[k] for k in ("runs", "draws", "max_draws") if k in s) for s in sources.values()]
+    assert planned["runs"] == sum(asked) == sum(b["runs"] for b in planned["by_bucket"])
+    assert set(spec.parent.iterdir()) == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_second_run_does_nothing(ran):
+    spec, out = ran
+    before = contents(out)
+    ended = call("run", spec, "--out", out)
+    assert ended.code == COMPLETE
+    assert "(0 now" in ended.out
+    assert contents(out) == before
+
+
+def test_status(ran):
+    _, out = ran
+    found = strict_json(call("status", out, "--json").out)
+    runs = open_results(out).runs(["source", "fit"])
+    assert found["complete"]
+    assert found["failed"] == found["missing"] == 0
+    assert sum(source["rows"] for source in found["sources"].values()) == len(runs)
+    text = call("status", out)
+    assert text.code == COMPLETE
+    assert f"{found['done']} of {found['needed']} shards done" in text.out
+    assert "complete" in text.out
+
+
+def test_verify_compact_verify(ran):
+    _, out = ran
+    rows = open_results(out).runs().sort_by("run_id")
+    assert call("verify", out).code == COMPLETE
+    assert call("compact", out).code == COMPLETE
+    assert call("compact", out).out.strip() == "nothing to merge"
+    assert call("verify", out).code == COMPLETE
+    assert open_results(out).runs().sort_by("run_id").equals(rows)
+
+
+def test_verify_names_an_altered_file(tmp_path, spec):
+    out = tmp_path / "out"
+    assert call("run", spec, "--out", out).code == COMPLETE
+    victim = sorted(out.glob("runs/**/*.parquet"))[0]
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 1
+    victim.write_bytes(data)
+    ended = call("verify", out)
+    assert ended.code == FAILED
+    assert victim.name in ended.err
+
+
+def test_compare(ran):
+    spec, out = ran
+    ended = call("compare", out, "--json")
+    assert ended.code == COMPLETE
+    found = strict_json(ended.out)
+    assert found["refused"] == []
+    asked = yaml.safe_load(spec.read_text()).get("compare", [])
+    assert {row["observable"] for row in found["estimates"]} == {c["observable"] for c in asked}
+    assert pq.read_metadata(out / "comparisons.parquet").num_rows == len(found["estimates"])
+    text = call("compare", out)
+    assert text.code == COMPLETE
+    assert bool(asked) == ("no comparisons" not in text.out)
+
+
+def test_report(ran):
+    _, out = ran
+    ended = call("report", out)
+    assert ended.code == COMPLETE
+    assert ended.out.strip() == str(out / "report.html")
+    assert "<html" in (out / "report.html").read_text()
+    pictures = {path.suffix: path for path in (out / "figures").iterdir()}
+    assert pictures[".png"].read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in pictures[".svg"].read_text()
+
+
+def test_show(ran):
+    _, out = ran
+    row = open_results(out).runs(["run_id", "steps", "source"]).sort_by("run_id").to_pylist()[0]
+    found = strict_json(call("show", out, row["run_id"], "--json").out)
+    assert found["row"]["run_id"] == row["run_id"]
+    assert found["setting"]["source"] == row["source"]
+    text = call("show", out, row["run_id"])
+    assert text.code == COMPLETE
+    assert "stored parameters: step" in text.out
+    assert call("show", out, 7).code == BAD_INPUT
+
+
+def test_schema():
+    assert strict_json(call("schema").out)["properties"].keys() >= {"task", "sources", "axes"}
+
+
+def test_retry_of_a_complete_run_does_nothing(ran):
+    _, out = ran
+    before = contents(out)
+    ended = call("retry", out)
+    assert ended.code == COMPLETE
+    assert "(0 now" in ended.out
+    assert contents(out) == before
+
+
+def test_resumes_after_the_loss_of_a_shard_that_was_not_committed(tmp_path, spec):
+    """Only the ledger says what is done: without its entry a shard runs again, to the same rows."""
+    out = tmp_path / "out"
+    call("run", spec, "--out", out)
+    rows = open_results(out).runs().sort_by("run_id")
+    sorted((out / "ledger").iterdir())[0].unlink()
+    status = strict_json(call("status", out, "--json").out)
+    assert (status["missing"], status["complete"]) == (1, False)
+    assert "(1 now" in call("run", spec, "--out", out).out
+    assert open_results(out).runs().sort_by("run_id").equals(rows)
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "compact", "compare", "report", "retry"])
+def test_a_directory_without_results_is_refused_and_left_alone(tmp_path, command):
+    (tmp_path / "notes.txt").write_text("mine")
+    for folder in (tmp_path, tmp_path / "absent"):
+        ended = call(command, folder)
+        assert ended.code == BAD_INPUT
+        assert str(folder) in ended.err
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+# --- quick to start -----------------------------------------------------------------------
+
+CHECK_IMPORTS = "assert not {'jax', 'ray', 'flax', 'pyarrow'} & set(sys.modules), 'imported'"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import sys, sweep_engine",
+        "import sys; sys.argv = ['sweep-engine', '--help']\n"
+        "from sweep_engine.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code",
+    ],
+    ids=["package", "help"],
+)
+def test_imports_neither_jax_nor_ray(program):
+    code = f"{program}\n{CHECK_IMPORTS}"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+# --- bad input ----------------------------------------------------------------------------
+
+RATE = "learning_rate: 0.05"
+CASES = {
+    # name: (what to replace, by what, where the message points, what it says)
+    "wrong key": ("runs: 6", "rums: 6", "rums", "did you mean 'runs'"),
+    "wrong type": ("max_steps: 100", "max_steps: soon", "soon", "int"),
+    "zero runs": ("runs: 6", "runs: 0", "0", "greater than"),
+    "NaN": (RATE, "learning_rate: .nan", ".nan", "finite"),
+    "path as a name": ("name: curve", "name: ../curve", "../curve", "name"),
+    "distribution on a static field": (
+        "execution:",
+        "axes: {sources.gd.stop.extra_steps: {uniform: [0, 5], points: 3}}\nexecution:",
+        "sources.gd",
+        "static",
+    ),
+    "unknown axis": (
+        "execution:",
+        "axes: {sources.gd.optimizer.learning_rat: [0.1]}\nexecution:",
+        "sources.gd",
+        "did you mean 'learning_rate'",
+    ),
+    "data file that is not there": (
+        "{kind: factorisation, target: 1.0}",
+        "{kind: file, path: no.npz, train: 5}",
+        "no.npz",
+        "cannot read",
+    ),
+    "observable that does not fit the task": (
+        "observables: [balance]",
+        "observables: [margin]",
+        None,
+        "needs a task with labels",
+    ),
+    "acceptance rule that does not fit the loss": (
+        "{max_residual: 0.5}",
+        "{train_error: 0.0}",
+        None,
+        "max_residual or train_loss",
+    ),
+    "minibatch larger than the training set": (
+        "    runs: 6",
+        "    batch_size: 50\n    runs: 6",
+        None,
+        "batch_size",
+    ),
+    "comparison with an unknown source": (
+        "execution:",
+        "compare: [{source: gd, reference: boxx, observable: balance_u}]\nexecution:",
+        None,
+        "boxx",
+    ),
+    "comparison of an unknown column": (
+        "execution:",
+        "compare: [{source: gd, reference: box, observable: ballance_u}]\nexecution:",
+        None,
+        "ballance_u",
+    ),
+    "comparison of functions where outputs are not discrete": (
+        "execution:",
+        "compare: [{source: gd, reference: box, observable: function}]\nexecution:",
+        None,
+        "function",
+    ),
+    "comparison by an axis that is not swept": (
+        "execution:",
+        "compare: [{source: gd, reference: box, observable: balance_u, by: model.wide}]\n"
+        "execution:",
+        None,
+        "model.wide",
+    ),
+    "comparison of sources with different acceptance rules": (
+        "draws: 8}",
+        "draws: 8, accept: {max_residual: 0.1}}\n"
+        "compare: [{source: gd, reference: box, observable: balance_u, given: fit}]",
+        None,
+        "different acceptance rules",
+    ),
+}
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize(("old", "new", "at", "says"), CASES.values(), ids=CASES)
+def test_bad_sweep_file(tmp_path, spec, command, old, new, at, says):
+    """Exit code 2, where and what; and nothing is written."""
+    assert FACTORISATION.count(old) == 1
+    text = FACTORISATION.replace(old, new)
+    spec.write_text(text)
+    out = tmp_path / "out"
+    ended = call("run", spec, "--out", out) if command == "run" else call("plan", spec)
+    assert ended.code == BAD_INPUT, ended.out
+    assert says in ended.err
+    assert list(tmp_path.iterdir()) == [spec], "something was written"
+    if at is not None:
+        lines = text.splitlines()
+        places = ((row, line.find(at, line.find(new.splitlines()[0][:4]))) for row, line in
+                  enumerate(lines, 1) if line not in FACTORISATION.splitlines())  # fmt: skip
+        row, column = next(place for place in places if place[1] >= 0)
+        assert f"tiny.yaml:{row}:{column + 1}:" in ended.err
+
+
+def test_sweep_file_that_is_not_there(tmp_path):
+    ended = call("run", tmp_path / "absent.yaml", "--out", tmp_path / "out")
+    assert ended.code == BAD_INPUT
+    assert "absent.yaml" in ended.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_sweep_file_that_is_a_folder_or_bytes(tmp_path):
+    (tmp_path / "noise.yaml").write_bytes(b"\xff\xfe\x00name")
+    for path in (tmp_path, tmp_path / "noise.yaml"):
+        ended = call("run", path, "--out", tmp_path / "out")
+        assert ended.code == BAD_INPUT
+        assert path.name in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_little_disk(tmp_path, spec, monkeypatch):
+    monkeypatch.setattr(OutputDirectory, "free_bytes", lambda _: 1000)
+    ended = call("run", spec, "--out", tmp_path / "out")
+    assert ended.code == BAD_INPUT
+    assert "GB free" in ended.err
+    assert "--out" in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("seed: 1", "seed: 2", "another --out"),
+        ("runs: 6", "runs: 5", "only grow"),
+        ("draws: 8}", "draws: 7}", "only grow"),
+        ("half_width: 2.0", "half_width: 3.0", "another --out"),
+    ],
+)
+def test_directory_of_another_sweep(tmp_path, spec, old, new, says):
+    out = tmp_path / "out"
+    call("run", spec, "--out", out)
+    before = contents(out)
+    spec.write_text(FACTORISATION.replace(old, new))
+    ended = call("run", spec, "--out", out)
+    assert ended.code == BAD_INPUT
+    assert says in ended.err
+    assert contents(out) == before
+
+
+def test_directory_of_something_else(tmp_path, spec):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.tex").write_text("mine")
+    ended = call("run", spec, "--out", out)
+    assert ended.code == BAD_INPUT
+    assert str(out) in ended.err
+    assert [path.name for path in out.iterdir()] == ["thesis.tex"]
+
+
+def test_unknown_option_and_missing_argument(spec):
+    for words in (["run", spec, "--oot", "x"], ["run", spec], ["fly"], ["show", "x", "y"]):
+        assert call(*words).code == BAD_INPUT

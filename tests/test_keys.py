@@ -1,0 +1,97 @@
+"""Random streams: one for every (seed, run, purpose), and the same from everywhere."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweep_engine.keys import Purpose, data_rng, halves, run_ids, run_key, sweep_key
+from tests.statistics import assert_catches, assert_ks
+
+SEEDS = [0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, 2**33, 2**63 - 1]
+SETTINGS = [0, 1, 2**30, 2**31 - 1]
+INDICES = [0, 1, 2**31, 2**32 - 1]
+IDS = np.array([(s << 32) + i for s, i in itertools.product(SETTINGS, INDICES)], np.int64)
+
+
+def key_data(seed, ids, purpose=Purpose.PARAMS, shared=False):
+    """The raw words of every run's key."""
+    root = sweep_key(seed)
+    keys = jax.vmap(lambda run: run_key(root, run, purpose, shared=shared))(halves(ids))
+    return [tuple(words) for words in np.asarray(jax.random.key_data(keys)).tolist()]
+
+
+def test_every_address_has_its_own_stream():
+    words = [word for seed in SEEDS for purpose in Purpose for word in key_data(seed, IDS, purpose)]
+    assert len(set(words)) == len(words) == len(SEEDS) * len(Purpose) * len(IDS)
+
+
+def test_folding_in_64_bits_at_once_would_not_do():
+    """Why ids are halved: `fold_in` takes the low 32 bits, and settings become one."""
+    root = sweep_key(0)
+    low = (IDS & 0xFFFFFFFF).astype(np.uint32)
+    naive = jax.random.key_data(jax.vmap(lambda run: jax.random.fold_in(root, run))(low))
+    assert len(set(map(tuple, np.asarray(naive).tolist()))) == len(INDICES)
+
+
+def test_shared_streams_depend_on_the_index_only():
+    shared = np.array(key_data(0, IDS, shared=True)).reshape(len(SETTINGS), len(INDICES), -1)
+    assert np.all(shared == shared[0])
+    words = set(map(tuple, shared[0].tolist()))
+    assert len(words) == len(INDICES)
+    assert not words & set(key_data(0, IDS))
+    assert not words & set(key_data(1, IDS, shared=True))
+
+
+def test_a_runs_key_does_not_depend_on_the_batch():
+    whole = key_data(5, IDS)
+    assert [key_data(5, IDS[i : i + 1])[0] for i in range(len(IDS))] == whole
+    assert key_data(5, IDS[::-1]) == whole[::-1]
+
+
+def test_streams_of_neighbours_are_independent_uniforms():
+    ids = run_ids(3, 0, 4000)
+    root = sweep_key(0)
+
+    def draws(shared_key):
+        key = (lambda run: root) if shared_key else (lambda run: run_key(root, run, Purpose.PARAMS))
+        return np.asarray(jax.vmap(lambda run: jax.random.uniform(key(run)))(halves(ids)))
+
+    def check(sample):
+        assert_ks(sample, lambda x: np.clip(x, 0, 1))
+
+    check(draws(shared_key=False))
+    assert_catches(check, lambda: draws(shared_key=True))
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(0, 2**32 - 10), st.integers(0, 9))
+@settings(deadline=None, max_examples=100)
+def test_run_ids_and_halves(setting, start, count):
+    ids = run_ids(setting, start, start + count)
+    assert ids.dtype == np.int64
+    assert ids.tolist() == [setting * 2**32 + start + i for i in range(count)]
+    words = halves(ids)
+    assert words.dtype == np.uint32
+    assert words.shape == (count, 2)
+    assert words[:, 0].tolist() == [setting] * count
+    assert words[:, 1].tolist() == list(range(start, start + count))
+
+
+def test_purposes_are_never_renumbered():
+    assert {purpose.name: purpose.value for purpose in Purpose} == {"PARAMS": 1, "MINIBATCH": 2}
+
+
+def test_data_streams():
+    first = data_rng(0, "shuffle").random(4)
+    assert np.array_equal(data_rng(0, "shuffle").random(4), first)
+    others = [(1, "shuffle"), (2**32, "shuffle"), (2**63 - 1, "shuffle"), (0, "regression")]
+    for seed, purpose in others:
+        assert not np.any(data_rng(seed, purpose).random(4) == first)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_any_seed_makes_a_typed_key(seed):
+    assert jax.dtypes.issubdtype(sweep_key(seed).dtype, jax.dtypes.prng_key)

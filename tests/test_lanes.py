@@ -1,0 +1,130 @@
+"""Blocks of lanes: compiled once, padded, and blind to their neighbours."""
+
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweep_engine.lanes import Program, any_lane, choose_lanes, over_lanes, pad
+
+BLOCK = np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+def test_racing_threads_compile_once():
+    traces = []
+
+    def double(x):
+        traces.append(threading.get_ident())
+        return 2 * x
+
+    program = Program(double)
+    barrier = threading.Barrier(8)
+    results = [None] * 8
+
+    def call(i):
+        barrier.wait()
+        results[i] = np.asarray(program(BLOCK + i))
+
+    before = Program.num_compilations
+    threads = [threading.Thread(target=call, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Program.num_compilations == before + 1
+    assert len(traces) == 1
+    for i, result in enumerate(results):
+        assert np.array_equal(result, 2 * (BLOCK + i))
+
+
+def test_values_do_not_compile_again():
+    program = Program(lambda x, rate: x * rate)
+    before = Program.num_compilations
+    for rate in (0.1, 0.2, 0.3):
+        program(BLOCK, np.float32(rate))
+    assert Program.num_compilations == before + 1
+
+
+def test_another_shape_is_an_error():
+    program = Program(jnp.sum)
+    program(BLOCK)
+    with pytest.raises(TypeError):
+        program(BLOCK[:2])
+
+
+def test_a_failed_compilation_leaves_the_program_usable():
+    wrong = [True]
+
+    def function(x):
+        if wrong.pop() if wrong else False:
+            raise RuntimeError("not yet")
+        return x + 1
+
+    program = Program(function)
+    with pytest.raises(RuntimeError, match="not yet"):
+        program(BLOCK)
+    assert np.array_equal(program(BLOCK), BLOCK + 1)
+
+
+def test_any_lane_is_the_same_in_all_lanes():
+    found = over_lanes(lambda x: (any_lane(x > 3), jnp.where(any_lane(x > 3), x, -x)))
+    some, values = found(jnp.arange(5.0))
+    assert some.tolist() == [True] * 5
+    assert values.tolist() == [0, 1, 2, 3, 4]
+    none, values = found(jnp.arange(4.0))
+    assert none.tolist() == [False] * 4
+    assert values.tolist() == [0, -1, -2, -3]
+
+
+def test_a_condition_over_lanes_skips_work():
+    """`lax.cond` stays a branch: the result of `any_lane` has no axis of lanes."""
+
+    def one(x):
+        return jax.lax.cond(any_lane(x > 3), jnp.sin, lambda x: x, x)
+
+    assert "cond" in str(jax.make_jaxpr(over_lanes(one))(jnp.arange(4.0)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_neighbour_changes_no_bit(bad):
+    program = Program(over_lanes(lambda x: jnp.tanh(x @ x * 0.1) + any_lane(x[0] > 100)))
+    clean = np.asarray(program(BLOCK))
+    spoilt = BLOCK.copy()
+    spoilt[1] = -abs(bad)
+    result = np.asarray(program(spoilt))
+    keep = [0, 2, 3]
+    assert np.array_equal(result[keep], clean[keep])
+    order = [2, 0, 3, 1]
+    assert np.array_equal(np.asarray(program(BLOCK[order])), clean[order])
+
+
+@given(st.integers(1, 9), st.integers(0, 9))
+@settings(deadline=None, max_examples=30)
+def test_padding_repeats_the_last_row(rows, missing):
+    given_rows = np.arange(2 * rows).reshape(rows, 2)
+    padded = pad(given_rows, rows + missing)
+    assert padded.shape == (rows + missing, 2)
+    assert padded.dtype == given_rows.dtype
+    assert np.array_equal(padded[:rows], given_rows)
+    assert np.all(padded[rows:] == given_rows[-1])
+
+
+@given(st.integers(1, 10**8), st.integers(1, 10**8))
+@settings(deadline=None, max_examples=100)
+def test_the_width_is_a_power_of_two_and_falls_with_size(num_params, values):
+    lanes = choose_lanes("cpu", num_params, values)
+    assert lanes in {16, 32, 64, 128, 256}
+    assert choose_lanes("cpu", 2 * num_params, values) <= lanes
+    assert choose_lanes("cpu", num_params, 2 * values) <= lanes
+    assert choose_lanes("cpu", num_params, values) == lanes
+    assert choose_lanes("gpu", num_params, values) == choose_lanes("gpu", 1, 1) > 256
+
+
+def test_a_block_on_a_cpu_stays_near_4_mib():
+    num_params, values = 2000, 3000
+    lanes = choose_lanes("cpu", num_params, values)
+    assert 2**21.5 <= lanes * 4 * (4 * num_params + 3 * values) <= 2**22.5
