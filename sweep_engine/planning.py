@@ -112,6 +112,9 @@ def plan(sweep: Sweep, previous: Sequence[Shard] = ()) -> Plan:
     for shard in previous:
         for setting, _, stop in shard.pieces:
             done[setting] = max(done[setting], stop)
+    wanted = sum((num_runs(s) - done[s.id]) // _shard_size(s) for s in by_id.values())
+    if wanted + len(previous) > NUM_SHARDS_MAX:
+        raise PlanError(f"{wanted:,} shards are more than {NUM_SHARDS_MAX:,}: ask for less")
     buckets: dict[str, list[int]] = defaultdict(list)
     for setting_id, bucket in bucket_of.items():
         buckets[bucket].append(setting_id)

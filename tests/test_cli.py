@@ -264,19 +264,19 @@ CASES = {
     # name: (what to replace, by what, where the message points, what it says)
     "wrong key": ("runs: 6", "rums: 6", "rums", "did you mean 'runs'"),
     "wrong type": ("max_steps: 100", "max_steps: soon", "soon", "int"),
-    "zero runs": ("runs: 6", "runs: 0", "0", "greater than"),
+    "zero runs": ("runs: 6", "runs: 0", "0\n  box", "greater than"),
     "NaN": (RATE, "learning_rate: .nan", ".nan", "finite"),
     "path as a name": ("name: curve", "name: ../curve", "../curve", "name"),
     "distribution on a static field": (
         "execution:",
         "axes: {sources.gd.stop.extra_steps: {uniform: [0, 5], points: 3}}\nexecution:",
-        "sources.gd",
+        "{uniform",
         "static",
     ),
     "unknown axis": (
         "execution:",
         "axes: {sources.gd.optimizer.learning_rat: [0.1]}\nexecution:",
-        "sources.gd",
+        "[0.1]",
         "did you mean 'learning_rate'",
     ),
     "data file that is not there": (
@@ -351,11 +351,8 @@ def test_bad_sweep_file(tmp_path, spec, command, old, new, at, says):
     assert says in ended.err
     assert list(tmp_path.iterdir()) == [spec], "something was written"
     if at is not None:
-        lines = text.splitlines()
-        places = ((row, line.find(at, line.find(new.splitlines()[0][:4]))) for row, line in
-                  enumerate(lines, 1) if line not in FACTORISATION.splitlines())  # fmt: skip
-        row, column = next(place for place in places if place[1] >= 0)
-        assert f"tiny.yaml:{row}:{column + 1}:" in ended.err
+        before = text[: text.index(at)].split("\n")
+        assert f"tiny.yaml:{len(before)}:{len(before[-1]) + 1}:" in ended.err
 
 
 def test_sweep_file_that_is_not_there(tmp_path):

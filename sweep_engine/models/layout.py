@@ -78,7 +78,9 @@ class Layout:
     def flatten_rows(self, params: Any) -> Float[np.ndarray, "R P"]:
         """Join a pytree of arrays with a leading axis of runs, on the host."""
         rows = [np.asarray(_get(params, leaf.path)) for leaf in self.leaves]
-        return np.concatenate([row.reshape(len(row), -1) for row in rows], axis=1)
+        sizes = [leaf.size for leaf in self.leaves]
+        parts = [row.reshape(len(row), size) for row, size in zip(rows, sizes, strict=True)]
+        return np.concatenate(parts, axis=1)
 
     def unflatten(self, theta: Float[Array, " P"]) -> Any:
         """Cut theta into the pytree."""
@@ -104,7 +106,7 @@ def _get(params: Any, path: tuple[str, ...]) -> Any:
 
 def _order(path: tuple[str, ...]) -> tuple[Any, ...]:
     *layers, leaf = path
-    return (*(_natural(layer) for layer in layers), (leaf == "bias", _natural(leaf)))
+    return (*((False, _natural(layer)) for layer in layers), (leaf == "bias", _natural(leaf)))
 
 
 def _natural(name: str) -> tuple[tuple[int, int | str], ...]:

@@ -41,7 +41,7 @@ class Outcome:
     def weights(self) -> list[Array]:
         """The weight matrices, input side first, shape (fan_in, fan_out) each."""
         return [
-            self.theta[leaf.offset : leaf.offset + leaf.size].reshape(-1, leaf.shape[-1])
+            self.theta[leaf.offset : leaf.offset + leaf.size].reshape(-1, (leaf.shape or (1,))[-1])
             for leaf in self.layout.leaves
             if not leaf.is_bias
         ]

@@ -270,5 +270,5 @@ def _lanes(setting: Setting, task: Task, network: Network) -> int:
             raise ValueError(f"batch_size: {examples} of {len(task.train)} training examples")
     elif not isinstance(spec, Train):
         examples = len(task.inputs)
-    outputs = sum(leaf.shape[-1] for leaf in network.layout.leaves if not leaf.is_bias)
+    outputs = sum((leaf.shape or (1,))[-1] for leaf in network.layout.leaves if not leaf.is_bias)
     return choose_lanes(jax.default_backend(), network.layout.num_params, examples * outputs)

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
-from sweep_engine.spec.base import Count, Real, Spec
+from sweep_engine.spec.base import Real, Spec, canonical_json
 
 Range = tuple[Real, Real]
 IntegerRange = tuple[Annotated[int, Field(strict=True)], Annotated[int, Field(strict=True)]]
+Points = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 DISTRIBUTIONS = ("uniform", "log_uniform", "integer")
 
 
@@ -27,7 +28,7 @@ class Axis(Spec):
     uniform: Range | None = None
     log_uniform: Range | None = None
     integer: IntegerRange | None = None
-    points: Count | None = None
+    points: Points | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -40,6 +41,7 @@ class Axis(Spec):
         if given == ["values"]:
             if self.points is not None:
                 raise ValueError("points is for ranges; a list has as many points as values")
+            _check_plain(self.values)
             return self
         low, high = getattr(self, given[0])
         if not low < high:
@@ -79,16 +81,34 @@ class Axis(Spec):
 
 
 def _as_axis(value: Any) -> Any:
-    return {"values": value} if isinstance(value, list | tuple) else value
+    if not isinstance(value, list | tuple):
+        return value
+    return {"values": [v.model_dump(mode="json") if isinstance(v, Spec) else v for v in value]}
 
 
-AxisSpec = Annotated[Axis, BeforeValidator(_as_axis)]
+def _check_plain(values: Any) -> None:
+    try:
+        canonical_json(values)
+    except (TypeError, ValueError) as error:
+        raise ValueError("values must be finite numbers, strings, lists or mappings") from error
+
+
+AxisSpec = Annotated[
+    Axis,
+    BeforeValidator(
+        _as_axis, json_schema_input_type=Axis | Annotated[list[Any], Field(min_length=1)]
+    ),
+]
 
 
 class Sobol(Spec):
-    """Axes drawn jointly from one scrambled Sobol sequence; more points extend it."""
+    """Axes drawn jointly from one scrambled Sobol sequence; more points extend it.
 
-    points: Count
+    Its dimensions are the paths in alphabetical order, so that the order of keys, which
+    `sweep.json` does not keep, moves no point.
+    """
+
+    points: Points
     over: Annotated[dict[str, AxisSpec], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -102,13 +122,13 @@ class Sobol(Spec):
         """List the points; the columns are the paths of `over` in order."""
         from scipy.stats import qmc
 
-        words = hashlib.sha256(f"{seed}/sobol/{'/'.join(self.over)}".encode()).digest()[:8]
-        engine = qmc.Sobol(len(self.over), rng=np.random.default_rng(list(words)))
+        paths = sorted(self.over)
+        words = hashlib.sha256(f"{seed}/sobol/{'/'.join(paths)}".encode()).digest()[:8]
+        engine = qmc.Sobol(len(paths), rng=np.random.default_rng(list(words)))
         units = engine.random_base2(math.ceil(math.log2(self.points)))[: self.points]
-        axes = list(self.over.values())
-        return tuple(
-            tuple(axis.at(float(u)) for axis, u in zip(axes, row, strict=True)) for row in units
-        )
+        columns = dict(zip(paths, units.T.tolist(), strict=True))
+        values = [map(axis.at, columns[path]) for path, axis in self.over.items()]
+        return tuple(zip(*values, strict=True))
 
 
 def _round(value: float) -> float:

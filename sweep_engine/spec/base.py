@@ -26,7 +26,11 @@ class _Traced:
 TRACED: Final = _Traced()
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+PartName = Annotated[str, StringConstraints(pattern=NAME_PATTERN.replace(".", ""))]
+"""The name of something that axis paths name: no dots."""
 Count = Annotated[int, Field(strict=True, ge=1)]
+RunCount = Annotated[int, Field(strict=True, ge=1, le=2**32)]
+"""A run id has 32 bits for the index of the run in its setting."""
 Index = Annotated[int, Field(strict=True, ge=0)]
 Flag = Annotated[bool, Field(strict=True)]
 Real = Annotated[float, Field(strict=True)]

@@ -6,6 +6,7 @@ since that would let a text file import code.
 
 import dataclasses
 import hashlib
+import math
 from typing import Any, Literal
 
 from pydantic import PrivateAttr, ValidationInfo
@@ -29,8 +30,8 @@ class Custom(Spec):
             raise ValueError(
                 f"expected a specification or an instance of a dataclass, got {value!r}"
             )
-        target = f"{type(value).__module__}:{type(value).__qualname__}"
-        custom = cls(target=target, fields=_describe(value))
+        fields = {field.name: _describe(getattr(value, field.name)) for field in _fields(value)}
+        custom = cls(target=_name_of(type(value)), fields=fields)
         custom._value = value
         return custom
 
@@ -50,20 +51,34 @@ def _fields(value: Any) -> list[dataclasses.Field[Any]]:
 
 
 def _describe(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"cannot describe {value}: numbers must be finite")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple | list):
         return [_describe(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _describe(getattr(value, field.name)) for field in _fields(value)}
+        fields = {field.name: _describe(getattr(value, field.name)) for field in _fields(value)}
+        return {"class": _name_of(type(value)), **fields}
     if callable(value):
-        return f"{value.__module__}:{value.__qualname__}"
+        return _name_of(value)
     if hasattr(value, "tobytes"):
         digest = hashlib.sha256(value.tobytes()).hexdigest()
         return f"{value.dtype}{list(value.shape)} sha256:{digest}"
     raise ValueError(
         f"cannot describe {type(value).__name__}: use numbers, strings, tuples, arrays or functions"
     )
+
+
+def _name_of(value: Any) -> str:
+    """`module:name`, which must say what the object is: a lambda's does not."""
+    name = getattr(value, "__qualname__", "<nameless>")
+    if "<" in name and not isinstance(value, type):
+        raise ValueError(
+            f"cannot describe {value!r}: give a function defined at module level, or an "
+            "instance of a dataclass with __call__"
+        )
+    return f"{value.__module__}:{name}"
 
 
 def wrap_custom(value: Any, info: ValidationInfo) -> Any:

@@ -1,8 +1,10 @@
 """From a sweep to its settings: every source at every point of the axes that touch it."""
 
+import copy
 import difflib
 import hashlib
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,15 +78,16 @@ def settings(sweep: Sweep) -> list[Setting]:
     if problems:
         raise SpecError(problems)
     groups = [_points(sweep, group) for group in axis_groups(sweep)]
+    touched = {source: _touched(source, groups) for source in sweep.sources}
+    if sum(math.prod(map(len, points)) for points in touched.values()) > NUM_SETTINGS_MAX:
+        raise SpecError([f"axes: more than {NUM_SETTINGS_MAX:,} settings"])
     found: list[Setting] = []
     for source in sweep.sources:
-        for point in _points_of(source, groups):
+        for point in _crossed(touched[source]):
             try:
                 found.append(_setting(sweep, source, point))
             except SpecError as error:
                 problems += error.problems
-            if len(found) > NUM_SETTINGS_MAX:
-                raise SpecError([f"axes: more than {NUM_SETTINGS_MAX:,} settings"])
     problems += _collisions(found)
     if problems:
         raise SpecError(list(dict.fromkeys(problems)))
@@ -122,12 +125,17 @@ def _points(sweep: Sweep, located: tuple[Location, dict[str, Axis]]) -> list[Poi
     return [dict(zip(group, row, strict=True)) for row in rows]
 
 
-def _points_of(source: str, groups: Sequence[Sequence[Point]]) -> Iterator[Point]:
+def _touched(source: str, groups: Sequence[Sequence[Point]]) -> list[list[Point]]:
+    """What of every group touches a source, each point once."""
     touched = []
     for group in groups:
         points = [{k: v for k, v in point.items() if touches(k, source)} for point in group]
         unique = {canonical_json(point): point for point in points}
         touched.append(list(unique.values()))
+    return touched
+
+
+def _crossed(touched: Sequence[Sequence[Point]]) -> Iterator[Point]:
     for combination in itertools.product(*touched):
         yield {path: value for point in combination for path, value in point.items()}
 
@@ -158,22 +166,40 @@ def _setting(sweep: Sweep, source: str, point: Point) -> Setting:
 
 
 def _with_changes(sweep: Sweep, name: str, spec: Spec, changes: Point, prefix: str) -> Spec:
-    data = spec.model_dump()
-    for path, value in changes.items():
+    try:
+        changed: Spec = _ADAPTERS[name].validate_python(_replace(spec.model_dump(), changes))
+    except ValidationError as error:
+        problems: dict[str, str] = {}
+        for detail in error.errors():
+            path = _nearest_change(detail["loc"], changes)
+            message = f"{changes[path]!r} does not fit: {detail['msg']}"
+            problems.setdefault(path, sweep.problem(_location(sweep, prefix + path), message))
+        raise SpecError(list(problems.values())) from error
+    return changed
+
+
+def _replace(data: dict[str, Any], changes: Point) -> dict[str, Any]:
+    """Put the values in their places, a part before the fields in it."""
+    for path, value in sorted(changes.items(), key=lambda change: change[0].count(".")):
         *parents, leaf = path.split(".")
         target = data
         for parent in parents:
-            target = target[parent]
-        target[leaf] = value
-    try:
-        changed: Spec = _ADAPTERS[name].validate_python(data)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        where = prefix + next(iter(changes))
-        location = _location(sweep, where)
-        message = f"{list(changes.values())} does not fit: {detail['msg']}"
-        raise SpecError([sweep.problem(location, message)]) from error
-    return changed
+            inner = target.get(parent)
+            if not isinstance(inner, dict):
+                inner = target[parent] = {}
+            target = inner
+        target[leaf] = copy.deepcopy(value)
+    return data
+
+
+def _nearest_change(location: Location, changes: Point) -> str:
+    """Which change an error is about; `location` names union members between the fields."""
+
+    def shared(path: str) -> int:
+        steps = iter(location)
+        return sum(1 for part in path.split(".") if part in steps)
+
+    return max(changes, key=lambda path: (shared(path), -path.count(".")))
 
 
 def _location(sweep: Sweep, path: str) -> Location:

@@ -12,6 +12,7 @@ from sweep_engine.spec.base import (
     Index,
     NonNegative,
     Positive,
+    RunCount,
     Spec,
 )
 from sweep_engine.spec.laws import Box, Initialiser, LawSpec
@@ -140,7 +141,7 @@ class Train(Spec):
     batch_size: Count | Literal["full"] = "full"
     sampling: Literal["without_replacement", "with_replacement"] = "without_replacement"
     stop: Stop = Stop()
-    runs: Count
+    runs: RunCount
     accept: Accept | None = None
 
 
@@ -149,7 +150,7 @@ class Prior(Spec):
 
     kind: Literal["prior"] = "prior"
     law: LawSpec = Box()
-    draws: Count
+    draws: RunCount
     keep: Literal["all", "fit", "none"] | Count = Field(
         default="all", description="which draws become rows; tallies count every draw"
     )
@@ -161,9 +162,9 @@ class GuessAndCheck(Spec):
 
     kind: Literal["guess_and_check"] = "guess_and_check"
     law: LawSpec = Box()
-    draws: Count | None = None
-    accepted: Count | None = None
-    max_draws: Count = Field(
+    draws: RunCount | None = None
+    accepted: RunCount | None = None
+    max_draws: RunCount = Field(
         default=100_000_000, description="with `accepted`: give up after so many draws"
     )
     accept: Accept | None = None

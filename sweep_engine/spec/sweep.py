@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from sweep_engine.spec.axes import Axis, AxisSpec, Sobol
-from sweep_engine.spec.base import Count, Name, Spec
+from sweep_engine.spec.base import Count, Name, PartName, Spec
 from sweep_engine.spec.custom import Custom, wrap_custom
 from sweep_engine.spec.models import ModelSpec
 from sweep_engine.spec.sources import Accept, SourceSpec
@@ -81,7 +81,7 @@ class Sweep(Spec):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
     task: TaskSpec
     model: ModelSpec
-    sources: Annotated[dict[Name, SourceSpec], Field(min_length=1)]
+    sources: Annotated[dict[PartName, SourceSpec], Field(min_length=1)]
     accept: Accept = Accept(train_error=0.0)
     axes: Axes = Axes()
     observables: Observables = ()

@@ -76,10 +76,10 @@ def _expression(text: str, x: Bool[np.ndarray, "N D"]) -> Bool[np.ndarray, " N"]
     for sign, plain in SIGNS.items():
         text = text.replace(sign, plain)
     try:
-        tree = ast.parse(text, mode="eval")
+        tree = ast.parse(text.strip(), mode="eval")
+        return np.broadcast_to(_evaluate(tree.body, x), (len(x),))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(_not_a_target(text, x.shape[1])) from error
-    return np.broadcast_to(_evaluate(tree.body, x), (len(x),))
 
 
 def _evaluate(node: ast.expr, x: Bool[np.ndarray, "N D"]) -> Bool[np.ndarray, " N"]:
@@ -102,7 +102,7 @@ def _evaluate(node: ast.expr, x: Bool[np.ndarray, "N D"]) -> Bool[np.ndarray, " 
             join = np.logical_and if isinstance(op, ast.And) else np.logical_or
             return np.asarray(join.reduce(parts))
         case _:
-            raise ValueError(_not_a_target(ast.unparse(node), x.shape[1]))
+            raise ValueError(f"{type(node).__name__} stands in no Boolean expression")
 
 
 def _not_a_target(text: str, bits: int) -> str:

@@ -1,21 +1,24 @@
 """Data sets: scikit-learn's digits, and the user's own .npz or Parquet files."""
 
 import hashlib
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweep_engine.keys import data_rng
 from sweep_engine.spec.tasks import Digits, FileTask
 from sweep_engine.tasks.losses import LOGISTIC, SQUARED, Loss, cross_entropy
-from sweep_engine.tasks.task import Task, make_task
+from sweep_engine.tasks.task import Task, check_arrays, make_task
 
 
 def load_digits(spec: Digits, seed: int) -> Task:
     """Make the task from scikit-learn's digits, shuffled by the seed, pixels in [0, 1].
 
-    Labels are positions in `classes`; two classes make a binary task with one output.
+    Labels are positions in `classes`, in their order; two classes make a binary task with
+    one output.
 
     Raises:
         ValueError: `train` is larger than the data.
@@ -25,7 +28,7 @@ def load_digits(spec: Digits, seed: int) -> Task:
     data = sklearn_digits()
     chosen = np.isin(data.target, spec.classes)
     x = data.data[chosen] / 16
-    y = np.searchsorted(np.sort(spec.classes), data.target[chosen])
+    y = np.argmax(data.target[chosen][:, None] == np.array(spec.classes), axis=1)
     loss = LOGISTIC if len(spec.classes) == 2 else cross_entropy(len(spec.classes))
     return _shuffled(x, y, spec.train, loss, seed)
 
@@ -40,7 +43,11 @@ def load_file(spec: FileTask, seed: int, folder: Path) -> Task:
     path = folder / spec.path
     if hashlib.sha256(path.read_bytes()).hexdigest() != spec.sha256:
         raise ValueError(f"{path} has changed since the sweep was planned")
-    x, y = (_read_npz if path.suffix == ".npz" else _read_parquet)(path, spec)
+    try:
+        x, y = (_read_npz if path.suffix == ".npz" else _read_parquet)(path, spec)
+    except (OSError, EOFError, TypeError, zipfile.BadZipFile, pa.ArrowException) as error:
+        raise ValueError(f"{path.name} cannot be read: {error}") from error
+    check_arrays(x, y)
     return _shuffled(x, y, spec.train, _loss(spec, y), seed)
 
 
@@ -61,6 +68,7 @@ def _shuffled(x: np.ndarray, y: np.ndarray, train: int, loss: Loss, seed: int) -
 def _read_npz(path: Path, spec: FileTask) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(spec.x, str):
         raise ValueError("x: name one array of a .npz file")
+    zipfile.ZipFile(path).close()  # np.load takes other files too, and leaves a broken one open
     with np.load(path, allow_pickle=False) as arrays:
         missing = {spec.x, spec.y} - set(arrays)
         if missing:

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, UInt8
 
+MAX_LABELS = 256
 Outputs = Float[Array, "N C"]
 
 
@@ -89,7 +90,13 @@ SQUARED = Loss(
 
 
 def cross_entropy(num_classes: int) -> Loss:
-    """Cross-entropy over classes; the label is the largest logit, the first of equals."""
+    """Cross-entropy over classes; the label is the largest logit, the first of equals.
+
+    Raises:
+        ValueError: there are more classes than a label's byte can tell apart.
+    """
+    if num_classes > MAX_LABELS:
+        raise ValueError(f"{num_classes} classes: a label is a byte, at most {MAX_LABELS}")
     return Loss(
         per_example=optax.losses.softmax_cross_entropy_with_integer_labels,
         num_labels=num_classes,

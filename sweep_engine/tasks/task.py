@@ -85,12 +85,23 @@ def make_task(
     return Task(sets[0], sets[1] if test is not None else None, loss, reference, finite)
 
 
-def _examples(x: np.ndarray, y: np.ndarray, loss: Loss) -> Examples:
-    x, y = np.asarray(x, np.float32), np.asarray(y)
+def check_arrays(x: np.ndarray, y: np.ndarray) -> None:
+    """Raise ValueError unless x and y are finite real numbers for N > 0 examples."""
     if x.ndim < 2 or y.shape != (len(x),) or len(x) == 0:
         raise ValueError(f"expected x of shape (N, ...) and y of (N,), got {x.shape}, {y.shape}")
+    if x.dtype.kind not in "biuf" or y.dtype.kind not in "biuf":
+        raise ValueError(f"x and y must be real numbers, got {x.dtype} and {y.dtype}")
     if not np.all(np.isfinite(x)) or not np.all(np.isfinite(y)):
         raise ValueError("x and y must be finite: there is an inf or a NaN in the data")
+
+
+def _examples(x: np.ndarray, y: np.ndarray, loss: Loss) -> Examples:
+    x, y = np.asarray(x), np.asarray(y)
+    check_arrays(x, y)
+    with np.errstate(over="ignore"):
+        x = x.astype(np.float32)
+    if not np.all(np.isfinite(x)):
+        raise ValueError("x has numbers that float32 cannot hold")
     if loss.num_labels is not None and (
         np.any(y != np.round(y)) or y.min() < 0 or y.max() >= loss.num_labels
     ):

@@ -62,7 +62,9 @@ class BackendConformance:
         while len(found) < len(asked):
             while waiting and len(asked) - len(waiting) - len(found) < backend.capacity:
                 backend.submit(waiting.pop(0))
-            found += collect(backend, 1) if not (new := backend.wait(0.1)) else new
+            new = backend.wait(DEADLINE)
+            assert new, "a job never came back"
+            found += new
         assert sorted(asked, key=repr) == sorted((o.job for o in found), key=repr)
         for outcome in found:
             assert outcome.error is None
