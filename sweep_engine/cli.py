@@ -28,7 +28,7 @@ from sweep_engine.errors import (
 if TYPE_CHECKING:
     from sweep_engine.execution import RunSummary
     from sweep_engine.spec import Sweep
-    from sweep_engine.store import StoredRun
+    from sweep_engine.store import LedgerEntry, StoredRun
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 3
 DEMOS = ("landscape", "boolean", "digits")
@@ -83,14 +83,16 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
     programs = Programs(planned)
     programs.open_all()
     found = costs(planned, programs)
+    seconds = sum(cost.seconds for cost in found)
+    disk = sum(cost.disk_bytes for cost in found)
     total = {
         "spec_id": planned.spec_id,
         "settings": len(planned.settings),
         "buckets": len(planned.buckets),
         "shards": len(planned.shards),
         "runs": sum(cost.runs for cost in found),
-        "seconds_at_most": sum(cost.seconds for cost in found),
-        "disk_bytes_at_most": sum(cost.disk_bytes for cost in found),
+        "seconds_at_most": seconds,
+        "disk_bytes_at_most": disk,
     }
     if as_json:
         _print_json(total | {"by_bucket": [vars(cost) for cost in found]})
@@ -109,8 +111,8 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
     out.print(
         f"{total['runs']:,} runs = {total['buckets']} buckets, {total['shards']:,} shards of "
         f"{total['settings']:,} settings. Time (to max_steps or max_draws, on this machine) and "
-        f"disk are upper bounds: {_duration(total['seconds_at_most'])}, "
-        f"{_bytes(total['disk_bytes_at_most'])}. Nothing was run.",
+        f"disk are upper bounds: {_duration(seconds)}, {_bytes(disk)}. "
+        "Nothing was run.",
         highlight=False,
     )
 
@@ -167,18 +169,14 @@ def status(results: ResultsDir, as_json: AsJson = False) -> None:
 @app.command()
 def verify(results: ResultsDir) -> None:
     """Check every file against its checksum, and the tables against the plan."""
-    from sweep_engine.execution import needed
-    from sweep_engine.store import OutputDirectory, read_ledger
+    from sweep_engine.execution import fits_of_done, needed
+    from sweep_engine.store import OutputDirectory
     from sweep_engine.store import verify as verify_files
     from sweep_engine.store.manifest import read_manifest
 
     directory = OutputDirectory(results)
     planned = read_manifest(directory).plan
-    fits = {
-        shard: int(entry.receipt["fits"])  # type: ignore[arg-type]
-        for shard, entry in read_ledger(directory.files).shards.items()
-    }
-    wanted, _ = needed(planned, fits)
+    wanted, _ = needed(planned, fits_of_done(directory))
     found = verify_files(directory.files, {shard.id: None for shard in wanted})
     for note in found.notes:
         out.print(note, markup=False, highlight=False)
@@ -367,22 +365,13 @@ def _status(results: Path) -> dict[str, Any]:
     directory = OutputDirectory(results)
     planned = read_manifest(directory).plan
     entries = read_ledger(directory.files).shards
-    fits = {name: int(entry.receipt["fits"]) for name, entry in entries.items()}  # type: ignore[arg-type]
     failures = read_failures(directory.files)
-    wanted, _ = needed(planned, fits)
-    sources: dict[str, Any] = {}
+    wanted, _ = needed(planned, {name: entry.count("fits") for name, entry in entries.items()})
+    sources = {}
     for name in planned.sweep.sources:
-        shards = [shard for shard in wanted if shard.source == name]
-        receipts = [entries[shard.id].receipt for shard in shards if shard.id in entries]
-        lanes = sum(int(r["all_lane_steps"]) for r in receipts)  # type: ignore[arg-type]
-        busy = sum(int(r["busy_lane_steps"]) for r in receipts)  # type: ignore[arg-type]
-        sources[name] = {
-            "done": len(receipts),
-            "needed": len(shards),
-            **{k: sum(int(r[k]) for r in receipts) for k in ("runs", "fits", "rows")},  # type: ignore[arg-type]
-            "work_seconds": sum(float(r["work_seconds"]) for r in receipts),  # type: ignore[arg-type]
-            "lanes_busy": busy / lanes if lanes else None,
-        }
+        shards = [shard.id for shard in wanted if shard.source == name]
+        done_ones = [entries[shard] for shard in shards if shard in entries]
+        sources[name] = {"done": len(done_ones), "needed": len(shards), **_totals(done_ones)}
     done = sum(row["done"] for row in sources.values())
     failed = [shard for shard in failures if shard not in entries]
     return {
@@ -396,6 +385,15 @@ def _status(results: Path) -> dict[str, Any]:
         "sources": sources,
         "errors": {s: failures[s].error.strip().splitlines()[-1] for s in failed},
     }
+
+
+def _totals(entries: "list[LedgerEntry]") -> dict[str, Any]:
+    sums = {
+        name: sum(entry.count(name) for entry in entries)
+        for name in ("runs", "fits", "rows", "busy_lane_steps", "all_lane_steps")
+    }
+    busy, lanes = sums.pop("busy_lane_steps"), sums.pop("all_lane_steps")
+    return {**sums, "lanes_busy": busy / lanes if lanes else None}
 
 
 def _setting(found: "StoredRun") -> dict[str, Any]:

@@ -27,7 +27,8 @@ def any_lane(condition: Bool[Array, ""]) -> Bool[Array, ""]:
 
     The result is not batched, so `lax.cond` on it skips work instead of masking it.
     """
-    return jax.lax.pmax(condition.astype(jnp.int32), LANE) > 0
+    count: Array = jax.lax.psum(condition.astype(jnp.int32), LANE)
+    return count > 0
 
 
 def choose_lanes(platform: str, num_params: int, values_per_pass: int) -> int:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -71,7 +72,7 @@ class Solutions:
 
     def take(self, index: np.ndarray) -> "Solutions":
         """Select rows."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         return Solutions(**{k: v if v is None else v[index] for k, v in parts.items()})
 
 

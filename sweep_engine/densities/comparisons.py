@@ -115,8 +115,8 @@ class Study:
         for what, count in zip(table["what"].to_pylist(), table["count"].to_pylist(), strict=True):
             sums[what] += count
         spec = settings[0].spec
-        stops = isinstance(spec, GuessAndCheck) and spec.accepted is not None
-        if stops and len(settings) == 1 and sums["fit"] == spec.accepted:
+        target = spec.accepted if isinstance(spec, GuessAndCheck) else None
+        if target is not None and len(settings) == 1 and sums["fit"] == target:
             return inverse_proportion(sums["fit"], sums["draws"], name="p_fit")
         return proportion(sums["fit"], sums["draws"], name="p_fit")
 
@@ -154,13 +154,12 @@ def compare(
     comparison = Comparison.model_validate(
         {"source": source, "reference": reference, "observable": observable, "given": given}
     )
-    chosen = [
-        pair for pair in pairs(study.plan, comparison) if (at or {}).items() <= pair.at.items()
-    ]
+    paired = pairs(study.plan, comparison)
+    chosen = [pair for pair in paired if (at or {}).items() <= pair.at.items()]
     if len(chosen) != 1:
         raise IncomparableSources(
             f"{len(chosen)} settings are paired here: pick one with `at`, from "
-            f"{[pair.at for pair in pairs(study.plan, comparison)]}"
+            f"{[pair.at for pair in paired]}"
         )
     estimates = {estimate.name: estimate for estimate in estimates_of(study, chosen[0])}
     name = estimator or next(iter(estimates))

@@ -91,7 +91,7 @@ def num_workers() -> int:
 
 def compilation_cache() -> None:
     """Keep compiled programs on disk between processes, readable by this user alone."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = base / "sweep_engine" / "xla"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -116,7 +116,7 @@ def _summary(finished: Finished) -> dict[str, Any]:
         "runs": sum(tally.draws for tally in finished.tallies),
         "fits": sum(tally.fits for tally in finished.tallies),
         "rows": len(finished.solutions),
-        "statuses": {RunStatus(s).label: int(n) for s, n in zip(statuses, counts, strict=True)},
+        **{f"status {RunStatus(s).label}": int(n) for s, n in zip(statuses, counts, strict=True)},
         "steps": int(finished.solutions.steps.sum()),
         "busy_lane_steps": finished.lane_steps.busy,
         "all_lane_steps": finished.lane_steps.all,

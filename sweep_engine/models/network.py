@@ -45,7 +45,7 @@ def build(spec: ModelSpec, input_shape: tuple[int, ...], num_outputs: int) -> Ne
         ValueError: the model does not fit them.
     """
     module = _module(spec, num_outputs)
-    example = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
+    example = jnp.zeros((1, *input_shape))
     variables = jax.eval_shape(module.init, jax.random.key(0), example)
     if set(variables) != {"params"}:
         raise ValueError(f"expected a module with params only, got {sorted(variables)}")

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from sweep_engine.columns import Column
@@ -23,7 +24,7 @@ def spectral_norm(weights: Float[Array, "H K"]) -> Float[Array, ""]:
     """
     rows, columns = weights.shape
     gram = weights.T @ weights if columns <= rows else weights @ weights.T
-    tiny = jnp.finfo(gram.dtype).tiny
+    tiny = float(np.finfo(np.float32).tiny)
     power = gram / jnp.maximum(jnp.trace(gram), tiny)
     for _ in range(SQUARINGS):
         power = power @ power
@@ -100,7 +101,8 @@ MARGIN = Observable(
 
 
 def _confidence(outcome: Outcome) -> dict[str, Array]:
-    assert outcome.test_outputs is not None and outcome.test_targets is not None
+    assert outcome.test_outputs is not None
+    assert outcome.test_targets is not None
     outputs = outcome.test_outputs
     if outputs.shape[-1] == 1:
         outputs = jnp.concatenate([jnp.zeros_like(outputs), outputs], axis=-1)

@@ -170,11 +170,11 @@ def _statuses(study: Study) -> Table:
     totals: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     shards = {shard.id: shard for shard in study.plan.shards}
     for name, entry in study.results.ledger.shards.items():
-        source, receipt = shards[name].source, entry.receipt
+        source = shards[name].source
         for key in ("runs", "fits", "rows", "steps", "busy_lane_steps", "all_lane_steps"):
-            totals[source][key] += int(receipt[key])  # type: ignore[arg-type]
-        for status, count in receipt["statuses"].items():  # type: ignore[union-attr]
-            totals[source][f"status {status}"] += int(count)  # type: ignore[arg-type]
+            totals[source][key] += entry.count(key)
+        for status in (key for key in entry.receipt if key.startswith("status ")):
+            totals[source][status] += entry.count(status)
     statuses = sorted({k for row in totals.values() for k in row if k.startswith("status ")})
     header = ("source", "runs or draws", "fit", "rows", "optimiser steps", "lanes busy",
               *(s.removeprefix("status ") for s in statuses))  # fmt: skip
@@ -190,6 +190,10 @@ def _statuses(study: Study) -> Table:
         for source, row in totals.items()
     )
     return Table("Runs, draws and how they ended", header, rows)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}" if whole else ""
 
 
 def _other_estimates(others: Sequence[Compared]) -> Table:

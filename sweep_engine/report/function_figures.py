@@ -8,6 +8,12 @@ from sweep_engine.errors import IncomparableSources
 from sweep_engine.report.figure import Axis, Bars, Figure, Line, Panel, Points, Role
 
 MAX_FUNCTIONS = 500
+SHORT = {
+    "total_variation": "TV",
+    "jensen_shannon": "JS",
+    "kl": "KL",
+    "rank_correlation": "rank corr.",
+}
 
 
 def function_figures(study: Study, pair: Pair, estimates: list[Estimate]) -> list[Figure]:

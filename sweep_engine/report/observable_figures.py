@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pyarrow.compute as pc
@@ -178,7 +179,9 @@ def _swept_panel(
             )
     if not marks:
         return None
-    scale = "log" if min(values) > 0 and max(values) > 10 * min(values) else "linear"
+    scale: Literal["log", "linear"] = (
+        "log" if min(values) > 0 and max(values) > 10 * min(values) else "linear"
+    )
     return Panel(column, Axis(path.split(".")[-1], scale=scale), Axis(column), tuple(marks))
 
 

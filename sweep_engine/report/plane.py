@@ -15,7 +15,7 @@ from sweep_engine.densities.exact import (
     gradient_flow_density,
     kl_divergence,
 )
-from sweep_engine.report.figure import Axis, Figure, Line, Panel, Points, Role, Steps
+from sweep_engine.report.figure import Axis, Figure, Line, Mark, Panel, Points, Role, Steps
 from sweep_engine.report.palette import source_colours
 from sweep_engine.spec.laws import Box, Gaussian
 from sweep_engine.spec.models import ScalarFactorisation
@@ -91,7 +91,7 @@ def _law_words(law: object) -> str:
 def _panel(study: Study, title: str, names: list[str]) -> Panel:
     colours = source_colours(study.sweep)
     limit = _limit(study)
-    marks = [] if not names else list(_curve(study, limit))
+    marks: list[Mark] = [*_curve(study, limit)] if names else []
     for name in names:
         theta = _theta(study, name)
         marks.append(
@@ -121,7 +121,8 @@ def _limit(study: Study) -> float:
 def _curve(study: Study, limit: float) -> list[Line]:
     if not _is_factorisation(study):
         return []
-    target = study.sweep.task.target  # type: ignore[union-attr]
+    assert isinstance(study.sweep.task, Factorisation)
+    target = study.sweep.task.target
     end = np.log(limit / np.sqrt(target))
     u, root = np.linspace(-end, end, 400), np.sqrt(target)
     a, b = root * np.exp(u), root * np.exp(-u)
@@ -181,13 +182,15 @@ def _along_the_curve(study: Study) -> Figure:
 
 def _column(study: Study, source: str, column: str) -> np.ndarray:
     where = (pc.field("source") == source) & pc.field("fit")
-    return study.results.runs([column], where)[column].to_numpy().astype(float)
+    values: np.ndarray = study.results.runs([column], where)[column].to_numpy().astype(float)
+    return values
 
 
 def _exact_densities(study: Study) -> dict[str, Density]:
     """The exact density in u of every source that has one and is not swept."""
-    target = study.sweep.task.target  # type: ignore[union-attr]
-    found = {}
+    assert isinstance(study.sweep.task, Factorisation)
+    target = study.sweep.task.target
+    found: dict[str, Density] = {}
     for setting in study.plan.settings.values():
         law, trained = law_of(setting.spec), isinstance(setting.spec, Train)
         if setting.values or (not trained and setting.spec.kind == "prior"):

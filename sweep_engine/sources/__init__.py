@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sweep_engine.sources.bucket import Bucket, open_bucket
 from sweep_engine.sources.draw import draw
-from sweep_engine.sources.train import train
+from sweep_engine.sources.training_loop import train
 from sweep_engine.sources.work import Control, Finished, LaneSteps
 from sweep_engine.spec.settings import Piece
 from sweep_engine.spec.sources import Train

@@ -20,7 +20,8 @@ def accepts(
         return loss.error(outputs, targets) * len(targets) <= allowed
     if accept.train_loss is not None:
         return loss.mean(outputs, targets) <= accept.train_loss
-    assert loss.residuals is not None and accept.max_residual is not None
+    assert loss.residuals is not None
+    assert accept.max_residual is not None
     return jnp.max(jnp.abs(loss.residuals(outputs, targets))) <= accept.max_residual
 
 

@@ -103,7 +103,7 @@ class Bucket:
         shapes = jax.eval_shape(
             over_lanes(self.training.start, (None, 0, 0)), self.root, runs, hyper
         )
-        return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)  # type: ignore[no-any-return]
+        return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
     def _example(self) -> tuple[np.ndarray, Hyper]:
         return np.zeros((self.lanes, 2), np.uint32), self.hyper([self.setting] * self.lanes)

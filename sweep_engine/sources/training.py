@@ -23,7 +23,8 @@ from sweep_engine.tasks import Loss
 NUM_RECORDS = 32
 """Slots of a training curve: check 0, then checks 1, 2, 4, ... 2^30."""
 
-Hyper = dict[str, Array]
+Hyper = dict[str, Any]
+"""The traced values of a run by path; arrays of a block, or of all runs, on the host."""
 
 
 class Data(NamedTuple):
@@ -165,8 +166,8 @@ class Training:
         state = state._replace(
             fit=fit,
             fit_step=jnp.where(first, state.step, state.fit_step),
-            loss=loss,
-            error=error,
+            loss=loss.astype(state.loss.dtype),
+            error=error.astype(state.error.dtype),
             curve=self._record(state, loss, error),
         )
         if spec.stop.extra_steps:
@@ -198,7 +199,8 @@ class Training:
         regular = state.step % self.check_every == 0
         slots = jnp.asarray(record_checks())
         here = (slots == check) & regular
-        return jnp.where(here[:, None], jnp.stack([loss, error]), state.curve)
+        recorded = jnp.stack([loss, error]).astype(state.curve.dtype)
+        return jnp.where(here[:, None], recorded, state.curve)
 
     def _step(
         self,
@@ -226,7 +228,8 @@ class Training:
         if not self.has_order:
             return state.order
         epoch, position = jnp.divmod(state.step, self.steps_per_epoch)
-        starts = position == 0
+        # A run that has ended stands still, often at an epoch's start: it draws nothing.
+        starts = (position == 0) & (state.status == RunStatus.RUNNING)
 
         def draw() -> Array:
             drawn = jax.random.permutation(jax.random.fold_in(key, epoch), self.num_examples)

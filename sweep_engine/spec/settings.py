@@ -151,7 +151,7 @@ def _setting(sweep: Sweep, source: str, point: Point) -> Setting:
         if changes:
             parts[name] = _with_changes(sweep, name, parts[name], changes, prefix)
     accept = sweep.accept_of(source)
-    content = {name: part.model_dump(mode="json") for name, part in parts.items()}
+    content: dict[str, Any] = {name: part.model_dump(mode="json") for name, part in parts.items()}
     content["source"] = {k: v for k, v in content["source"].items() if k not in COUNTS}
     content |= {"seed": sweep.seed, "name": source, "accept": accept.model_dump(mode="json")}
     return Setting(
@@ -203,7 +203,7 @@ def _nearest_change(location: Location, changes: Point) -> str:
 
 
 def _location(sweep: Sweep, path: str) -> Location:
-    return next((where + (path,) for where, group in axis_groups(sweep) if path in group), ())
+    return next(((*where, path) for where, group in axis_groups(sweep) if path in group), ())
 
 
 def _hash31(text: str) -> int:

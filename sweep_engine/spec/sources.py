@@ -17,7 +17,7 @@ from sweep_engine.spec.base import (
 )
 from sweep_engine.spec.laws import Box, Initialiser, LawSpec
 
-TracedCount = Annotated[Count, TRACED]
+TracedCount = Annotated[int, Field(strict=True, ge=1, lt=2**31), TRACED]
 
 
 class Accept(Spec):
@@ -103,7 +103,7 @@ class Adam(Optimizer):
 
 
 class RmsProp(Optimizer):
-    """RMSProp with momentum."""
+    """RMSProp with momentum: g / sqrt(nu + eps), eps inside the root as in optax."""
 
     kind: Literal["rmsprop"] = "rmsprop"
     learning_rate: Annotated[Positive, TRACED] = 1e-3

@@ -12,8 +12,9 @@ Rows = tuple[tuple[Real, ...], ...]
 
 
 class Boolean(Spec):
-    """A Boolean function of `bits` inputs; input i is the binary expansion of i, most
-    significant bit first. Some inputs train, the rest is the test set.
+    """A Boolean function of `bits` inputs, of which some train and the rest test.
+
+    Input i is the binary expansion of i, most significant bit first.
     """
 
     kind: Literal["boolean"] = "boolean"

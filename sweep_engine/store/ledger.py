@@ -73,6 +73,13 @@ class LedgerEntry:
     replaces: tuple[TablePath, ...]
     receipt: dict[str, JsonValue]
 
+    def count(self, name: str) -> int:
+        """A whole number of the receipt."""
+        value = self.receipt[name]
+        if not isinstance(value, int):
+            raise CorruptResults([f"{ledger_path(self.shard)}: {name} is no whole number"])
+        return value
+
     def num_rows(self, table: str) -> int:
         """The rows committed to a table."""
         return sum(record.rows for record in self.files if record.table == table)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pyarrow.compute as pc
 from jaxtyping import Float
@@ -74,5 +75,5 @@ def _network(
         return None
     task = load_task(setting.task, seed, folder)
     network = build(setting.model, task.input_shape, task.loss.num_outputs())
-    params = network.layout.unflatten(thetas[max(thetas)])
-    return lambda x: np.asarray(network.apply(params, np.asarray(x, np.float32)))
+    params = network.layout.unflatten(jnp.asarray(thetas[max(thetas)]))
+    return lambda x: np.asarray(network.apply(params, jnp.asarray(x, jnp.float32)))

@@ -138,7 +138,7 @@ def tallies_table(
                 {
                     "setting": tally.setting,
                     "what": what,
-                    "function_id": names[i],
+                    "function_id": names[int(i)],
                     "function": packed[i],
                     "count": int(counts[i]),
                 }

@@ -17,7 +17,8 @@ def load_regression(spec: Regression, seed: int) -> Task:
         if spec.test_x is not None and spec.test_y is not None:
             test = (np.array(spec.test_x), np.array(spec.test_y))
         return make_task((np.array(spec.x), np.array(spec.y)), test, SQUARED)
-    assert spec.examples is not None and spec.inputs is not None
+    assert spec.examples is not None
+    assert spec.inputs is not None
     rng = data_rng(seed, "regression")
     weights = rng.standard_normal(spec.inputs) / np.sqrt(spec.inputs)
     x = rng.standard_normal((spec.examples + spec.test_examples, spec.inputs))

@@ -17,12 +17,13 @@ import pytest
 
 from sweep_engine import cli, planning
 from sweep_engine.backends import LocalBackend
-from sweep_engine.errors import Interrupted, ShardFailed
+from sweep_engine.errors import Interrupted, OutputError, ShardFailed
 from sweep_engine.execution import Quiet, run
 from sweep_engine.execution import worker as worker_module
 from sweep_engine.planning import plan
 from sweep_engine.spec import Sweep
 from sweep_engine.store import LocalFiles, OutputDirectory, open_results, read_failures, verify
+from sweep_engine.store.manifest import read_manifest
 
 RUNS_PER_SHARD, DRAWS_PER_SHARD = 3, 16
 NUM_KILLS = 6
@@ -163,14 +164,13 @@ def await_shards(out, number):
 @pytest.mark.parametrize(
     "num_kills", [NUM_KILLS, pytest.param(30, marks=pytest.mark.long)], ids="kills={}".format
 )
-def test_killed_and_resumed_equals_uninterrupted(
-    tmp_path, nursery, spec, uninterrupted, num_kills
-):
+def test_killed_and_resumed_equals_uninterrupted(tmp_path, nursery, spec, uninterrupted, num_kills):
     moments, killed, attempt = random.Random(num_kills), 0, 0
+    total = num_done(spec.parent / "uninterrupted")
     while killed < num_kills:
         out = tmp_path / str(attempt)
         child = nursery("start", "run", spec, "--out", out)
-        target = num_done(out) + moments.randint(0, 3)
+        target = min(num_done(out) + moments.randint(0, 3), total)
         if target > 0:
             await_shards(out, target)
         time.sleep(moments.uniform(0.0, 0.05 if target else 1.0))
@@ -252,6 +252,41 @@ def test_a_grown_sweep_computes_only_what_is_new(tmp_path, begun, change):
     afresh = tmp_path / "afresh"
     assert run(big, afresh).is_complete
     assert tables(out) == tables(afresh)
+
+
+MORE_RUNS = GROWN["more runs"]
+CHANGED = {
+    "other observables": {"observables": ["norms", "margin"]},
+    "other observables and more runs": {"observables": ["norms", "margin"], **MORE_RUNS},
+    "other rows with params": {"store": {"params": "none"}, **MORE_RUNS},
+    "an axis for the runs that are there": {
+        "axes": {RATE: [0.5, 0.25], "sources.init.law.std": [1.0, 2.0]}
+    },
+    "no more the axis of the runs that are there": {"axes": {}},
+    "fewer axis points": {"axes": {RATE: [0.25]}},
+    "a source less": {"sources": {"sgd": SMALL["sources"]["sgd"]}},
+    "other lanes": {"execution": {"lanes": 8}},
+}
+
+
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
+def test_what_is_no_growth_is_refused_and_changes_nothing(tmp_path, begun, change):
+    """Else the tables would differ from those of the sweep that sweep.json claims."""
+    out = tmp_path / "out"
+    subprocess.run(["cp", "-a", begun, out], check=True)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(OutputError, match="another"):
+        run(sweep(**change), out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_comparisons_may_change(tmp_path, begun):
+    """They are no part of the runs."""
+    out = tmp_path / "out"
+    subprocess.run(["cp", "-a", begun, out], check=True)
+    asked = {"source": "sgd", "reference": "init", "observable": "l2_norm"}
+    assert run(sweep(compare=[asked]), out).computed == 0
+    assert read_manifest(OutputDirectory(out)).plan.sweep.compare[0].observable == "l2_norm"
 
 
 def test_the_tables_do_not_depend_on_the_number_of_workers(tmp_path, begun):

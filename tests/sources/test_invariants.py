@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import functools
 import itertools
-import sys
 
 import jax
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 from sweep_engine import execution, planning
 from sweep_engine.keys import halves, run_ids
 from sweep_engine.solutions import RunStatus
-from sweep_engine.sources import Control, open_bucket, work
+from sweep_engine.sources import Control, open_bucket, training_loop, work
 from sweep_engine.sources.bucket import KEEP, START
 from sweep_engine.spec import Piece, Sweep, settings
 from sweep_engine.store import open_results
@@ -26,7 +25,6 @@ SGD = {"kind": "sgd", "learning_rate": 0.5, "momentum": 0.5}
 RATES = {"sources.source.optimizer.learning_rate": [0.5, 0.25]}
 NUM_RUNS = 40
 
-TRAIN = sys.modules["sweep_engine.sources.train"]
 """The module: as an attribute of the package, `train` is its function."""
 
 
@@ -129,8 +127,8 @@ def test_same_bits_whatever_lane_neighbours_and_number_of_runs(pieces):
 @pytest.mark.parametrize("seconds", [0.0, 1e9], ids=["short segments", "long segments"])
 @pytest.mark.parametrize("share", [1, LANES], ids=["refill when all end", "refill one by one"])
 def test_same_bits_whatever_segments_and_refills(monkeypatch, seconds, share):
-    monkeypatch.setattr(TRAIN, "SEGMENT_SECONDS", seconds)
-    monkeypatch.setattr(TRAIN, "REFILL_SHARE", share)
+    monkeypatch.setattr(training_loop, "SEGMENT_SECONDS", seconds)
+    monkeypatch.setattr(training_loop, "REFILL_SHARE", share)
     (fast, _), bucket = _minibatches()
     assert _rows(_finish(bucket, (fast, 0, NUM_RUNS))) == _reference()
 

@@ -57,7 +57,7 @@ class _Lanes:
     bucket: Bucket
     runs: Runs
     next_run: int = 0
-    lane_steps: LaneSteps = LaneSteps()
+    lane_steps: LaneSteps = field(default_factory=LaneSteps)
     steps: int = 0
     occupant: np.ndarray = field(init=False)
     orders: np.ndarray = field(init=False)
@@ -112,7 +112,8 @@ class _Lanes:
 
     def ended(self, states: State) -> np.ndarray:
         """Say which lanes have a run that has ended, shape (K,)."""
-        return (self.occupant >= 0) & (np.asarray(states.status) != RunStatus.RUNNING)
+        ended: np.ndarray = np.asarray(states.status) != RunStatus.RUNNING
+        return (self.occupant >= 0) & ended
 
     def release(self, ended: np.ndarray) -> None:
         """Make lanes free for other runs."""
