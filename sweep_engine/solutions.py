@@ -72,8 +72,11 @@ class Solutions:
 
     def take(self, index: np.ndarray) -> "Solutions":
         """Select rows."""
-        parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Solutions(**{k: v if v is None else v[index] for k, v in parts.items()})
+        parts: dict[str, Any] = {
+            field.name: None if (rows := getattr(self, field.name)) is None else rows[index]
+            for field in fields(self)
+        }
+        return Solutions(**parts)
 
 
 @dataclass(frozen=True)

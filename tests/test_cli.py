@@ -7,6 +7,7 @@ import sys
 from collections import namedtuple
 from contextlib import redirect_stderr, redirect_stdout
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -212,6 +213,24 @@ def test_retry_of_a_complete_run_does_nothing(ran):
     assert ended.code == COMPLETE
     assert "(0 now" in ended.out
     assert contents(out) == before
+
+
+def test_data_beside_the_sweep_file(tmp_path):
+    """`retry` and `show` find the data file as well, though they are given the results only."""
+    spec, out = tmp_path / "tiny.yaml", tmp_path / "out"
+    x = np.linspace(-1, 1, 6)[:, None]
+    np.savez(tmp_path / "data.npz", x=x, y=2 * x[:, 0])
+    text = FACTORISATION.replace(
+        "{kind: factorisation, target: 1.0}",
+        "{kind: file, path: data.npz, train: 4, loss: squared}",
+    )
+    spec.write_text(text)
+    ended = call("run", spec, "--out", out)
+    assert ended.code == COMPLETE, ended.err
+    run_id = open_results(out).runs(["run_id"])["run_id"][0].as_py()
+    for words in (["status", out], ["retry", out], ["report", out], ["show", out, run_id]):
+        ended = call(*words)
+        assert ended.code == COMPLETE, f"{words[0]}: {ended.err}"
 
 
 def test_resumes_after_the_loss_of_a_shard_that_was_not_committed(tmp_path, spec):

@@ -12,6 +12,7 @@ from sweep_engine.densities.draws import Draws, require_draws
 from sweep_engine.densities.proportions import Frequencies, frequencies
 
 MAX_LATTICE = 256
+MAX_LATTICE_POINTS = 4096
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,11 @@ def _lattice_step(values: Float[np.ndarray, " n"]) -> float | None:
     distinct = np.unique(values)
     if not 2 < len(distinct) <= MAX_LATTICE:
         return None
-    steps = np.diff(distinct) / np.diff(distinct).min()
-    on_it = np.all(np.abs(steps - np.round(steps)) < 1e-2)
-    return float(np.diff(distinct).min()) if on_it else None
+    step = float(np.diff(distinct).min())
+    if not np.ptp(distinct) / MAX_LATTICE_POINTS < step < np.inf:
+        return None
+    multiples = np.diff(distinct) / step
+    return step if np.all(np.abs(multiples - np.round(multiples)) < 1e-2) else None
 
 
 def _lattice_edges(

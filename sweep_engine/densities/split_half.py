@@ -5,7 +5,7 @@ same draws is a winner's curse: the choice prefers what is large, or agrees, by 
 """
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from sweep_engine.densities.counts import CellCounts
 from sweep_engine.densities.divergences import MIN_CELL_COUNT, cell_divergences
@@ -44,7 +44,10 @@ def split_half_divergences(
 ) -> dict[str, Interval]:
     """Bound TV, JS and KL from below: cells from one half of the draws, counts from the other.
 
-    Each frequent function is a cell, all others together are one.
+    Each frequent function is a cell. Of the others, those that the choosing half of one
+    source showed repeatedly and more often than that of the other make a cell for each
+    source: where one source repeats itself and the other never does, the difference is in
+    them. All that are left make the last.
 
     Example:
         >>> counts = CellCounts(np.array([700, 300]), np.array([500, 500]))
@@ -58,5 +61,24 @@ def split_half_divergences(
     """
     selection, estimation = counts.halve(rng)
     frequent = frequent_functions(selection)
-    labels = np.where(frequent, np.cumsum(frequent) - 1, frequent.sum())
+    labels = _cells(selection, frequent)
     return cell_divergences(selection.pool(labels), estimation.pool(labels), confidence)
+
+
+def _cells(selection: CellCounts, frequent: Bool[np.ndarray, " F"]) -> Int[np.ndarray, " F"]:
+    """Label the cells: one a frequent function, then up to two of favoured ones, then the rest."""
+    source = selection.source / selection.num_source
+    reference = selection.reference / selection.num_reference
+    labels = np.where(frequent, np.cumsum(frequent) - 1, -1)
+    num_cells = int(frequent.sum())
+    for mine, other, counts in (
+        (source, reference, selection.source),
+        (reference, source, selection.reference),
+    ):
+        favoured = (labels < 0) & (counts >= 2) & (mine > other)
+        expected = (mine + other)[favoured].sum() / 2 * min(selection.n_eff)
+        if expected >= 4 * MIN_CELL_COUNT:  # repeats overstate the mass of rare functions
+            labels[favoured] = num_cells
+            num_cells += 1
+    labels[labels < 0] = num_cells
+    return labels
