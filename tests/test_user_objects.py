@@ -141,6 +141,14 @@ def test_objects_with_other_fields_are_another_sweep(out, change):
         sweep_engine.run(sweep(**change), out)
 
 
+def test_every_field_of_an_observable_is_described():
+    """Its columns' names above all: equal descriptions must mean equal objects."""
+    column = dataclasses.replace(SPREAD.columns[0], name="range")
+    renamed = dataclasses.replace(SPREAD, columns=(column, SPREAD.columns[1]))
+    one, other = (sweep(observables=[o], compare=[]).model_dump() for o in (SPREAD, renamed))
+    assert one["observables"] != other["observables"]
+
+
 def test_fields_of_the_objects_are_in_the_manifest_and_no_code(out):
     stored = json.loads((out / "sweep.json").read_text())["sweep"]
     assert stored["model"]["target"].endswith(":Bump")

@@ -85,10 +85,10 @@ def _draw_figure(figure: Figure) -> Sheet:
     width = max(columns * _PANEL_WIDTH, 1.3 * _PANEL_WIDTH)
     sheet = Sheet(figsize=(width, rows * _PANEL_HEIGHT + 0.8), layout="constrained")
     FigureCanvasAgg(sheet)
-    grid = sheet.subplots(rows, columns, squeeze=False).flat
+    grid = list(sheet.subplots(rows, columns, squeeze=False).flat)
     for axes, panel in zip(grid, figure.panels, strict=False):
         _draw_panel(axes, panel)
-    for axes in list(grid)[len(figure.panels) :]:
+    for axes in grid[len(figure.panels) :]:
         axes.set_axis_off()
     sheet.suptitle(_plain(figure.title, width), x=0.01, ha="left", weight="bold", size=12)
     _draw_legend(sheet, columns)

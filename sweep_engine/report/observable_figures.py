@@ -27,6 +27,8 @@ from sweep_engine.spec.sources import Train
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 MAX_PANELS = 12
+MIN_RUNS = 20
+"""Runs that a quantile of a training curve rests on, at least."""
 ERRORS = ("test_error", "train_error")
 
 
@@ -217,11 +219,21 @@ def curve_figure(study: Study) -> Figure | None:
     )
 
 
+def _is_regular(step: np.ndarray) -> np.ndarray:
+    """Whether a step is a check that every run still in training records: 0, 1, 2, 4, ...
+
+    The last check of a run is recorded as well, but at steps that its end has chosen.
+    """
+    check = step // max(1, int(step[step > 0].min(initial=2**62)))
+    return (check & (check - 1)) == 0
+
+
 def _curve_marks(step: np.ndarray, loss: np.ndarray, name: str, colour: object) -> list[Line]:
     groups: dict[int, list[float]] = defaultdict(list)
-    for at, value in zip(step.tolist(), loss.tolist(), strict=True):
+    regular = _is_regular(step)
+    for at, value in zip(step[regular].tolist(), loss[regular].tolist(), strict=True):
         groups[at].append(value)
-    kept = {at: v for at, v in groups.items() if len(v) >= 20}
+    kept = {at: v for at, v in groups.items() if len(v) >= MIN_RUNS}
     at = np.array(sorted(kept), float)
     if not len(at):
         return []
