@@ -137,9 +137,13 @@ def run(
 
 @app.command()
 def retry(results: ResultsDir, fail_fast: FailFast = False) -> None:
-    """Run again what failed, and what is missing."""
-    spec = _sweep_file(results)
-    _report_run(_run(_load(spec), spec.read_text(), results, fail_fast=fail_fast), results)
+    """Run again only what failed; `run` runs all that is missing."""
+    from sweep_engine.store import OutputDirectory
+    from sweep_engine.store.manifest import read_manifest
+
+    sweep = read_manifest(OutputDirectory(results)).plan.sweep
+    summary = _run(sweep, None, results, fail_fast=fail_fast, failed_only=True)
+    _report_run(summary, results)
 
 
 @app.command()
@@ -260,7 +264,7 @@ def show(
         for step, loss, error in found.curve:
             table.add_row(f"{step:,}", f"{loss:.6g}", "" if error is None else f"{error:.4g}")
         out.print(table)
-    stored = ", ".join(f"step {step}" for step in sorted(found.thetas)) or "none"
+    stored = ", ".join(f"step {step}" for step in found.steps) or "none"
     out.print(f"stored parameters: {stored}", highlight=False)
 
 
@@ -298,16 +302,14 @@ def _load(path: Path) -> "Sweep":
     return load(path)
 
 
-def _sweep_file(results: Path) -> Path:
-    from sweep_engine.store import OutputDirectory
-
-    path = OutputDirectory(results).sweep_yaml
-    if not path.is_file():
-        raise OutputError(f"{results}: no {path.name} here; give the output directory of a run")
-    return path
-
-
-def _run(sweep: "Sweep", text: str, directory: Path, *, fail_fast: bool) -> "RunSummary":
+def _run(
+    sweep: "Sweep",
+    text: str | None,
+    directory: Path,
+    *,
+    fail_fast: bool,
+    failed_only: bool = False,
+) -> "RunSummary":
     from sweep_engine.execution import display_for
     from sweep_engine.execution import run as run_sweep
 
@@ -317,6 +319,7 @@ def _run(sweep: "Sweep", text: str, directory: Path, *, fail_fast: bool) -> "Run
             directory,
             sweep_text=text,
             fail_fast=fail_fast,
+            failed_only=failed_only,
             display=display_for(sys.stderr, sweep.name),
             should_stop=should_stop,
         )
@@ -351,10 +354,11 @@ def _summary_line(name: str, summary: "RunSummary") -> str:
 
 def _report_run(summary: "RunSummary", directory: Path) -> None:
     out.print(_summary_line(summary.plan.sweep.name, summary), highlight=False)
-    if summary.is_complete:
-        out.print(f"next: sweep-engine report {directory}", markup=False, highlight=False)
-        return
-    _end([f"some shards failed: see {directory}/failed, then sweep-engine retry {directory}"], 1)
+    if summary.failed:
+        where = f"see {directory}/failed, then sweep-engine retry {directory}"
+        _end([f"{summary.failed} shards failed: {where}"], FAILED)
+    step = "report" if summary.is_complete else "run SPEC --out"
+    out.print(f"next: sweep-engine {step} {directory}", markup=False, highlight=False)
 
 
 def _status(results: Path) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def run(
     sweep_text: str | None = None,
     make_backend: MakeBackend = local_backend,
     fail_fast: bool = False,
-    retry_failed: bool = True,
+    failed_only: bool = False,
     display: Display | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> RunSummary:
@@ -81,7 +81,7 @@ def run(
         sweep_text: The sweep file as given, to be kept beside the results.
         make_backend: What moves jobs to workers.
         fail_fast: Raise at the first shard that is given up.
-        retry_failed: Try again what an earlier run gave up.
+        failed_only: Run only what an earlier run gave up.
         display: Where progress goes.
         should_stop: Asked now and then; True ends the run, keeping what is done.
 
@@ -110,7 +110,7 @@ def run(
         discard_leftovers(directory.files, ledger)
         worker = ShardWorker(planned, frozen, programs, directory.files)
         loop = _Loop(planned, directory, display or Quiet(), fail_fast, should_stop)
-        return loop.run(make_backend(worker), retry_failed=retry_failed)
+        return loop.run(make_backend(worker), failed_only=failed_only)
 
 
 def fits_of_done(directory: OutputDirectory) -> dict[str, int]:
@@ -168,10 +168,9 @@ class _Loop:
     runs: int = 0
     resumed: int = 0
 
-    def run(self, backend: Backend, *, retry_failed: bool) -> RunSummary:
+    def run(self, backend: Backend, *, failed_only: bool) -> RunSummary:
         fits = fits_of_done(self.directory)
-        failed = read_failures(self.directory.files)
-        schedule = Schedule.of(self.plan, fits, () if retry_failed else failed)
+        schedule = Schedule.of(self.plan, fits, self._not_failed() if failed_only else ())
         self.runs = self.resumed = sum(s.num_runs for s in self.plan.shards if s.id in fits)
         try:
             while not schedule.is_over:
@@ -186,6 +185,9 @@ class _Loop:
             backend.close()
             self.display.close()
         return self._summary(schedule)
+
+    def _not_failed(self) -> set[str]:
+        return {s.id for s in self.plan.shards} - read_failures(self.directory.files).keys()
 
     def _fill(self, backend: Backend, schedule: Schedule) -> None:
         while len(schedule.in_flight) < backend.capacity:

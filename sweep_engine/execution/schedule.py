@@ -38,6 +38,7 @@ class Schedule:
         in_flight: Shards that have started.
         done: Shards that are in the ledger.
         failed: Shards that were given up.
+        skipped: Shards that are not to be tried now.
         not_needed: Shards behind the k-th acceptance.
     """
 
@@ -45,20 +46,21 @@ class Schedule:
     in_flight: set[str] = field(default_factory=set)
     done: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
+    skipped: set[str] = field(default_factory=set)
     not_needed: set[str] = field(default_factory=set)
     _chains: dict[str, _Chain] = field(default_factory=dict)
     _attempts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, plan: Plan, fits: Mapping[str, int], given_up: Iterable[str] = ()) -> "Schedule":
+    def of(cls, plan: Plan, fits: Mapping[str, int], skip: Iterable[str] = ()) -> "Schedule":
         """Make the schedule of a plan.
 
         Args:
             plan: The plan.
             fits: The number of acceptances of every shard that is done.
-            given_up: Shards that failed before and are not to be tried.
+            skip: Shards that are not to be tried now.
         """
-        schedule = cls(failed=set(given_up))
+        schedule = cls(skipped=set(skip))
         chains: dict[int, _Chain] = {}
         for shard in plan.shards:
             target = plan.accepted(shard)
@@ -78,7 +80,7 @@ class Schedule:
     def _take_up(self, shard: str, done: bool) -> None:
         if done:
             self.done.add(shard)
-        elif shard not in self.failed:
+        elif shard not in self.skipped:
             self.queue.append(shard)
 
     def _start_chain(self, chain: _Chain, fits: Mapping[str, int]) -> None:

@@ -12,7 +12,6 @@ from sweep_engine.store.failures import Failure, clear_failure, read_failures, r
 from sweep_engine.store.files import LocalFiles
 from sweep_engine.store.layout import ShardFiles
 from sweep_engine.store.ledger import FileRecord, Ledger, LedgerEntry, read_ledger
-from sweep_engine.store.network import StoredRun, stored_run
 from sweep_engine.store.reader import Params, Results, open_results
 from sweep_engine.store.schema import (
     Column,
@@ -23,6 +22,7 @@ from sweep_engine.store.schema import (
     tallies_schema,
     with_file_metadata,
 )
+from sweep_engine.store.stored_run import StoredRun, stored_run
 from sweep_engine.store.verify import Verification, verify
 
 __all__ = [

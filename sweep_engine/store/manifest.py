@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from sweep_engine.errors import CorruptResults, OutputError
@@ -52,6 +53,7 @@ def write_manifest(directory: OutputDirectory, manifest: Manifest) -> None:
         "format": FORMAT,
         "spec_id": manifest.plan.spec_id,
         "sweep": dump_sweep(manifest.plan.sweep),
+        "folder": str(manifest.plan.sweep.folder.absolute()),
         "frozen": asdict(manifest.frozen),
         "shards": manifest.plan.to_dict(),
     }
@@ -66,7 +68,7 @@ def read_manifest(directory: OutputDirectory) -> Manifest:
         CorruptResults: it cannot be read.
     """
     data = _read(directory)
-    sweep = restore(data["sweep"], directory.root)
+    sweep = restore(data["sweep"], Path(data["folder"]))
     shards = read_shards(data["shards"])
     return Manifest(plan(sweep, shards), Frozen(**data["frozen"]))
 

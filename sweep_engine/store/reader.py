@@ -14,6 +14,7 @@ from sweep_engine.errors import CorruptResults, OutputError
 from sweep_engine.store.files import LocalFiles
 from sweep_engine.store.inventory import take_inventory
 from sweep_engine.store.layout import LEDGER, split_table_path
+from sweep_engine.store.network import CallableNetwork, callable_network
 from sweep_engine.store.scan import TableFiles, read_schema
 from sweep_engine.store.schema import curves_schema, file_metadata, runs_schema, tallies_schema
 
@@ -125,6 +126,20 @@ class Results:
         for name, table in self._params_buckets(source, bucket):
             for batch in table.stream(where=where, batch_rows=batch_rows):
                 yield _params(name, pa.Table.from_batches([batch]))
+
+    def network(self, run_id: int) -> CallableNetwork:
+        """Give back one stored network, in its final state, as a function of inputs (N, ...).
+
+        Raises:
+            OutputError: The run is not there, or its parameters were not stored.
+        """
+        mine = pc.field("run_id") == run_id
+        rows = self.runs(["source", "bucket", "setting"], mine).to_pylist()
+        found = self.params(rows[0]["source"], rows[0]["bucket"], mine) if rows else []
+        if not found or not len(found[0].step):
+            raise OutputError(f"{self._files.root}: no parameters of run {run_id} are stored")
+        last = int(np.argmax(found[0].step))
+        return callable_network(self._files.root, rows[0]["setting"], found[0].theta[last])
 
     def table(self, name: str, source: str | None = None, bucket: str | None = None) -> TableFiles:
         """The files of a table, or those of one source or bucket, to be read as one."""

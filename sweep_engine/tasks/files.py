@@ -41,7 +41,11 @@ def load_file(spec: FileTask, seed: int, folder: Path) -> Task:
             its contents do not fit the loss.
     """
     path = folder / spec.path
-    if hashlib.sha256(path.read_bytes()).hexdigest() != spec.sha256:
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    if digest != spec.sha256:
         raise ValueError(f"{path} has changed since the sweep was planned")
     try:
         x, y = (_read_npz if path.suffix == ".npz" else _read_parquet)(path, spec)

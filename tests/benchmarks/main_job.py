@@ -44,10 +44,11 @@ def measure(name: str, source: dict[str, object]) -> dict[str, object]:
         observables=("norms", "function", "complexity"),
     )
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"  # nothing is compiled beforehand
         began = time.perf_counter()
-        run(sweep, folder)
+        run(sweep, f"{folder}/results")
         seconds = time.perf_counter() - began
-        results = open_results(folder)
+        results = open_results(f"{folder}/results")
         tallies = results.tallies(["what", "count"]).to_pandas().groupby("what")["count"].sum()
         steps = results.runs(["steps"])["steps"].to_numpy()
     return {
