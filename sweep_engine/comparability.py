@@ -2,10 +2,12 @@
 
 import difflib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from sweep_engine.errors import SpecError
-from sweep_engine.observables import observables
+from sweep_engine.observables import OBSERVABLES
 from sweep_engine.spec import Comparison, Sweep, axis_paths, touches
+from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.sources import GuessAndCheck
 
 RUN_COLUMNS = (
@@ -76,9 +78,15 @@ def split_columns(observable: str) -> list[str]:
 
 def numeric_columns(sweep: Sweep) -> list[str]:
     """The columns of `runs` that hold one number a run."""
-    found = [column for o in observables(sweep.observables) for column in o.columns]
-    numbers = [c.name for c in found if c.dtype.startswith(("float", "int"))]
-    return [*RUN_COLUMNS, *numbers]
+    found = [column for named in sweep.observables for column in _columns(named)]
+    return [*RUN_COLUMNS, *(n for n, dtype in found if dtype.startswith(("float", "int")))]
+
+
+def _columns(named: Any) -> list[tuple[str, str]]:
+    """(name, dtype) of an observable's columns; a user's own may be at hand as a description."""
+    if isinstance(named, Custom):
+        return [(c["name"], c["dtype"]) for c in named.fields.get("columns", ())]
+    return [(c.name, c.dtype) for c in OBSERVABLES[named].columns]
 
 
 def _nearest(name: str, allowed: Sequence[str]) -> str:

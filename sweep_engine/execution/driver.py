@@ -24,7 +24,13 @@ from sweep_engine.store import (
     read_ledger,
     record_failure,
 )
-from sweep_engine.store.manifest import Frozen, Manifest, read_shards_and_choices, write_manifest
+from sweep_engine.store.manifest import (
+    Frozen,
+    Manifest,
+    check_growth,
+    read_shards_and_choices,
+    write_manifest,
+)
 
 POLL_SECONDS = 0.2
 
@@ -95,6 +101,7 @@ def run(
     directory = OutputDirectory(Path(out))
     previous = read_shards_and_choices(directory)
     planned = plan(sweep, previous[0] if previous else ())
+    check_growth(directory, sweep)
     compilation_cache()
     programs = Programs(planned, previous[1].lanes if previous else None)
     programs.open_all()

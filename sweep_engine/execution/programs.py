@@ -3,6 +3,7 @@
 import os
 import platform
 import threading
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,20 @@ class Programs:
             except (ValueError, SpecError) as error:
                 source = self._plan.settings[settings[0]].source
                 problems[self._plan.sweep.problem(("sources", source), str(error))] = None
+        problems |= dict.fromkeys(self._function_problems())
         if problems:
             raise SpecError(list(problems))
+
+    def _function_problems(self) -> Iterator[str]:
+        """Comparisons of functions where a task's outputs are not discrete."""
+        sweep = self._plan.sweep
+        uncountable = {
+            b.setting.source for b in self._buckets.values() if b.task.loss.labels is None
+        }
+        for i, comparison in enumerate(sweep.compare):
+            if comparison.observable == "function" and comparison.source in uncountable:
+                message = "this task's outputs are not discrete: there are no functions to count"
+                yield sweep.problem(("compare", i, "observable"), message)
 
     def freeze(self) -> Frozen:
         """Say what decides the bits beside the sweep, on this machine."""

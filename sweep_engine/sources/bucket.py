@@ -20,7 +20,7 @@ from sweep_engine.sources.acceptance import accepts, check_rule
 from sweep_engine.sources.training import Data, Hyper, State, Training, draw_params
 from sweep_engine.spec.base import traced_fields, with_traced
 from sweep_engine.spec.settings import Setting
-from sweep_engine.spec.sources import GuessAndCheck, Train, law_of
+from sweep_engine.spec.sources import GuessAndCheck, SourceSpec, Train, law_of
 from sweep_engine.spec.sweep import Execution
 from sweep_engine.tasks import Task, load_task
 
@@ -257,8 +257,14 @@ def open_bucket(
         if problem := observable.problem(task, setting.model.kind):
             raise ValueError(f"observable {observable.columns[0].name}: {problem}")
     check_rule(setting.accept, task.loss)
+    _check_minibatch(setting.spec, len(task.train))
     lanes = execution.lanes or _lanes(setting, task, network)
     return Bucket(setting, task, network, observed, execution, seed, lanes)
+
+
+def _check_minibatch(spec: SourceSpec, num_examples: int) -> None:
+    if isinstance(spec, Train) and spec.batch_size != "full" and spec.batch_size > num_examples:
+        raise ValueError(f"batch_size: {spec.batch_size} of {num_examples} training examples")
 
 
 def _lanes(setting: Setting, task: Task, network: Network) -> int:
@@ -266,8 +272,6 @@ def _lanes(setting: Setting, task: Task, network: Network) -> int:
     examples = len(task.train)
     if isinstance(spec, Train) and spec.batch_size != "full":
         examples = spec.batch_size
-        if examples > len(task.train):
-            raise ValueError(f"batch_size: {examples} of {len(task.train)} training examples")
     elif not isinstance(spec, Train):
         examples = len(task.inputs)
     outputs = sum((leaf.shape or (1,))[-1] for leaf in network.layout.leaves if not leaf.is_bias)

@@ -47,7 +47,10 @@ class Custom(Spec):
 
 def _fields(value: Any) -> list[dataclasses.Field[Any]]:
     """The fields that say what an object is; flax adds `parent` and `name` to its modules."""
-    return [f for f in dataclasses.fields(value) if f.init and f.name not in {"parent", "name"}]
+    fields = [f for f in dataclasses.fields(value) if f.init]
+    if {"parent", "name"} <= {f.name for f in fields}:
+        fields = [f for f in fields if f.name not in {"parent", "name"}]
+    return fields
 
 
 def _describe(value: Any) -> Any:

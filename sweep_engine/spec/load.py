@@ -1,6 +1,7 @@
 """Reading a sweep: from a YAML file, and back from `sweep.json`."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def dump_sweep(sweep: Sweep) -> dict[str, Any]:
 
 def restore(data: dict[str, Any], folder: Path) -> Sweep:
     """Rebuild a sweep from `dump_sweep`. A user's own classes are described, not imported."""
-    sweep = Sweep.model_validate_json(canonical_json(data), context="stored")
+    sweep = Sweep.model_validate_json(json.dumps(data), context="stored")
     sweep._folder = folder
     return sweep
 

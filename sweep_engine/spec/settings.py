@@ -157,12 +157,21 @@ def _setting(sweep: Sweep, source: str, point: Point) -> Setting:
     return Setting(
         id=_hash31(canonical_json(content)),
         source=source,
-        values=point,
+        values={path: _validated(parts, path, value) for path, value in point.items()},
         task=parts["task"],  # type: ignore[arg-type]  # a union member by construction
         model=parts["model"],  # type: ignore[arg-type]
         spec=parts["source"],  # type: ignore[arg-type]
         accept=accept,
     )
+
+
+def _validated(parts: dict[str, Spec], path: str, value: Any) -> Any:
+    """A swept value as its field holds it: 1 in a field of real numbers is 1.0."""
+    head, *rest = path.split(".")
+    found: Any = parts["source" if head == "sources" else head]
+    for name in rest[1:] if head == "sources" else rest:
+        found = getattr(found, name)
+    return found if isinstance(found, int | float | str) else value
 
 
 def _with_changes(sweep: Sweep, name: str, spec: Spec, changes: Point, prefix: str) -> Spec:

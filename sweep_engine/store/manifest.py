@@ -1,13 +1,13 @@
 """`sweep.json`: the sweep resolved, its plan, and the choices that the first run froze."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from sweep_engine.errors import CorruptResults, OutputError
 from sweep_engine.planning import Plan, Shard, plan, read_shards
-from sweep_engine.spec import dump_sweep, restore
+from sweep_engine.spec import Sweep, axis_paths, dump_sweep, restore, touches
 from sweep_engine.store.directory import OutputDirectory
 
 FORMAT = 1
@@ -53,7 +53,7 @@ def write_manifest(directory: OutputDirectory, manifest: Manifest) -> None:
         "format": FORMAT,
         "spec_id": manifest.plan.spec_id,
         "sweep": dump_sweep(manifest.plan.sweep),
-        "folder": str(manifest.plan.sweep.folder.absolute()),
+        "folder": os.path.relpath(manifest.plan.sweep.folder, directory.root),
         "frozen": asdict(manifest.frozen),
         "shards": manifest.plan.to_dict(),
     }
@@ -68,9 +68,29 @@ def read_manifest(directory: OutputDirectory) -> Manifest:
         CorruptResults: it cannot be read.
     """
     data = _read(directory)
-    sweep = restore(data["sweep"], Path(data["folder"]))
+    sweep = restore(data["sweep"], (directory.root / data["folder"]).resolve())
     shards = read_shards(data["shards"])
     return Manifest(plan(sweep, shards), Frozen(**data["frozen"]))
+
+
+def check_growth(directory: OutputDirectory, sweep: Sweep) -> None:
+    """Refuse a sweep whose rows would have other columns than those that are there.
+
+    Raises:
+        OutputError: the observables or `store` changed, or an axis came to runs that are done.
+    """
+    if not directory.sweep_json.is_file():
+        return
+    before = restore(_read(directory)["sweep"], directory.root)
+    new, old = dump_sweep(sweep), dump_sweep(before)
+    changed = [field for field in ("observables", "store") if new[field] != old[field]]
+    moved = set(axis_paths(sweep)) ^ set(axis_paths(before))
+    changed += [p for p in sorted(moved) if any(touches(p, s) for s in before.sources)]
+    if changed:
+        raise OutputError(
+            f"{directory.root} holds runs made with other {', '.join(changed)}: a sweep may grow "
+            "(more runs, points, sources), anything else is another sweep and needs another --out"
+        )
 
 
 def read_shards_and_choices(

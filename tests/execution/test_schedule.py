@@ -74,11 +74,11 @@ def test_a_shard_that_raises_is_tried_three_times_behind_the_others():
     assert (schedule.done, schedule.failed) == ({second, third}, {first})
 
 
-def test_what_is_done_or_given_up_is_not_started():
+def test_what_is_done_or_skipped_is_not_started():
     first, second, third = shards_of(made := planned(a=FIXED), "a")
-    schedule = Schedule.of(made, {second: 1}, given_up=[third])
+    schedule = Schedule.of(made, {second: 1}, skip=[third])
     assert [job.shard for job in start_all(schedule)] == [first]
-    assert (schedule.done, schedule.failed) == ({second}, {third})
+    assert (schedule.done, schedule.skipped) == ({second}, {third})
 
 
 # --- sources that count acceptances -------------------------------------------------------
