@@ -1,5 +1,6 @@
 """Densities: how far one source's law is from another's. Every estimator returns an Estimate."""
 
+from sweep_engine.densities.binned import density_ratio
 from sweep_engine.densities.comparisons import (
     Compared,
     Study,
@@ -24,6 +25,7 @@ __all__ = [
     "Study",
     "compare",
     "compare_all",
+    "density_ratio",
     "function_cells",
     "histogram",
     "histogram_2d",

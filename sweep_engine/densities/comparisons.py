@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from sweep_engine.densities.counts import CellCounts, align_counts
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.function_space import compare_functions
-from sweep_engine.densities.one_dimensional import ks_distance, mass_outside_range
+from sweep_engine.densities.one_dimensional import ks_distance, mass_outside_range, quantiles
 from sweep_engine.densities.pairing import Pair, pairs
 from sweep_engine.densities.proportions import inverse_proportion, proportion
 from sweep_engine.densities.two_dimensional import binned_total_variation_2d
@@ -212,7 +212,13 @@ def estimates_of(study: Study, pair: Pair) -> list[Estimate]:
         ks_distance(source, reference),
         *binned_divergences(source, reference, seed=seed),
         mass_outside_range(source, reference),
+        *_quantiles("source", source),
+        *_quantiles("reference", reference),
     ]
+
+
+def _quantiles(side: str, draws: Draws) -> list[Estimate]:
+    return [replace(one, name=f"{side}_{one.name}") for one in quantiles(draws)]
 
 
 def function_cells(study: Study, pair: Pair) -> tuple[np.ndarray, CellCounts]:

@@ -8,13 +8,15 @@ import numpy as np
 import pyarrow.compute as pc
 
 from sweep_engine.comparability import numeric_columns, split_columns
-from sweep_engine.densities import Draws, Pair, Study, histogram, histogram_2d
+from sweep_engine.densities import Draws, Pair, Study, density_ratio, histogram, histogram_2d
+from sweep_engine.errors import InsufficientSamples
 from sweep_engine.report.figure import (
     Axis,
     Figure,
     Heatmap,
     Line,
     Panel,
+    Points,
     Quantiles,
     Role,
     Rule,
@@ -26,7 +28,10 @@ from sweep_engine.spec import axis_paths
 from sweep_engine.spec.sources import Train
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-MAX_PANELS = 12
+MAX_PAIRS = 8
+MAX_LN = 8.0
+"""Where an unbounded log ratio is drawn."""
+
 MIN_RUNS = 20
 """Runs that a quantile of a training curve rests on, at least."""
 ERRORS = ("test_error", "train_error")
@@ -36,10 +41,13 @@ def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
     """Draw one comparison of a column (or two): a panel for each point of the shared axes."""
     comparison = pairs[0].comparison
     columns = split_columns(comparison.observable)
-    draw = _density_panel if len(columns) == 1 else _heat_panel
-    panels = tuple(draw(study, pair, columns) for pair in pairs[:MAX_PANELS])
-    left_out = len(pairs) - len(panels)
-    more = f" {left_out} more panels are left out." if left_out else ""
+    shown = pairs[:MAX_PAIRS]
+    if len(columns) == 1:
+        panels = tuple(panel for pair in shown for panel in _density_panels(study, pair, columns))
+    else:
+        panels = tuple(_heat_panel(study, pair, columns) for pair in shown)
+    left_out = len(pairs) - len(shown)
+    more = f" {left_out} more settings are left out." if left_out else ""
     given = ", networks that fit" if comparison.given == "fit" else ""
     words = _caption(study, columns) + more
     return Figure(
@@ -47,7 +55,7 @@ def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
         title=f"{' and '.join(columns)}: {comparison.source} and {comparison.reference}{given}",
         caption=words,
         panels=panels,
-        columns=min(3, len(panels)),
+        columns=min(4 if len(columns) == 1 else 3, len(panels)),
         query=f"SELECT source, {', '.join(columns)} FROM read_parquet('runs/**/*.parquet', "
         "hive_partitioning = true)" + (" WHERE fit" if comparison.given == "fit" else ""),
     )
@@ -59,7 +67,13 @@ def _caption(study: Study, columns: Sequence[str]) -> str:
         f"{name}: {(schema.field(name).metadata or {}).get(b'meaning', b'').decode()}."
         for name in columns
     ]
-    kind = "Bands are exact 95% intervals, bin by bin." if len(columns) == 1 else ""
+    kind = (
+        "Bands are exact 95% intervals, bin by bin. Beside each: ln of the density ratio "
+        f"in bins of equal mass, cut at {MAX_LN:g}; its intervals hold all at once, at 95%. "
+        "Above 0 the source is denser."
+        if len(columns) == 1
+        else ""
+    )
     return " ".join([*meanings, kind]).strip()
 
 
@@ -74,7 +88,7 @@ def _values(study: Study, pair: Pair, columns: Sequence[str]) -> list[np.ndarray
     ]
 
 
-def _density_panel(study: Study, pair: Pair, columns: Sequence[str]) -> Panel:
+def _density_panels(study: Study, pair: Pair, columns: Sequence[str]) -> list[Panel]:
     colours = source_colours(study.sweep)
     sides = [Draws.of(values[:, 0]) for values in _values(study, pair, columns)]
     hist = histogram(*sides, num_bins=40)
@@ -91,9 +105,32 @@ def _density_panel(study: Study, pair: Pair, columns: Sequence[str]) -> Panel:
         )
         for name, density in zip(names, (hist.source, hist.reference), strict=True)
     ]
-    return Panel(
-        pair.label(), Axis(columns[0]), Axis("density"), (*marks, *_baseline(study, pair, columns))
+    baseline = _baseline(study, pair, columns)
+    density = Panel(pair.label(), Axis(columns[0]), Axis("density"), (*marks, *baseline))
+    return [density, *_ratio_panel(study, pair, columns, sides)]
+
+
+def _ratio_panel(
+    study: Study, pair: Pair, columns: Sequence[str], sides: Sequence[Draws]
+) -> list[Panel]:
+    try:
+        ratio = density_ratio(*sides, seed=study.sweep.seed)
+    except InsufficientSamples:
+        return []
+    drawn = ratio.source.counts + ratio.reference.counts > 0
+    inner = np.isfinite(ratio.lower) & np.isfinite(ratio.upper) & drawn
+    if not inner.any():
+        return []
+    centre, low, high = (
+        np.clip(part[inner], -MAX_LN, MAX_LN) for part in (ratio.log_ratio, ratio.low, ratio.high)
     )
+    at = (ratio.lower[inner] + ratio.upper[inner]) / 2
+    marks = (
+        Rule(0.0, "horizontal", "equal", Role.NULL),
+        Points(at, centre, label="ln ratio", colour=Role.SOURCE, y_low=low, y_high=high),
+    )
+    title = f"{pair.comparison.source} over {pair.comparison.reference}"
+    return [Panel(title, Axis(columns[0]), Axis("ln density ratio, nats"), marks)]
 
 
 def _baseline(study: Study, pair: Pair, columns: Sequence[str]) -> list[Rule]:
