@@ -12,6 +12,7 @@ from sweep_engine.densities import Draws, Pair, Study, density_ratio, histogram,
 from sweep_engine.errors import InsufficientSamples
 from sweep_engine.report.figure import (
     Axis,
+    Colour,
     Figure,
     Heatmap,
     Line,
@@ -265,7 +266,7 @@ def _is_regular(step: np.ndarray) -> np.ndarray:
     return (check & (check - 1)) == 0
 
 
-def _curve_marks(step: np.ndarray, loss: np.ndarray, name: str, colour: object) -> list[Line]:
+def _curve_marks(step: np.ndarray, loss: np.ndarray, name: str, colour: Colour) -> list[Line]:
     groups: dict[int, list[float]] = defaultdict(list)
     regular = _is_regular(step)
     for at, value in zip(step[regular].tolist(), loss[regular].tolist(), strict=True):
@@ -276,7 +277,7 @@ def _curve_marks(step: np.ndarray, loss: np.ndarray, name: str, colour: object) 
         return []
     quantiles = np.array([np.quantile(kept[int(a)], [0.05, 0.5, 0.95]) for a in at])
     return [
-        Line(at, quantiles[:, 1], label=name, colour=colour),  # type: ignore[arg-type]
-        Line(at, quantiles[:, 0], colour=colour, dash="dot"),  # type: ignore[arg-type]
-        Line(at, quantiles[:, 2], colour=colour, dash="dot"),  # type: ignore[arg-type]
+        Line(at, quantiles[:, 1], label=name, colour=colour),
+        Line(at, quantiles[:, 0], colour=colour, dash="dot"),
+        Line(at, quantiles[:, 2], colour=colour, dash="dot"),
     ]

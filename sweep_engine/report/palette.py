@@ -1,17 +1,22 @@
 """Which colour a source has: the same on every figure of a report."""
 
+from collections.abc import Iterator
+from itertools import count
+
 from sweep_engine.report.figure import Colour, Role
 from sweep_engine.spec import Sweep
-from sweep_engine.spec.sources import GuessAndCheck, Prior, Train
+from sweep_engine.spec.sources import GuessAndCheck, Train
 
 
 def source_colours(sweep: Sweep) -> dict[str, Colour]:
     """Give the first trained source and the first conditioned prior the two main colours."""
-    colours: dict[str, Colour] = {}
-    spare = iter(range(2, 100))
-    for kind, role in ((Train, Role.SOURCE), (GuessAndCheck, Role.REFERENCE), (Prior, None)):
-        for name, spec in sweep.sources.items():
-            if isinstance(spec, kind):
-                taken = role is None or role in colours.values()
-                colours[name] = next(spare) if taken else role  # type: ignore[assignment]
-    return colours
+    spare = count(2)
+    main = {
+        next(_named(sweep, Train), None): Role.SOURCE,
+        next(_named(sweep, GuessAndCheck), None): Role.REFERENCE,
+    }
+    return {name: main[name] if name in main else next(spare) for name in sweep.sources}
+
+
+def _named(sweep: Sweep, kind: type[Train | GuessAndCheck]) -> Iterator[str]:
+    return (name for name, spec in sweep.sources.items() if isinstance(spec, kind))

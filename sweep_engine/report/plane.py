@@ -17,7 +17,7 @@ from sweep_engine.densities.exact import (
 )
 from sweep_engine.report.figure import Axis, Figure, Line, Mark, Panel, Points, Role, Steps
 from sweep_engine.report.palette import source_colours
-from sweep_engine.spec.laws import Box, Gaussian
+from sweep_engine.spec.laws import Box, Gaussian, LawSpec
 from sweep_engine.spec.models import ScalarFactorisation
 from sweep_engine.spec.sources import Train, law_of
 from sweep_engine.spec.tasks import Factorisation
@@ -84,8 +84,8 @@ def _two_pictures(study: Study) -> Figure:
     )
 
 
-def _law_words(law: object) -> str:
-    return "the prior" if law is None else f"the law '{law.kind}'"  # type: ignore[attr-defined]
+def _law_words(law: LawSpec | None) -> str:
+    return "the prior" if law is None else f"the law '{law.kind}'"
 
 
 def _panel(study: Study, title: str, names: list[str]) -> Panel:

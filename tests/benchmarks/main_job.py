@@ -44,11 +44,10 @@ def measure(name: str, source: dict[str, object]) -> dict[str, object]:
         observables=("norms", "function", "complexity"),
     )
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"  # nothing is compiled beforehand
         began = time.perf_counter()
-        run(sweep, f"{folder}/results")
+        run(sweep, folder)
         seconds = time.perf_counter() - began
-        results = open_results(f"{folder}/results")
+        results = open_results(folder)
         tallies = results.tallies(["what", "count"]).to_pandas().groupby("what")["count"].sum()
         steps = results.runs(["steps"])["steps"].to_numpy()
     return {
@@ -81,7 +80,9 @@ def machine() -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    record = {"machine": machine()} | {name: measure(name, job) for name, job in JOBS.items()}
+    with tempfile.TemporaryDirectory() as cache:  # nothing is compiled beforehand
+        os.environ["XDG_CACHE_HOME"] = cache
+        record = {"machine": machine()} | {name: measure(name, job) for name, job in JOBS.items()}
     text = json.dumps(record, indent=2)
     print(text)
     if len(sys.argv) > 1:
