@@ -64,6 +64,14 @@ class Bucket:
     seed: int
     lanes: int
 
+    def prepare(self) -> "Bucket":
+        """Make everything that is made once, compiling nothing, before threads share it."""
+        once = ["root", "data", "observe"]
+        trained = isinstance(self.setting.spec, Train)
+        for name in [*once, *(["empty_state", "advance"] if trained else ["draw", "scan"])]:
+            getattr(self, name)
+        return self
+
     @cached_property
     def root(self) -> Root:
         """The sweep's key."""
@@ -259,7 +267,7 @@ def open_bucket(
     check_rule(setting.accept, task.loss)
     _check_minibatch(setting.spec, len(task.train))
     lanes = execution.lanes or _lanes(setting, task, network)
-    return Bucket(setting, task, network, observed, execution, seed, lanes)
+    return Bucket(setting, task, network, observed, execution, seed, lanes).prepare()
 
 
 def _check_minibatch(spec: SourceSpec, num_examples: int) -> None:

@@ -135,3 +135,12 @@ def test_a_static_field_makes_a_bucket_of_its_own(tmp_path):
     summary = execution.run(_sweep("box", axes=axes), tmp_path / "out")
     assert (len(summary.plan.settings), len(summary.plan.buckets)) == (4, 2)
     assert Program.num_compilations - before == 2 * PROGRAMS["box"]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_an_open_bucket_has_all_its_programs_before_threads_share_it(name):
+    """Made on demand, two threads could make one each, and compile both."""
+    sweep = _sweep(name)
+    bucket = open_bucket(settings(sweep)[0], 0, sweep.folder, (), sweep.execution)
+    made = [value for value in vars(bucket).values() if isinstance(value, Program)]
+    assert len(made) == PROGRAMS[name]
