@@ -7,7 +7,7 @@ since that would let a text file import code.
 import dataclasses
 import hashlib
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import PrivateAttr, ValidationInfo
 
@@ -17,6 +17,8 @@ from sweep_engine.spec.base import Spec
 
 class Custom(Spec):
     """An object of the user's own class, which must be a dataclass (flax modules are)."""
+
+    python_only: ClassVar[bool] = True
 
     kind: Literal["custom"] = "custom"
     target: str

@@ -395,13 +395,14 @@ class _Shape:
         return [] if self.tag_key else self._members()
 
     def tags(self) -> dict[str | int, "_Shape"]:
-        """The members of a tagged union, by tag."""
+        """The members of a tagged union, by tag; not those that are marked `python_only`."""
         if self.tag_key is None:
             return {}
         return {
             tag: leaf
             for member in self._members()
             for leaf in (member._members() or [member])
+            if not getattr(leaf.type, "python_only", False)
             for tag in leaf.fields().get(self.tag_key, _Shape()).literals()
         }
 

@@ -581,3 +581,12 @@ def test_a_field_that_is_not_finite_is_refused(level):
 
 def test_objects_inside_objects_are_told_apart_by_class():
     assert Custom.wrap(Holder(One(1))).fields != Custom.wrap(Holder(Other(1))).fields
+
+
+@pytest.mark.parametrize("field", ["task", "model"])
+def test_an_unknown_kind_is_offered_only_what_a_file_can_have(tmp_path, field):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(json.dumps(plain(**{field: {"kind": "costum"}})))
+    with pytest.raises(SpecError, match="unknown kind 'costum'") as caught:
+        load(path)
+    assert "custom" not in str(caught.value)
