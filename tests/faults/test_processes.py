@@ -61,6 +61,7 @@ def test_killed_at_random_points(tmp_path, nursery, num_kills):
 def test_eight_processes_race_for_every_shard(tmp_path, nursery, num_shards):
     root, reports = tmp_path / "out", [tmp_path / f"won{i}" for i in range(8)]
     children = [nursery("start", root, num_shards, "race", report) for report in reports]
+    (tmp_path / "go").touch()
     assert [nursery("wait", child) for child in children] == [0] * 8
     won = [shard for report in reports for shard in json.loads(report.read_text())]
     assert sorted(won) == sorted(expected_rows(num_shards))
@@ -72,6 +73,7 @@ def test_eight_processes_race_for_every_shard(tmp_path, nursery, num_shards):
 
 def test_a_frozen_worker_that_comes_back_changes_nothing(tmp_path, nursery):
     root, num_shards, delays = tmp_path / "out", 20, random.Random(0)
+    (tmp_path / "go").touch()
     child = nursery("start", root, num_shards, "race", tmp_path / "won")
     for _ in range(20):
         time.sleep(delays.uniform(0.0, 0.02))
