@@ -25,6 +25,7 @@ from sweep_engine.report.figure import (
 from sweep_engine.report.page import Page, Row, Section, Table, write_page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+# The page needs a real browser, which the set-up does not install; pytest lists the skips.
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH to open the page in")
 
 EVIL = "</script><script>document.title = 'owned'</script>"
