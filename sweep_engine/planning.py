@@ -16,13 +16,24 @@ from typing import Any
 from sweep_engine.errors import OutputError, PlanError
 from sweep_engine.spec import Piece, Setting, Sweep, settings, spec_id
 from sweep_engine.spec.base import canonical_json, static_part
-from sweep_engine.spec.sources import GuessAndCheck, Prior, Train
+from sweep_engine.spec.settings import identity
+from sweep_engine.spec.sources import (
+    GuessAndCheck,
+    Posterior,
+    Prior,
+    Splitting,
+    Train,
+    unit_size,
+)
 
 RUNS_PER_SHARD = 2048
 """Trained runs, or kept draws, of one shard at most: they are rows with parameters."""
 
 DRAWS_PER_SHARD = 65_536
 """Draws of one shard at most where few are kept."""
+
+CHAINS_PER_SHARD = 16
+"""Chains that advance together in one block, whatever the number of their draws."""
 
 NUM_SHARDS_MAX = 1_000_000
 
@@ -128,20 +139,17 @@ def plan(sweep: Sweep, previous: Sequence[Shard] = ()) -> Plan:
 
 def bucket_name(sweep: Sweep, setting: Setting) -> str:
     """Name the bucket of a setting: a letter, then a hash of its static part."""
-    source = {k: v for k, v in static_part(setting.spec).items() if k not in _COUNTED}
+    counted = type(setting.spec).COUNTED - {"keep"}
     content = {
         "source": setting.source,
-        "spec": source,
-        "task": setting.task.model_dump(mode="json"),
-        "model": setting.model.model_dump(mode="json"),
-        "accept": setting.accept.model_dump(mode="json"),
-        "execution": sweep.execution.model_dump(mode="json"),
+        "spec": {k: v for k, v in static_part(setting.spec).items() if k not in counted},
+        "task": identity(setting.task),
+        "model": identity(setting.model),
+        "accept": identity(setting.accept),
+        "execution": identity(sweep.execution),
         "seed": sweep.seed,
     }
     return "b" + hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
-
-
-_COUNTED = {"runs", "draws", "max_draws"}
 
 
 def num_runs(setting: Setting) -> int:
@@ -153,15 +161,15 @@ def num_runs(setting: Setting) -> int:
             return draws
         case GuessAndCheck(draws=draws, max_draws=at_most):
             return draws if draws is not None else at_most
+        case Splitting(repetitions=units) | Posterior(chains=units):
+            return units * unit_size(setting.spec)
 
 
 def num_rows(setting: Setting) -> int | None:
     """How many rows a setting keeps; None where that depends on the draws."""
     match setting.spec:
-        case Train(runs=runs):
-            return runs
-        case Prior(draws=draws, keep="all"):
-            return draws
+        case Train() | Prior(keep="all") | Splitting() | Posterior():
+            return num_runs(setting)
         case Prior(draws=draws, keep=int() as keep):
             return min(draws, keep)
         case Prior(keep="none"):
@@ -173,10 +181,16 @@ def num_rows(setting: Setting) -> int | None:
 
 
 def _shard_size(setting: Setting) -> int:
-    keeps_all = isinstance(setting.spec, Train) or (
-        isinstance(setting.spec, Prior) and setting.spec.keep == "all"
-    )
-    return RUNS_PER_SHARD if keeps_all else DRAWS_PER_SHARD
+    """Runs of a shard at most: a multiple of the setting's unit."""
+    match setting.spec:
+        case Prior(keep="all") | Train():
+            return RUNS_PER_SHARD
+        case Splitting(particles=particles):
+            return max(1, RUNS_PER_SHARD // particles) * particles
+        case Posterior(draws=draws):
+            return max(CHAINS_PER_SHARD, RUNS_PER_SHARD // draws) * draws
+        case _:
+            return DRAWS_PER_SHARD
 
 
 def _cut(bucket: str, missing: Sequence[tuple[Setting, int]]) -> Iterator[Shard]:

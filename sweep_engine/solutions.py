@@ -1,11 +1,12 @@
 """Solutions: the one record that every source fills."""
 
+import math
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 
 
 class RunStatus(IntEnum):
@@ -55,6 +56,8 @@ class Solutions:
         log_weight: Log importance weight, in nats; 0 for equally weighted draws.
         theta: Final parameters, shape (R, P).
         first_fit: Parameters at the first fit, shape (R, P), where they were kept as well.
+        ancestor: Index, in its unit, of the draw that each row descends from, shape (R,), where
+            draws are cloned.
     """
 
     run_id: Int[np.ndarray, " R"]
@@ -66,6 +69,7 @@ class Solutions:
     log_weight: Float[np.ndarray, " R"]
     theta: Float[np.ndarray, "R P"]
     first_fit: Float[np.ndarray, "R P"] | None = None
+    ancestor: Int[np.ndarray, " R"] | None = None
 
     def __len__(self) -> int:
         return len(self.run_id)
@@ -99,3 +103,24 @@ class FunctionCounts:
     functions: np.ndarray
     counts: Int[np.ndarray, " F"]
     fit_counts: Int[np.ndarray, " F"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One number about a setting, or about a unit of dependent draws, that is no count.
+
+    Attributes:
+        setting: Id of the setting.
+        what: Its name, such as `log_p_fit`.
+        value: The number.
+        stderr: Its standard error, where one unit tells; NaN elsewhere.
+        unit: Which repetition or chain; -1 for the whole setting.
+        function: Packed outputs of the function that it is about, where it is about one.
+    """
+
+    setting: int
+    what: str
+    value: float
+    stderr: float = math.nan
+    unit: int = -1
+    function: UInt8[np.ndarray, " bytes"] | None = None

@@ -2,16 +2,12 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import jax
-import numpy as np
 
 from sweep_engine.execution.programs import Programs, num_workers
 from sweep_engine.planning import Plan, num_rows, num_runs
-from sweep_engine.sources import Bucket
-from sweep_engine.sources.bucket import START
-from sweep_engine.sources.draw import blocks_per_call
+from sweep_engine.sources import Bucket, SourcePrograms
 from sweep_engine.spec import Setting
 from sweep_engine.spec.sources import GuessAndCheck, Train
 
@@ -58,13 +54,14 @@ def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
     found: list[BucketCost] = []
     measured: dict[str, tuple[float, int, int]] = {}
     for name, ids in plan.buckets.items():
-        bucket = programs.bucket(name)
+        opened = programs.of(name)
+        bucket = opened.bucket
         settings = [plan.settings[i] for i in ids]
         num_params = bucket.network.layout.num_params
         kind = settings[0].source
         is_new = kind not in measured and len(measured) < MAX_MEASURED
         if is_new:
-            measured[kind] = (*_measure(bucket), num_params)
+            measured[kind] = (*_measure(opened), num_params)
         per_unit, lane_bytes, of_params = measured.get(kind) or next(iter(measured.values()))
         scale = num_params / of_params
         units = sum(num_runs(s) * _units(s) for s in settings)
@@ -88,7 +85,7 @@ def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
 def disk_bytes(plan: Plan, programs: Programs) -> int:
     """Estimate the disk that all tables take, before compression: an upper bound."""
     return sum(
-        _disk(plan.settings[i], plan, programs.bucket(name))
+        _disk(plan.settings[i], plan, programs.of(name).bucket)
         for name, ids in plan.buckets.items()
         for i in ids
     )
@@ -112,36 +109,14 @@ def _units(setting: Setting) -> int:
     return setting.spec.stop.max_steps if isinstance(setting.spec, Train) else 1
 
 
-def _measure(bucket: Bucket) -> tuple[float, int]:
-    """Time one lane's step (or draw), in seconds, and read its memory off the program."""
-    train = isinstance(bucket.setting.spec, Train)
-    program, arguments, units = (_training if train else _drawing)(bucket)
-    compiled = program.compiled(*arguments)
+def _measure(programs: SourcePrograms) -> tuple[float, int]:
+    """Time a unit of work, in seconds, and read a lane's memory off the program."""
+    timed = programs.timed()
+    compiled = timed.program.compiled(*timed.arguments)
     memory = compiled.memory_analysis()
     total = memory.temp_size_in_bytes + memory.output_size_in_bytes
-    jax.block_until_ready(compiled(*arguments))
+    jax.block_until_ready(compiled(*timed.arguments))
     began = time.perf_counter()
-    jax.block_until_ready(compiled(*arguments))
-    return (time.perf_counter() - began) / units, total // bucket.lanes
-
-
-def _training(bucket: Bucket) -> tuple[Any, tuple[Any, ...], int]:
-    lanes, steps = bucket.lanes, 8 * bucket.training.alignment
-    runs = np.stack([np.zeros(lanes, np.uint32), np.arange(lanes, dtype=np.uint32)], axis=1)
-    hyper = bucket.hyper([bucket.setting] * lanes)
-    orders = np.full(lanes, START, np.int32)
-    limits = np.array([steps, 0], np.int32)
-    arguments = (
-        bucket.empty_state, orders, runs, hyper, bucket.root, bucket.data.train, limits,
-    )  # fmt: skip
-    return bucket.advance, arguments, steps * lanes
-
-
-def _drawing(bucket: Bucket) -> tuple[Any, tuple[Any, ...], int]:
-    blocks, lanes = blocks_per_call(bucket.lanes), bucket.lanes
-    runs = np.zeros((blocks, lanes, 2), np.uint32)
-    hyper = {
-        path: np.broadcast_to(values, (blocks, lanes)).copy()
-        for path, values in bucket.hyper([bucket.setting] * lanes).items()
-    }
-    return bucket.scan, (runs, hyper, bucket.root, bucket.scan_inputs), blocks * lanes
+    jax.block_until_ready(compiled(*timed.arguments))
+    seconds = (time.perf_counter() - began) / timed.units
+    return seconds, total // programs.bucket.lanes

@@ -1,4 +1,4 @@
-"""The buckets of a plan, each opened once and kept with its compiled programs."""
+"""The programs of a plan's buckets, each opened once and kept."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ import jax
 from sweep_engine.comparability import check_comparisons
 from sweep_engine.errors import SpecError
 from sweep_engine.planning import Plan
-from sweep_engine.sources import Bucket, open_bucket
+from sweep_engine.sources import SourcePrograms, open_source
 from sweep_engine.store.manifest import Frozen
 
 IMPLEMENTATION = "reference"
@@ -21,32 +21,32 @@ IMPLEMENTATION = "reference"
 
 
 class Programs:
-    """Buckets by name."""
+    """The programs of every bucket, by its name."""
 
     def __init__(self, plan: Plan, lanes: dict[str, int] | None = None) -> None:
         self._plan = plan
         self._lanes = lanes or {}
-        self._buckets: dict[str, Bucket] = {}
+        self._opened: dict[str, SourcePrograms] = {}
         self._lock = threading.Lock()
 
-    def bucket(self, name: str) -> Bucket:
-        """Open a bucket, or return the open one.
+    def of(self, name: str) -> SourcePrograms:
+        """Open a bucket's programs, or return the open ones.
 
         Raises:
             ValueError: its task, model, observables and acceptance rule do not fit.
         """
         with self._lock:
-            if name not in self._buckets:
-                self._buckets[name] = self._open(name)
-            return self._buckets[name]
+            if name not in self._opened:
+                self._opened[name] = self._open(name)
+            return self._opened[name]
 
-    def _open(self, name: str) -> Bucket:
+    def _open(self, name: str) -> SourcePrograms:
         sweep = self._plan.sweep
         execution = sweep.execution
         if name in self._lanes:
             execution = execution.model_copy(update={"lanes": self._lanes[name]})
         setting = self._plan.settings[self._plan.buckets[name][0]]
-        return open_bucket(setting, sweep.seed, sweep.folder, sweep.observables, execution)
+        return open_source(setting, sweep.seed, sweep.folder, sweep.observables, execution)
 
     def open_all(self) -> None:
         """Open every bucket, so that a sweep that cannot work fails before the first compile.
@@ -63,7 +63,7 @@ class Programs:
             problems |= dict.fromkeys(error.problems)
         for name, settings in self._plan.buckets.items():
             try:
-                self.bucket(name)
+                self.of(name)
             except (ValueError, SpecError) as error:
                 source = self._plan.settings[settings[0]].source
                 problems[self._plan.sweep.problem(("sources", source), str(error))] = None
@@ -75,7 +75,9 @@ class Programs:
         """Comparisons of functions where a task's outputs are not discrete."""
         sweep = self._plan.sweep
         uncountable = {
-            b.setting.source for b in self._buckets.values() if b.task.loss.labels is None
+            opened.bucket.setting.source
+            for opened in self._opened.values()
+            if opened.bucket.task.loss.labels is None
         }
         for i, comparison in enumerate(sweep.compare):
             if comparison.observable == "function" and comparison.source in uncountable:
@@ -90,7 +92,7 @@ class Programs:
             device_kind=_device_kind(device),
             precision=self._plan.sweep.execution.precision,
             implementation=IMPLEMENTATION,
-            lanes={name: self.bucket(name).lanes for name in self._plan.buckets},
+            lanes={name: self.of(name).bucket.lanes for name in self._plan.buckets},
             versions=_versions(),
         )
 

@@ -12,8 +12,8 @@ from sweep_engine.backends import Job, Receipt
 from sweep_engine.execution.programs import Programs
 from sweep_engine.observables import distinct, function_ids, observables
 from sweep_engine.planning import Plan, Shard
-from sweep_engine.solutions import RunStatus
-from sweep_engine.sources import Bucket, Control, Finished, work
+from sweep_engine.solutions import Measured, RunStatus
+from sweep_engine.sources import Bucket, Control, Finished, Inputs, work
 from sweep_engine.spec import axis_paths
 from sweep_engine.store import LocalFiles, ShardFiles, commit_shard, runs_schema, with_file_metadata
 from sweep_engine.store.manifest import Frozen
@@ -42,12 +42,12 @@ class ShardWorker:
     ) -> Receipt:
         """Do the work of a shard and commit it; see `backends.Worker`."""
         shard = self._shards[job.shard]
-        bucket = self._programs.bucket(shard.bucket)
+        programs = self._programs.of(shard.bucket)
         began, started_at = time.monotonic(), time.time()
         pieces = self._plan.pieces(shard)
-        finished = work(bucket, pieces, Control(report, should_stop), accepted=job.accepted)
+        finished = work(programs, pieces, Control(report, should_stop), Inputs(job.accepted))
         worked = time.monotonic()
-        tables = self._tables(shard, bucket, finished)
+        tables = self._tables(shard, programs.bucket, finished)
         receipt = {
             **_summary(finished),
             "started_at": started_at,
@@ -69,6 +69,7 @@ class ShardWorker:
             "tallies": tallies_table(
                 finished.tallies,
                 [function_ids(tally.functions) for tally in finished.tallies],
+                [(one, _function_id(one)) for one in finished.measured],
                 finite=bucket.task.finite,
             ),
         }
@@ -108,6 +109,10 @@ def sweep_runs_schema(plan: Plan) -> pa.Schema:
     axes = axis_columns(axis_paths(plan.sweep), list(plan.settings.values()))
     found = [c for o in observables(plan.sweep.observables) for c in o.columns]
     return runs_schema(axes, found)
+
+
+def _function_id(measured: Measured) -> str | None:
+    return None if measured.function is None else function_ids(measured.function[None])[0]
 
 
 def _summary(finished: Finished) -> dict[str, Any]:

@@ -1,28 +1,52 @@
-"""Sources: from a bucket's programs and some runs to finished rows."""
+"""Sources: the laws from which networks are drawn, from programs and runs to finished rows."""
 
 from collections.abc import Sequence
 
-from sweep_engine.sources.bucket import Bucket, open_bucket
-from sweep_engine.sources.draw import draw
-from sweep_engine.sources.training_loop import train
-from sweep_engine.sources.work import Control, Finished, LaneSteps
+from sweep_engine.sources.bucket import Bucket
+from sweep_engine.sources.draw.counting import draw
+from sweep_engine.sources.draw.programs import DrawPrograms
+from sweep_engine.sources.opening import open_source
+from sweep_engine.sources.programs import SourcePrograms
+from sweep_engine.sources.train.loop import train
+from sweep_engine.sources.train.programs import TrainPrograms
+from sweep_engine.sources.work import Control, Finished, Inputs, LaneSteps
 from sweep_engine.spec.settings import Piece
-from sweep_engine.spec.sources import Train
 
-__all__ = ["Bucket", "Control", "Finished", "LaneSteps", "open_bucket", "work"]
+NO_INPUTS = Inputs()
+
+__all__ = [
+    "Bucket",
+    "Control",
+    "Finished",
+    "Inputs",
+    "LaneSteps",
+    "SourcePrograms",
+    "open_source",
+    "work",
+]
 
 
 def work(
-    bucket: Bucket, pieces: Sequence[Piece], control: Control, *, accepted: int | None = None
+    programs: SourcePrograms,
+    pieces: Sequence[Piece],
+    control: Control,
+    inputs: Inputs = NO_INPUTS,
 ) -> Finished:
     """Do the work of a shard: draw its runs from the source's law, and observe them.
 
     Args:
-        bucket: The programs of the shard's bucket.
+        programs: The programs of the shard's bucket.
         pieces: Which runs.
         control: Progress and stop.
-        accepted: For a source that stops at the k-th acceptance: how many are missing.
+        inputs: What it needs to know of earlier shards.
+
+    Raises:
+        Interrupted: `control` asked to stop.
     """
-    if isinstance(bucket.setting.spec, Train):
-        return train(bucket, pieces, control)
-    return draw(bucket, pieces, control, accepted=accepted)
+    match programs:
+        case TrainPrograms():
+            return train(programs, pieces, control)
+        case DrawPrograms():
+            return draw(programs, pieces, control, inputs)
+        case _:
+            raise TypeError(f"no work is known for {type(programs).__name__}")

@@ -25,6 +25,36 @@ def accepts(
     return jnp.max(jnp.abs(loss.residuals(outputs, targets))) <= accept.max_residual
 
 
+def level(
+    accept: Accept, loss: Loss, outputs: Float[Array, "N C"], targets: Array
+) -> Float[Array, ""]:
+    """Compute a number without ties that is positive where the rule holds, and only there.
+
+    Sampling from a law conditioned on fitting climbs it. For a share of wrong labels that
+    allows k of them it is the (k+1)-th smallest margin. A network without biases may
+    output exactly 0, an atom of the margin: it counts as inf where the label rule makes
+    it right, as -inf where wrong. NaN is -inf.
+    """
+    if accept.train_error is not None:
+        assert loss.margins is not None
+        assert loss.labels is not None
+        margins = loss.margins(outputs, targets)
+        right = loss.labels(outputs) == targets
+        margins = jnp.where(margins == 0, jnp.where(right, jnp.inf, -jnp.inf), margins)
+        margins = jnp.where(jnp.isnan(margins), -jnp.inf, margins)
+        allowed = int(accept.train_error * len(targets) + 1e-3)
+        if allowed >= len(targets):
+            return jnp.float32(jnp.inf)
+        return jnp.sort(margins)[allowed]
+    if accept.train_loss is not None:
+        found = accept.train_loss - loss.mean(outputs, targets)
+    else:
+        assert loss.residuals is not None
+        assert accept.max_residual is not None
+        found = accept.max_residual - jnp.max(jnp.abs(loss.residuals(outputs, targets)))
+    return jnp.where(jnp.isnan(found), -jnp.inf, found)
+
+
 def check_rule(accept: Accept, loss: Loss) -> None:
     """Raise ValueError where the rule means nothing for the loss."""
     if accept.train_error is not None and loss.labels is None:

@@ -8,7 +8,6 @@ from jaxtyping import Float, UInt8
 from sweep_engine.lanes import pad
 from sweep_engine.observables import distinct
 from sweep_engine.sources.bucket import Bucket
-from sweep_engine.sources.work import Runs
 
 Columns = dict[str, np.ndarray]
 
@@ -19,37 +18,34 @@ pool that runs the programs: two of them at once were seen to wait for each othe
 
 def observe(
     bucket: Bucket,
-    runs: Runs,
     theta: Float[np.ndarray, "R P"],
+    *,
+    start: Float[np.ndarray, "R P"] | None = None,
     functions: UInt8[np.ndarray, "R bytes"] | None = None,
 ) -> tuple[Columns, UInt8[np.ndarray, "R bytes"]]:
     """Compute losses, observables and packed functions of networks.
 
     Args:
         bucket: The programs.
-        runs: The networks' runs.
-        theta: Their parameters.
+        theta: The networks' parameters.
+        start: Where each run started, for a bucket that needs it.
         functions: Their packed functions, where they were found before.
 
     Returns:
         A value per row and column, and the packed functions, shape (R, bytes).
     """
-    parts = []
-    if not len(runs):
+    if not len(theta):
         return {}, np.zeros((0, 0), np.uint8)
-    for first in range(0, len(runs), bucket.lanes):
-        index = np.arange(first, min(first + bucket.lanes, len(runs)))
-        block = runs.take(index).padded(bucket.lanes)
+    start = np.zeros((len(theta), 0), np.float32) if start is None else start
+    parts = []
+    for first in range(0, len(theta), bucket.lanes):
+        rows = slice(first, min(first + bucket.lanes, len(theta)))
         with _ONE_AT_A_TIME:
             values = bucket.observe(
-                pad(theta[index], bucket.lanes),
-                block.words,
-                block.hyper,
-                bucket.root,
-                bucket.data.inputs,
+                pad(theta[rows], bucket.lanes), pad(start[rows], bucket.lanes), bucket.data.inputs
             )
             host = {name: np.asarray(value) for name, value in values.items()}
-        parts.append({name: value[: len(index)] for name, value in host.items()})
+        parts.append({name: value[: len(theta[rows])] for name, value in host.items()})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     found = columns.pop("function")
     functions = found if functions is None else functions

@@ -8,9 +8,8 @@ from jaxtyping import UInt8
 
 from sweep_engine.errors import Interrupted
 from sweep_engine.keys import halves, run_ids
-from sweep_engine.solutions import Curves, FunctionCounts, Solutions
-from sweep_engine.sources.bucket import Bucket
-from sweep_engine.sources.training import Hyper
+from sweep_engine.solutions import Curves, FunctionCounts, Measured, Solutions
+from sweep_engine.sources.bucket import Bucket, Hyper
 from sweep_engine.spec.settings import Piece
 
 
@@ -34,6 +33,17 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """What the work on a shard needs to know of earlier shards.
+
+    Attributes:
+        accepted: For a source that stops at the k-th acceptance: how many are missing.
+    """
+
+    accepted: int | None = None
+
+
+@dataclass(frozen=True)
 class LaneSteps:
     """How well the lanes were used: steps that runs took, of the steps the lanes were there."""
 
@@ -51,6 +61,7 @@ class Finished:
         functions: Packed functions of the rows, shape (R, bytes).
         tallies: Counts per setting over all draws.
         curves: What was recorded on the way.
+        measured: Numbers about settings or units that are no counts.
         lane_steps: How well the lanes were used.
     """
 
@@ -60,6 +71,7 @@ class Finished:
     tallies: list[FunctionCounts]
     curves: Curves | None = None
     lane_steps: LaneSteps = LaneSteps()
+    measured: tuple[Measured, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def with_traced(spec: S, values: dict[str, Any], prefix: str = "") -> S:
 def static_part(spec: Spec) -> dict[str, Any]:
     """Dump `spec` with every traced value replaced by a mark: what shapes the program."""
     return with_traced(spec, {path: "traced" for path, _ in traced_fields(spec)}).model_dump(
-        mode="json", warnings=False
+        mode="json", exclude_none=True, warnings=False
     )
 
 

@@ -22,9 +22,6 @@ from sweep_engine.spec.tasks import TaskSpec
 Point = dict[str, Any]
 Location = tuple[str | int, ...]
 NUM_SETTINGS_MAX = 1_000_000
-COUNTS = {"runs", "draws", "max_draws", "keep"}
-"""Fields of a source that say how many runs there are, and so are no part of a setting."""
-
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     "task": TypeAdapter(TaskSpec),
     "model": TypeAdapter(ModelSpec),
@@ -151,9 +148,8 @@ def _setting(sweep: Sweep, source: str, point: Point) -> Setting:
         if changes:
             parts[name] = _with_changes(sweep, name, parts[name], changes, prefix)
     accept = sweep.accept_of(source)
-    content: dict[str, Any] = {name: part.model_dump(mode="json") for name, part in parts.items()}
-    content["source"] = {k: v for k, v in content["source"].items() if k not in COUNTS}
-    content |= {"seed": sweep.seed, "name": source, "accept": accept.model_dump(mode="json")}
+    content: dict[str, Any] = {name: identity(part) for name, part in parts.items()}
+    content |= {"seed": sweep.seed, "name": source, "accept": identity(accept)}
     return Setting(
         id=_hash31(canonical_json(content)),
         source=source,
@@ -213,6 +209,15 @@ def _nearest_change(location: Location, changes: Point) -> str:
 
 def _location(sweep: Sweep, path: str) -> Location:
     return next(((*where, path) for where, group in axis_groups(sweep) if path in group), ())
+
+
+def identity(spec: Spec) -> dict[str, Any]:
+    """Dump what decides runs: not how many there are, nor fields that are left out.
+
+    So an optional field that a later version adds changes no id.
+    """
+    data = spec.model_dump(mode="json", exclude_none=True)
+    return {k: v for k, v in data.items() if k not in getattr(type(spec), "COUNTED", ())}
 
 
 def _hash31(text: str) -> int:
@@ -277,7 +282,7 @@ def _is_traced(sweep: Sweep, path: str) -> bool:
         spec = _field(spec, name)
     leaf = rest[-1]
     _field(spec, leaf)
-    if leaf in COUNTS:
+    if leaf in getattr(type(spec), "COUNTED", ()):
         raise ValueError(f"{leaf} says how many runs there are and cannot be swept")
     return TRACED in type(spec).model_fields[leaf].metadata
 

@@ -1,6 +1,6 @@
 """Sources: the laws from which networks are drawn, SGD among them."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,7 +15,7 @@ from sweep_engine.spec.base import (
     RunCount,
     Spec,
 )
-from sweep_engine.spec.laws import Box, Initialiser, LawSpec
+from sweep_engine.spec.laws import Box, Gaussian, Initialiser, LawSpec
 
 TracedCount = Annotated[int, Field(strict=True, ge=1, lt=2**31), TRACED]
 
@@ -135,6 +135,8 @@ class Stop(Spec):
 class Train(Spec):
     """Draw from `init`, then optimise until a stopping rule holds."""
 
+    COUNTED: ClassVar[frozenset[str]] = frozenset({"runs"})
+
     kind: Literal["train"] = "train"
     init: LawSpec = Initialiser()
     optimizer: OptimizerSpec = Sgd()
@@ -148,6 +150,8 @@ class Train(Spec):
 class Prior(Spec):
     """Draws from a law, trained by nothing."""
 
+    COUNTED: ClassVar[frozenset[str]] = frozenset({"draws", "keep"})
+
     kind: Literal["prior"] = "prior"
     law: LawSpec = Box()
     draws: RunCount
@@ -159,6 +163,8 @@ class Prior(Spec):
 
 class GuessAndCheck(Spec):
     """A law conditioned on fitting, by rejection: a number of draws, or of acceptances."""
+
+    COUNTED: ClassVar[frozenset[str]] = frozenset({"draws", "max_draws"})
 
     kind: Literal["guess_and_check"] = "guess_and_check"
     law: LawSpec = Box()
@@ -176,9 +182,62 @@ class GuessAndCheck(Spec):
         return self
 
 
-SourceSpec = Annotated[Train | Prior | GuessAndCheck, Field(discriminator="kind")]
+class Splitting(Spec):
+    """A law conditioned on fitting, by adaptive multilevel splitting: for rare fits.
+
+    Each repetition is a unit of its own: `particles` draws of equal weight and an estimate
+    of ln P(fit).
+    """
+
+    COUNTED: ClassVar[frozenset[str]] = frozenset({"repetitions"})
+
+    kind: Literal["splitting"] = "splitting"
+    law: LawSpec = Gaussian()
+    particles: Annotated[Count, Field(ge=8)] = 4096
+    repetitions: Annotated[RunCount, Field(le=2**20)] = 8
+    moves: Count = Field(default=20, description="Markov moves of every particle at every level")
+    survivors: Annotated[Positive, Field(lt=1)] = Field(
+        default=0.5, description="share of the particles that the next level leaves"
+    )
+    max_levels: Count = Field(
+        default=2000, description="give up after so many levels: the repetition did not fit"
+    )
+    accept: Accept | None = None
 
 
-def law_of(source: "Train | Prior | GuessAndCheck") -> LawSpec:
+class Posterior(Spec):
+    """Draws from exp(-sum of losses / temperature) times the law, by Markov chains.
+
+    Each chain is a unit of its own: `draws` draws, `thin` transitions apart.
+    """
+
+    COUNTED: ClassVar[frozenset[str]] = frozenset({"chains"})
+
+    kind: Literal["posterior"] = "posterior"
+    law: LawSpec = Gaussian()
+    method: Literal["nuts", "hmc", "sgld"] = "nuts"
+    chains: RunCount = 16
+    draws: Annotated[Count, Field(le=2**20)] = 1000
+    temperature: Annotated[Positive, TRACED] = 1.0
+    accept: Accept | None = None
+
+
+SourceSpec = Annotated[
+    Train | Prior | GuessAndCheck | Splitting | Posterior, Field(discriminator="kind")
+]
+
+
+def law_of(source: SourceSpec) -> LawSpec:
     """The law a source's networks start from."""
     return source.init if isinstance(source, Train) else source.law
+
+
+def unit_size(source: SourceSpec) -> int:
+    """How many draws depend on one another: those of a repetition or a chain; else 1."""
+    match source:
+        case Splitting(particles=particles):
+            return particles
+        case Posterior(draws=draws):
+            return draws
+        case _:
+            return 1

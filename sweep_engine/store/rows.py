@@ -1,5 +1,6 @@
 """From the record that every source fills to the rows of the tables."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from sweep_engine.columns import Column
-from sweep_engine.solutions import Curves, FunctionCounts, RunStatus, Solutions
+from sweep_engine.solutions import Curves, FunctionCounts, Measured, RunStatus, Solutions
 from sweep_engine.spec import Setting
 from sweep_engine.spec.base import canonical_json
+from sweep_engine.spec.sources import unit_size
 from sweep_engine.store.schema import curves_schema, params_schema, tallies_schema
 
 
@@ -44,11 +46,13 @@ def runs_table(
 ) -> pa.Table:
     """Make the rows of `runs`. A column that a source does not fill is null."""
     count = len(solutions)
+    index = solutions.run_id & 0xFFFFFFFF
     labels = np.array([status.label for status in RunStatus], object)
     values: dict[str, Any] = {
         "run_id": solutions.run_id,
         "setting": solutions.setting,
-        "seed": solutions.run_id & 0xFFFFFFFF,
+        "seed": index,
+        **_units(solutions, index, settings),
         "status": labels[solutions.status],
         "steps": solutions.steps,
         "fit": solutions.fit,
@@ -64,6 +68,19 @@ def runs_table(
         else:
             arrays.append(_axis_cells(field, solutions.setting, settings, count))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _units(
+    solutions: Solutions, index: np.ndarray, settings: Mapping[int, Setting]
+) -> dict[str, Any]:
+    """The unit of dependent draws that a row belongs to; null where runs are independent."""
+    absent = [None] * len(index)
+    size = unit_size(settings[int(solutions.setting[0])].spec) if len(index) else 1
+    return {
+        "unit": index // size if size > 1 else absent,
+        "draw": index % size if size > 1 else absent,
+        "ancestor": absent if solutions.ancestor is None else solutions.ancestor,
+    }
 
 
 def _cells(name: str, column: np.ndarray) -> Any:
@@ -119,13 +136,18 @@ def curves_table(curves: Curves) -> pa.Table:
 
 
 def tallies_table(
-    tallies: Sequence[FunctionCounts], ids: Sequence[Sequence[str]], *, finite: bool
+    tallies: Sequence[FunctionCounts],
+    ids: Sequence[Sequence[str]],
+    measured: Sequence[tuple[Measured, str | None]] = (),
+    *,
+    finite: bool,
 ) -> pa.Table:
     """Make the rows of `tallies`.
 
     Args:
         tallies: Counts per setting.
         ids: The function ids of each one's functions.
+        measured: Numbers that are no counts, and the id of the function each is about.
         finite: Whether the packed outputs are the function, and so are stored.
     """
     rows: list[dict[str, Any]] = []
@@ -144,4 +166,18 @@ def tallies_table(
                 }
                 for i in np.flatnonzero(counts)
             ]
+    rows += [_measured_row(*one, finite=finite) for one in measured]
     return pa.Table.from_pylist(rows, schema=tallies_schema())
+
+
+def _measured_row(one: Measured, name: str | None, *, finite: bool) -> dict[str, Any]:
+    return {
+        "setting": one.setting,
+        "unit": None if one.unit < 0 else one.unit,
+        "what": one.what,
+        "function_id": name,
+        "function": one.function.tobytes() if finite and one.function is not None else None,
+        "count": 0,
+        "value": one.value,
+        "stderr": None if math.isnan(one.stderr) else one.stderr,
+    }

@@ -44,6 +44,7 @@ _RUN_ADDRESS = (
     Column("seed", "int64", "", "index of the run in its setting"),
     Column("unit", "int64", "", "unit of dependent runs; null where runs are independent"),
     Column("draw", "int64", "", "index of the draw in its unit"),
+    Column("ancestor", "int64", "", "index in the unit of the first draw that it descends from"),
 )
 _RUN_OUTCOME = (
     Column("status", "string", "", "how the run ended", nullable=False),
@@ -59,12 +60,13 @@ _RUN_OUTCOME = (
 )
 _TALLIES = (
     _SETTING,
-    Column("what", "string", "", "draws, fit, function or function_given_fit", nullable=False),
+    Column("unit", "int64", "", "unit of dependent runs that `value` is about"),
+    Column("what", "string", "", "what is counted, or what `value` is", nullable=False),
     Column("function_id", "string", "", "the function counted; null for draws and fit"),
     Column("function", "binary", "", "its outputs as packed bits, where the inputs are finite"),
-    Column("count", "int64", "draws", "draws, kept as rows or not", nullable=False),
-    Column("value", "float64", "nats", "an estimate that is no count, such as ln P"),
-    Column("stderr", "float64", "nats", "standard error of value"),
+    Column("count", "int64", "draws", "draws, kept as rows or not; 0 beside a value", False),
+    Column("value", "float64", "", "a number that is no count, such as log_p_fit in nats"),
+    Column("stderr", "float64", "", "standard error of value"),
 )
 _CURVES = (
     _RUN_ID,

@@ -305,10 +305,10 @@ def broken(monkeypatch):
     victim = plan(sweep()).shards[1]
     sound = worker_module.work
 
-    def work(bucket, pieces, control, accepted=None):
+    def work(programs, pieces, control, inputs):
         if [(p.setting.id, p.start, p.stop) for p in pieces] == list(victim.pieces):
             raise ZeroDivisionError("this shard's code is wrong")
-        return sound(bucket, pieces, control, accepted=accepted)
+        return sound(programs, pieces, control, inputs)
 
     monkeypatch.setattr(worker_module, "work", work)
     return victim, lambda: monkeypatch.setattr(worker_module, "work", sound)

@@ -7,7 +7,7 @@ import pytest
 
 from sweep_engine import execution, planning
 from sweep_engine.lanes import Program
-from sweep_engine.sources import Control, open_bucket, work
+from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
 
 INIT = {"kind": "lecun_normal", "scale": 1.0}
@@ -119,13 +119,13 @@ def test_a_run_compiles_each_program_of_each_bucket_once(monkeypatch, tmp_path):
 def test_jax_compiles_nothing_more_for_other_values_and_numbers_of_runs(name):
     sweep = _sweep(name)
     first, *others = settings(sweep)
-    bucket = open_bucket(first, sweep.seed, sweep.folder, sweep.observables, sweep.execution)
+    programs = open_source(first, sweep.seed, sweep.folder, sweep.observables, sweep.execution)
     with _compilations() as compiled:
-        work(bucket, [Piece(first, 0, 200)], Control())
+        work(programs, [Piece(first, 0, 200)], Control())
     assert len(compiled) >= PROGRAMS[name]
     with _compilations() as compiled:
-        work(bucket, [Piece(setting, 30, 60) for setting in others], Control())
-        work(bucket, [Piece(first, 200, 205), Piece(others[0], 0, 70)], Control())
+        work(programs, [Piece(setting, 30, 60) for setting in others], Control())
+        work(programs, [Piece(first, 200, 205), Piece(others[0], 0, 70)], Control())
     assert compiled == []
 
 
@@ -138,9 +138,10 @@ def test_a_static_field_makes_a_bucket_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_an_open_bucket_has_all_its_programs_before_threads_share_it(name):
+def test_an_open_source_has_all_its_programs_before_threads_share_it(name):
     """Made on demand, two threads could make one each, and compile both."""
     sweep = _sweep(name)
-    bucket = open_bucket(settings(sweep)[0], 0, sweep.folder, (), sweep.execution)
-    made = [value for value in vars(bucket).values() if isinstance(value, Program)]
+    programs = open_source(settings(sweep)[0], 0, sweep.folder, (), sweep.execution)
+    values = [*vars(programs).values(), *vars(programs.bucket).values()]
+    made = [value for value in values if isinstance(value, Program)]
     assert len(made) == PROGRAMS[name]

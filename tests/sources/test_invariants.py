@@ -12,8 +12,9 @@ import pytest
 from sweep_engine import execution, planning
 from sweep_engine.keys import halves, run_ids
 from sweep_engine.solutions import RunStatus
-from sweep_engine.sources import Control, open_bucket, training_loop, work
-from sweep_engine.sources.bucket import KEEP, START
+from sweep_engine.sources import Control, Inputs, open_source, work
+from sweep_engine.sources.train import loop
+from sweep_engine.sources.train.programs import KEEP, START
 from sweep_engine.spec import Piece, Sweep, settings
 from sweep_engine.store import open_results
 from tests.statistics import assert_catches, assert_frequencies
@@ -24,8 +25,6 @@ MODEL = {"kind": "mlp", "widths": [HIDDEN], "activation": "tanh"}
 SGD = {"kind": "sgd", "learning_rate": 0.5, "momentum": 0.5}
 RATES = {"sources.source.optimizer.learning_rate": [0.5, 0.25]}
 NUM_RUNS = 40
-
-"""The module: as an attribute of the package, `train` is its function."""
 
 
 def _sweep(source, *, task=TASK, model=MODEL, axes=None, lanes=LANES, accept=None):
@@ -45,7 +44,7 @@ def _open(source, **options):
     """The settings of a sweep and the bucket that they share."""
     sweep = _sweep(source, **options)
     found = settings(sweep)
-    return found, open_bucket(found[0], sweep.seed, sweep.folder, (), sweep.execution)
+    return found, open_source(found[0], sweep.seed, sweep.folder, (), sweep.execution)
 
 
 def _train(**changes):
@@ -66,14 +65,14 @@ def _minibatches():
     return _open(_train(init=init, batch_size=3), axes=RATES)
 
 
-def _finish(bucket, *pieces):
-    return work(bucket, [Piece(*piece) for piece in pieces], Control())
+def _finish(programs, *pieces):
+    return work(programs, [Piece(*piece) for piece in pieces], Control())
 
 
 @functools.cache
 def _reference():
-    (fast, _), bucket = _minibatches()
-    return _rows(_finish(bucket, (fast, 0, NUM_RUNS)))
+    (fast, _), programs = _minibatches()
+    return _rows(_finish(programs, (fast, 0, NUM_RUNS)))
 
 
 def _rows(finished):
@@ -99,8 +98,8 @@ def _among(rows, others):
 def test_the_reference_runs_differ_and_end_at_different_times():
     """Else the tests below could not fail."""
     rows = _reference()
-    (fast, _), bucket = _minibatches()
-    steps = _finish(bucket, (fast, 0, NUM_RUNS)).solutions.steps
+    (fast, _), programs = _minibatches()
+    steps = _finish(programs, (fast, 0, NUM_RUNS)).solutions.steps
     assert len({tuple(row[1:]) for row in rows.values()}) == NUM_RUNS > 4 * LANES
     assert len(set(steps)) > LANES
 
@@ -116,8 +115,8 @@ def test_the_reference_runs_differ_and_end_at_different_times():
     ids=["alone", "other lanes and order", "beside other settings", "one lane further"],
 )
 def test_same_bits_whatever_lane_neighbours_and_number_of_runs(pieces):
-    found, bucket = _minibatches()
-    rows = _rows(_finish(bucket, *((found[s], start, stop) for s, start, stop in pieces)))
+    found, programs = _minibatches()
+    rows = _rows(_finish(programs, *((found[s], start, stop) for s, start, stop in pieces)))
     ours = run_ids(found[0].id, 0, NUM_RUNS)
     rows = _among(rows, set(ours))
     assert rows == _among(_reference(), set(rows))
@@ -127,19 +126,21 @@ def test_same_bits_whatever_lane_neighbours_and_number_of_runs(pieces):
 @pytest.mark.parametrize("seconds", [0.0, 1e9], ids=["short segments", "long segments"])
 @pytest.mark.parametrize("share", [1, LANES], ids=["refill when all end", "refill one by one"])
 def test_same_bits_whatever_segments_and_refills(monkeypatch, seconds, share):
-    monkeypatch.setattr(training_loop, "SEGMENT_SECONDS", seconds)
-    monkeypatch.setattr(training_loop, "REFILL_SHARE", share)
-    (fast, _), bucket = _minibatches()
-    assert _rows(_finish(bucket, (fast, 0, NUM_RUNS))) == _reference()
+    monkeypatch.setattr(loop, "SEGMENT_SECONDS", seconds)
+    monkeypatch.setattr(loop, "REFILL_SHARE", share)
+    (fast, _), programs = _minibatches()
+    assert _rows(_finish(programs, (fast, 0, NUM_RUNS))) == _reference()
 
 
 def test_a_diverging_neighbour_changes_no_bit():
     task = TASK | {"loss": "squared"}
     axes = {"sources.source.optimizer.learning_rate": [0.05, 1e6]}
     source = _train(stop={"max_steps": 200, "fit": False})
-    (good, bad), bucket = _open(source, task=task, model=MODEL | {"activation": "relu"}, axes=axes)
-    alone = _rows(_finish(bucket, (good, 0, 12)))
-    mixed = _finish(bucket, (good, 0, 3), (bad, 0, 5), (good, 3, 9), (bad, 5, 12), (good, 9, 12))
+    (good, bad), programs = _open(
+        source, task=task, model=MODEL | {"activation": "relu"}, axes=axes
+    )
+    alone = _rows(_finish(programs, (good, 0, 12)))
+    mixed = _finish(programs, (good, 0, 3), (bad, 0, 5), (good, 3, 9), (bad, 5, 12), (good, 9, 12))
     assert _among(_rows(mixed), alone) == alone
     diverged = mixed.solutions.setting == bad.id
     assert diverged.sum() == 12
@@ -156,10 +157,14 @@ def test_lane_widths_share_keys_and_starts_and_nearly_all_else():
         stop={"max_steps": 50, "fit": False},
     )
     for lanes in (LANES, 64):
-        (setting,), bucket = _open(source, lanes=lanes)
+        (setting,), programs = _open(source, lanes=lanes)
         words = halves(run_ids(setting.id, 0, lanes))
-        starts = np.asarray(bucket.draw(words, bucket.hyper([setting] * lanes), bucket.root))
-        landed.append((starts[:LANES], _finish(bucket, (setting, 0, NUM_RUNS)).solutions.theta))
+        starts = np.asarray(
+            programs.bucket.draw(
+                words, programs.bucket.hyper([setting] * lanes), programs.bucket.root
+            )
+        )
+        landed.append((starts[:LANES], _finish(programs, (setting, 0, NUM_RUNS)).solutions.theta))
     (start, theta), (other_start, other_theta) = landed
     np.testing.assert_array_equal(start, other_start)
     gap = np.linalg.norm(theta - other_theta, axis=1)
@@ -167,17 +172,17 @@ def test_lane_widths_share_keys_and_starts_and_nearly_all_else():
 
 
 def test_a_finished_run_does_not_move():
-    (setting, _), bucket = _minibatches()
+    (setting, _), programs = _minibatches()
     words = halves(run_ids(setting.id, 0, LANES))
-    hyper = bucket.hyper([setting] * LANES)
+    hyper = programs.bucket.hyper([setting] * LANES)
 
     def advance(states, order, steps):
         orders = np.full(LANES, order, np.int32)
         limits = np.array([steps, 0], np.int32)
-        data = bucket.data.train
-        return bucket.advance(states, orders, words, hyper, bucket.root, data, limits)
+        data = programs.bucket.data.train
+        return programs.advance(states, orders, words, hyper, programs.bucket.root, data, limits)
 
-    before = advance(bucket.empty_state, START, 4)
+    before = advance(programs.empty_state, START, 4)
     ends = [RunStatus.RUNNING, *RunStatus][:LANES]
     before = before._replace(status=np.array([*ends, 0, 0][:LANES], np.int32))
     after = advance(before, KEEP, 30)
@@ -194,13 +199,13 @@ def test_a_finished_run_does_not_move():
 @pytest.mark.parametrize("shared", [True, False])
 def test_shared_starts(shared):
     init = {"kind": "gaussian", "std": 1.0, "shared": shared}
-    found, bucket = _open(_train(init=init), axes=RATES)
+    found, programs = _open(_train(init=init), axes=RATES)
     starts = [
         np.asarray(
-            bucket.draw(
+            programs.bucket.draw(
                 halves(run_ids(setting.id, 0, LANES)),
-                bucket.hyper([setting] * LANES),
-                bucket.root,
+                programs.bucket.hyper([setting] * LANES),
+                programs.bucket.root,
             )
         )
         for setting in found
@@ -210,17 +215,23 @@ def test_shared_starts(shared):
 
 
 def test_every_run_has_its_own_order_and_every_epoch_is_a_permutation():
-    (setting, _), bucket = _minibatches()
+    (setting, _), programs = _minibatches()
     words = halves(run_ids(setting.id, 0, LANES))
-    hyper = bucket.hyper([setting] * LANES) | {
+    hyper = programs.bucket.hyper([setting] * LANES) | {
         "stop.max_steps": np.full(LANES, 10**6, np.int32),
         "optimizer.learning_rate": np.full(LANES, 1e-6, np.float32),
     }
-    states, orders = bucket.empty_state, []
+    states, orders = programs.empty_state, []
     for epoch in range(4):
         told = np.full(LANES, KEEP if epoch else START, np.int32)
-        states = bucket.advance(
-            states, told, words, hyper, bucket.root, bucket.data.train, np.array([3, 0], np.int32)
+        states = programs.advance(
+            states,
+            told,
+            words,
+            hyper,
+            programs.bucket.root,
+            programs.bucket.data.train,
+            np.array([3, 0], np.int32),
         )
         running = np.asarray(states.status) == RunStatus.RUNNING
         orders.append(np.asarray(states.order)[running])
@@ -245,8 +256,8 @@ def _visits(sampling, runs, steps=1):
         stop={"max_steps": steps, "fit": False},
     )
     model, accept = {"kind": "linear", "bias": False}, {"max_residual": 1e-3}
-    (setting,), bucket = _open(source, task=task, model=model, accept=accept, lanes=64)
-    theta = _finish(bucket, (setting, 0, runs)).solutions.theta
+    (setting,), programs = _open(source, task=task, model=model, accept=accept, lanes=64)
+    theta = _finish(programs, (setting, 0, runs)).solutions.theta
     np.testing.assert_allclose(theta, np.round(theta), atol=1e-4)
     return [tuple(row) for row in np.round(theta).astype(int).tolist()]
 
@@ -280,8 +291,8 @@ def test_minibatches_with_replacement():
 
 def _outputs(theta):
     """The network by hand, in float64, on the training inputs; and their labels."""
-    _, bucket = _minibatches()
-    x, y = bucket.task.train.x.astype(float), bucket.task.train.y
+    _, programs = _minibatches()
+    x, y = programs.bucket.task.train.x.astype(float), programs.bucket.task.train.y
     cuts = np.cumsum([BITS * HIDDEN, HIDDEN, HIDDEN])
     kernel, bias, out, out_bias = np.split(theta.astype(float), cuts, axis=1)
     hidden = np.tanh(x @ kernel.reshape(-1, BITS, HIDDEN) + bias[:, None])
@@ -295,8 +306,8 @@ def _loss_and_error(theta):
 
 
 def test_a_run_ends_at_the_first_check_that_fits():
-    (setting,), bucket = _open(_train(stop={"max_steps": 100, "check_every": 7}))
-    finished = _finish(bucket, (setting, 0, NUM_RUNS))
+    (setting,), programs = _open(_train(stop={"max_steps": 100, "check_every": 7}))
+    finished = _finish(programs, (setting, 0, NUM_RUNS))
     found = finished.solutions
     fit = found.status == RunStatus.FIT
     assert 0 < fit.sum() < NUM_RUNS
@@ -326,8 +337,8 @@ def _by_steps():
         "sources.source.stop.train_loss": [1e-30, 1e-30, 1e-30, 1e-30, 0.3, 1e9],
     }
     stop = {"fit": False, "check_every": 7, "train_loss": 1.0}
-    found, bucket = _open(_train(stop=stop), axes={"zip": [axes]})
-    finished = _finish(bucket, *((setting, 0, LANES) for setting in found))
+    found, programs = _open(_train(stop=stop), axes={"zip": [axes]})
+    finished = _finish(programs, *((setting, 0, LANES) for setting in found))
     return found, finished
 
 
@@ -364,10 +375,10 @@ def test_the_curve_is_the_losses_on_the_way():
 def test_extra_steps_keep_both_states():
     """At full batch and from shared starts, the first fit is where a plain run ends."""
     stop = {"max_steps": 3000, "check_every": 2}
-    (plain,), plain_bucket = _open(_train(stop=stop))
-    (longer,), longer_bucket = _open(_train(stop=stop | {"extra_steps": 25}))
-    short = _finish(plain_bucket, (plain, 0, NUM_RUNS)).solutions
-    long = _finish(longer_bucket, (longer, 0, NUM_RUNS)).solutions
+    (plain,), plain_programs = _open(_train(stop=stop))
+    (longer,), longer_programs = _open(_train(stop=stop | {"extra_steps": 25}))
+    short = _finish(plain_programs, (plain, 0, NUM_RUNS)).solutions
+    long = _finish(longer_programs, (longer, 0, NUM_RUNS)).solutions
     assert short.first_fit is None
     # Another program may round otherwise, and a run part from its twin.
     gap = np.linalg.norm(long.first_fit - short.theta, axis=1)
@@ -399,9 +410,9 @@ def _guess(**counts):
 
 
 def test_prior_draws_do_not_depend_on_the_shard():
-    (setting,), bucket = _prior()
-    whole = _rows(_finish(bucket, (setting, 0, DRAWS)))
-    parts = [_finish(bucket, (setting, *ends)) for ends in ((0, 700), (700, 701), (701, DRAWS))]
+    (setting,), programs = _prior()
+    whole = _rows(_finish(programs, (setting, 0, DRAWS)))
+    parts = [_finish(programs, (setting, *ends)) for ends in ((0, 700), (700, 701), (701, DRAWS))]
     assert whole == {run: row for part in parts for run, row in _rows(part).items()}
     assert len(whole) == DRAWS
     assert sum(tally.draws for part in parts for tally in part.tallies) == DRAWS
@@ -409,10 +420,10 @@ def test_prior_draws_do_not_depend_on_the_shard():
 
 @pytest.mark.parametrize("keep", ["all", "fit", "none", 100])
 def test_tallies_count_every_draw_whatever_is_kept(keep):
-    (setting,), bucket = _prior()
-    every = _finish(bucket, (setting, 0, DRAWS))
-    (kept_setting,), kept_bucket = _prior(keep)
-    kept = _finish(kept_bucket, (kept_setting, 0, DRAWS))
+    (setting,), programs = _prior()
+    every = _finish(programs, (setting, 0, DRAWS))
+    (kept_setting,), kept_programs = _prior(keep)
+    kept = _finish(kept_programs, (kept_setting, 0, DRAWS))
     fit = every.solutions.fit
     recount = collections.Counter(row.tobytes() for row in every.functions)
     refits = collections.Counter(row.tobytes() for row in every.functions[fit])
@@ -429,10 +440,10 @@ def test_tallies_count_every_draw_whatever_is_kept(keep):
 
 def test_guess_and_check_keeps_the_draws_of_the_prior_that_fit():
     """With a shared law draw i is the same in both."""
-    (setting,), bucket = _prior()
-    (guess,), guess_bucket = _guess(draws=DRAWS)
-    draws = _finish(bucket, (setting, 0, DRAWS))
-    accepted = _finish(guess_bucket, (guess, 0, DRAWS))
+    (setting,), programs = _prior()
+    (guess,), guess_programs = _guess(draws=DRAWS)
+    draws = _finish(programs, (setting, 0, DRAWS))
+    accepted = _finish(guess_programs, (guess, 0, DRAWS))
     fit = draws.solutions.fit
     assert 20 < fit.sum() < DRAWS / 2
     index = np.flatnonzero(fit)
@@ -445,22 +456,22 @@ def test_guess_and_check_keeps_the_draws_of_the_prior_that_fit():
 
 
 def test_counting_stops_at_the_kth_acceptance():
-    (guess,), bucket = _guess(draws=DRAWS)
-    every = _finish(bucket, (guess, 0, DRAWS)).solutions
+    (guess,), programs = _guess(draws=DRAWS)
+    every = _finish(programs, (guess, 0, DRAWS)).solutions
     for accepted in (1, 7, len(every)):
-        cut = work(bucket, [Piece(guess, 0, DRAWS)], Control(), accepted=accepted)
+        cut = work(programs, [Piece(guess, 0, DRAWS)], Control(), Inputs(accepted))
         np.testing.assert_array_equal(cut.solutions.run_id, every.run_id[:accepted])
         (tally,) = cut.tallies
         assert tally.fits == accepted
         assert tally.draws == (every.run_id[accepted - 1] & 0xFFFFFFFF) + 1
-    more = work(bucket, [Piece(guess, 0, DRAWS)], Control(), accepted=len(every) + 1)
+    more = work(programs, [Piece(guess, 0, DRAWS)], Control(), Inputs(len(every) + 1))
     assert (more.tallies[0].draws, more.tallies[0].fits) == (DRAWS, len(every))
 
 
 def test_acceptances_are_counted_over_shards(monkeypatch, tmp_path):
     """Many small shards give the rows and the number of draws of a single large one."""
-    (prior,), prior_bucket = _prior()
-    fit = np.flatnonzero(_finish(prior_bucket, (prior, 0, DRAWS)).solutions.fit)
+    (prior,), prior_programs = _prior()
+    fit = np.flatnonzero(_finish(prior_programs, (prior, 0, DRAWS)).solutions.fit)
     accepted = 40
     monkeypatch.setattr(planning, "DRAWS_PER_SHARD", 128)
     source = {"kind": "guess_and_check", "law": LAW, "accepted": accepted, "max_draws": 100_000}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sweep_engine.keys import Purpose, halves, run_key, sweep_key
-from sweep_engine.sources import Control, open_bucket, work
+from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
 from sweep_engine.spec.tasks import Boolean
 from sweep_engine.tasks import load_task
@@ -64,8 +64,8 @@ def _sweep(optimizer, changes=None, batch_size="full", stop=None):
 def _engine(sweep):
     """Per setting: its source, the runs' ids, and theta where they end."""
     found = settings(sweep)
-    bucket = open_bucket(found[0], sweep.seed, sweep.folder, (), sweep.execution)
-    landed = work(bucket, [Piece(setting, 0, NUM_RUNS) for setting in found], Control()).solutions
+    programs = open_source(found[0], sweep.seed, sweep.folder, (), sweep.execution)
+    landed = work(programs, [Piece(setting, 0, NUM_RUNS) for setting in found], Control()).solutions
     shape = (len(found), NUM_RUNS, -1)
     theta = landed.theta.astype(float).reshape(shape)
     return list(zip(found, landed.run_id.reshape(shape[:2]), theta, strict=True))

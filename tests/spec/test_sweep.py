@@ -171,6 +171,9 @@ def test_a_sweep_cannot_be_changed(contract):
         contract.seed = 1
 
 
+KINDS = ("train", "prior", "guess_and_check", "splitting", "posterior")
+
+
 def test_json_schema():
     schema = Sweep.model_json_schema()
     assert json.loads(json.dumps(schema)) == schema
@@ -179,7 +182,7 @@ def test_json_schema():
     assert set(schema["properties"]) == set(Sweep.model_fields)
     assert schema["properties"]["name"]["pattern"] == NAME_PATTERN
     (source,) = schema["properties"]["sources"]["patternProperties"].values()
-    assert set(source["discriminator"]["mapping"]) == {"train", "prior", "guess_and_check"}
+    assert set(source["discriminator"]["mapping"]) == set(KINDS)
     train = schema["$defs"]["Train"]["properties"]
     assert train["runs"]["minimum"] == 1
     assert {"init", "optimizer", "batch_size", "stop", "accept"} <= set(train)

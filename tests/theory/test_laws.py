@@ -13,7 +13,7 @@ from scipy import integrate, stats
 from sweep_engine import laws
 from sweep_engine.keys import halves, sweep_key
 from sweep_engine.models import build
-from sweep_engine.sources.training import draw_params
+from sweep_engine.sources.bucket import draw_params
 from sweep_engine.spec.laws import LawSpec, ModuleInit
 from sweep_engine.spec.models import Linear, Mlp
 from tests.statistics import assert_catches, assert_ks, assert_mean_within

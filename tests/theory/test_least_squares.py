@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sweep_engine.sources import Control, open_bucket, work
+from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
 from tests.statistics import (
     assert_catches,
@@ -51,8 +51,8 @@ def _finish(source, runs, *, x=X, y=Y, max_residual=1e-5, axes=None):
         axes=axes or {},
     )
     found = settings(sweep)
-    bucket = open_bucket(found[0], sweep.seed, sweep.folder, (), sweep.execution)
-    return work(bucket, [Piece(setting, 0, runs) for setting in found], Control())
+    programs = open_source(found[0], sweep.seed, sweep.folder, (), sweep.execution)
+    return work(programs, [Piece(setting, 0, runs) for setting in found], Control())
 
 
 def _train(runs, *, steps=60, rate=1.0, batch_size="full", stop=None):

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from sweep_engine.observables import unpack
-from sweep_engine.sources import Control, open_bucket, work
+from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
 from tests.statistics import assert_catches, assert_p_value, assert_uniform_chi2
 
@@ -38,8 +38,8 @@ def _functions(model, law, *, bits, draws, inputs="zero_one"):
         sources={"prior": {"kind": "prior", "law": LAWS[law], "draws": draws, "keep": "none"}},
     )
     (setting,) = settings(sweep)
-    bucket = open_bucket(setting, sweep.seed, sweep.folder, (), sweep.execution)
-    (tally,) = work(bucket, [Piece(setting, 0, draws)], Control()).tallies
+    programs = open_source(setting, sweep.seed, sweep.folder, (), sweep.execution)
+    (tally,) = work(programs, [Piece(setting, 0, draws)], Control()).tallies
     assert tally.counts.sum() == tally.draws == draws
     return unpack(tally.functions, 2**bits), tally.counts
 

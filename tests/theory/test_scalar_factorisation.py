@@ -17,7 +17,7 @@ from sweep_engine.densities.draws import Draws
 from sweep_engine.keys import halves, run_ids
 from sweep_engine.lanes import over_lanes
 from sweep_engine.solutions import RunStatus
-from sweep_engine.sources import Control, open_bucket, work
+from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
 from tests.statistics import (
     CHECK_FALSE_ALARM,
@@ -45,13 +45,13 @@ def _open(source, target=1.0, max_residual=1e-4):
         observables=("balance",),
     )
     (setting,) = settings(sweep)
-    bucket = open_bucket(setting, sweep.seed, sweep.folder, sweep.observables, sweep.execution)
-    return bucket, setting
+    programs = open_source(setting, sweep.seed, sweep.folder, sweep.observables, sweep.execution)
+    return programs, setting
 
 
 def _finish(source, runs, **task):
-    bucket, setting = _open(source, **task)
-    return work(bucket, [Piece(setting, 0, runs)], Control())
+    programs, setting = _open(source, **task)
+    return work(programs, [Piece(setting, 0, runs)], Control())
 
 
 def _train(std=1.0, momentum=0.0, **stop):
@@ -227,21 +227,23 @@ def _in_float64(states):
 def _gd_steps(rates, target, steps, *, momentum=0.0):
     """theta before each of some steps of the engine's training, in float64: (steps, R, 2)."""
     source = _train() | {"stop": {"fit": False}}
-    bucket, setting = _open(source, target=target)
-    training, layout, count = bucket.training, bucket.network.layout, len(rates)
+    programs, setting = _open(source, target=target)
+    training, layout, count = programs.training, programs.bucket.network.layout, len(rates)
     runs = halves(run_ids(setting.id, 0, count))
-    hyper = bucket.hyper([setting] * count)
+    hyper = programs.bucket.hyper([setting] * count)
     with jax.enable_x64(True):
-        data = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), bucket.data.train)
+        data = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), programs.bucket.data.train)
         hyper = {path: jnp.asarray(value, jnp.float64) for path, value in hyper.items()} | {
             "optimizer.learning_rate": jnp.asarray(rates, jnp.float64),
             "optimizer.momentum": jnp.full(count, momentum),
         }
-        states = _in_float64(over_lanes(training.start, (None, 0, 0))(bucket.root, runs, hyper))
+        states = _in_float64(
+            over_lanes(training.start, (None, 0, 0))(programs.bucket.root, runs, hyper)
+        )
         advance = jax.jit(over_lanes(training.advance, (0, None, 0, 0, None)))
         path = [layout.flatten_rows(states.params)]
         for _ in range(steps):
-            states = advance(states, bucket.root, runs, hyper, data)
+            states = advance(states, programs.bucket.root, runs, hyper, data)
             path.append(layout.flatten_rows(states.params))
     assert path[-1].dtype == np.float64
     return np.array(path)

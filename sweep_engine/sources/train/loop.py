@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from sweep_engine.solutions import Curves, RunStatus, Solutions
-from sweep_engine.sources.bucket import IDLE, KEEP, START, Bucket
+from sweep_engine.sources.drawn import draw_rows
 from sweep_engine.sources.observe import observe
 from sweep_engine.sources.tally import tally
-from sweep_engine.sources.training import State, record_checks
+from sweep_engine.sources.train.programs import IDLE, KEEP, START, TrainPrograms
+from sweep_engine.sources.train.single_run import State, record_checks
 from sweep_engine.sources.work import Control, Finished, LaneSteps, Runs
 from sweep_engine.spec.settings import Piece
 
@@ -22,7 +23,7 @@ REFILL_SHARE = 8
 """A segment ends early once one lane in so many could take another run."""
 
 
-def train(bucket: Bucket, pieces: Sequence[Piece], control: Control) -> Finished:
+def train(programs: TrainPrograms, pieces: Sequence[Piece], control: Control) -> Finished:
     """Train the runs of some pieces, and observe where they land.
 
     Lanes whose run has ended are given the next one, so a shard does not wait for its
@@ -31,9 +32,10 @@ def train(bucket: Bucket, pieces: Sequence[Piece], control: Control) -> Finished
     Raises:
         Interrupted: `control` asked to stop.
     """
+    bucket = programs.bucket
     runs = Runs.of(bucket, pieces)
-    harvest = _Harvest.empty(bucket, runs)
-    lanes = _Lanes(bucket, runs)
+    harvest = _Harvest.empty(programs, runs)
+    lanes = _Lanes(programs, runs)
     while lanes.fill():
         states = lanes.advance()
         ended = lanes.ended(states)
@@ -41,12 +43,13 @@ def train(bucket: Bucket, pieces: Sequence[Piece], control: Control) -> Finished
         lanes.release(ended)
         control.proceed(int(ended.sum()))
     solutions = harvest.solutions()
-    columns, functions = observe(bucket, runs, solutions.theta)
+    start = draw_rows(bucket, runs) if bucket.needs_start else None
+    columns, functions = observe(bucket, solutions.theta, start=start)
     # The check that ended the run also gave its loss and error: one truth for row and status.
     columns |= {"train_loss": harvest.loss, "train_error": harvest.error}
     tallies = tally(runs.setting, solutions.fit, functions)
     return Finished(
-        solutions, columns, functions, tallies, harvest.curves(bucket), lanes.lane_steps
+        solutions, columns, functions, tallies, harvest.curves(programs), lanes.lane_steps
     )
 
 
@@ -54,7 +57,7 @@ def train(bucket: Bucket, pieces: Sequence[Piece], control: Control) -> Finished
 class _Lanes:
     """The one block of a shard: which run each lane has, and the device's states."""
 
-    bucket: Bucket
+    programs: TrainPrograms
     runs: Runs
     next_run: int = 0
     lane_steps: LaneSteps = field(default_factory=LaneSteps)
@@ -64,10 +67,10 @@ class _Lanes:
     states: State = field(init=False)
 
     def __post_init__(self) -> None:
-        self.occupant = np.full(self.bucket.lanes, -1)
-        self.orders = np.full(self.bucket.lanes, IDLE, np.int32)
-        self.states = self.bucket.empty_state
-        self.steps = 16 * self.bucket.training.alignment
+        self.occupant = np.full(self.programs.bucket.lanes, -1)
+        self.orders = np.full(self.programs.bucket.lanes, IDLE, np.int32)
+        self.states = self.programs.empty_state
+        self.steps = 16 * self.programs.training.alignment
 
     def fill(self) -> bool:
         """Give idle lanes the next runs; False when no lane has a run any more."""
@@ -80,14 +83,14 @@ class _Lanes:
 
     def advance(self) -> State:
         """Advance all lanes by one segment."""
-        bucket, lanes = self.bucket, self.bucket.lanes
+        bucket, lanes = self.programs.bucket, self.programs.bucket.lanes
         waiting = self.next_run < len(self.runs)
         at_least = lanes - max(1, lanes // REFILL_SHARE) if waiting else 0
         limits = np.array([self.steps, at_least], np.int32)
         current = self.runs.take(np.maximum(self.occupant, 0))
         before = np.where(self.orders == START, 0, np.asarray(self.states.step))
         began = time.monotonic()
-        self.states = bucket.advance(
+        self.states = self.programs.advance(
             self.states,
             self.orders,
             current.words,
@@ -107,7 +110,7 @@ class _Lanes:
         )
         if longest >= self.steps and seconds < SEGMENT_SECONDS / 2:
             self.steps = min(2 * self.steps, 2**30)
-        elif seconds > SEGMENT_SECONDS and self.steps > self.bucket.training.alignment:
+        elif seconds > SEGMENT_SECONDS and self.steps > self.programs.training.alignment:
             self.steps //= 2
 
     def ended(self, states: State) -> np.ndarray:
@@ -137,11 +140,11 @@ class _Harvest:
     curve: np.ndarray
 
     @classmethod
-    def empty(cls, bucket: Bucket, runs: Runs) -> "_Harvest":
-        count, layout = len(runs), bucket.network.layout
+    def empty(cls, programs: TrainPrograms, runs: Runs) -> "_Harvest":
+        count, layout = len(runs), programs.bucket.network.layout
         theta = np.full((count, layout.num_params), np.nan, np.float32)
-        keeps_both = bucket.training.spec.stop.extra_steps > 0
-        curve = bucket.empty_state.curve.shape[1:]
+        keeps_both = programs.training.spec.stop.extra_steps > 0
+        curve = programs.empty_state.curve.shape[1:]
         return cls(
             runs=runs,
             layout=layout,
@@ -184,9 +187,9 @@ class _Harvest:
             first_fit=self.first_fit,
         )
 
-    def curves(self, bucket: Bucket) -> Curves:
+    def curves(self, programs: TrainPrograms) -> Curves:
         """List the recorded checks of every run, and its last one."""
-        at = np.array(record_checks()) * bucket.training.check_every
+        at = np.array(record_checks()) * programs.training.check_every
         recorded = at < self.steps[:, None]
         run, slot = np.nonzero(recorded)
         everyone = np.arange(len(self.runs))

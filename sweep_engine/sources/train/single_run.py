@@ -8,30 +8,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
-from sweep_engine import laws
 from sweep_engine.keys import Purpose, run_key
 from sweep_engine.lanes import any_lane
 from sweep_engine.models import Network
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.acceptance import accepts
-from sweep_engine.sources.optimizers import transformation
+from sweep_engine.sources.bucket import Data, Hyper, draw_params
+from sweep_engine.sources.train.optimizers import transformation
 from sweep_engine.spec.base import with_traced
-from sweep_engine.spec.laws import LawSpec, ModuleInit
 from sweep_engine.spec.sources import Accept, Train
 from sweep_engine.tasks import Loss
 
 NUM_RECORDS = 32
 """Slots of a training curve: check 0, then checks 1, 2, 4, ... 2^30."""
-
-Hyper = dict[str, Any]
-"""The traced values of a run by path; arrays of a block, or of all runs, on the host."""
-
-
-class Data(NamedTuple):
-    """The training set on the device: x (N, ...) and y (N,)."""
-
-    x: Array
-    y: Array
 
 
 class State(NamedTuple):
@@ -62,16 +51,6 @@ class State(NamedTuple):
     order: Int[Array, " S"]
     curve: Float[Array, "T 2"]
     first_fit: Any
-
-
-def draw_params(
-    law: LawSpec, network: Network, root: Key[Array, ""], run: UInt32[Array, "2"]
-) -> Float[Array, " P"]:
-    """Draw theta of one run from a law."""
-    key = run_key(root, run, Purpose.PARAMS, shared=law.shared)
-    if isinstance(law, ModuleInit):
-        return network.layout.flatten(network.init(key)) * law.scale
-    return laws.sample(law, network.layout, key)
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,17 @@ from jaxtyping import Bool, UInt8
 
 from sweep_engine.solutions import RunStatus, Solutions
 from sweep_engine.sources.bucket import Bucket
+from sweep_engine.sources.draw.programs import DrawPrograms, blocks_per_call
+from sweep_engine.sources.drawn import draw_rows
 from sweep_engine.sources.observe import observe
 from sweep_engine.sources.tally import tally, tally_fits
-from sweep_engine.sources.work import Control, Finished, Runs
+from sweep_engine.sources.work import Control, Finished, Inputs, Runs
 from sweep_engine.spec.settings import Piece
 from sweep_engine.spec.sources import GuessAndCheck, Prior
 
-DRAWS_PER_CALL = 4096
-
-
-def blocks_per_call(lanes: int) -> int:
-    """How many blocks one call of the counting program goes through."""
-    return max(1, DRAWS_PER_CALL // lanes)
-
 
 def draw(
-    bucket: Bucket, pieces: Sequence[Piece], control: Control, *, accepted: int | None = None
+    programs: DrawPrograms, pieces: Sequence[Piece], control: Control, inputs: Inputs
 ) -> Finished:
     """Draw networks from a law, count all of them, keep those asked for.
 
@@ -32,25 +27,26 @@ def draw(
     evaluates the training inputs only, and identifies the functions of the fits.
 
     Args:
-        bucket: The programs.
+        programs: The programs.
         pieces: What to draw.
         control: Progress and stop.
-        accepted: Discard all draws after this many acceptances.
+        inputs: Discard all draws after `accepted` acceptances.
 
     Raises:
         Interrupted: `control` asked to stop.
     """
+    bucket, accepted = programs.bucket, inputs.accepted
     runs = Runs.of(bucket, pieces)
-    functions, fit = _scan(bucket, runs, control)
+    functions, fit = _scan(programs, runs, control)
     if accepted is not None and fit.sum() >= accepted:
         count = int(np.flatnonzero(fit)[accepted - 1]) + 1
         runs, functions, fit = runs.take(np.arange(count)), functions[:count], fit[:count]
     kept = np.flatnonzero(_keep(bucket, runs, fit))
     rows = runs.take(kept)
-    theta = _theta(bucket, rows)
-    known = functions[kept] if bucket.identifies_all else None
-    columns, row_functions = observe(bucket, rows, theta, known)
-    if bucket.identifies_all:
+    theta = draw_rows(bucket, rows)
+    known = functions[kept] if programs.identifies_all else None
+    columns, row_functions = observe(bucket, theta, functions=known)
+    if programs.identifies_all:
         tallies = tally(runs.setting, fit, functions)
     else:
         tallies = tally_fits(runs.setting, rows.setting, row_functions)
@@ -58,19 +54,20 @@ def draw(
 
 
 def _scan(
-    bucket: Bucket, runs: Runs, control: Control
+    programs: DrawPrograms, runs: Runs, control: Control
 ) -> tuple[UInt8[np.ndarray, "R bytes"], Bool[np.ndarray, " R"]]:
+    bucket = programs.bucket
     blocks = blocks_per_call(bucket.lanes)
     call = blocks * bucket.lanes
     functions, fits = [], []
     for first in range(0, len(runs), call):
         index = np.arange(first, min(first + call, len(runs)))
         chunk = runs.take(index).padded(call)
-        found, fit = bucket.scan(
+        found, fit = programs.scan(
             chunk.words.reshape(blocks, bucket.lanes, 2),
             {path: value.reshape(blocks, bucket.lanes) for path, value in chunk.hyper.items()},
             bucket.root,
-            bucket.scan_inputs,
+            programs.scan_inputs,
         )
         functions.append(np.asarray(found).reshape(call, -1)[: len(index)])
         fits.append(np.asarray(fit).reshape(call)[: len(index)])
@@ -86,16 +83,6 @@ def _keep(bucket: Bucket, runs: Runs, fit: Bool[np.ndarray, " R"]) -> Bool[np.nd
     if isinstance(spec.keep, int):
         return (runs.ids & 0xFFFFFFFF) < spec.keep
     return {"all": np.ones_like(fit), "fit": fit, "none": np.zeros_like(fit)}[spec.keep]
-
-
-def _theta(bucket: Bucket, runs: Runs) -> np.ndarray:
-    theta = np.empty((len(runs), bucket.network.layout.num_params), np.float32)
-    for first in range(0, len(runs), bucket.lanes):
-        index = np.arange(first, min(first + bucket.lanes, len(runs)))
-        block = runs.take(index).padded(bucket.lanes)
-        drawn = bucket.draw(block.words, block.hyper, bucket.root)
-        theta[index] = np.asarray(drawn)[: len(index)]
-    return theta
 
 
 def _solutions(runs: Runs, fit: Bool[np.ndarray, " R"], theta: np.ndarray) -> Solutions:

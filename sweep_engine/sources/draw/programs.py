@@ -1,0 +1,82 @@
+"""The programs of `prior` and `guess_and_check`: draws are evaluated and counted in blocks."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, UInt32
+
+from sweep_engine.lanes import Program, over_lanes
+from sweep_engine.observables import pack
+from sweep_engine.sources.acceptance import accepts
+from sweep_engine.sources.bucket import Bucket, Hyper, Root, Run
+from sweep_engine.sources.programs import Timed
+from sweep_engine.spec.sources import GuessAndCheck
+
+DRAWS_PER_CALL = 4096
+
+
+def blocks_per_call(lanes: int) -> int:
+    """How many blocks one call of the counting program goes through."""
+    return max(1, DRAWS_PER_CALL // lanes)
+
+
+@dataclass(frozen=True)
+class DrawPrograms:
+    """The counting pass over draws from a law, mapped over lanes and compiled."""
+
+    bucket: Bucket
+
+    def prepare(self) -> None:
+        _ = self.bucket.root, self.bucket.data, self.bucket.draw, self.bucket.observe, self.scan
+
+    @property
+    def identifies_all(self) -> bool:
+        """Whether every draw's function is found; rejection finds that of the fits only."""
+        return not isinstance(self.bucket.setting.spec, GuessAndCheck)
+
+    @property
+    def scan_inputs(self) -> Array:
+        """The inputs that the counting pass evaluates, training inputs first."""
+        data = self.bucket.data
+        return data.inputs if self.identifies_all else data.train.x
+
+    @cached_property
+    def scan(self) -> Program:
+        """(runs (M, K, 2), hyper, root, inputs) -> (packed functions, fit), block by block."""
+        one = over_lanes(self._scan_one, (0, 0, None, None))
+
+        def scan(
+            runs: UInt32[Array, "M K 2"], hyper: Hyper, root: Root, inputs: Array
+        ) -> tuple[Array, Array]:
+            result: tuple[Array, Array] = jax.lax.map(
+                lambda block: one(block[0], block[1], root, inputs), (runs, hyper)
+            )
+            return result
+
+        return self.bucket.program(scan)
+
+    def _scan_one(
+        self, run: Run, hyper: Hyper, root: Root, inputs: Array
+    ) -> tuple[Array, Bool[Array, ""]]:
+        bucket, data = self.bucket, self.bucket.data
+        params = bucket.network.layout.unflatten(bucket.draw_one(run, hyper, root))
+        outputs = bucket.network.apply(params, inputs)
+        loss, num_train = bucket.task.loss, data.num_train
+        fit = accepts(bucket.setting.accept, loss, outputs[:num_train], data.train.y)
+        if not self.identifies_all:
+            return jnp.zeros(0, jnp.uint8), fit
+        return pack(loss, outputs[data.reference]), fit
+
+    def timed(self) -> Timed:
+        """One call of the counting pass."""
+        bucket = self.bucket
+        blocks, lanes = blocks_per_call(bucket.lanes), bucket.lanes
+        runs = np.zeros((blocks, lanes, 2), np.uint32)
+        hyper = {
+            path: np.broadcast_to(values, (blocks, lanes)).copy()
+            for path, values in bucket.hyper([bucket.setting] * lanes).items()
+        }
+        return Timed(self.scan, (runs, hyper, bucket.root, self.scan_inputs), blocks * lanes)

@@ -1,0 +1,1 @@
+"""`train`: from a start, an optimiser until a stopping rule holds."""
