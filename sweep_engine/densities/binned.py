@@ -15,7 +15,7 @@ from sweep_engine.densities.binning import (
     equal_mass_cuts,
 )
 from sweep_engine.densities.divergences import cell_divergences
-from sweep_engine.densities.draws import Draws, not_finite_warnings
+from sweep_engine.densities.draws import Draws, sample_warnings
 from sweep_engine.densities.estimate import Estimate, Interval
 from sweep_engine.densities.lower_bounds import lower_bound_estimates
 from sweep_engine.densities.null import same_source_null
@@ -72,7 +72,7 @@ def binned_divergences(
         cells=f"{num_bins} bins of equal mass chosen on one half of independent draws",
         seed=seed,
         confidence=confidence,
-        warnings=not_finite_warnings(source, reference),
+        warnings=sample_warnings(source, reference),
     )
 
 

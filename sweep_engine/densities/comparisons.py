@@ -10,22 +10,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from sweep_engine.comparability import split_columns
 from sweep_engine.densities.binned import binned_divergences
 from sweep_engine.densities.counts import CellCounts, align_counts
+from sweep_engine.densities.dependence import effective_counts
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.function_space import compare_functions
 from sweep_engine.densities.one_dimensional import ks_distance, mass_outside_range, quantiles
 from sweep_engine.densities.pairing import Pair, pairs
-from sweep_engine.densities.proportions import inverse_proportion, proportion
+from sweep_engine.densities.log_probability import log_mean_probability
+from sweep_engine.densities.proportions import (
+    clopper_pearson,
+    inverse_proportion,
+    ln_probability,
+    proportion,
+)
 from sweep_engine.densities.two_dimensional import binned_total_variation_2d
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.planning import Plan
 from sweep_engine.spec import Comparison, Setting, Sweep
-from sweep_engine.spec.sources import GuessAndCheck
+from sweep_engine.spec.sources import GuessAndCheck, Splitting, unit_size
 from sweep_engine.store import OutputDirectory, Results, open_results
 from sweep_engine.store.manifest import read_manifest
 
@@ -66,25 +73,39 @@ class Study:
         """The sweep."""
         return self.plan.sweep
 
-    def draws(self, source: str, settings: Sequence[int], columns: Sequence[str], given: str) -> (
-        tuple[Float[np.ndarray, "R k"], Float[np.ndarray, " R"]]
-    ):  # fmt: skip
-        """Read columns of the chosen runs, shape (R, k), and their ln weights."""
-        where = pc.field("source") == source
-        where &= pc.field("setting").isin(list(settings))
-        if given == "fit":
-            where &= pc.field("fit")
-        table = self.results.runs([*columns, "log_weight"], where)
+    def draws(
+        self, source: str, settings: Sequence[int], columns: Sequence[str], given: str
+    ) -> Draws:
+        """Read one or two columns of the chosen runs, with their weights and units."""
+        table = self.results.runs([*columns, *_ADDRESS], self._runs(source, settings, given))
         missing = [name for name in columns if table[name].null_count]
         if missing:
             raise IncomparableSources(f"{missing[0]} has no value for the runs of {source}")
-        values = [table[name].to_numpy().astype(float) for name in columns]
-        return np.stack(values, axis=1), table["log_weight"].to_numpy()
+        values = np.stack([table[name].to_numpy().astype(float) for name in columns], axis=1)
+        values = values[:, 0] if len(columns) == 1 else values
+        return Draws.of(values, table["log_weight"].to_numpy(), _units(table))
+
+    def _runs(self, source: str, settings: Sequence[int], given: str) -> pc.Expression:
+        where = pc.field("source") == source
+        where &= pc.field("setting").isin(list(settings))
+        return where & pc.field("fit") if given == "fit" else where
 
     def function_counts(
         self, source: str, settings: Sequence[int], given: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Add up how often each function was drawn: (function ids, counts)."""
+        """Count how often each function was drawn: (function ids, counts).
+
+        Weighted or dependent draws count as the number of independent ones that they are
+        worth (`effective_counts`).
+        """
+        if unit_size(self.sweep.sources[source]) > 1:
+            table = self.results.runs(
+                ["function_id", *_ADDRESS], self._runs(source, settings, given)
+            ).drop_null()
+            names = table["function_id"].to_numpy(zero_copy_only=False)
+            weights = Draws.of(np.zeros(len(names)), table["log_weight"].to_numpy()).weights
+            rng = np.random.default_rng([self.sweep.seed, 2])
+            return effective_counts(names, weights, _units(table), rng)
         fits_only = isinstance(self.sweep.sources[source], GuessAndCheck) or given == "fit"
         what = "function_given_fit" if fits_only else "function"
         where = (pc.field("source") == source) & (pc.field("what") == what)
@@ -102,13 +123,40 @@ class Study:
             zip(table["function_id"].to_pylist(), table["function"].to_pylist(), strict=True)
         )
 
+    def measured(self, settings: Sequence[Setting]) -> pa.Table:
+        """Read the numbers that are no counts: setting, unit, what, function_id, value, stderr."""
+        where = pc.field("source") == settings[0].source
+        where &= pc.field("setting").isin([setting.id for setting in settings])
+        columns = ["setting", "unit", "what", "function_id", "value", "stderr"]
+        return self.results.tallies(columns, where & pc.field("value").is_valid())
+
+    def ln_fit_probability(self, settings: Sequence[Setting]) -> Estimate:
+        """Estimate ln P(fit) of a source, in nats: of its law, or of the training's outcome.
+
+        Raises:
+            InsufficientSamples: too few draws or repetitions.
+        """
+        if isinstance(settings[0].spec, Splitting):
+            return log_mean_probability(self._repetitions(settings, "log_p_fit"))
+        return ln_probability(self.fit_probability(settings))
+
+    def _repetitions(self, settings: Sequence[Setting], what: str) -> Float[np.ndarray, " R"]:
+        table = self.measured(settings)
+        values: Float[np.ndarray, " R"] = table.filter(pc.equal(table["what"], what))[
+            "value"
+        ].to_numpy()
+        return values
+
     def fit_probability(self, settings: Sequence[Setting]) -> Estimate:
-        """Estimate P(fit) of a source from its tallies, with the exact interval.
+        """Estimate P(fit) of a source from its counts, with the exact interval.
 
         A fixed number of draws gives k/N; a source that stops at the k-th acceptance
-        (k-1)/(N-1) (SCIENCE: k/N would be biased upwards).
+        (k-1)/(N-1) (SCIENCE: k/N would be biased upwards). Draws of chains count as the
+        number of independent ones that they are worth.
         """
         ids = [setting.id for setting in settings]
+        if unit_size(settings[0].spec) > 1:
+            return self._dependent_share(settings[0].source, ids)
         where = (pc.field("source") == settings[0].source) & pc.field("setting").isin(ids)
         table = self.results.tallies(["what", "count"], where & pc.field("what").isin(WHOLE))
         sums = dict.fromkeys(WHOLE, 0)
@@ -121,7 +169,36 @@ class Study:
         return proportion(sums["fit"], sums["draws"], name="p_fit")
 
 
+    def _dependent_share(self, source: str, ids: Sequence[int]) -> Estimate:
+        table = self.results.runs(["fit", *_ADDRESS], self._runs(source, ids, "all"))
+        fit = table["fit"].to_numpy(zero_copy_only=False).astype(float)
+        draws = Draws.of(fit, table["log_weight"].to_numpy(), _units(table))
+        hits = float(draws.effective_weights @ fit)
+        low, high = clopper_pearson(hits, draws.n_eff)
+        return Estimate(
+            name="p_fit",
+            value=hits / draws.n_eff,
+            low=float(low),
+            high=float(high),
+            num_source=len(draws),
+            n_eff_source=draws.n_eff,
+            unit="1",
+            method="share of dependent draws, as of n_eff independent ones; Clopper-Pearson",
+        )
+
+
 WHOLE = ("draws", "fit")
+
+_ADDRESS = ("setting", "unit", "log_weight")
+
+
+def _units(table: pa.Table) -> Int[np.ndarray, " R"] | None:
+    """Number the units of the runs; None where runs are independent."""
+    if table["unit"].null_count:
+        return None
+    both = np.stack([table["setting"].to_numpy(), table["unit"].to_numpy()])
+    numbers: Int[np.ndarray, " R"] = np.unique(both, axis=1, return_inverse=True)[1].ravel()
+    return numbers
 
 
 def compare(
@@ -205,9 +282,9 @@ def estimates_of(study: Study, pair: Pair) -> list[Estimate]:
             (pair.comparison.reference, pair.reference),
         )
     ]
+    source, reference = sides
     if len(columns) == 2:
-        return [binned_total_variation_2d(sides[0][0], sides[1][0], seed=seed)]
-    source, reference = (Draws.of(values[:, 0], weights) for values, weights in sides)
+        return [binned_total_variation_2d(source, reference, seed=seed)]
     return [
         ks_distance(source, reference),
         *binned_divergences(source, reference, seed=seed),

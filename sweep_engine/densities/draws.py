@@ -1,31 +1,40 @@
-"""Draws of one scalar observable, with the weights they may carry."""
+"""Draws of an observable, with the weights and the dependence they may carry."""
 
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from sweep_engine.densities.dependence import design_effect
 from sweep_engine.errors import InsufficientSamples
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Independent draws of a scalar, of equal weight or not.
+    """Draws of a scalar or of a pair of them, of equal weight or not, independent or not.
 
     Attributes:
-        values: One a draw. NaN and infinities stay: they are outcomes, and are counted.
+        values: One a draw, or a pair a row. NaN and infinities stay: they are outcomes, and
+            are counted.
         weights: Not negative, in any unit; all 1 for draws of equal weight.
+        units: Which unit each draw belongs to, where draws of one unit depend on one another.
+        design_effect: How many of these draws are worth one independent draw.
     """
 
-    values: Float[np.ndarray, " n"]
+    values: Float[np.ndarray, "n ..."]
     weights: Float[np.ndarray, " n"]
+    units: Int[np.ndarray, " n"] | None = None
+    design_effect: float = 1.0
 
     @classmethod
     def of(
-        cls, values: Float[np.ndarray, " n"], log_weights: Float[np.ndarray, " n"] | None = None
+        cls,
+        values: Float[np.ndarray, "n ..."],
+        log_weights: Float[np.ndarray, " n"] | None = None,
+        units: Int[np.ndarray, " n"] | None = None,
     ) -> Self:
-        """Make draws from values and, if there are any, ln weights.
+        """Make draws from values and, if there are any, ln weights and units.
 
         Example:
             >>> Draws.of(np.array([1.0, 2.0]), np.array([0.0, -np.inf])).n_eff
@@ -34,29 +43,31 @@ class Draws:
         Args:
             values: One a draw.
             log_weights: ln of the weights up to a common constant; -inf is weight 0.
+            units: Which unit each draw belongs to; left out, draws are independent.
 
         Raises:
+            InsufficientSamples: There are fewer than 2 units.
             ValueError: The shapes differ, or a log-weight is NaN or +inf, or all are -inf.
         """
         values = np.asarray(values, float)
-        if log_weights is None:
-            return cls(values, np.ones(values.shape))
-        top = np.max(log_weights, initial=-np.inf)
-        if log_weights.shape != values.shape or not np.isfinite(top):
-            raise ValueError(
-                f"expected a log-weight below inf for each of {values.shape} values, not all -inf, "
-                f"got shape {log_weights.shape} with maximum {top}"
-            )
-        return cls(values, np.exp(log_weights - top))
+        weights = np.ones(len(values)) if log_weights is None else _weights(values, log_weights)
+        if units is None or not len(values):
+            return cls(values, weights)
+        return cls(values, weights, units, design_effect(values.reshape(len(values), -1), units))
 
     def __post_init__(self) -> None:
-        if self.values.ndim != 1 or self.values.shape != self.weights.shape:
-            raise ValueError(f"expected one weight a value in a vector, got {self.values.shape}")
+        if self.values.ndim not in (1, 2) or self.weights.shape != self.values.shape[:1]:
+            raise ValueError(
+                f"expected a weight for each value or pair, got shapes {self.weights.shape} and "
+                f"{self.values.shape}"
+            )
 
     @property
     def n_eff(self) -> float:
-        """Effective sample size (Σw)²/Σw² (Kish): n for equal weights, 0 without draws."""
-        return float(self.weights.sum() ** 2 / (self.weights**2).sum()) if len(self) else 0.0
+        """Effective sample size (Σw)²/Σw² (Kish) over the design effect; 0 without draws."""
+        if not len(self):
+            return 0.0
+        return float(self.weights.sum() ** 2 / (self.weights**2).sum()) / self.design_effect
 
     @property
     def effective_weights(self) -> Float[np.ndarray, " n"]:
@@ -67,42 +78,94 @@ class Draws:
     @property
     def finite(self) -> Self:
         """Only the draws that are finite numbers."""
-        return self.select(np.isfinite(self.values))
+        return self.select(self.is_finite)
+
+    @property
+    def is_finite(self) -> Bool[np.ndarray, " n"]:
+        """Which draws are finite numbers, in both places of a pair."""
+        finite: Bool[np.ndarray, " n"] = np.isfinite(self.values.reshape(len(self), -1)).all(axis=1)
+        return finite
 
     @property
     def num_not_finite(self) -> int:
         """How many draws are NaN or infinite."""
-        return int((~np.isfinite(self.values)).sum())
+        return int((~self.is_finite).sum())
 
     def __len__(self) -> int:
         return len(self.values)
 
     def select(self, chosen: Bool[np.ndarray, " n"]) -> Self:
         """Keep some draws."""
-        return type(self)(self.values[chosen], self.weights[chosen])
+        units = None if self.units is None else self.units[chosen]
+        return type(self)(self.values[chosen], self.weights[chosen], units, self.design_effect)
 
     def halve(self, rng: np.random.Generator) -> tuple[Self, Self]:
-        """Send every draw to one of two halves by a fair coin."""
-        first = rng.random(len(self)) < 0.5
+        """Send every draw to one of two halves by a fair coin, or half of the units whole."""
+        if self.units is None:
+            first = rng.random(len(self)) < 0.5
+        else:
+            distinct = rng.permutation(np.unique(self.units))
+            first = np.isin(self.units, distinct[: len(distinct) // 2])
         return self.select(first), self.select(~first)
 
 
-def not_finite_warnings(source: Draws, reference: Draws) -> tuple[str, ...]:
-    """Say how many draws were NaN or infinite.
+def _weights(
+    values: Float[np.ndarray, "n ..."], log_weights: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    if not len(values):
+        return np.ones(0)
+    top = np.max(log_weights, initial=-np.inf)
+    if log_weights.shape != values.shape[:1] or not np.isfinite(top):
+        raise ValueError(
+            f"expected a log-weight below inf for each of {values.shape} values, not all -inf, "
+            f"got shape {log_weights.shape} with maximum {top}"
+        )
+    weights: Float[np.ndarray, " n"] = np.exp(log_weights - top)
+    return weights
+
+
+def sample_warnings(source: Draws, reference: Draws) -> tuple[str, ...]:
+    """Say how many draws were NaN or infinite, and what dependent ones are worth.
 
     Example:
-        >>> not_finite_warnings(Draws.of(np.array([1.0, np.nan])), Draws.of(np.array([1.0])))
+        >>> sample_warnings(Draws.of(np.array([1.0, np.nan])), Draws.of(np.array([1.0])))
         ('1 of 2 source draws are not finite: they have a cell of their own',)
 
     Args:
         source: Draws of the source.
         reference: Draws of the reference.
     """
-    return tuple(
+    sides = (("source", source), ("reference", reference))
+    lost = tuple(
         f"{draws.num_not_finite} of {len(draws)} {side} draws are not finite: "
         "they have a cell of their own"
-        for side, draws in (("source", source), ("reference", reference))
+        for side, draws in sides
         if draws.num_not_finite
+    )
+    dependent = tuple(
+        dependence_warning(side, len(draws), len(np.unique(draws.units)), draws.n_eff)
+        for side, draws in sides
+        if draws.units is not None
+    )
+    return lost + dependent
+
+
+def dependence_warning(side: str, num_draws: int, num_units: int, n_eff: float) -> str:
+    """Say what dependent draws are worth.
+
+    Example:
+        >>> dependence_warning("source", 4096, 8, 512.0)
+        '4,096 dependent source draws of 8 units count as 512 independent ones: approximate'
+
+    Args:
+        side: `source` or `reference`.
+        num_draws: All draws.
+        num_units: Their units.
+        n_eff: Their effective number.
+    """
+    return (
+        f"{num_draws:,} dependent {side} draws of {num_units} units count as {n_eff:,.4g} "
+        "independent ones: approximate"
     )
 
 

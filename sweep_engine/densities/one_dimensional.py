@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from sweep_engine.densities.draws import Draws, not_finite_warnings, require_draws
+from sweep_engine.densities.draws import Draws, require_draws, sample_warnings
 from sweep_engine.densities.estimate import (
     Estimate,
     Interval,
@@ -57,7 +57,7 @@ def ks_distance(source: Draws, reference: Draws, *, confidence: float = 0.95) ->
         method="sup |F - G| of independent draws; Dvoretzky-Kiefer-Wolfowitz for both",
         confidence=confidence,
         p_value=_ks_p_value(distance, *n_eff),
-        warnings=not_finite_warnings(source, reference),
+        warnings=sample_warnings(source, reference),
     )
 
 
@@ -95,7 +95,7 @@ def quantiles(
         raise ValueError(f"expected levels in (0, 1), got {levels}")
     order = np.argsort(draws.values, kind="stable")
     ordered, rank = draws.values[order], np.cumsum(draws.effective_weights[order])
-    warnings = not_finite_warnings(draws, draws)[:1]
+    warnings = sample_warnings(draws, draws)[:1]
     intervals = [_order_interval(ordered, rank, level, confidence) for level in levels]
     return tuple(
         Estimate(
@@ -146,7 +146,7 @@ def mass_outside_range(source: Draws, reference: Draws, *, confidence: float = 0
         method="share of independent source draws outside [min, max] of the reference's sample, "
         "given that sample; Clopper-Pearson",
         confidence=confidence,
-        warnings=not_finite_warnings(source, reference),
+        warnings=sample_warnings(source, reference),
     )
 
 

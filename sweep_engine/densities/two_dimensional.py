@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from sweep_engine.densities.counts import CellCounts
 from sweep_engine.densities.divergences import UNITS, total_variation_interval
+from sweep_engine.densities.draws import Draws, sample_warnings
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
 from sweep_engine.densities.histograms import Density, shared_edges, to_density
 from sweep_engine.densities.lower_bounds import METHODS
@@ -43,8 +44,8 @@ class Histogram2D:
 
 
 def histogram_2d(
-    source: Float[np.ndarray, "n 2"],
-    reference: Float[np.ndarray, "m 2"],
+    source: Draws,
+    reference: Draws,
     *,
     num_bins: tuple[int, int] = (32, 32),
     confidence: float = 0.95,
@@ -55,13 +56,13 @@ def histogram_2d(
     combine two binomial intervals at error (1 - confidence)/2.
 
     Example:
-        >>> grid = np.array([[0.0, 0.0], [1.0, 1.0]])
+        >>> grid = Draws.of(np.array([[0.0, 0.0], [1.0, 1.0]]))
         >>> histogram_2d(grid, grid, num_bins=(2, 2)).source.counts.tolist()
-        [[1, 0], [0, 1]]
+        [[1.0, 0.0], [0.0, 1.0]]
 
     Args:
-        source: Independent draws, one pair a row.
-        reference: Independent draws.
+        source: Draws of pairs.
+        reference: Draws of pairs.
         num_bins: X and Y.
         confidence: Of each interval.
 
@@ -88,8 +89,8 @@ def histogram_2d(
 
 
 def binned_total_variation_2d(
-    source: Float[np.ndarray, "n 2"],
-    reference: Float[np.ndarray, "m 2"],
+    source: Draws,
+    reference: Draws,
     *,
     seed: int,
     num_bins: tuple[int, int] = (16, 16),
@@ -104,19 +105,19 @@ def binned_total_variation_2d(
     Example:
         >>> rng = np.random.default_rng(0)
         >>> far = binned_total_variation_2d(
-        ...     rng.normal(9, 1, (500, 2)), rng.normal(0, 1, (500, 2)), seed=0)
+        ...     Draws.of(rng.normal(9, 1, (500, 2))), Draws.of(rng.normal(0, 1, (500, 2))), seed=0)
         >>> far.low > 0.9
         True
 
     Args:
-        source: Independent draws, one pair a row.
-        reference: Independent draws.
+        source: Draws of pairs.
+        reference: Draws of pairs.
         seed: Of the random halves.
         num_bins: X and Y.
         confidence: Of the interval.
 
     Raises:
-        InsufficientSamples: Fewer than 100 draws on one side.
+        InsufficientSamples: Fewer than 100 effective draws on one side.
         ValueError: The arrays do not have two columns.
     """
     _check(source, reference, MIN_DRAWS)
@@ -125,85 +126,60 @@ def binned_total_variation_2d(
     (null,) = same_source_null(
         lambda one, other: [_split_half(one, other, num_bins, rng, confidence).value],
         (source, reference),
-        lambda rows: _halve(rows, rng),
+        lambda side: side.halve(rng),
     )
     return two_sample_estimate(
         "total_variation_lower_bound",
         interval,
         num_draws=(len(source), len(reference)),
-        n_eff=(float(len(source)), float(len(reference))),
+        n_eff=(source.n_eff, reference.n_eff),
         unit=UNITS["total_variation"],
         method=f"{num_bins[0]} x {num_bins[1]} bins chosen on one half of independent draws; "
         f"measured on the other half: {METHODS['total_variation']}",
         seed=seed,
         confidence=confidence,
-        warnings=_warnings(source, reference),
+        warnings=sample_warnings(source, reference),
     ).with_null(null)
 
 
 def _split_half(
-    source: Float[np.ndarray, "n 2"],
-    reference: Float[np.ndarray, "m 2"],
+    source: Draws,
+    reference: Draws,
     num_bins: tuple[int, int],
     rng: np.random.Generator,
     confidence: float,
 ) -> Interval:
-    (first, second), (first_ref, second_ref) = _halve(source, rng), _halve(reference, rng)
+    (first, second), (first_ref, second_ref) = source.halve(rng), reference.halve(rng)
     edges = _edges(first, first_ref, num_bins)
     return total_variation_interval(
         _count_cells(first, first_ref, edges), _count_cells(second, second_ref, edges), confidence
     )
 
 
-def _halve(
-    rows: Float[np.ndarray, "n 2"], rng: np.random.Generator
-) -> tuple[Float[np.ndarray, "h 2"], Float[np.ndarray, "k 2"]]:
-    first = rng.random(len(rows)) < 0.5
-    return rows[first], rows[~first]
-
-
-def _edges(
-    source: Float[np.ndarray, "n 2"], reference: Float[np.ndarray, "m 2"], num_bins: tuple[int, int]
-) -> Edges:
-    rows = np.concatenate([source, reference])
-    finite = rows[np.isfinite(rows).all(axis=1)]
+def _edges(source: Draws, reference: Draws, num_bins: tuple[int, int]) -> Edges:
+    finite = np.concatenate([source.finite.values, reference.finite.values])
     return shared_edges(finite[:, 0], num_bins[0]), shared_edges(finite[:, 1], num_bins[1])
 
 
-def _count_cells(
-    source: Float[np.ndarray, "n 2"], reference: Float[np.ndarray, "m 2"], edges: Edges
-) -> CellCounts:
+def _count_cells(source: Draws, reference: Draws, edges: Edges) -> CellCounts:
     """Count the bins row by row, then what is in none of them."""
-    return CellCounts(*(_count(rows, edges) for rows in (source, reference)))
+    return CellCounts(*(_count(draws, edges) for draws in (source, reference)))
 
 
-def _count(rows: Float[np.ndarray, "n 2"], edges: Edges) -> Int[np.ndarray, " B"]:
-    finite = rows[np.isfinite(rows).all(axis=1)]
-    inside, _, _ = np.histogram2d(finite[:, 0], finite[:, 1], bins=edges)
-    counts = inside.astype(np.int64).ravel()
-    return np.append(counts, len(rows) - counts.sum())
+def _count(draws: Draws, edges: Edges) -> Float[np.ndarray, " B"]:
+    finite, weights = draws.is_finite, draws.effective_weights
+    x, y = draws.values[finite].T
+    inside, _, _ = np.histogram2d(x, y, bins=edges, weights=weights[finite])
+    counts = inside.ravel()
+    return np.append(counts, max(0.0, float(weights.sum() - counts.sum())))
 
 
-def _warnings(
-    source: Float[np.ndarray, "n 2"], reference: Float[np.ndarray, "m 2"]
-) -> tuple[str, ...]:
-    lost = [int((~np.isfinite(rows).all(axis=1)).sum()) for rows in (source, reference)]
-    if not any(lost):
-        return ()
-    return (
-        f"{lost[0]} source and {lost[1]} reference draws are not finite: they have a cell of "
-        "their own",
-    )
-
-
-def _check(
-    source: Float[np.ndarray, "n 2"], reference: Float[np.ndarray, "m 2"], num_draws: int
-) -> None:
-    for rows in (source, reference):
-        if rows.ndim != 2 or rows.shape[1] != 2:
-            raise ValueError(f"expected pairs of shape (n, 2), got {rows.shape}")
-    if min(len(source), len(reference)) < num_draws:
+def _check(source: Draws, reference: Draws, num_draws: int) -> None:
+    for draws in (source, reference):
+        if draws.values.ndim != 2 or draws.values.shape[1] != 2:
+            raise ValueError(f"expected pairs of shape (n, 2), got {draws.values.shape}")
+    if min(source.n_eff, reference.n_eff) < num_draws:
         raise InsufficientSamples(
-            f"needs at least {num_draws} draws on each side, got {len(source)} of the source and "
-            f"{len(reference)} of the reference"
+            f"needs at least {num_draws} effective draws on each side, got {source.n_eff:.4g} of "
+            f"the source and {reference.n_eff:.4g} of the reference"
         )

@@ -1,5 +1,6 @@
 """The report of a sweep: which figures, tables and words, from its results alone."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,6 @@ from sweep_engine.densities import (
     pairs,
     write_comparisons,
 )
-from sweep_engine.densities.proportions import ln_probability
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.report.figure import Figure
 from sweep_engine.report.function_figures import function_figures
@@ -143,17 +143,16 @@ def _fits(study: Study) -> Table:
     rows = []
     for setting in list(study.plan.settings.values())[:MAX_ROWS]:
         try:
-            p = study.fit_probability([setting])
+            ln = study.ln_fit_probability([setting])
         except InsufficientSamples:
             continue
-        ln = ln_probability(p)
         baseline = majority_error(study, setting.id)
         rows.append(
             (
                 setting.source,
                 _values(setting),
-                f"{p.num_source:,}",
-                format_interval(p.value, p.low, p.high),
+                f"{ln.num_source:,}",
+                format_interval(*(math.exp(end) for end in (ln.value, ln.low, ln.high))),
                 format_interval(ln.value, ln.low, ln.high),
                 "" if baseline is None else f"{baseline:.3f}",
             )

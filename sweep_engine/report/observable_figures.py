@@ -78,10 +78,10 @@ def _caption(study: Study, columns: Sequence[str]) -> str:
     return " ".join([*meanings, kind]).strip()
 
 
-def _values(study: Study, pair: Pair, columns: Sequence[str]) -> list[np.ndarray]:
+def _draws(study: Study, pair: Pair, columns: Sequence[str]) -> list[Draws]:
     comparison = pair.comparison
     return [
-        study.draws(name, settings, columns, comparison.given)[0]
+        study.draws(name, settings, columns, comparison.given)
         for name, settings in (
             (comparison.source, pair.source),
             (comparison.reference, pair.reference),
@@ -91,7 +91,7 @@ def _values(study: Study, pair: Pair, columns: Sequence[str]) -> list[np.ndarray
 
 def _density_panels(study: Study, pair: Pair, columns: Sequence[str]) -> list[Panel]:
     colours = source_colours(study.sweep)
-    sides = [Draws.of(values[:, 0]) for values in _values(study, pair, columns)]
+    sides = _draws(study, pair, columns)
     hist = histogram(*sides, num_bins=40)
     names = (pair.comparison.source, pair.comparison.reference)
     marks = [
@@ -155,8 +155,7 @@ def majority_error(study: Study, setting: int) -> float | None:
 
 
 def _heat_panel(study: Study, pair: Pair, columns: Sequence[str]) -> Panel:
-    sides = _values(study, pair, columns)
-    plane = histogram_2d(*sides)
+    plane = histogram_2d(*_draws(study, pair, columns))
     title = f"ln of {pair.comparison.source} over {pair.comparison.reference} {pair.label()}"
     return Panel(
         title.strip(),

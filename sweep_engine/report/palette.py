@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 from sweep_engine.report.figure import Colour, Role
 from sweep_engine.spec import Sweep
-from sweep_engine.spec.sources import GuessAndCheck, Train
+from sweep_engine.spec.sources import GuessAndCheck, Splitting, Train
 
 
 def source_colours(sweep: Sweep) -> dict[str, Colour]:
@@ -13,10 +14,10 @@ def source_colours(sweep: Sweep) -> dict[str, Colour]:
     spare = count(2)
     main = {
         next(_named(sweep, Train), None): Role.SOURCE,
-        next(_named(sweep, GuessAndCheck), None): Role.REFERENCE,
+        next(_named(sweep, GuessAndCheck | Splitting), None): Role.REFERENCE,
     }
     return {name: main[name] if name in main else next(spare) for name in sweep.sources}
 
 
-def _named(sweep: Sweep, kind: type[Train | GuessAndCheck]) -> Iterator[str]:
+def _named(sweep: Sweep, kind: Any) -> Iterator[str]:
     return (name for name, spec in sweep.sources.items() if isinstance(spec, kind))

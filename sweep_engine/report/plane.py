@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import pyarrow.compute as pc
 
 from sweep_engine.comparability import numeric_columns
 from sweep_engine.densities import Study, histogram
@@ -19,7 +18,7 @@ from sweep_engine.report.figure import Axis, Figure, Line, Mark, Panel, Points, 
 from sweep_engine.report.palette import source_colours
 from sweep_engine.spec.laws import Box, Gaussian, LawSpec
 from sweep_engine.spec.models import ScalarFactorisation
-from sweep_engine.spec.sources import Train, law_of
+from sweep_engine.spec.sources import GuessAndCheck, Splitting, Train, law_of
 from sweep_engine.spec.tasks import Factorisation
 
 MAX_DOTS = 4000
@@ -141,13 +140,13 @@ def _along_the_curve(study: Study) -> Figure:
     exact = _exact_densities(study)
     panels = []
     for name in exact:
-        values = _column(study, name, "balance_u")
-        hist = histogram(Draws.of(values), Draws.of(values), num_bins=80)
+        draws = _along(study, name)
+        hist = histogram(draws, draws, num_bins=80)
         grid = np.linspace(hist.edges[0], hist.edges[-1], 801)
         density = hist.source
         panels.append(
             Panel(
-                f"{name}, {len(values):,} networks",
+                f"{name}, {len(draws):,} networks",
                 Axis("u = ln|a/b| / 2"),
                 Axis("density", limits=(0.0, 1.25 * float(density.high.max()))),
                 (
@@ -180,10 +179,9 @@ def _along_the_curve(study: Study) -> Figure:
     )
 
 
-def _column(study: Study, source: str, column: str) -> np.ndarray:
-    where = (pc.field("source") == source) & pc.field("fit")
-    values: np.ndarray = study.results.runs([column], where)[column].to_numpy().astype(float)
-    return values
+def _along(study: Study, source: str) -> Draws:
+    settings = [s.id for s in study.plan.settings.values() if s.source == source]
+    return study.draws(source, settings, ["balance_u"], "fit")
 
 
 def _exact_densities(study: Study) -> dict[str, Density]:
@@ -193,13 +191,14 @@ def _exact_densities(study: Study) -> dict[str, Density]:
     found: dict[str, Density] = {}
     for setting in study.plan.settings.values():
         law, trained = law_of(setting.spec), isinstance(setting.spec, Train)
-        if setting.values or (not trained and setting.spec.kind == "prior"):
+        conditioned = isinstance(setting.spec, GuessAndCheck | Splitting)
+        if setting.values or not (trained or conditioned):
             continue
         if trained and isinstance(law, Gaussian):
             found[setting.source] = partial(gradient_flow_density, target=target, std=law.std)
-        elif not trained and isinstance(law, Box):
+        elif conditioned and isinstance(law, Box):
             found[setting.source] = partial(box_density, target=target, half_width=law.half_width)
-        elif not trained and isinstance(law, Gaussian):
+        elif conditioned and isinstance(law, Gaussian):
             found[setting.source] = partial(gaussian_density, target=target, std=law.std)
     return found
 

@@ -101,9 +101,10 @@ def test_an_axis_of_one_side_is_pooled(study):
     for pair in pairs_of(study, "sgd", "init"):
         assert len(pair.source) == len(RATES)
         assert len(pair.reference) == 1
-        values, weights = study.draws("sgd", pair.source, ["l2_norm"], "all")
-        assert values.shape == (len(RATES) * RUNS, 1)
-        assert np.all(weights == 0.0)
+        found = study.draws("sgd", pair.source, ["l2_norm"], "all")
+        assert found.values.shape == (len(RATES) * RUNS,)
+        assert np.all(found.weights == 1.0)
+        assert found.units is None
 
 
 def test_by_splits_the_axis_of_one_side(study):
@@ -159,9 +160,9 @@ def test_function_cells_line_up(study):
 def test_given_fit_keeps_the_fits_alone(study):
     (pair, _) = pairs_of(study, "sgd", "init")
     rows = [row for row in rows_of(study, "sgd", fit=True) if row["setting"] in pair.source]
-    values, _ = study.draws("sgd", pair.source, ["l2_norm"], "fit")
+    values = study.draws("sgd", pair.source, ["l2_norm"], "fit").values
     assert 0 < len(rows) < len(RATES) * RUNS
-    assert sorted(values[:, 0]) == sorted(row["l2_norm"] for row in rows)
+    assert sorted(values) == sorted(row["l2_norm"] for row in rows)
 
 
 def test_the_distance_is_the_one_of_the_stored_values(study, out):

@@ -58,11 +58,15 @@ def test_coverage_of_a_bin():
     assert_coverage(covered, 0.94)
 
 
+def _pairs(rng, num_draws, mean=0.0):
+    return Draws.of(rng.normal(mean, 1, (num_draws, 2)))
+
+
 def test_a_picture_of_pairs_is_numpys():
     rng = np.random.default_rng(51)
     source, reference = rng.normal(size=(500, 2)), rng.normal(size=(300, 2))
     source[0, 1] = np.nan
-    plot = histogram_2d(source, reference, num_bins=(5, 7))
+    plot = histogram_2d(Draws.of(source), Draws.of(reference), num_bins=(5, 7))
     expected, _, _ = np.histogram2d(source[1:, 0], source[1:, 1], bins=plot.edges)
     assert plot.source.counts.tolist() == expected.tolist()
     area = np.outer(np.diff(plot.edges[0]), np.diff(plot.edges[1]))
@@ -75,24 +79,24 @@ def test_a_picture_of_pairs_is_numpys():
 def test_two_samples_of_pairs_far_near_and_not_finite():
     rng = np.random.default_rng(52)
     near = [
-        binned_total_variation_2d(rng.normal(size=(300, 2)), rng.normal(size=(400, 2)), seed=s).low
+        binned_total_variation_2d(_pairs(rng, 300), _pairs(rng, 400), seed=s).low
         for s in range(100)
     ]
     assert_coverage(np.array(near) == 0, 0.975)
-    far = binned_total_variation_2d(rng.normal(9, 1, (300, 2)), rng.normal(size=(400, 2)), seed=0)
+    far = binned_total_variation_2d(_pairs(rng, 300, mean=9), _pairs(rng, 400), seed=0)
     assert far.low > 0.85
     lost = rng.normal(size=(300, 2))
     lost[:150, 0] = np.inf
-    estimate = binned_total_variation_2d(lost, rng.normal(size=(400, 2)), seed=0)
+    estimate = binned_total_variation_2d(Draws.of(lost), _pairs(rng, 400), seed=0)
     assert 0.1 < estimate.low < 0.5
-    assert estimate.warnings[0].startswith("150 source")
+    assert estimate.warnings[0].startswith("150 of 300 source")
 
 
 def test_total_variation_of_known_pairs():
     """Two independent normals shifted along the diagonal: TV = 2 Φ(|shift|/2) - 1."""
     rng, truth, below = np.random.default_rng(53), 2 * stats.norm.cdf(math.sqrt(2) / 2) - 1, []
     for seed in range(100):
-        source, reference = rng.normal(1, 1, (2000, 2)), rng.normal(size=(2000, 2))
+        source, reference = _pairs(rng, 2000, mean=1), _pairs(rng, 2000)
         estimate = binned_total_variation_2d(source, reference, seed=seed)
         below.append(estimate.low <= truth)
     assert_coverage(below, 0.975)
@@ -102,12 +106,12 @@ def test_total_variation_of_known_pairs():
 @pytest.mark.parametrize("rows", [np.zeros((500, 3)), np.zeros(500)])
 def test_pairs_have_two_columns(rows):
     with pytest.raises(ValueError, match=r"shape \(n, 2\)"):
-        histogram_2d(rows, rows)
+        histogram_2d(Draws.of(rows), Draws.of(rows))
 
 
 def test_too_few_pairs():
     with pytest.raises(InsufficientSamples, match="100"):
-        binned_total_variation_2d(np.zeros((99, 2)), np.zeros((500, 2)), seed=0)
+        binned_total_variation_2d(Draws.of(np.zeros((99, 2))), Draws.of(np.zeros((500, 2))), seed=0)
 
 
 def test_the_scatter_prefers_neither_side():
