@@ -289,6 +289,29 @@ def demo(
 
 
 @app.command()
+def bench(
+    experiments: Annotated[
+        list[str] | None, typer.Argument(metavar="[EXPERIMENT]...", help="Which; all if none.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where the JSON record goes.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A trial in a minute; its rates mean nothing.")
+    ] = False,
+) -> None:
+    """Measure what this machine can do, and print the record."""
+    from sweep_engine.bench import EXPERIMENTS
+    from sweep_engine.bench import bench as run_bench
+
+    if unknown := set(experiments or ()) - EXPERIMENTS.keys():
+        _end([f"no experiment {min(unknown)!r} (there are: {', '.join(EXPERIMENTS)})"], BAD_INPUT)
+    if record is not None and not record.parent.is_dir():
+        _end([f"{record.parent} is not a folder"], BAD_INPUT)
+    _print_json(run_bench(experiments or (), out=record, quick=quick))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of a sweep file, for editors."""
     from sweep_engine.spec import Sweep

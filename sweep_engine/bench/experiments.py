@@ -1,0 +1,33 @@
+"""The experiments of the benchmark, and the record that they leave."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sweep_engine.bench.machine import describe, limits
+from sweep_engine.bench.sources import source_rates
+
+EXPERIMENTS: dict[str, Callable[..., dict[str, Any]]] = {"sources": source_rates}
+"""By name; each takes `quick`, which makes it small enough for a test, and gives plain JSON."""
+
+
+def bench(
+    names: Sequence[str] = (), *, out: Path | None = None, quick: bool = False
+) -> dict[str, Any]:
+    """Run experiments and write their record.
+
+    Args:
+        names: Which; all when empty.
+        out: Where the JSON record goes.
+        quick: Small enough for a test; its rates mean nothing.
+    """
+    record: dict[str, Any] = {"machine": describe() | limits(), "quick": quick}
+    for name in names or EXPERIMENTS:
+        began = time.perf_counter()
+        found = EXPERIMENTS[name](quick=quick)
+        record[name] = found | {"seconds": round(time.perf_counter() - began, 1)}
+        if out is not None:
+            out.write_text(json.dumps(record, indent=2) + "\n")
+    return record
