@@ -108,6 +108,10 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
             _bytes(sum(c.disk_bytes for c in mine)), _duration(sum(c.seconds for c in mine)),
         )  # fmt: skip
     out.print(table)
+    parents = {cost.source: cost.starts_from for cost in found if cost.starts_from}
+    if parents:
+        starts = ", ".join(f"{source} needs {parent}" for source, parent in parents.items())
+        out.print(f"Order: {starts}.", highlight=False)
     out.print(
         f"{total['runs']:,} runs = {total['buckets']} buckets, {total['shards']:,} shards of "
         f"{total['settings']:,} settings. Time (to max_steps or max_draws, on this machine) and "
@@ -163,7 +167,9 @@ def status(results: ResultsDir, as_json: AsJson = False) -> None:
     out.print(table)
     out.print(
         f"{found['done']:,} of {found['needed']:,} shards done, {found['failed']} failed, "
-        f"{found['missing']:,} missing" + (": complete" if found["complete"] else ""),
+        f"{found['missing']:,} missing"
+        + (f" ({found['blocked']:,} wait for what failed)" if found["blocked"] else "")
+        + (": complete" if found["complete"] else ""),
         highlight=False,
     )
     for shard, error in found["errors"].items():
@@ -379,7 +385,8 @@ def _report_run(summary: "RunSummary", directory: Path) -> None:
     out.print(_summary_line(summary.plan.sweep.name, summary), highlight=False)
     if summary.failed:
         where = f"see {directory}/failed, then sweep-engine retry {directory}"
-        _end([f"{summary.failed} shards failed: {where}"], FAILED)
+        behind = f", {summary.blocked:,} wait for their results" if summary.blocked else ""
+        _end([f"{summary.failed} shards failed{behind}: {where}"], FAILED)
     step = "report" if summary.is_complete else "run SPEC --out"
     out.print(f"next: sweep-engine {step} {directory}", markup=False, highlight=False)
 
@@ -401,6 +408,7 @@ def _status(results: Path) -> dict[str, Any]:
         sources[name] = {"done": len(done_ones), "needed": len(shards), **_totals(done_ones)}
     done = sum(row["done"] for row in sources.values())
     failed = [shard for shard in failures if shard not in entries]
+    blocked = planned.with_descendants(failed) - {*failed, *entries}
     return {
         "name": planned.sweep.name,
         "spec_id": planned.spec_id,
@@ -408,6 +416,7 @@ def _status(results: Path) -> dict[str, Any]:
         "done": done,
         "failed": len(failed),
         "missing": len(wanted) - done - len(failed),
+        "blocked": len(blocked),
         "complete": done == len(wanted),
         "sources": sources,
         "errors": {s: failures[s].error.strip().splitlines()[-1] for s in failed},

@@ -8,7 +8,7 @@ from sweep_engine.errors import SpecError
 from sweep_engine.observables import OBSERVABLES
 from sweep_engine.spec import Comparison, Sweep, axis_paths, touches
 from sweep_engine.spec.custom import Custom
-from sweep_engine.spec.sources import GuessAndCheck
+from sweep_engine.spec.sources import GuessAndCheck, Splitting
 
 RUN_COLUMNS = (
     "seed", "steps", "fit_step", "train_loss", "train_error", "test_loss", "test_error",
@@ -43,14 +43,16 @@ def comparison_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[
     paths = axis_paths(sweep)
     if comparison.by is not None and comparison.by not in paths:
         yield "by", f"{comparison.by!r} is no axis of this sweep{_nearest(comparison.by, paths)}"
-    elif comparison.by is not None and not any(touches(comparison.by, s) for s in sides.values()):
+    elif comparison.by is not None and not any(
+        touches(sweep, comparison.by, s) for s in sides.values()
+    ):
         yield "by", f"{comparison.by!r} touches neither of the two sources"
 
 
 def _rule_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str, str]]:
     names = (comparison.source, comparison.reference)
     rules = [sweep.accept_of(name).model_dump(exclude_none=True) for name in names]
-    rejection = any(isinstance(sweep.sources[name], GuessAndCheck) for name in names)
+    rejection = any(isinstance(sweep.sources[name], GuessAndCheck | Splitting) for name in names)
     if (comparison.given == "fit" or rejection) and rules[0] != rules[1]:
         yield (
             "reference",

@@ -17,6 +17,11 @@ class Purpose(IntEnum):
 
     PARAMS = 1
     MINIBATCH = 2
+    CHAIN_START = 20
+    CHAIN_MOVES = 21
+    TEACHER = 22
+    TEACHER_LABELS = 23
+    OPTIMIZER = 30
 
 
 def run_ids(setting_id: int, start: int, stop: int) -> np.ndarray:

@@ -6,7 +6,9 @@ alone, never on the machine. When a sweep grows, the earlier shards stay and new
 only the runs that are missing.
 """
 
+import bisect
 import hashlib
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,17 +16,21 @@ from functools import cached_property
 from typing import Any
 
 from sweep_engine.errors import OutputError, PlanError
-from sweep_engine.spec import Piece, Setting, Sweep, settings, spec_id
+from sweep_engine.spec import Piece, Setting, Sweep, settings, sources, spec_id
 from sweep_engine.spec.base import canonical_json, static_part
+from sweep_engine.spec.parents import is_ordered_by_fit
 from sweep_engine.spec.settings import identity
 from sweep_engine.spec.sources import (
     GuessAndCheck,
     Posterior,
     Prior,
+    Snapshot,
     Splitting,
     Train,
+    reference_of,
     unit_size,
 )
+from sweep_engine.spec.starts import FunctionsFrom
 
 RUNS_PER_SHARD = 2048
 """Trained runs, or kept draws, of one shard at most: they are rows with parameters."""
@@ -84,6 +90,61 @@ class Plan:
     def pieces(self, shard: Shard) -> list[Piece]:
         """The shard's runs with their settings."""
         return [Piece(self.settings[s], start, stop) for s, start, stop in shard.pieces]
+
+    def needs(self, piece: Piece) -> Piece | None:
+        """The runs of another setting that a piece's runs start from, if they do.
+
+        Run i starts from run i, and so does unit i of dependent draws. All of them, where they
+        are not known by their index, or where a source asks for functions.
+        """
+        if piece.setting.parent is None:
+            return None
+        parent = self.settings[piece.setting.parent]
+        found = reference_of(piece.setting.spec)
+        is_whole = found is not None and isinstance(found[1], FunctionsFrom)
+        if is_whole or is_ordered_by_fit(parent.spec):
+            return Piece(parent, 0, num_runs(parent))
+        size = unit_size(piece.setting.spec)
+        return Piece(parent, piece.start // size, -(-piece.stop // size))
+
+    def shards_of(self, piece: Piece) -> list[str]:
+        """The shards that hold some runs of a setting, in their order."""
+        held = self._held[piece.setting.id]
+        first = bisect.bisect_right(held, piece.start, key=lambda entry: entry[1])
+        return [shard for start, _, shard in itertools.takewhile(
+            lambda entry: entry[0] < piece.stop, held[first:])]  # fmt: skip
+
+    @cached_property
+    def _held(self) -> dict[int, list[tuple[int, int, str]]]:
+        """(start, stop, shard) of the runs of every setting, in order."""
+        held: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
+        for shard in self.shards:
+            for setting, start, stop in shard.pieces:
+                held[setting].append((start, stop, shard.id))
+        return {setting: sorted(entries) for setting, entries in held.items()}
+
+    def parents(self, shard: Shard) -> list[str]:
+        """The shards whose results a shard needs before it can start."""
+        if self.settings[shard.pieces[0][0]].parent is None:
+            return []
+        needed = [self.needs(piece) for piece in self.pieces(shard)]
+        found = [self.shards_of(piece) for piece in needed if piece is not None]
+        return list(dict.fromkeys(itertools.chain(*found)))
+
+    def with_descendants(self, shards: Iterable[str]) -> set[str]:
+        """Shards, and all that need their results."""
+        children: dict[str, list[str]] = defaultdict(list)
+        for shard in self.shards:
+            for parent in self.parents(shard):
+                children[parent].append(shard.id)
+        found: set[str] = set()
+        waiting = list(shards)
+        while waiting:
+            shard_id = waiting.pop()
+            if shard_id not in found:
+                found.add(shard_id)
+                waiting += children[shard_id]
+        return found
 
     def accepted(self, shard: Shard) -> int | None:
         """The number of acceptances at which the shard's setting stops, if it does."""
@@ -154,36 +215,18 @@ def bucket_name(sweep: Sweep, setting: Setting) -> str:
 
 def num_runs(setting: Setting) -> int:
     """How many runs or draws a setting has, at most."""
-    match setting.spec:
-        case Train(runs=runs):
-            return runs
-        case Prior(draws=draws):
-            return draws
-        case GuessAndCheck(draws=draws, max_draws=at_most):
-            return draws if draws is not None else at_most
-        case Splitting(repetitions=units) | Posterior(chains=units):
-            return units * unit_size(setting.spec)
+    return sources.num_runs(setting.spec)
 
 
 def num_rows(setting: Setting) -> int | None:
     """How many rows a setting keeps; None where that depends on the draws."""
-    match setting.spec:
-        case Train() | Prior(keep="all") | Splitting() | Posterior():
-            return num_runs(setting)
-        case Prior(draws=draws, keep=int() as keep):
-            return min(draws, keep)
-        case Prior(keep="none"):
-            return 0
-        case GuessAndCheck(accepted=int() as accepted):
-            return accepted
-        case _:
-            return None
+    return sources.num_rows(setting.spec)
 
 
 def _shard_size(setting: Setting) -> int:
     """Runs of a shard at most: a multiple of the setting's unit."""
     match setting.spec:
-        case Prior(keep="all") | Train():
+        case Prior(keep="all") | Train() | Snapshot():
             return RUNS_PER_SHARD
         case Splitting(particles=particles):
             return max(1, RUNS_PER_SHARD // particles) * particles

@@ -81,7 +81,15 @@ def test_run_ids_and_halves(setting, start, count):
 
 
 def test_purposes_are_never_renumbered():
-    assert {purpose.name: purpose.value for purpose in Purpose} == {"PARAMS": 1, "MINIBATCH": 2}
+    assert {purpose.name: purpose.value for purpose in Purpose} == {
+        "PARAMS": 1,
+        "MINIBATCH": 2,
+        "CHAIN_START": 20,
+        "CHAIN_MOVES": 21,
+        "TEACHER": 22,
+        "TEACHER_LABELS": 23,
+        "OPTIMIZER": 30,
+    }
 
 
 def test_data_streams():

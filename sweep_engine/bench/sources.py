@@ -16,7 +16,9 @@ from sweep_engine.spec.sources import num_runs, unit_size
 TASK = {"kind": "boolean", "bits": 7, "target": "x1", "train": 16}
 MODEL = {"kind": "mlp", "widths": [40, 40]}
 GAUSSIAN: dict[str, Any] = {"kind": "fan_in", "weight_std": 1.4, "bias_std": 0.1}
-CHAINS: dict[str, Any] = {"kind": "posterior", "law": GAUSSIAN, "chains": 16, "draws": 64}
+CHAINS: dict[str, Any] = {
+    "kind": "posterior", "law": GAUSSIAN, "chains": 16, "draws": 64, "warmup": 100,
+}  # fmt: skip
 
 SOURCES: Mapping[str, Mapping[str, Any]] = {
     "train": {"kind": "train", "stop": {"max_steps": 20_000}, "runs": 1024},
@@ -25,7 +27,7 @@ SOURCES: Mapping[str, Mapping[str, Any]] = {
     "splitting": {"kind": "splitting", "law": GAUSSIAN, "particles": 1024, "repetitions": 2},
     "nuts": CHAINS | {"method": "nuts"},
     "hmc": CHAINS | {"method": "hmc"},
-    "sgld": CHAINS | {"method": "sgld"},
+    "sgld": CHAINS | {"method": "sgld", "step_size": 1e-3},
 }
 
 

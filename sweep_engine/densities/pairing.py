@@ -50,7 +50,7 @@ def pairs(plan: Plan, comparison: Comparison) -> list[Pair]:
         path
         for path in axis_paths(plan.sweep)
         if path == comparison.by
-        or (touches(path, comparison.source) and touches(path, comparison.reference))
+        or all(touches(plan.sweep, path, s) for s in (comparison.source, comparison.reference))
     ]
     sides = [_groups(plan, name, split_on) for name in (comparison.source, comparison.reference)]
     found = []

@@ -9,6 +9,7 @@ from sweep_engine.execution.programs import Programs, num_workers
 from sweep_engine.planning import Plan, num_rows, num_runs
 from sweep_engine.sources import Bucket, SourcePrograms
 from sweep_engine.spec import Setting
+from sweep_engine.spec.parents import parent_of
 from sweep_engine.spec.sources import GuessAndCheck, Train
 
 BYTES_PER_ROW = 250
@@ -27,6 +28,7 @@ class BucketCost:
     Attributes:
         bucket: Its name.
         source: Its source.
+        starts_from: The source whose stored results it needs first, if any.
         settings: How many settings share its program.
         runs: Runs or draws, at most.
         lanes: K.
@@ -39,6 +41,7 @@ class BucketCost:
 
     bucket: str
     source: str
+    starts_from: str | None
     settings: int
     runs: int
     lanes: int
@@ -69,6 +72,7 @@ def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
             BucketCost(
                 bucket=name,
                 source=kind,
+                starts_from=parent_of(plan.sweep, kind),
                 settings=len(settings),
                 runs=sum(num_runs(s) for s in settings),
                 lanes=bucket.lanes,
@@ -94,7 +98,10 @@ def disk_bytes(plan: Plan, programs: Programs) -> int:
 def _disk(setting: Setting, plan: Plan, bucket: Bucket) -> int:
     rows = num_rows(setting)
     rows = rows if rows is not None else num_runs(setting) // 1000
-    states = 2 if isinstance(setting.spec, Train) and setting.spec.stop.extra_steps else 1
+    states = 1
+    if isinstance(setting.spec, Train):
+        stop = setting.spec.stop
+        states += bool(stop.extra_steps) + len(stop.snapshots or ())
     stored = 0 if plan.sweep.store.params == "none" else states
     theta = 4 * bucket.network.layout.num_params * stored
     functions = 0

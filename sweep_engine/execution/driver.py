@@ -51,6 +51,7 @@ class RunSummary:
         done: Shards in the ledger.
         failed: Shards given up.
         missing: Shards neither done nor given up.
+        blocked: Those of them that wait for results of others that were given up or skipped.
         seconds: Wall time.
         computed: Shards that this run committed.
     """
@@ -61,6 +62,7 @@ class RunSummary:
     missing: int
     seconds: float
     computed: int
+    blocked: int = 0
 
     @property
     def is_complete(self) -> bool:
@@ -194,7 +196,8 @@ class _Loop:
         return self._summary(schedule)
 
     def _not_failed(self) -> set[str]:
-        return {s.id for s in self.plan.shards} - read_failures(self.directory.files).keys()
+        failed = self.plan.with_descendants(read_failures(self.directory.files))
+        return {s.id for s in self.plan.shards} - failed
 
     def _fill(self, backend: Backend, schedule: Schedule) -> None:
         while len(schedule.in_flight) < backend.capacity:
@@ -250,4 +253,5 @@ class _Loop:
             missing=len(wanted) - done - len(schedule.failed),
             seconds=time.monotonic() - self.began,
             computed=self.computed,
+            blocked=len(schedule.waits_for),
         )

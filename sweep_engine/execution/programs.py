@@ -12,6 +12,7 @@ import jax
 
 from sweep_engine.comparability import check_comparisons
 from sweep_engine.errors import SpecError
+from sweep_engine.execution.agreement import disagreements
 from sweep_engine.planning import Plan
 from sweep_engine.sources import SourcePrograms, open_source
 from sweep_engine.store.manifest import Frozen
@@ -68,6 +69,9 @@ class Programs:
                 source = self._plan.settings[settings[0]].source
                 problems[self._plan.sweep.problem(("sources", source), str(error))] = None
         problems |= dict.fromkeys(self._function_problems())
+        if not problems:
+            buckets = {name: opened.bucket for name, opened in self._opened.items()}
+            problems |= dict.fromkeys(disagreements(self._plan, buckets))
         if problems:
             raise SpecError(list(problems))
 

@@ -3,7 +3,8 @@
 Shards run in plan order. A shard whose code raises is tried again, up to three times in
 all, behind the others. In a setting that stops at the k-th acceptance a shard waits for the
 one before it, so that counting goes on in draw order; once k are reached the rest of the
-setting's shards are not needed.
+setting's shards are not needed. A shard that starts from the results of others waits for them;
+it stays behind where one of them is given up.
 """
 
 from collections import Counter, deque
@@ -40,6 +41,7 @@ class Schedule:
         failed: Shards that were given up.
         skipped: Shards that are not to be tried now.
         not_needed: Shards behind the k-th acceptance.
+        waits_for: By shard that waits for results of others: those that are not there yet.
     """
 
     queue: deque[str] = field(default_factory=deque)
@@ -48,6 +50,8 @@ class Schedule:
     failed: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
     not_needed: set[str] = field(default_factory=set)
+    waits_for: dict[str, set[str]] = field(default_factory=dict)
+    _children: dict[str, list[str]] = field(default_factory=dict)
     _chains: dict[str, _Chain] = field(default_factory=dict)
     _attempts: Counter[str] = field(default_factory=Counter)
 
@@ -75,7 +79,26 @@ class Schedule:
             schedule._start_chain(chain, fits)
         order = {shard.id: i for i, shard in enumerate(plan.shards)}
         schedule.queue = deque(sorted(schedule.queue, key=order.__getitem__))
+        schedule._hold_back({shard.id: plan.parents(shard) for shard in plan.shards})
         return schedule
+
+    def _hold_back(self, parents: Mapping[str, Iterable[str]]) -> None:
+        """Take out of the queue what waits for results of other shards."""
+        settled = self.done | self.not_needed
+        for shard in self.queue:
+            if missing := set(parents[shard]) - settled:
+                self.waits_for[shard] = missing
+                for parent in missing:
+                    self._children.setdefault(parent, []).append(shard)
+        self.queue = deque(shard for shard in self.queue if shard not in self.waits_for)
+
+    def _settled(self, shard: str) -> None:
+        """Let start what waited for a shard that is done, or not needed, and for nothing else."""
+        for child in self._children.pop(shard, ()):
+            self.waits_for[child].discard(shard)
+            if not self.waits_for[child]:
+                del self.waits_for[child]
+                self.queue.append(child)
 
     def _take_up(self, shard: str, done: bool) -> None:
         if done:
@@ -93,6 +116,8 @@ class Schedule:
     def _continue_chain(self, chain: _Chain) -> None:
         if chain.missing <= 0:
             self.not_needed.update(chain.shards)
+            for shard in chain.shards:
+                self._settled(shard)
             chain.shards.clear()
         elif chain.shards:
             self._take_up(chain.shards.popleft(), done=False)
@@ -110,6 +135,7 @@ class Schedule:
         """A shard is in the ledger, with so many acceptances."""
         self.in_flight.discard(shard)
         self.done.add(shard)
+        self._settled(shard)
         if chain := self._chains.get(shard):
             chain.accepted += fits
             self._continue_chain(chain)

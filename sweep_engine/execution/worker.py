@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from sweep_engine.backends import Job, Receipt
+from sweep_engine.execution.parents import inputs_of
 from sweep_engine.execution.programs import Programs
 from sweep_engine.observables import distinct, function_ids, observables
 from sweep_engine.planning import Plan, Shard
 from sweep_engine.solutions import Measured, RunStatus
-from sweep_engine.sources import Bucket, Control, Finished, Inputs, work
+from sweep_engine.sources import Bucket, Control, Finished, work
 from sweep_engine.spec import axis_paths
 from sweep_engine.store import LocalFiles, ShardFiles, commit_shard, runs_schema, with_file_metadata
 from sweep_engine.store.manifest import Frozen
@@ -44,10 +45,11 @@ class ShardWorker:
         shard = self._shards[job.shard]
         programs = self._programs.of(shard.bucket)
         began, started_at = time.monotonic(), time.time()
-        pieces = self._plan.pieces(shard)
-        finished = work(programs, pieces, Control(report, should_stop), Inputs(job.accepted))
+        pieces, bucket = self._plan.pieces(shard), programs.bucket
+        inputs = inputs_of(self._plan, shard, job.accepted, self._files, bucket.task)
+        finished = work(programs, pieces, Control(report, should_stop), inputs)
         worked = time.monotonic()
-        tables = self._tables(shard, programs.bucket, finished)
+        tables = self._tables(shard, bucket, finished)
         receipt = {
             **_summary(finished),
             "started_at": started_at,

@@ -1,9 +1,28 @@
 """Laws: distributions over theta. Each is a function of one network's key.
 
-`sample` and `log_density` take the law's specification (its traced fields may be tracers)
-and the layout of theta; `support` says in words where its mass lies.
+All functions take the law's specification (its traced fields may be tracers) and the layout
+of theta. Every law is also the image of independent standard normals, so that one move of
+normals leaves any of them unchanged.
 """
 
-from sweep_engine.laws.laws import log_density, sample, support
+from sweep_engine.laws.laws import (
+    check,
+    enumerate_support,
+    from_normals,
+    log_density,
+    num_normals,
+    sample,
+    std,
+    support,
+)
 
-__all__ = ["log_density", "sample", "support"]
+__all__ = [
+    "check",
+    "enumerate_support",
+    "from_normals",
+    "log_density",
+    "num_normals",
+    "sample",
+    "std",
+    "support",
+]

@@ -1,149 +1,169 @@
-"""Sampling and log-density of the laws a sweep file can name."""
+"""The laws that a sweep file can name, as functions of the law and the layout of theta."""
 
 import math
+from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
-from jax.scipy import stats
+import numpy as np
 from jaxtyping import Array, Float, Key
 
-from sweep_engine.models import Layout, Leaf
-from sweep_engine.spec.laws import (
-    Ball,
-    Box,
-    FanIn,
-    Gaussian,
-    Initialiser,
-    LawSpec,
-    Sphere,
-)
-
-VARIANCE_FACTOR = {"lecun": 1.0, "he": 2.0, "glorot": 1.0}
+from sweep_engine.laws.distribution import Distribution
+from sweep_engine.laws.element_wise import Independent, Laplace, Normal, StudentT, Ternary, Uniform
+from sweep_engine.laws.initialisers import law_of_array
+from sweep_engine.laws.product import Block, Product, layers, layout_of
+from sweep_engine.laws.spheres import InBall, OnSphere
+from sweep_engine.models import Layout
+from sweep_engine.spec import laws as specs
+from sweep_engine.spec.laws import LawSpec
 
 
 def sample(law: LawSpec, layout: Layout, key: Key[Array, ""]) -> Float[Array, " P"]:
     """Draw one theta.
 
-    Ball and sphere are one law over all parameters together; the radius of a ball is
-    radius * U^(1/P).
+    Args:
+        law: Its traced fields may be tracers.
+        layout: How theta is made of a network's parameters.
+        key: The network's own.
+
+    Raises:
+        TypeError: the law is the flax module's own, which the network itself draws.
+        ValueError: a law of layers does not have as many laws as there are layers.
 
     Source:
-        LeCun et al. (1998), Glorot & Bengio (2010), He et al. (2015) for the standard
-        initialisations; their normal laws are not truncated here.
+        LeCun et al. (1998), Glorot & Bengio (2010), He et al. (2015), Saxe, McClelland &
+        Ganguli (2014) for the initialisations; truncated normals as jax and flax have them,
+        cut at two deviations and rescaled to their variance.
     """
-    size = (layout.num_params,)
-    match law:
-        case Box():
-            return jax.random.uniform(key, size, minval=-1.0) * law.half_width
-        case Gaussian():
-            return jax.random.normal(key, size) * law.std
-        case Sphere():
-            return _direction(key, layout.num_params) * law.radius
-        case Ball():
-            radial, angular = jax.random.split(key)
-            radius = law.radius * jax.random.uniform(radial) ** (1 / layout.num_params)
-            return _direction(angular, layout.num_params) * radius
-        case FanIn() | Initialiser():
-            keys = jax.random.split(key, len(layout.leaves))
-            parts = [_leaf(law, leaf, k) for leaf, k in zip(layout.leaves, keys, strict=True)]
-            return jnp.concatenate(parts)
-        case _:
-            raise TypeError(f"{law.kind} is sampled by the network itself")
+    return bind(law, layout).sample(key)
+
+
+def num_normals(law: LawSpec, layout: Layout) -> int:
+    """Count the standard normals of which `from_normals` makes one theta."""
+    return bind(law, layout).num_normals
+
+
+def from_normals(law: LawSpec, layout: Layout, z: Float[Array, " M"]) -> Float[Array, " P"]:
+    """Map independent standard normals, `num_normals` of them, to a draw of the law.
+
+    Continuous where the law is; a move of z that leaves N(0, I) unchanged leaves every law
+    unchanged. The same law as `sample`, not the same numbers.
+
+    Raises:
+        ValueError: z has another length.
+
+    >>> import jax.numpy as jnp
+    >>> from sweep_engine.models import Leaf
+    >>> from sweep_engine.spec.laws import Sphere
+    >>> two_weights = Layout((Leaf(("Dense_0", "kernel"), (2, 1), 0),))
+    >>> from_normals(Sphere(radius=5.0), two_weights, jnp.array([0.3, 0.4])).tolist()
+    [3.0, 4.0]
+    """
+    bound = bind(law, layout)
+    if z.shape != (bound.num_normals,):
+        raise ValueError(f"expected z of shape ({bound.num_normals},), got {z.shape}")
+    return bound.from_normals(z)
 
 
 def log_density(law: LawSpec, layout: Layout, theta: Float[Array, " P"]) -> Float[Array, ""]:
     """Compute the log-density at theta, in nats; -inf outside the support.
 
-    For the sphere the density is with respect to area, for laws that fix the biases at
-    zero with respect to the weights' volume: these are singular in the whole space.
+    With respect to volume in the space of theta, but for singular laws: area on the sphere
+    (of every layer's sphere, for one per layer); for `orthogonal`, the Hausdorff measure of
+    the semi-orthogonal matrices, which for a single column is the sphere's area; for discrete
+    laws it is the log-probability; parameters that are fixed at 0 count as a point, so that
+    the density is that of the others. Points within float32 rounding of the support are in
+    it. Differentiable in theta inside the support of laws with a density in R^P.
     """
-    p = layout.num_params
-    radius = jnp.linalg.norm(theta)
-    match law:
-        case Box():
-            inside = jnp.all(jnp.abs(theta) <= law.half_width)
-            return jnp.where(inside, -p * jnp.log(2 * law.half_width), -jnp.inf)
-        case Gaussian():
-            return jnp.sum(stats.norm.logpdf(theta, scale=law.std))
-        case Ball():
-            volume = _log_ball(p) + p * jnp.log(law.radius)
-            return jnp.where(radius <= law.radius, -volume, -jnp.inf)
-        case Sphere():
-            area = _log_ball(p) + math.log(p) + (p - 1) * jnp.log(law.radius)
-            on_it = jnp.abs(radius - law.radius) <= 1e-5 * law.radius
-            return jnp.where(on_it, -area, -jnp.inf)
-        case FanIn() | Initialiser():
-            parts = [
-                _leaf_log_density(law, leaf, theta[leaf.offset : leaf.offset + leaf.size])
-                for leaf in layout.leaves
-            ]
-            return jnp.sum(jnp.stack(parts))
-        case _:
-            raise TypeError(f"{law.kind} has no log-density here")
+    return bind(law, layout).log_density(theta)
+
+
+def std(law: LawSpec, layout: Layout) -> Float[Array, " P"]:
+    """Compute the standard deviation of every parameter.
+
+    0 for parameters that are fixed; infinite for `student_t` with one or two degrees of
+    freedom, which has none.
+    """
+    return bind(law, layout).std()
 
 
 def support(law: LawSpec) -> str:
     """Say where the law's mass lies."""
+    return law.support
+
+
+def enumerate_support(
+    law: LawSpec, layout: Layout, *, max_points: int = 2**20
+) -> tuple[Float[np.ndarray, "n P"], Float[np.ndarray, " n"]]:
+    """List every theta of a discrete law, one a row, with its log-probability.
+
+    Raises:
+        ValueError: the law is not discrete, or it has more than `max_points` points.
+    """
+    atoms = bind(law, layout).atoms()
+    if atoms is None:
+        raise ValueError(f"the law '{law.kind}' is not discrete: its support has no list")
+    num_points = math.prod(len(atom.values) for atom in atoms)
+    if num_points > max_points:
+        raise ValueError(f"{num_points:,} points, more than max_points = {max_points:,}")
+    rest = np.arange(num_points)
+    points = np.empty((num_points, len(atoms)), np.float32)
+    log_probabilities = np.zeros(num_points)
+    for parameter in reversed(range(len(atoms))):  # the last one varies fastest
+        rest, choice = np.divmod(rest, len(atoms[parameter].values))
+        points[:, parameter] = atoms[parameter].values[choice]
+        log_probabilities += atoms[parameter].log_probabilities[choice]
+    return points, log_probabilities
+
+
+def check(law: LawSpec, layout: Layout) -> None:
+    """Check that the law fits the layout, before anything is drawn.
+
+    Raises:
+        ValueError: a law of layers does not have as many laws as there are layers.
+    """
+    if not isinstance(law, specs.ModuleInit):
+        bind(law, layout)
+
+
+def bind(law: LawSpec, layout: Layout) -> Distribution:
+    """Give the distribution of theta that a law is for one layout."""
+    size = layout.num_params
     match law:
-        case Box():
-            return f"[-{law.half_width}, {law.half_width}]^P"
-        case Ball():
-            return f"ball of radius {law.radius}"
-        case Sphere():
-            return f"sphere of radius {law.radius}"
-        case Gaussian():
-            return "R^P"
-        case FanIn():
-            return "R^P" if law.bias_std > 0 else "R^P with biases 0"
-        case Initialiser():
-            return ("box per layer" if "uniform" in law.kind else "R^P") + " with biases 0"
-        case _:
-            return "the module's own"
+        case specs.Box():
+            return Independent(Uniform(), law.half_width, size)
+        case specs.Gaussian():
+            return Independent(Normal(), law.std, size)
+        case specs.Laplace():
+            return Independent(Laplace(), law.scale, size)
+        case specs.StudentT():
+            return Independent(StudentT(law.degrees_of_freedom), law.scale, size)
+        case specs.Binary():
+            return Independent(Ternary(0.0), law.scale, size)
+        case specs.Ternary():
+            return Independent(Ternary(law.zero_probability), law.scale, size)
+        case specs.Ball() | specs.Sphere() if law.per_layer:
+            one = law.model_copy(update={"per_layer": False})
+            return _by_layer([one] * len(layers(layout)), layout)
+        case specs.Ball():
+            return InBall(law.radius, size)
+        case specs.Sphere():
+            return OnSphere(law.radius, size)
+        case specs.FanIn() | specs.Initialiser() | specs.Orthogonal():
+            blocks = [Block((leaf,), law_of_array(law, leaf)) for leaf in layout.leaves]
+            return Product(tuple(blocks))
+        case specs.Layers():
+            return _by_layer(law.layers, layout)
+        case specs.ModuleInit():
+            raise TypeError("the law 'module' is the network's own: only it can sample it")
 
 
-def _direction(key: Key[Array, ""], num_params: int) -> Float[Array, " P"]:
-    normal = jax.random.normal(key, (num_params,))
-    return normal / jnp.linalg.norm(normal)
-
-
-def _log_ball(dimension: int) -> float:
-    """Ln of the unit ball's volume."""
-    return dimension / 2 * math.log(math.pi) - math.lgamma(dimension / 2 + 1)
-
-
-def _std(law: FanIn | Initialiser, leaf: Leaf) -> Array | float:
-    fan_in, fan_out = leaf.fans
-    if isinstance(law, FanIn):
-        return law.bias_std if leaf.is_bias else law.weight_std / math.sqrt(fan_in)
-    if leaf.is_bias:
-        return 0.0
-    family = law.kind.split("_")[0]
-    fan = (fan_in + fan_out) / 2 if family == "glorot" else fan_in
-    return law.scale * math.sqrt(VARIANCE_FACTOR[family] / fan)
-
-
-def _is_uniform(law: FanIn | Initialiser) -> bool:
-    return isinstance(law, Initialiser) and law.kind.endswith("uniform")
-
-
-def _leaf(law: FanIn | Initialiser, leaf: Leaf, key: Key[Array, ""]) -> Float[Array, " n"]:
-    if isinstance(law, Initialiser) and leaf.is_bias:
-        return jnp.zeros(leaf.size)
-    std = _std(law, leaf)
-    if _is_uniform(law):
-        return jax.random.uniform(key, (leaf.size,), minval=-1.0) * std * math.sqrt(3)
-    return jax.random.normal(key, (leaf.size,)) * std
-
-
-def _leaf_log_density(
-    law: FanIn | Initialiser, leaf: Leaf, values: Float[Array, " n"]
-) -> Float[Array, ""]:
-    std = jnp.asarray(_std(law, leaf))
-    at_zero = jnp.where(jnp.all(values == 0), 0.0, -jnp.inf)
-    if _is_uniform(law):
-        half = std * math.sqrt(3)
-        inside = jnp.all(jnp.abs(values) <= half)
-        density = jnp.where(inside, -leaf.size * jnp.log(2 * half), -jnp.inf)
-    else:
-        density = jnp.sum(stats.norm.logpdf(values, scale=jnp.where(std > 0, std, 1.0)))
-    return jnp.where(std > 0, density, at_zero)
+def _by_layer(laws: Sequence[LawSpec], layout: Layout) -> Product:
+    found = layers(layout)
+    if len(laws) != len(found):
+        names = ", ".join("/".join(leaves[0].path[:-1]) for leaves in found)
+        raise ValueError(f"expected one law a layer ({len(found)}: {names}), got {len(laws)}")
+    return Product(
+        tuple(
+            Block(leaves, bind(law, layout_of(leaves)))
+            for law, leaves in zip(laws, found, strict=True)
+        )
+    )

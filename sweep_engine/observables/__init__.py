@@ -10,7 +10,7 @@ from sweep_engine.observables.function import (
     pack,
     unpack,
 )
-from sweep_engine.observables.networks import BALANCE, CONFIDENCE, DISTANCE, MARGIN, NORMS
+from sweep_engine.observables.networks import BALANCE, CONFIDENCE, DISTANCE, MARGIN, NORMS, PATH
 from sweep_engine.observables.observable import Observable, Outcome
 from sweep_engine.spec.custom import Custom
 
@@ -29,6 +29,7 @@ OBSERVABLES: dict[str, Observable] = {
     "norms": NORMS,
     "distance": DISTANCE,
     "margin": MARGIN,
+    "path": PATH,
     "confidence": CONFIDENCE,
     "function": FUNCTION,
     "complexity": COMPLEXITY,

@@ -2,36 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from sweep_engine.columns import Column
 from sweep_engine.observables.observable import Observable, Outcome
-
-SQUARINGS = 14
-
-
-def spectral_norm(weights: Float[Array, "H K"]) -> Float[Array, ""]:
-    """Compute the largest singular value, by matrix products alone.
-
-    G = W'W (or WW', whichever is smaller) is squared 14 times, which is 2^14 steps of the
-    power method; the largest column of the result is a vector of the leading eigenspace,
-    and its Rayleigh quotient is sigma^2 with an error of second order. A vmapped SVD would
-    call LAPACK once a network.
-
-    Source:
-        Golub & Van Loan (2013), Matrix Computations, section 7.3 (power iteration).
-    """
-    rows, columns = weights.shape
-    gram = weights.T @ weights if columns <= rows else weights @ weights.T
-    tiny = float(np.finfo(np.float32).tiny)
-    power = gram / jnp.maximum(jnp.trace(gram), tiny)
-    for _ in range(SQUARINGS):
-        power = power @ power
-        power = power / jnp.maximum(jnp.trace(power), tiny)
-    lead = power[:, jnp.argmax(jnp.sum(power**2, axis=0))]
-    quotient = (lead @ gram @ lead) / jnp.maximum(lead @ lead, tiny)
-    return jnp.sqrt(quotient)
+from sweep_engine.observables.scales import path_norm, spectral_norm
 
 
 def _norms(outcome: Outcome) -> dict[str, Array]:
@@ -78,10 +53,13 @@ DISTANCE = Observable(
 )
 
 
-def _margin(outcome: Outcome) -> dict[str, Array]:
+def _smallest_margin(outcome: Outcome) -> Array:
     assert outcome.loss.margins is not None
-    margin = jnp.min(outcome.loss.margins(outcome.train_outputs, outcome.train_targets))
-    norms = _norms(outcome)
+    return jnp.min(outcome.loss.margins(outcome.train_outputs, outcome.train_targets))
+
+
+def _margin(outcome: Outcome) -> dict[str, Array]:
+    margin, norms = _smallest_margin(outcome), _norms(outcome)
     return {
         "margin": margin,
         "margin_frobenius": margin / norms["frobenius_product"],
@@ -97,6 +75,23 @@ MARGIN = Observable(
     ),
     compute=_margin,
     needs=("labels",),
+)
+
+
+def _path(outcome: Outcome) -> dict[str, Array]:
+    norm = path_norm(outcome.layout, outcome.theta)
+    if outcome.loss.margins is None:
+        return {"path_norm": norm}
+    return {"path_norm": norm, "margin_path": _smallest_margin(outcome) / norm}
+
+
+PATH = Observable(
+    columns=(
+        Column("path_norm", "float32", "", "sum over paths of |product of weights|, biases too"),
+        Column("margin_path", "float32", "", "margin over path_norm; null without labels"),
+    ),
+    compute=_path,
+    needs=("dense",),
 )
 
 

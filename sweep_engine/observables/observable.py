@@ -9,6 +9,8 @@ from jaxtyping import Array, Float, UInt8
 
 from sweep_engine.columns import Column
 from sweep_engine.models import Layout
+from sweep_engine.observables.scales import weight_matrices
+from sweep_engine.spec.models import DENSE_MODELS
 from sweep_engine.tasks import Loss, Task
 
 
@@ -40,14 +42,10 @@ class Outcome:
 
     def weights(self) -> list[Array]:
         """The weight matrices, input side first, shape (fan_in, fan_out) each."""
-        return [
-            self.theta[leaf.offset : leaf.offset + leaf.size].reshape(-1, (leaf.shape or (1,))[-1])
-            for leaf in self.layout.leaves
-            if not leaf.is_bias
-        ]
+        return weight_matrices(self.layout, self.theta)
 
 
-Need = Literal["labels", "binary", "test", "start", "scalar_factorisation"]
+Need = Literal["labels", "binary", "test", "start", "dense", "scalar_factorisation"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,8 @@ class Observable:
             return "needs a task with two labels"
         if "test" in self.needs and task.test is None:
             return "needs a test set"
+        if "dense" in self.needs and model_kind not in DENSE_MODELS:
+            return f"needs a model of dense layers ({', '.join(DENSE_MODELS)})"
         if "scalar_factorisation" in self.needs and model_kind != "scalar_factorisation":
             return "needs the model scalar_factorisation"
         return None

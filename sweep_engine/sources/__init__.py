@@ -6,10 +6,13 @@ from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.draw.counting import draw
 from sweep_engine.sources.draw.programs import DrawPrograms
 from sweep_engine.sources.opening import open_source
+from sweep_engine.sources.posterior.programs import PosteriorPrograms
+from sweep_engine.sources.posterior.sampling import sample
 from sweep_engine.sources.programs import SourcePrograms
+from sweep_engine.sources.snapshot import SnapshotPrograms, take_snapshots
 from sweep_engine.sources.train.loop import train
 from sweep_engine.sources.train.programs import TrainPrograms
-from sweep_engine.sources.work import Control, Finished, Inputs, LaneSteps
+from sweep_engine.sources.work import Control, Finished, Inputs, LaneSteps, StoredRuns
 from sweep_engine.spec.settings import Piece
 
 NO_INPUTS = Inputs()
@@ -21,6 +24,7 @@ __all__ = [
     "Inputs",
     "LaneSteps",
     "SourcePrograms",
+    "StoredRuns",
     "open_source",
     "work",
 ]
@@ -45,7 +49,13 @@ def work(
     """
     match programs:
         case TrainPrograms():
-            return train(programs, pieces, control)
+            return train(programs, pieces, control, inputs)
+        case SnapshotPrograms():
+            if inputs.starts is None:
+                raise ValueError("a snapshot is of another source's runs, and none are given")
+            return take_snapshots(programs, pieces, control, inputs.starts)
+        case PosteriorPrograms():
+            return sample(programs, pieces, control)
         case DrawPrograms():
             return draw(programs, pieces, control, inputs)
         case _:

@@ -1,66 +1,166 @@
 """The acceptance rule: when a network fits the training set. One for all sources."""
 
+from typing import Any
+
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from sweep_engine.spec.sources import Accept
+from sweep_engine.models import Network
+from sweep_engine.observables.scales import (
+    frobenius_product,
+    largest_slope,
+    path_norm,
+    spectral_product,
+)
+from sweep_engine.spec.models import DENSE_MODELS
+from sweep_engine.spec.sources import Accept, Bin
 from sweep_engine.tasks import Loss
+
+Scale = Float[Array, ""] | None
+"""What outputs are divided by; None where the rule takes them as they are."""
+
+
+def output_scale(
+    accept: Accept, network: Network, params: Any, inputs: Float[Array, "N ..."]
+) -> Scale:
+    """Compute what the rule divides a network's outputs by; `inputs` are the training inputs."""
+    layout = network.layout
+    match accept.normalise:
+        case "frobenius":
+            return frobenius_product(layout, layout.flatten(params))
+        case "spectral":
+            return spectral_product(layout, layout.flatten(params))
+        case "path":
+            return path_norm(layout, layout.flatten(params))
+        case "lipschitz":
+            return largest_slope(network, params, inputs)
+        case None:
+            return None
 
 
 def accepts(
-    accept: Accept, loss: Loss, outputs: Float[Array, "N C"], targets: Array
+    accept: Accept,
+    loss: Loss,
+    outputs: Float[Array, "N C"],
+    targets: Array,
+    scale: Scale = None,
 ) -> Bool[Array, ""]:
-    """Whether outputs on the training set pass the rule.
+    """Whether outputs on the training set pass the rule: where `level` is positive.
 
-    `train_error` compares counts of wrong labels, so that a share such as 0.1 of 10
-    examples means one of them whatever the rounding.
+    `train_error` compares counts of wrong labels, which is the faster way, so that a share
+    such as 0.1 of 10 examples means one of them whatever the rounding.
+
+    Args:
+        accept: The rule.
+        loss: The task's loss.
+        outputs: The network's outputs on the training inputs.
+        targets: The training targets.
+        scale: `output_scale` of the network.
+
+    Raises:
+        ValueError: the rule is normalised and there is no scale, or the other way round.
     """
-    if accept.train_error is not None:
-        allowed = accept.train_error * len(targets) + 1e-3
-        return loss.error(outputs, targets) * len(targets) <= allowed
-    if accept.train_loss is not None:
-        return loss.mean(outputs, targets) <= accept.train_loss
-    assert loss.residuals is not None
-    assert accept.max_residual is not None
-    return jnp.max(jnp.abs(loss.residuals(outputs, targets))) <= accept.max_residual
+    if accept.train_error is None:
+        return level(accept, loss, outputs, targets, scale) > 0
+    allowed = accept.train_error * len(targets) + 1e-3
+    return loss.error(outputs, targets) * len(targets) <= allowed
 
 
 def level(
-    accept: Accept, loss: Loss, outputs: Float[Array, "N C"], targets: Array
+    accept: Accept,
+    loss: Loss,
+    outputs: Float[Array, "N C"],
+    targets: Array,
+    scale: Scale = None,
 ) -> Float[Array, ""]:
     """Compute a number without ties that is positive where the rule holds, and only there.
 
     Sampling from a law conditioned on fitting climbs it. For a share of wrong labels that
-    allows k of them it is the (k+1)-th smallest margin. A network without biases may
-    output exactly 0, an atom of the margin: it counts as inf where the label rule makes
-    it right, as -inf where wrong. NaN is -inf.
+    allows k of them it is the (k+1)-th smallest margin; for a bin the distance to its nearer
+    end, negative outside. A network without biases may output exactly 0, an atom of the
+    margin: it counts as inf where the label rule makes it right, as -inf where wrong. NaN
+    is -inf, and so is a network whose scale is not a positive number.
+
+    Args:
+        accept: The rule.
+        loss: The task's loss.
+        outputs: The network's outputs on the training inputs.
+        targets: The training targets.
+        scale: `output_scale` of the network.
+
+    Raises:
+        ValueError: the rule is normalised and there is no scale, or the other way round.
     """
+    outputs = _divided(accept, outputs, scale)
     if accept.train_error is not None:
-        assert loss.margins is not None
-        assert loss.labels is not None
-        margins = loss.margins(outputs, targets)
-        right = loss.labels(outputs) == targets
-        margins = jnp.where(margins == 0, jnp.where(right, jnp.inf, -jnp.inf), margins)
-        margins = jnp.where(jnp.isnan(margins), -jnp.inf, margins)
         allowed = int(accept.train_error * len(targets) + 1e-3)
         if allowed >= len(targets):
             return jnp.float32(jnp.inf)
-        return jnp.sort(margins)[allowed]
+        return jnp.sort(_margins(loss, outputs, targets))[allowed]
+    if accept.margin is not None:
+        return _within(jnp.min(_margins(loss, outputs, targets)), accept.margin)
+    if accept.loss is not None:
+        return _within(loss.mean(outputs, targets), accept.loss)
     if accept.train_loss is not None:
-        found = accept.train_loss - loss.mean(outputs, targets)
-    else:
-        assert loss.residuals is not None
-        assert accept.max_residual is not None
-        found = accept.max_residual - jnp.max(jnp.abs(loss.residuals(outputs, targets)))
+        return _at_most(loss.mean(outputs, targets), accept.train_loss)
+    assert loss.residuals is not None
+    assert accept.max_residual is not None
+    return _at_most(jnp.max(jnp.abs(loss.residuals(outputs, targets))), accept.max_residual)
+
+
+def _divided(accept: Accept, outputs: Float[Array, "N C"], scale: Scale) -> Float[Array, "N C"]:
+    if (accept.normalise is None) != (scale is None):
+        raise ValueError("scale: give what output_scale gives for this rule and network")
+    if scale is None:
+        return outputs
+    usable = (scale > 0) & jnp.isfinite(scale)
+    return jnp.where(usable, outputs / jnp.where(usable, scale, 1.0), jnp.nan)
+
+
+def _margins(loss: Loss, outputs: Float[Array, "N C"], targets: Array) -> Float[Array, " N"]:
+    """Margins, but +-inf by the label rule where there is none: at 0, or between infinities."""
+    assert loss.margins is not None
+    assert loss.labels is not None
+    margins = loss.margins(outputs, targets)
+    right = (loss.labels(outputs) == targets) & ~jnp.any(jnp.isnan(outputs), axis=-1)
+    undecided = (margins == 0) | jnp.isnan(margins)
+    return jnp.where(undecided, jnp.where(right, jnp.inf, -jnp.inf), margins)
+
+
+def _at_most(value: Float[Array, ""], limit: float) -> Float[Array, ""]:
+    return _signed(limit - value, value <= limit)
+
+
+def _within(value: Float[Array, ""], ends: Bin) -> Float[Array, ""]:
+    """Distance to the nearer end; an infinite value is outside of every bin."""
+    low = -jnp.inf if ends.above is None else ends.above
+    high = jnp.inf if ends.below is None else ends.below
+    inside = jnp.isfinite(value) & (value > low) & (value < high)
+    return _signed(jnp.minimum(value - low, high - value), inside)
+
+
+def _signed(distance: Float[Array, ""], holds: Bool[Array, ""]) -> Float[Array, ""]:
+    """The distance, with the sign of the rule where subtraction rounds to 0; NaN is -inf."""
+    tiny = float(np.finfo(np.float32).tiny)
+    found = jnp.where(holds, jnp.maximum(distance, tiny), jnp.minimum(distance, 0.0))
     return jnp.where(jnp.isnan(found), -jnp.inf, found)
 
 
-def check_rule(accept: Accept, loss: Loss) -> None:
-    """Raise ValueError where the rule means nothing for the loss."""
-    if accept.train_error is not None and loss.labels is None:
+def check_rule(accept: Accept, loss: Loss, model_kind: str) -> None:
+    """Raise ValueError where the rule means nothing for the loss or the model."""
+    if loss.labels is None and (accept.train_error is not None or accept.margin is not None):
+        given = "train_error" if accept.margin is None else "margin"
         raise ValueError(
-            "accept.train_error needs labels; for squared error on real targets give "
-            "max_residual or train_loss"
+            f"accept.{given} needs labels; for squared error on real targets give "
+            "max_residual, train_loss or loss"
         )
     if accept.max_residual is not None and loss.residuals is None:
         raise ValueError("accept.max_residual needs a squared-error task")
+    if accept.normalise is not None and loss.labels is None:
+        raise ValueError("accept.normalise needs labels: real targets set the scale of the outputs")
+    if accept.normalise == "path" and model_kind not in DENSE_MODELS:
+        raise ValueError(
+            f"accept.normalise: path needs a model of dense layers ({', '.join(DENSE_MODELS)}); "
+            "lipschitz does not"
+        )

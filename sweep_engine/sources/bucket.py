@@ -17,7 +17,7 @@ from sweep_engine.observables import Observable, Outcome, pack
 from sweep_engine.spec.base import traced_fields, with_traced
 from sweep_engine.spec.laws import LawSpec, ModuleInit
 from sweep_engine.spec.settings import Setting
-from sweep_engine.spec.sources import Train, law_of
+from sweep_engine.spec.sources import Posterior, Train, law_of
 from sweep_engine.spec.sweep import Execution
 from sweep_engine.tasks import Task
 
@@ -36,13 +36,14 @@ class Data(NamedTuple):
 
 
 class TaskData:
-    """A task's arrays on the device: all inputs, and which of them are what."""
+    """A task's arrays on the device: all inputs and targets, training first."""
 
     def __init__(self, task: Task) -> None:
         self.num_train = len(task.train)
         self.inputs = jnp.asarray(task.inputs)
         self.train = Data(self.inputs[: self.num_train], jnp.asarray(task.train.y))
-        self.test_targets = None if task.test is None else jnp.asarray(task.test.y)
+        parts = [task.train] if task.test is None else [task.train, task.test]
+        self.targets = jnp.concatenate([jnp.asarray(part.y) for part in parts])
         self.reference = jnp.asarray(task.reference)
 
 
@@ -84,6 +85,12 @@ class Bucket:
         asked = any("start" in observable.needs for observable in self.observed)
         return asked and isinstance(self.setting.spec, Train)
 
+    @property
+    def has_own_targets(self) -> bool:
+        """Whether every run has targets of its own: a chain those that its teacher has drawn."""
+        spec = self.setting.spec
+        return isinstance(spec, Posterior) and spec.start == "teacher"
+
     def program(self, function: Callable[..., Any]) -> Program:
         """Make a program of this bucket's precision."""
         return Program(function, precision=self.execution.precision)
@@ -106,15 +113,18 @@ class Bucket:
     def draw_one(self, run: Run, hyper: Hyper, root: Root) -> Float[Array, " P"]:
         """Draw theta of one run from its law."""
         law = law_of(with_traced(self.setting.spec, hyper))
+        if law is None:
+            raise ValueError("these runs start from stored networks, not from a law")
         return draw_params(law, self.network, root, run)
 
     @cached_property
     def observe(self) -> Program:
-        """(theta, start, inputs) -> a value per column and the packed function."""
-        return self.program(over_lanes(self._observe_one, (0, 0, None)))
+        """(theta, start, inputs, targets) -> a value per column and the packed function."""
+        targets = 0 if self.has_own_targets else None
+        return self.program(over_lanes(self._observe_one, (0, 0, None, targets)))
 
     def _observe_one(
-        self, theta: Float[Array, " P"], start: Float[Array, " S"], inputs: Array
+        self, theta: Float[Array, " P"], start: Float[Array, " S"], inputs: Array, targets: Array
     ) -> dict[str, Array]:
         loss, num_train = self.task.loss, self.data.num_train
         params = self.network.layout.unflatten(theta)
@@ -124,9 +134,9 @@ class Bucket:
             params=params,
             start=start if self.needs_start else None,
             train_outputs=outputs[:num_train],
-            train_targets=self.data.train.y,
+            train_targets=targets[:num_train],
             test_outputs=outputs[num_train:] if self.task.test else None,
-            test_targets=self.data.test_targets,
+            test_targets=targets[num_train:] if self.task.test else None,
             loss=loss,
             layout=self.network.layout,
         )

@@ -3,7 +3,7 @@
 import threading
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 
 from sweep_engine.lanes import pad
 from sweep_engine.observables import distinct
@@ -21,6 +21,7 @@ def observe(
     theta: Float[np.ndarray, "R P"],
     *,
     start: Float[np.ndarray, "R P"] | None = None,
+    targets: Shaped[np.ndarray, "R N"] | None = None,
     functions: UInt8[np.ndarray, "R bytes"] | None = None,
 ) -> tuple[Columns, UInt8[np.ndarray, "R bytes"]]:
     """Compute losses, observables and packed functions of networks.
@@ -29,6 +30,7 @@ def observe(
         bucket: The programs.
         theta: The networks' parameters.
         start: Where each run started, for a bucket that needs it.
+        targets: Each run's targets of all inputs, for a bucket whose runs have their own.
         functions: Their packed functions, where they were found before.
 
     Returns:
@@ -42,7 +44,10 @@ def observe(
         rows = slice(first, min(first + bucket.lanes, len(theta)))
         with _ONE_AT_A_TIME:
             values = bucket.observe(
-                pad(theta[rows], bucket.lanes), pad(start[rows], bucket.lanes), bucket.data.inputs
+                pad(theta[rows], bucket.lanes),
+                pad(start[rows], bucket.lanes),
+                bucket.data.inputs,
+                bucket.data.targets if targets is None else pad(targets[rows], bucket.lanes),
             )
             host = {name: np.asarray(value) for name, value in values.items()}
         parts.append({name: value[: len(theta[rows])] for name, value in host.items()})

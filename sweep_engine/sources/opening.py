@@ -11,10 +11,12 @@ from sweep_engine.observables import observables
 from sweep_engine.sources.acceptance import check_rule
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.draw.programs import DrawPrograms
+from sweep_engine.sources.posterior.programs import PosteriorPrograms, lanes_of_chains
 from sweep_engine.sources.programs import SourcePrograms
+from sweep_engine.sources.snapshot import SnapshotPrograms
 from sweep_engine.sources.train.programs import TrainPrograms
 from sweep_engine.spec.settings import Setting
-from sweep_engine.spec.sources import GuessAndCheck, Prior, SourceSpec, Train
+from sweep_engine.spec.sources import GuessAndCheck, Posterior, Prior, Snapshot, SourceSpec, Train
 from sweep_engine.spec.sweep import Execution
 from sweep_engine.tasks import Task, load_task
 
@@ -33,7 +35,7 @@ def open_source(
     for observable in observed:
         if problem := observable.problem(task, setting.model.kind):
             raise ValueError(f"observable {observable.columns[0].name}: {problem}")
-    check_rule(setting.accept, task.loss)
+    check_rule(setting.accept, task.loss, setting.model.kind)
     _check_minibatch(setting.spec, len(task.train))
     lanes = execution.lanes or _lanes(setting, task, network)
     programs = _programs(Bucket(setting, task, network, observed, execution, seed, lanes))
@@ -47,6 +49,10 @@ def _programs(bucket: Bucket) -> SourcePrograms:
             return TrainPrograms(bucket)
         case Prior() | GuessAndCheck():
             return DrawPrograms(bucket)
+        case Posterior():
+            return PosteriorPrograms(bucket)
+        case Snapshot():
+            return SnapshotPrograms(bucket)
         case other:
             raise ValueError(f"{other.kind}: no programs are known for this kind of source")
 
@@ -64,4 +70,5 @@ def _lanes(setting: Setting, task: Task, network: Network) -> int:
     elif not isinstance(spec, Train):
         examples = len(task.inputs)
     outputs = sum((leaf.shape or (1,))[-1] for leaf in network.layout.leaves if not leaf.is_bias)
-    return choose_lanes(jax.default_backend(), network.layout.num_params, examples * outputs)
+    lanes = choose_lanes(jax.default_backend(), network.layout.num_params, examples * outputs)
+    return lanes_of_chains(spec, lanes) if isinstance(spec, Posterior) else lanes

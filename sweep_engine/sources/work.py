@@ -1,10 +1,10 @@
 """What the work on a shard takes from outside and what it gives back."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 
 from sweep_engine.errors import Interrupted
 from sweep_engine.keys import halves, run_ids
@@ -33,14 +33,39 @@ class Control:
 
 
 @dataclass(frozen=True)
+class StoredRuns:
+    """Runs of another source as they were stored: one for each run, or unit, of a shard.
+
+    Attributes:
+        theta: Parameters in the state asked for, shape (R, P); NaN in the final state of a run
+            that diverged.
+        steps: The steps after which that was.
+        status: How the run ended, as `RunStatus`; RUNNING where it went on from that state.
+        log_weight: Of the run, in nats.
+        final: Parameters in the final state, where they are asked for as well.
+    """
+
+    theta: Float32[np.ndarray, "R P"]
+    steps: Int[np.ndarray, " R"]
+    status: Int[np.ndarray, " R"]
+    log_weight: Float[np.ndarray, " R"]
+    final: Float32[np.ndarray, "R P"] | None = None
+
+
+@dataclass(frozen=True)
 class Inputs:
     """What the work on a shard needs to know of earlier shards.
 
     Attributes:
         accepted: For a source that stops at the k-th acceptance: how many are missing.
+        starts: For a source that starts from another: the runs that these start from.
+        functions: For a source that asks for them: labels on the reference inputs of the
+            commonest functions among the other's fits, shape (k, F).
     """
 
     accepted: int | None = None
+    starts: StoredRuns | None = None
+    functions: UInt8[np.ndarray, "k F"] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +118,10 @@ class Runs:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def with_values(self, values: Hyper) -> "Runs":
+        """Add to every run values of its own, by name."""
+        return replace(self, hyper=self.hyper | values)
 
     def take(self, index: np.ndarray) -> "Runs":
         """Select runs."""

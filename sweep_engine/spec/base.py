@@ -4,11 +4,14 @@ A field is either *static*, when its value shapes the compiled program (a width,
 activation), or *traced*, when it enters the program as an array and may differ between the
 runs of one program (a learning rate, an initialisation scale). The field's type says which:
 `Annotated[..., TRACED]`. An axis over a static field lists values and splits the sweep into
-buckets; an axis over a traced field may also be a distribution and splits nothing.
+buckets; an axis over a traced field may also be a distribution and splits nothing. A field
+marked `HOST` never reaches the program: it says which stored numbers are put in, and an axis
+over it splits nothing either.
 """
 
+import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -16,14 +19,21 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
 
-class _Traced:
-    """Marks a field whose value enters the compiled program as an array."""
+class _Mark:
+    """Marks a field whose value does not shape the compiled program."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def __repr__(self) -> str:
-        return "TRACED"
+        return self._name
 
 
-TRACED: Final = _Traced()
+TRACED: Final = _Mark("TRACED")
+"""Marks a field whose value enters the compiled program as an array."""
+
+HOST: Final = _Mark("HOST")
+"""Marks a field whose value stays on the host."""
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 PartName = Annotated[str, StringConstraints(pattern=NAME_PATTERN.replace(".", ""))]
@@ -48,14 +58,34 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def is_free(metadata: Iterable[Any]) -> bool:
+    """Whether a field's metadata say that its value does not shape the program."""
+    return any(isinstance(mark, _Mark) for mark in metadata)
+
+
 def traced_fields(spec: Spec, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted path, value) of every traced field below `spec` that has a value."""
+    """Yield (dotted path, value) of every traced field below `spec` that has a value.
+
+    A member of a tuple has its position in the path, as in `layers.0.std`.
+    """
+    return _marked_fields(spec, (TRACED,), prefix)
+
+
+def _marked_fields(spec: Spec, marks: tuple[_Mark, ...], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, field in type(spec).model_fields.items():
         value = getattr(spec, name)
-        if isinstance(value, Spec):
-            yield from traced_fields(value, f"{prefix}{name}.")
-        elif TRACED in field.metadata and value is not None:
+        for step, part in _parts(name, value):
+            yield from _marked_fields(part, marks, f"{prefix}{step}.")
+        if value is not None and any(mark in field.metadata for mark in marks):
             yield prefix + name, value
+
+
+def _parts(name: str, value: Any) -> list[tuple[str, Spec]]:
+    """The specifications in a field's value, with their paths."""
+    if isinstance(value, Spec):
+        return [(name, value)]
+    members = value if isinstance(value, tuple) else ()
+    return [(f"{name}.{i}", part) for i, part in enumerate(members) if isinstance(part, Spec)]
 
 
 def with_traced(spec: S, values: dict[str, Any], prefix: str = "") -> S:
@@ -67,20 +97,33 @@ def with_traced(spec: S, values: dict[str, Any], prefix: str = "") -> S:
     update: dict[str, Any] = {}
     for name in type(spec).model_fields:
         value = getattr(spec, name)
-        if isinstance(value, Spec):
-            update[name] = with_traced(value, values, f"{prefix}{name}.")
-        elif prefix + name in values:
-            update[name] = values[prefix + name]
+        path = prefix + name
+        if path in values:
+            update[name] = values[path]
+        elif isinstance(value, Spec):
+            update[name] = with_traced(value, values, f"{path}.")
+        elif _parts(name, value):
+            update[name] = tuple(
+                with_traced(part, values, f"{path}.{i}.") if isinstance(part, Spec) else part
+                for i, part in enumerate(value)
+            )
     return spec.model_copy(update=update)
 
 
 def static_part(spec: Spec) -> dict[str, Any]:
-    """Dump `spec` with every traced value replaced by a mark: what shapes the program."""
-    return with_traced(spec, {path: "traced" for path, _ in traced_fields(spec)}).model_dump(
-        mode="json", exclude_none=True, warnings=False
-    )
+    """Dump `spec` with every traced or host value replaced by a mark: what shapes the program."""
+    marked = {path: "traced" for path, _ in _marked_fields(spec, (TRACED, HOST), "")}
+    return with_traced(spec, marked).model_dump(mode="json", exclude_none=True, warnings=False)
 
 
 def canonical_json(data: Any) -> str:
     """One text per value, whatever the order of keys: what content hashes are made of."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """Word the nearest allowed name and all of them, behind a name that is none of them."""
+    names = list(allowed)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{hint} (allowed: {', '.join(names)})" if names else hint

@@ -28,28 +28,41 @@ def load(path: str | Path) -> Sweep:
 
 
 def pin_files(sweep: Sweep) -> Sweep:
-    """Fill in the content hash of a data file, which makes it part of the sweep's identity.
+    """Fill in the content hashes of data files, which make them part of the sweep's identity.
 
     Raises:
-        SpecError: the file cannot be read, or is not the one whose hash is given.
+        SpecError: a file cannot be read, or is not the one whose hash is given.
     """
-    task = sweep.task
-    if not isinstance(task, FileTask):
+    update: dict[str, Any] = {}
+    if isinstance(sweep.task, FileTask):
+        update["task"] = _pinned(sweep, sweep.task, ("task",))
+    sources = {
+        name: source.model_copy(update={"task": _pinned(sweep, source.task, place)})
+        for name, source in sweep.sources.items()
+        if isinstance(source.task, FileTask) and (place := ("sources", name, "task"))
+    }
+    if sources:
+        update["sources"] = sweep.sources | sources
+    if not update:
         return sweep
+    pinned = sweep.model_copy(update=update)
+    pinned._document, pinned._folder = sweep._document, sweep._folder
+    return pinned
+
+
+def _pinned(sweep: Sweep, task: FileTask, place: tuple[str, ...]) -> FileTask:
     file = (sweep.folder / task.path).resolve()
     if not file.is_relative_to(sweep.folder.resolve()):
-        raise SpecError([sweep.problem(("task", "path"), f"{task.path} leads out of the folder")])
+        raise SpecError([sweep.problem((*place, "path"), f"{task.path} leads out of the folder")])
     try:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
         message = f"cannot read {file}: {error.strerror}"
-        raise SpecError([sweep.problem(("task", "path"), message)]) from error
+        raise SpecError([sweep.problem((*place, "path"), message)]) from error
     if task.sha256 not in {None, digest}:
         message = f"{task.path} has the hash {digest}: it is not the file this sweep was made for"
-        raise SpecError([sweep.problem(("task", "sha256"), message)])
-    pinned = sweep.model_copy(update={"task": task.model_copy(update={"sha256": digest})})
-    pinned._document, pinned._folder = sweep._document, sweep._folder
-    return pinned
+        raise SpecError([sweep.problem((*place, "sha256"), message)])
+    return task.model_copy(update={"sha256": digest})
 
 
 def dump_sweep(sweep: Sweep) -> dict[str, Any]:

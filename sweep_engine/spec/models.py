@@ -41,3 +41,6 @@ ModelSpec = Annotated[
     Field(discriminator="kind"),
     BeforeValidator(wrap_custom),
 ]
+
+DENSE_MODELS = ("mlp", "linear")
+"""Kinds of models that are one chain of dense layers, so that they have a path norm."""

@@ -1,27 +1,38 @@
 """From a sweep to its settings: every source at every point of the axes that touch it."""
 
 import copy
-import difflib
 import hashlib
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from sweep_engine.errors import SpecError
 from sweep_engine.spec.axes import Axis
-from sweep_engine.spec.base import TRACED, Spec, canonical_json
+from sweep_engine.spec.base import Spec, canonical_json, is_free, nearest
+from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.models import ModelSpec
-from sweep_engine.spec.sources import Accept, SourceSpec
+from sweep_engine.spec.parents import (
+    lineage,
+    parent_of,
+    parent_problems,
+    parents_first,
+    state_problem,
+)
+from sweep_engine.spec.sources import Accept, Snapshot, SourceSpec, num_rows, reference_of
+from sweep_engine.spec.starts import FunctionsFrom, Reference
 from sweep_engine.spec.sweep import Sweep
 from sweep_engine.spec.tasks import TaskSpec
 
 Point = dict[str, Any]
 Location = tuple[str | int, ...]
 NUM_SETTINGS_MAX = 1_000_000
+_FROM_IS_FIXED = (
+    "which source runs start from cannot be swept: give every start a source of its own"
+)
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     "task": TypeAdapter(TaskSpec),
     "model": TypeAdapter(ModelSpec),
@@ -35,13 +46,16 @@ class Setting:
 
     Attributes:
         id: 31-bit hash of everything that decides the runs: seed, source name, task, model,
-            acceptance rule, source; not of how many runs are asked for.
+            acceptance rule, source, and all that decides the runs that they start from; not of
+            how many runs are asked for.
         source: Name of the source.
         values: The swept values, by axis path.
         task: The task at this point.
         model: The model at this point.
-        spec: The source's specification at this point.
+        spec: The source's specification at this point; a task of its own stands in `task`.
         accept: The acceptance rule.
+        parent: Id of the setting of another source whose stored results are used.
+        content: What the id is a hash of.
     """
 
     id: int
@@ -51,6 +65,8 @@ class Setting:
     model: ModelSpec
     spec: SourceSpec
     accept: Accept
+    parent: int | None = None
+    content: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -71,23 +87,27 @@ def settings(sweep: Sweep) -> list[Setting]:
     Raises:
         SpecError: an axis does not fit its field, or two settings have one id; all at once.
     """
-    problems = list(_axis_problems(sweep))
+    problems = [*parent_problems(sweep), *_axis_problems(sweep)]
     if problems:
         raise SpecError(problems)
     groups = [_points(sweep, group) for group in axis_groups(sweep)]
-    touched = {source: _touched(source, groups) for source in sweep.sources}
+    touched = {source: _touched(sweep, source, groups) for source in sweep.sources}
     if sum(math.prod(map(len, points)) for points in touched.values()) > NUM_SETTINGS_MAX:
         raise SpecError([f"axes: more than {NUM_SETTINGS_MAX:,} settings"])
-    found: list[Setting] = []
-    for source in sweep.sources:
+    made: dict[str, dict[str, Setting]] = {}
+    for source in parents_first(sweep):
+        made[source] = {}
         for point in _crossed(touched[source]):
             try:
-                found.append(_setting(sweep, source, point))
+                setting = _setting(sweep, source, point, _parent(sweep, source, point, made))
+                made[source][canonical_json(point)] = setting
             except SpecError as error:
                 problems += error.problems
-    problems += _collisions(found)
-    if problems:
-        raise SpecError(list(dict.fromkeys(problems)))
+        if problems:
+            raise SpecError(list(dict.fromkeys(problems)))
+    found = [setting for source in sweep.sources for setting in made[source].values()]
+    if problems := list(_collisions(found)):
+        raise SpecError(problems)
     return found
 
 
@@ -107,9 +127,15 @@ def axis_paths(sweep: Sweep) -> list[str]:
     return [path for _, group in axis_groups(sweep) for path in group]
 
 
-def touches(path: str, source: str) -> bool:
-    """Whether an axis multiplies a source."""
-    return path.startswith((f"sources.{source}.", "task.", "model."))
+def touches(sweep: Sweep, path: str, source: str) -> bool:
+    """Whether an axis multiplies a source: itself, or one that it starts from."""
+    return any(_touches_one(sweep, path, name) for name in lineage(sweep, source))
+
+
+def _touches_one(sweep: Sweep, path: str, source: str) -> bool:
+    if path.startswith("task."):
+        return sweep.sources[source].task is None
+    return path.startswith((f"sources.{source}.", "model."))
 
 
 def _points(sweep: Sweep, located: tuple[Location, dict[str, Axis]]) -> list[Point]:
@@ -122,11 +148,12 @@ def _points(sweep: Sweep, located: tuple[Location, dict[str, Axis]]) -> list[Poi
     return [dict(zip(group, row, strict=True)) for row in rows]
 
 
-def _touched(source: str, groups: Sequence[Sequence[Point]]) -> list[list[Point]]:
+def _touched(sweep: Sweep, source: str, groups: Sequence[Sequence[Point]]) -> list[list[Point]]:
     """What of every group touches a source, each point once."""
     touched = []
     for group in groups:
-        points = [{k: v for k, v in point.items() if touches(k, source)} for point in group]
+        paths = [path for path in group[0] if touches(sweep, path, source)]
+        points = [{path: point[path] for path in paths} for point in group]
         unique = {canonical_json(point): point for point in points}
         touched.append(list(unique.values()))
     return touched
@@ -137,7 +164,18 @@ def _crossed(touched: Sequence[Sequence[Point]]) -> Iterator[Point]:
         yield {path: value for point in combination for path, value in point.items()}
 
 
-def _setting(sweep: Sweep, source: str, point: Point) -> Setting:
+def _parent(
+    sweep: Sweep, source: str, point: Point, made: dict[str, dict[str, Setting]]
+) -> Setting | None:
+    """The setting that a setting's runs start from: the same point, as far as it touches it."""
+    parent = parent_of(sweep, source)
+    if parent is None:
+        return None
+    theirs = {path: value for path, value in point.items() if touches(sweep, path, parent)}
+    return made[parent][canonical_json(theirs)]
+
+
+def _setting(sweep: Sweep, source: str, point: Point, parent: Setting | None) -> Setting:
     parts: dict[str, Spec] = {
         "task": sweep.task,
         "model": sweep.model,
@@ -147,18 +185,64 @@ def _setting(sweep: Sweep, source: str, point: Point) -> Setting:
         changes = {k.removeprefix(prefix): v for k, v in point.items() if k.startswith(prefix)}
         if changes:
             parts[name] = _with_changes(sweep, name, parts[name], changes, prefix)
+    theirs = {} if parent is None else parent.values
+    values = {path: theirs.get(path, _validated(parts, path, point[path])) for path in point}
+    _check_start(sweep, source, parts["source"], parent, point)
+    parts |= _resolved(parts["source"], parent)
     accept = sweep.accept_of(source)
     content: dict[str, Any] = {name: identity(part) for name, part in parts.items()}
     content |= {"seed": sweep.seed, "name": source, "accept": identity(accept)}
+    if parent is not None:
+        content["parent"] = _identity_of_parent(parts["source"], parent)
     return Setting(
         id=_hash31(canonical_json(content)),
         source=source,
-        values={path: _validated(parts, path, value) for path, value in point.items()},
+        values=values,
         task=parts["task"],  # type: ignore[arg-type]  # a union member by construction
         model=parts["model"],  # type: ignore[arg-type]
         spec=parts["source"],  # type: ignore[arg-type]
         accept=accept,
+        parent=None if parent is None else parent.id,
+        content=content,
     )
+
+
+def _resolved(source: Any, parent: Setting | None) -> dict[str, Spec]:
+    """A source without what stands elsewhere in its setting: its own task, its parent's number."""
+    found: dict[str, Spec] = {}
+    if source.task is not None:
+        found["task"] = source.task
+        source = source.model_copy(update={"task": None})
+    if isinstance(source, Snapshot) and source.runs is None and parent is not None:
+        source = source.model_copy(update={"runs": num_rows(parent.spec)})
+    return found | {"source": source}
+
+
+def _check_start(
+    sweep: Sweep, name: str, source: Any, parent: Setting | None, point: Point
+) -> None:
+    """Refuse a start that its parent does not have, or another parent at some point."""
+    found = reference_of(source)
+    if (found[1].source if found else None) != (parent.source if parent else None):
+        raise SpecError(
+            [
+                sweep.problem(_location(sweep, path), _FROM_IS_FIXED)
+                for path, value in point.items()
+                if path.startswith(f"sources.{name}.") and isinstance(value, dict)
+            ]
+        )
+    if found and parent and (message := state_problem(found[1], parent.spec)):
+        at = ("sources", name, *found[0], "at")
+        raise SpecError([sweep.problem(_location(sweep, ".".join(at)) or at, message)])
+
+
+def _identity_of_parent(source: Any, parent: Setting) -> dict[str, Any]:
+    """What decides the results that are used: for runs their own, for functions all runs."""
+    found = reference_of(source)
+    if found is None or not isinstance(found[1], FunctionsFrom):
+        return parent.content
+    counted = parent.spec.model_dump(mode="json", include=set(parent.spec.COUNTED))
+    return parent.content | {"counted": counted}
 
 
 def _validated(parts: dict[str, Spec], path: str, value: Any) -> Any:
@@ -166,13 +250,24 @@ def _validated(parts: dict[str, Spec], path: str, value: Any) -> Any:
     head, *rest = path.split(".")
     found: Any = parts["source" if head == "sources" else head]
     for name in rest[1:] if head == "sources" else rest:
-        found = getattr(found, name)
+        found = _at(found, name)
     return found if isinstance(found, int | float | str) else value
 
 
+def _at(spec: Any, step: str) -> Any:
+    """A field, or a member of a tuple; None where there is none."""
+    if not isinstance(spec, tuple):
+        return getattr(spec, step, None)
+    return spec[int(step)] if step.isdecimal() and int(step) < len(spec) else None
+
+
 def _with_changes(sweep: Sweep, name: str, spec: Spec, changes: Point, prefix: str) -> Spec:
+    # An object of the user's own class has no other form: it stays as it is.
+    task = getattr(spec, "task", None)
+    kept = {"task": task} if isinstance(task, Custom) else {}
     try:
-        changed: Spec = _ADAPTERS[name].validate_python(_replace(spec.model_dump(), changes))
+        data = _replace(spec.model_dump(exclude=set(kept)), changes)
+        changed: Spec = _ADAPTERS[name].validate_python(data | kept)
     except ValidationError as error:
         problems: dict[str, str] = {}
         for detail in error.errors():
@@ -187,14 +282,27 @@ def _replace(data: dict[str, Any], changes: Point) -> dict[str, Any]:
     """Put the values in their places, a part before the fields in it."""
     for path, value in sorted(changes.items(), key=lambda change: change[0].count(".")):
         *parents, leaf = path.split(".")
-        target = data
+        target: Any = data
         for parent in parents:
-            inner = target.get(parent)
-            if not isinstance(inner, dict):
-                inner = target[parent] = {}
-            target = inner
-        target[leaf] = copy.deepcopy(value)
+            target = _opened(target, parent)
+        target[_step(target, leaf)] = copy.deepcopy(value)
     return data
+
+
+def _opened(target: Any, name: str) -> Any:
+    """What stands under a name, made fit to be changed."""
+    step: Any = _step(target, name)
+    inner = target[step] if isinstance(target, list) else target.get(step)
+    if isinstance(inner, tuple | list):
+        inner = list(inner)
+    elif not isinstance(inner, dict):
+        inner = {}
+    target[step] = inner
+    return inner
+
+
+def _step(target: Any, name: str) -> str | int:
+    return int(name) if isinstance(target, list) else name
 
 
 def _nearest_change(location: Location, changes: Point) -> str:
@@ -272,7 +380,7 @@ def _is_traced(sweep: Sweep, path: str) -> bool:
     if head == "sources" and len(rest) >= 2:
         spec: Any = sweep.sources.get(rest[0])
         if spec is None:
-            raise ValueError(f"no source named {rest[0]!r}{_nearest(rest[0], sweep.sources)}")
+            raise ValueError(f"no source named {rest[0]!r}{nearest(rest[0], sweep.sources)}")
         rest = rest[1:]
     elif head in {"task", "model"} and rest:
         spec = getattr(sweep, head)
@@ -280,21 +388,26 @@ def _is_traced(sweep: Sweep, path: str) -> bool:
         raise ValueError("an axis path starts with task., model. or sources.<name>.")
     for name in rest[:-1]:
         spec = _field(spec, name)
-    leaf = rest[-1]
+    return _is_free_field(spec, rest[-1])
+
+
+def _is_free_field(spec: Any, leaf: str) -> bool:
+    if isinstance(spec, Reference) and leaf in {"from", "source"}:
+        raise ValueError(_FROM_IS_FIXED)
     _field(spec, leaf)
     if leaf in getattr(type(spec), "COUNTED", ()):
         raise ValueError(f"{leaf} says how many runs there are and cannot be swept")
-    return TRACED in type(spec).model_fields[leaf].metadata
+    return isinstance(spec, Spec) and is_free(type(spec).model_fields[leaf].metadata)
 
 
 def _field(spec: Any, name: str) -> Any:
-    if not isinstance(spec, Spec) or name not in type(spec).model_fields:
-        allowed = list(type(spec).model_fields) if isinstance(spec, Spec) else []
-        raise ValueError(f"no field named {name!r} here{_nearest(name, allowed)}")
-    return getattr(spec, name)
-
-
-def _nearest(name: str, allowed: Any) -> str:
-    close = difflib.get_close_matches(name, list(allowed), n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{hint} (allowed: {', '.join(allowed)})" if allowed else hint
+    if isinstance(spec, Spec) and name in type(spec).model_fields:
+        return getattr(spec, name)
+    if isinstance(spec, tuple) and (found := _at(spec, name)) is not None:
+        return found
+    allowed: list[str] = []
+    if isinstance(spec, Spec):
+        allowed = [field.alias or name for name, field in type(spec).model_fields.items()]
+    elif isinstance(spec, tuple):
+        allowed = [str(i) for i in range(len(spec))]
+    raise ValueError(f"no field named {name!r} here{nearest(name, allowed)}")

@@ -13,7 +13,7 @@ from sweep_engine.spec.sources import Accept, SourceSpec
 from sweep_engine.spec.tasks import TaskSpec
 
 ObservableName = Literal[
-    "norms", "distance", "margin", "confidence", "function", "complexity", "balance"
+    "norms", "distance", "margin", "path", "confidence", "function", "complexity", "balance"
 ]
 
 

@@ -11,6 +11,12 @@ from sweep_engine.spec.custom import Custom, wrap_custom
 Rows = tuple[tuple[Real, ...], ...]
 
 
+class Poison(Spec):
+    """Inputs of the test set with wrong labels, added to the training set."""
+
+    examples: Count = Field(description="how many")
+
+
 class Boolean(Spec):
     """A Boolean function of `bits` inputs, of which some train and the rest test.
 
@@ -29,6 +35,7 @@ class Boolean(Spec):
     )
     inputs: Literal["zero_one", "plus_minus"] = "zero_one"
     loss: Literal["logistic", "squared"] = "logistic"
+    poison: Poison | None = None
 
     @model_validator(mode="after")
     def _train_inputs_exist(self) -> Self:
@@ -94,6 +101,7 @@ class Planar(Spec):
     points: Rows | None = None
     labels: tuple[Annotated[int, Field(strict=True, ge=0, le=1)], ...] | None = None
     loss: Literal["logistic", "squared"] = "logistic"
+    poison: Poison | None = None
 
     @model_validator(mode="after")
     def _given_or_named(self) -> Self:
@@ -114,6 +122,7 @@ class Digits(Spec):
     classes: tuple[Annotated[int, Field(strict=True, ge=0, le=9)], ...] = tuple(range(10))
     train: Count = 1437
     loss: Literal["cross_entropy"] = "cross_entropy"
+    poison: Poison | None = None
 
     @field_validator("classes")
     @classmethod
@@ -135,6 +144,7 @@ class FileTask(Spec):
     y: str = "y"
     train: Count = Field(description="the first so many rows of a seeded shuffle train")
     loss: Literal["logistic", "cross_entropy", "squared"] = "cross_entropy"
+    poison: Poison | None = None
 
     @field_validator("path")
     @classmethod

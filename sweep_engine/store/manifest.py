@@ -85,7 +85,7 @@ def check_growth(directory: OutputDirectory, sweep: Sweep) -> None:
     new, old = dump_sweep(sweep), dump_sweep(before)
     changed = [field for field in ("observables", "store") if new[field] != old[field]]
     moved = set(axis_paths(sweep)) ^ set(axis_paths(before))
-    changed += [p for p in sorted(moved) if any(touches(p, s) for s in before.sources)]
+    changed += [p for p in sorted(moved) if any(touches(before, p, s) for s in before.sources)]
     if changed:
         raise OutputError(
             f"{directory.root} holds runs made with other {', '.join(changed)}: a sweep may grow "

@@ -105,20 +105,34 @@ def _axis_cells(
 
 
 def params_table(solutions: Solutions, chosen: np.ndarray) -> pa.Table:
-    """Make the rows of `params`: the final state, and before it the first fit where kept."""
+    """Make the rows of `params`: the final state, and before it the other states kept.
+
+    These are the first fit and snapshots; a state that is both, or the final one, is there
+    once.
+    """
     kept = solutions.take(np.flatnonzero(chosen))
-    run_id, step, theta = kept.run_id, kept.steps, kept.theta
-    if kept.first_fit is not None:
-        both = np.flatnonzero((kept.fit_step >= 0) & (kept.fit_step < kept.steps))
-        run_id = np.concatenate([run_id, run_id[both]])
-        step = np.concatenate([step, kept.fit_step[both]])
-        theta = np.concatenate([theta, kept.first_fit[both]])
-        order = np.lexsort((step, run_id))
-        run_id, step, theta = run_id[order], step[order], theta[order]
+    run, step, theta = _states(kept)
+    _, first = np.unique(np.stack([run, step]), axis=1, return_index=True)
+    order = first[np.lexsort((step[first], run[first]))]
+    run_id, step, theta = kept.run_id[run[order]], step[order], theta[order]
     schema = params_schema(theta.shape[1])
     values = pa.array(np.ascontiguousarray(theta, np.float32).ravel())
     lists = pa.FixedSizeListArray.from_arrays(values, type=schema.field("theta").type)
     return pa.Table.from_arrays([pa.array(run_id), pa.array(step), lists], schema=schema)
+
+
+def _states(kept: Solutions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(row, step, theta) of every state of every run, the final one first."""
+    rows = np.arange(len(kept))
+    states = [(rows, kept.steps, kept.theta)]
+    if kept.first_fit is not None:
+        both = np.flatnonzero((kept.fit_step >= 0) & (kept.fit_step < kept.steps))
+        states.append((both, kept.fit_step[both], kept.first_fit[both]))
+    if kept.snapshots is not None and kept.snapshot_steps is not None:
+        run, slot = np.nonzero(kept.snapshot_steps < kept.steps[:, None])
+        states.append((run, kept.snapshot_steps[run, slot], kept.snapshots[run, slot]))
+    run, step, theta = (np.concatenate(parts) for parts in zip(*states, strict=True))
+    return run, step, theta
 
 
 def curves_table(curves: Curves) -> pa.Table:

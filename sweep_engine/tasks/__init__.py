@@ -16,6 +16,7 @@ from sweep_engine.tasks.boolean import load_boolean
 from sweep_engine.tasks.drawn import load_factorisation, load_planar, load_regression
 from sweep_engine.tasks.files import load_digits, load_file
 from sweep_engine.tasks.losses import LOGISTIC, SQUARED, SQUARED_LABELS, Loss, cross_entropy
+from sweep_engine.tasks.poison import poisoned
 from sweep_engine.tasks.task import Examples, Task, make_task
 
 __all__ = [
@@ -42,6 +43,12 @@ def load_task(spec: TaskSpec, seed: int, folder: Path) -> Task:
     Raises:
         ValueError: the data cannot be had or do not fit the task.
     """
+    task = _load_clean(spec, seed, folder)
+    poison = getattr(spec, "poison", None)
+    return task if poison is None else poisoned(task, poison, seed)
+
+
+def _load_clean(spec: TaskSpec, seed: int, folder: Path) -> Task:
     match spec:
         case Boolean():
             return load_boolean(spec, seed)

@@ -162,16 +162,114 @@ def test_each_setting_of_a_source_has_a_chain_of_its_own():
     assert schedule.next_job().accepted == 1
 
 
+# --- sources that start from others -------------------------------------------------------
+
+CHILD = {"kind": "train", "init": {"from": "sgd"}, "runs": 9}
+
+
+def finish_all(schedule, made, fits=0):
+    while not schedule.is_over:
+        for job in start_all(schedule):
+            schedule.finished(job.shard, fits)
+    return schedule
+
+
+def test_a_shard_waits_for_those_that_its_runs_start_from_and_for_no_other():
+    made = planned(child=CHILD, sgd=FIXED)
+    (first, *_), (parent, *others) = shards_of(made, "child"), shards_of(made, "sgd")
+    schedule = Schedule.of(made, {})
+    assert [job.shard for job in start_all(schedule)] == [parent, *others]
+    schedule.finished(parent, 0)
+    assert [job.shard for job in start_all(schedule)] == [first]
+    assert not schedule.is_over
+
+
+def test_shards_need_not_hold_the_same_runs():
+    made = planned(sgd=FIXED, few=CHILD | {"runs": 4})
+    (first, second), parents = shards_of(made, "few"), shards_of(made, "sgd")
+    needs = {shard.id: made.parents(shard) for shard in made.shards}
+    assert (needs[first], needs[second]) == (parents[:1], parents[1:2])
+    assert not any(needs[parent] for parent in parents)
+
+
+def test_a_line_of_descent_is_gone_down_step_by_step():
+    made = planned(grandchild=CHILD | {"init": {"from": "child"}}, child=CHILD, sgd=FIXED)
+    order = []
+    schedule = Schedule.of(made, {})
+    while not schedule.is_over:
+        started = start_all(schedule)
+        order.append({made_of(made, job.shard).source for job in started})
+        for job in started:
+            schedule.finished(job.shard, 0)
+    assert order == [{"sgd"}, {"child"}, {"grandchild"}]
+
+
+def made_of(made, shard):
+    return next(one for one in made.shards if one.id == shard)
+
+
+def test_what_waits_for_a_failed_shard_is_not_started_and_nothing_hangs():
+    made = planned(child=CHILD, grandchild=CHILD | {"init": {"from": "child"}}, sgd=FIXED)
+    victim, *others = shards_of(made, "sgd")
+    schedule = Schedule.of(made, {})
+    for _ in range(MAX_ATTEMPTS):
+        start_all(schedule)
+        schedule.raised(victim)
+    for shard in others:
+        schedule.finished(shard, 0)
+    finish_all(schedule, made)
+    behind = {shards_of(made, "child")[0], shards_of(made, "grandchild")[0]}
+    assert set(schedule.waits_for) == behind
+    assert schedule.done == {shard.id for shard in made.shards} - behind - {victim}
+    assert made.with_descendants([victim]) == {victim, *behind}
+
+
+def test_what_is_done_lets_its_children_start_at_once():
+    made = planned(child=CHILD, sgd=FIXED)
+    done = dict.fromkeys(shards_of(made, "sgd"), 0)
+    assert [job.shard for job in start_all(Schedule.of(made, done))] == shards_of(made, "child")
+
+
+def test_draws_that_are_not_needed_are_not_waited_for():
+    """The i-th acceptance may be in any shard: all that are needed must be done."""
+    made = planned(child=CHILD | {"init": {"from": "guess"}, "runs": 2}, guess=COUNTING)
+    (child,), chain = shards_of(made, "child"), shards_of(made, "guess")
+    assert made.parents(made_of(made, child)) == chain
+    schedule = Schedule.of(made, {})
+    assert start_all(schedule) == [Job(chain[0], accepted=5)]
+    schedule.finished(chain[0], 4)
+    assert start_all(schedule) == [Job(chain[1], accepted=1)]
+    schedule.finished(chain[1], 1)
+    assert start_all(schedule) == [Job(child)]
+
+
+def test_a_skipped_parent_holds_its_children_back():
+    made = planned(child=CHILD, sgd=FIXED)
+    schedule = finish_all(Schedule.of(made, {}, skip=shards_of(made, "sgd")), made)
+    assert not schedule.done
+    assert set(schedule.waits_for) == set(shards_of(made, "child"))
+
+
 # --- whatever the order of events ---------------------------------------------------------
 
-SOURCES = {"sgd": FIXED, "guess": COUNTING, "prior": {"kind": "prior", "draws": 7}}
+SOURCES = {
+    "sgd": FIXED,
+    "guess": COUNTING,
+    "prior": {"kind": "prior", "draws": 7},
+    "child": CHILD | {"runs": 7},
+    "of_guess": CHILD | {"init": {"from": "guess"}, "runs": 5},
+    "early": {"kind": "snapshot", "from": "child"},
+}
+NEEDS = {"child": {"sgd"}, "of_guess": {"guess"}, "early": {"child", "sgd"}}
 
 
 @given(data=st.data(), names=st.sets(st.sampled_from(sorted(SOURCES)), min_size=1))
 @hypothesis_settings(deadline=None, max_examples=150)
 def test_every_needed_shard_is_finished_exactly_once(data, names):
     """Any capacity, order, failures below three a shard, and interruptions on the way."""
+    names = names.union(*(NEEDS.get(name, set()) for name in names))
     made = planned(**{name: SOURCES[name] for name in sorted(names)})
+    parents = {shard.id: set(made.parents(shard)) for shard in made.shards}
     # How many fits a shard has is a fact of its draws; the last link is cut at the k-th.
     facts = {s.id: data.draw(st.integers(0, s.num_runs), label="fits") for s in made.shards}
     done: dict[str, int] = {}
@@ -187,6 +285,7 @@ def test_every_needed_shard_is_finished_exactly_once(data, names):
         elif event == "start":
             job = schedule.next_job()
             assert job.shard not in done
+            assert parents[job.shard] <= schedule.done | schedule.not_needed
             facts[job.shard] = min(facts[job.shard], job.accepted or facts[job.shard])
         else:
             shard = data.draw(st.sampled_from(sorted(schedule.in_flight)), label="shard")

@@ -291,12 +291,12 @@ def test_a_field_below_a_swept_part_that_leaves_it_out():
 
 def test_paths_and_touches():
     axes = {"model.widths": [[4]], "zip": {RATE: [0.1]}, "sobol": {"points": 1, "over": SQUARE}}
-    assert axis_paths(sweep(axes)) == ["model.widths", RATE, *SQUARE]
-    assert touches("task.bits", "sgd")
-    assert touches("model.widths", "box")
-    assert touches(RATE, "sgd")
-    assert not touches(RATE, "box")
-    assert not touches(RATE, "s")
+    made = sweep(axes)
+    assert axis_paths(made) == ["model.widths", RATE, *SQUARE]
+    assert touches(made, "task.bits", "sgd")
+    assert touches(made, "model.widths", "box")
+    assert touches(made, RATE, "sgd")
+    assert not touches(made, RATE, "box")
 
 
 def test_a_source_has_no_dot_in_its_name():

@@ -134,16 +134,39 @@ def test_minibatches_change_nothing():
     np.testing.assert_allclose(landed.theta[:256], expected, atol=1e-5)
 
 
-def test_kl_to_a_prior_of_another_scale():
-    """(d - n)/2 (r - 1 - ln r) at d - n = 6, r = 1/4 is 1.90888.
+@functools.cache
+def _other_trainers():
+    """theta of momentum with minibatches, all in one program, and of Adam, which leaves the law."""
+    changes = {"sources.source.optimizer.momentum": [0.5, 0.8]}
+    source = _train(2000, steps=400, rate=0.2, batch_size=2)
+    momentum = _finish(source, 2000, axes={"zip": [changes]}).solutions
+    source = _train(2000, steps=600)
+    source["optimizer"] = {"kind": "adam", "learning_rate": 0.05}
+    return momentum.theta.reshape(2, 2000, NUM_PARAMS), _finish(source, 2000).solutions.theta
+
+
+def test_momentum_and_minibatches_land_by_the_same_law_and_adam_does_not():
+    """Every step of momentum lies in the row space of X; Adam's divide by each root of nu."""
+    momentum, adam = _other_trainers()
+    for theta in momentum:
+        np.testing.assert_allclose(theta @ X.T, np.broadcast_to(Y, (2000, NUM_EXAMPLES)), atol=1e-4)
+        _check_landing_law(theta)
+    np.testing.assert_allclose(adam @ X.T, np.broadcast_to(Y, (2000, NUM_EXAMPLES)), atol=1e-2)
+    assert_catches(_check_landing_law, lambda: adam)
+
+
+@pytest.mark.parametrize(("ratio", "kl"), [(0.25, 1.90888), (0.5, 0.57944), (4.0, 4.84112)])
+def test_kl_to_a_prior_of_another_scale(ratio, kl):
+    """(d - n)/2 (r - 1 - ln r) at d - n = 6, r = s1^2 / s2^2; 1.90888 at r = 1/4.
 
     Standard error by the delta method: dKL = (r - 1)/2 tr(dS) with var(tr S) = 2 (d - n)/N in
-    units of s^2. The bias (d - n)(d - n + 1)/(4N) = 0.0005 is a twentieth of it.
+    units of s^2. The bias (d - n)(d - n + 1)/(4N) = 0.0005 is a tenth of it or less.
     """
-    stderr = 0.75 / 2 * np.sqrt(2 * NULL / NUM_RUNS)
+    np.testing.assert_allclose(NULL / 2 * (ratio - 1 - np.log(ratio)), kl, atol=5e-6)
+    stderr = abs(ratio - 1) / 2 * np.sqrt(2 * NULL / NUM_RUNS)
 
     def check(theta):
-        assert_mean_within([_null_space_kl(theta, 2 * STD)], 1.90888, stderr)
+        assert_mean_within([_null_space_kl(theta, STD / np.sqrt(ratio))], kl, stderr)
 
     check(_full_batch().solutions.theta)
     assert_catches(check, lambda: _wrong_trainers()["scale"])

@@ -8,12 +8,12 @@ import functools
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from sweep_engine.observables import unpack
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
-from tests.statistics import assert_catches, assert_p_value, assert_uniform_chi2
+from tests.laws.cases import assert_same_functions
+from tests.statistics import assert_catches, assert_uniform_chi2
 
 PERCEPTRON = {"kind": "linear", "bias": False}
 DEEP_LINEAR = {"kind": "mlp", "widths": [5, 3], "activation": "linear", "bias": False}
@@ -25,6 +25,12 @@ LAWS = {
     "sphere": {"kind": "sphere", "radius": 3.0},
     "ball": {"kind": "ball", "radius": 0.1},
     "fan_in": {"kind": "fan_in", "weight_std": 1.5},
+    "sphere_per_layer": {"kind": "sphere", "radius": 0.2, "per_layer": True},
+    "ball_per_layer": {"kind": "ball", "radius": 5.0, "per_layer": True},
+    "layers": {
+        "kind": "layers",
+        "layers": [{"kind": "gaussian", "std": 3.0}, {"kind": "sphere", "radius": 0.1}],
+    },
     "fan_in_bias": {"kind": "fan_in", "weight_std": 1.5, "bias_std": 0.5},
 }
 
@@ -88,23 +94,16 @@ def _function_counts(law, *, bias=False):
     return np.bincount(np.packbits(functions, axis=1)[:, 0], weights=counts, minlength=256)
 
 
-def _check_same_functions(pair):
-    """Two-sample chi-squared; functions of fewer than 20 draws are one cell."""
-    pair = np.array(pair)
-    frequent = pair.sum(axis=0) >= 20
-    table = np.column_stack([pair[:, frequent], pair[:, ~frequent].sum(axis=1)])
-    p_value = stats.chi2_contingency(table[:, table.sum(axis=0) > 0]).pvalue
-    assert_p_value(float(p_value), "two laws over functions")
-
-
-@pytest.mark.parametrize("law", ["sphere", "ball", "fan_in"])
+@pytest.mark.parametrize(
+    "law", ["sphere", "ball", "fan_in", "sphere_per_layer", "ball_per_layer", "layers"]
+)
 def test_functions_of_relu_networks_do_not_depend_on_the_scale(law):
     """Without biases a ReLU network is homogeneous in every layer's weights."""
-    _check_same_functions([_function_counts("gaussian"), _function_counts(law)])
+    assert_same_functions([_function_counts("gaussian"), _function_counts(law)])
 
 
 def test_with_biases_they_do():
     def biased():
         return [_function_counts(law, bias=True) for law in ("gaussian", "ball")]
 
-    assert_catches(_check_same_functions, biased)
+    assert_catches(assert_same_functions, biased)

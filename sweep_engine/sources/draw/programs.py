@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, UInt32
 
 from sweep_engine.lanes import Program, over_lanes
 from sweep_engine.observables import pack
-from sweep_engine.sources.acceptance import accepts
+from sweep_engine.sources.acceptance import accepts, output_scale
 from sweep_engine.sources.bucket import Bucket, Hyper, Root, Run
 from sweep_engine.sources.programs import Timed
 from sweep_engine.spec.sources import GuessAndCheck
@@ -64,8 +64,9 @@ class DrawPrograms:
         bucket, data = self.bucket, self.bucket.data
         params = bucket.network.layout.unflatten(bucket.draw_one(run, hyper, root))
         outputs = bucket.network.apply(params, inputs)
-        loss, num_train = bucket.task.loss, data.num_train
-        fit = accepts(bucket.setting.accept, loss, outputs[:num_train], data.train.y)
+        accept, loss, num_train = bucket.setting.accept, bucket.task.loss, data.num_train
+        scale = output_scale(accept, bucket.network, params, inputs[:num_train])
+        fit = accepts(accept, loss, outputs[:num_train], data.train.y, scale)
         if not self.identifies_all:
             return jnp.zeros(0, jnp.uint8), fit
         return pack(loss, outputs[data.reference]), fit

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 
 from sweep_engine.solutions import Curves, RunStatus, Solutions
+from sweep_engine.sources.bucket import Bucket, Hyper
 from sweep_engine.sources.drawn import draw_rows
 from sweep_engine.sources.observe import observe
 from sweep_engine.sources.tally import tally
 from sweep_engine.sources.train.programs import IDLE, KEEP, START, TrainPrograms
-from sweep_engine.sources.train.single_run import State, record_checks
-from sweep_engine.sources.work import Control, Finished, LaneSteps, Runs
+from sweep_engine.sources.train.pruning import kept_parameters
+from sweep_engine.sources.train.single_run import GIVEN_MASK, GIVEN_START, State, record_checks
+from sweep_engine.sources.work import Control, Finished, Inputs, LaneSteps, Runs
 from sweep_engine.spec.settings import Piece
+from sweep_engine.spec.sources import Train
+from sweep_engine.spec.starts import FromSource
 
 SEGMENT_SECONDS = 1.0
 """A device call cannot be interrupted: about so long until a stop is noticed."""
@@ -23,7 +27,9 @@ REFILL_SHARE = 8
 """A segment ends early once one lane in so many could take another run."""
 
 
-def train(programs: TrainPrograms, pieces: Sequence[Piece], control: Control) -> Finished:
+def train(
+    programs: TrainPrograms, pieces: Sequence[Piece], control: Control, inputs: Inputs
+) -> Finished:
     """Train the runs of some pieces, and observe where they land.
 
     Lanes whose run has ended are given the next one, so a shard does not wait for its
@@ -34,6 +40,8 @@ def train(programs: TrainPrograms, pieces: Sequence[Piece], control: Control) ->
     """
     bucket = programs.bucket
     runs = Runs.of(bucket, pieces)
+    if programs.starts_from_source:
+        runs = runs.with_values(_given(bucket, pieces, inputs))
     harvest = _Harvest.empty(programs, runs)
     lanes = _Lanes(programs, runs)
     while lanes.fill():
@@ -42,8 +50,10 @@ def train(programs: TrainPrograms, pieces: Sequence[Piece], control: Control) ->
         harvest.gather(states, ended, lanes.occupant[ended])
         lanes.release(ended)
         control.proceed(int(ended.sum()))
-    solutions = harvest.solutions()
-    start = draw_rows(bucket, runs) if bucket.needs_start else None
+    solutions = harvest.solutions(programs)
+    start = runs.hyper.get(GIVEN_START)
+    if start is None and bucket.needs_start:
+        start = draw_rows(bucket, runs)
     columns, functions = observe(bucket, solutions.theta, start=start)
     # The check that ended the run also gave its loss and error: one truth for row and status.
     columns |= {"train_loss": harvest.loss, "train_error": harvest.error}
@@ -51,6 +61,31 @@ def train(programs: TrainPrograms, pieces: Sequence[Piece], control: Control) ->
     return Finished(
         solutions, columns, functions, tallies, harvest.curves(programs), lanes.lane_steps
     )
+
+
+def _given(bucket: Bucket, pieces: Sequence[Piece], inputs: Inputs) -> Hyper:
+    """The starts of runs that start from those of another source, and what is not pruned."""
+    stored = inputs.starts
+    if stored is None:
+        raise ValueError("these runs start from another source's, and none are given")
+    if stored.final is None:
+        return {GIVEN_START: stored.theta}
+    ends = np.cumsum([0, *map(len, pieces)])
+    masks = [_mask(bucket, piece, stored.final[a:b])
+             for piece, a, b in zip(pieces, ends[:-1], ends[1:], strict=True)]  # fmt: skip
+    kept = np.concatenate(masks)
+    start = np.where(kept, stored.theta, np.float32(0))
+    # Of a run that diverged nothing is left that could be pruned: its ticket diverges.
+    start[~np.isfinite(stored.final).all(axis=1)] = np.nan
+    return {GIVEN_START: start, GIVEN_MASK: kept}
+
+
+def _mask(bucket: Bucket, piece: Piece, final: np.ndarray) -> np.ndarray:
+    spec = piece.setting.spec
+    assert isinstance(spec, Train)
+    assert isinstance(spec.init, FromSource)
+    assert spec.init.mask is not None
+    return kept_parameters(bucket.network.layout, final, spec.init.mask)
 
 
 @dataclass
@@ -131,6 +166,7 @@ class _Harvest:
     layout: Any
     theta: np.ndarray
     first_fit: np.ndarray | None
+    snapshots: np.ndarray | None
     status: np.ndarray
     steps: np.ndarray
     fit: np.ndarray
@@ -144,12 +180,14 @@ class _Harvest:
         count, layout = len(runs), programs.bucket.network.layout
         theta = np.full((count, layout.num_params), np.nan, np.float32)
         keeps_both = programs.training.spec.stop.extra_steps > 0
+        steps = programs.training.spec.stop.snapshots
         curve = programs.empty_state.curve.shape[1:]
         return cls(
             runs=runs,
             layout=layout,
             theta=theta,
             first_fit=theta.copy() if keeps_both else None,
+            snapshots=np.repeat(theta[:, None], len(steps), axis=1) if steps else None,
             status=np.zeros(count, np.int32),
             steps=np.zeros(count, np.int64),
             fit=np.zeros(count, bool),
@@ -166,6 +204,8 @@ class _Harvest:
         self.theta[runs] = self.layout.flatten_rows(states.params)[lanes]
         if self.first_fit is not None:
             self.first_fit[runs] = self.layout.flatten_rows(states.first_fit)[lanes]
+        if self.snapshots is not None:
+            self.snapshots[runs] = np.asarray(states.snapshots)[lanes]
         self.status[runs] = np.asarray(states.status)[lanes]
         self.steps[runs] = np.asarray(states.step)[lanes]
         self.fit[runs] = np.asarray(states.fit)[lanes]
@@ -174,7 +214,8 @@ class _Harvest:
         self.error[runs] = np.asarray(states.error)[lanes]
         self.curve[runs] = np.asarray(states.curve)[lanes]
 
-    def solutions(self) -> Solutions:
+    def solutions(self, programs: TrainPrograms) -> Solutions:
+        steps = programs.training.spec.stop.snapshots
         return Solutions(
             run_id=self.runs.ids,
             setting=self.runs.setting,
@@ -185,6 +226,8 @@ class _Harvest:
             log_weight=np.zeros(len(self.runs)),
             theta=self.theta,
             first_fit=self.first_fit,
+            snapshots=self.snapshots,
+            snapshot_steps=np.tile(steps, (len(self.runs), 1)) if steps else None,
         )
 
     def curves(self, programs: TrainPrograms) -> Curves:

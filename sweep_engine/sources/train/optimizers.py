@@ -1,17 +1,33 @@
-"""Optimisers as optax transformations whose hyperparameters are arrays of the program.
+"""Optimisers: how a run steps. Those with gradients are optax transformations.
 
 optax compiles a Python number into the program and then never finds the program in its
 cache again; here every swept number reaches it as a tracer.
 """
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
+from sweep_engine.sources.train.search import (
+    Objective,
+    pattern_search,
+    random_search,
+    start_pattern_search,
+    start_random_search,
+)
+from sweep_engine.sources.train.turn import Turn
 from sweep_engine.spec.sources import (
     Adam,
     Cosine,
+    GradientSpec,
+    Langevin,
     OptimizerSpec,
+    PatternSearch,
+    RandomSearch,
     RmsProp,
     ScheduleSpec,
     Sgd,
@@ -20,8 +36,52 @@ from sweep_engine.spec.sources import (
 )
 
 
-def transformation(spec: OptimizerSpec, step: Int[Array, ""] | int) -> optax.GradientTransformation:
-    """Build the optimiser as it acts at one step.
+def initial(spec: OptimizerSpec, params: Any) -> Any:
+    """Make an optimiser's state before the first step."""
+    match spec:
+        case RandomSearch():
+            return start_random_search(spec)
+        case PatternSearch():
+            return start_pattern_search(spec, params)
+        case _:
+            return transformation(spec, 0).init(params)
+
+
+def update(
+    spec: OptimizerSpec, objective: Objective, params: Any, state: Any, turn: Turn
+) -> tuple[Any, Any]:
+    """Compute what a step adds to the parameters, and the optimiser's next state.
+
+    Args:
+        spec: The optimiser.
+        objective: Maps parameters to the mean loss over this step's examples.
+        params: The parameters.
+        state: The optimiser's state.
+        turn: Which step, and the run's own key.
+    """
+    match spec:
+        case RandomSearch():
+            return random_search(spec, objective, params, state, turn)
+        case PatternSearch():
+            return pattern_search(spec, objective, params, state, turn)
+        case _:
+            gradient = jax.grad(objective)(params)
+            step, state = transformation(spec, turn.step).update(gradient, state, params)
+            if isinstance(spec, Langevin):
+                step = jax.tree.map(jnp.add, step, _noise(spec, params, turn))
+            return step, state
+
+
+def _noise(spec: Langevin, params: Any, turn: Turn) -> Any:
+    """Draw N(0, 2 lr T / n) for every parameter."""
+    theta, unravel = ravel_pytree(params)
+    rate = spec.learning_rate * schedule_factor(spec.schedule, turn.step)
+    std = jnp.sqrt(2 * rate * spec.temperature / turn.num_examples)
+    return unravel(std * jax.random.normal(jax.random.fold_in(turn.key, turn.step), theta.shape))
+
+
+def transformation(spec: GradientSpec, step: Int[Array, ""] | int) -> optax.GradientTransformation:
+    """Build an optimiser with gradients as it acts at one step.
 
     g <- g + l2 theta, then the optimiser's direction u(g), then
     theta <- theta - lr(step) (u + weight_decay theta).
@@ -41,7 +101,7 @@ def transformation(spec: OptimizerSpec, step: Int[Array, ""] | int) -> optax.Gra
     )
 
 
-def _direction(spec: OptimizerSpec) -> optax.GradientTransformation:
+def _direction(spec: GradientSpec) -> optax.GradientTransformation:
     match spec:
         case Sgd():
             return optax.trace(decay=spec.momentum, nesterov=spec.nesterov)
@@ -52,6 +112,8 @@ def _direction(spec: OptimizerSpec) -> optax.GradientTransformation:
                 optax.scale_by_rms(decay=spec.decay, eps=spec.eps),
                 optax.trace(decay=spec.momentum),
             )
+        case Langevin():
+            return optax.identity()
 
 
 def schedule_factor(schedule: ScheduleSpec, step: Int[Array, ""] | int) -> Float[Array, ""] | float:

@@ -12,8 +12,9 @@ from sweep_engine.lanes import Program, over_lanes
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
 from sweep_engine.sources.programs import Timed
-from sweep_engine.sources.train.single_run import State, Training
+from sweep_engine.sources.train.single_run import GIVEN_MASK, GIVEN_START, State, Training
 from sweep_engine.spec.sources import Train
+from sweep_engine.spec.starts import FromSource
 
 START, KEEP, IDLE = 0, 1, 2
 """What a lane is told at the start of a segment."""
@@ -27,8 +28,13 @@ class TrainPrograms:
 
     def prepare(self) -> None:
         _ = self.bucket.root, self.bucket.data, self.bucket.observe, self.empty_state, self.advance
-        if self.bucket.needs_start:
+        if self.bucket.needs_start and not self.starts_from_source:
             _ = self.bucket.draw
+
+    @property
+    def starts_from_source(self) -> bool:
+        """Whether runs start from stored runs of another source, not from a law."""
+        return isinstance(self.training.spec.init, FromSource)
 
     @cached_property
     def training(self) -> Training:
@@ -48,10 +54,21 @@ class TrainPrograms:
         """A block of states before any run has started."""
         lanes = self.bucket.lanes
         runs = np.zeros((lanes, 2), np.uint32)
-        hyper = self.bucket.hyper([self.bucket.setting] * lanes)
         start = over_lanes(self.training.start, (None, 0, 0))
-        shapes = jax.eval_shape(start, self.bucket.root, runs, hyper)
+        shapes = jax.eval_shape(start, self.bucket.root, runs, self._example)
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+
+    @property
+    def _example(self) -> Hyper:
+        """A block of runs' own values, of the shapes that real ones have."""
+        lanes, num_params = self.bucket.lanes, self.bucket.network.layout.num_params
+        hyper = self.bucket.hyper([self.bucket.setting] * lanes)
+        init = self.training.spec.init
+        if isinstance(init, FromSource):
+            hyper[GIVEN_START] = np.zeros((lanes, num_params), np.float32)
+            if init.mask is not None:
+                hyper[GIVEN_MASK] = np.ones((lanes, num_params), bool)
+        return hyper
 
     @cached_property
     def advance(self) -> Program:
@@ -101,7 +118,7 @@ class TrainPrograms:
             self.empty_state,
             np.full(lanes, START, np.int32),
             np.stack([np.zeros(lanes, np.uint32), np.arange(lanes, dtype=np.uint32)], axis=1),
-            bucket.hyper([bucket.setting] * lanes),
+            self._example,
             bucket.root,
             bucket.data.train,
             np.array([steps, 0], np.int32),

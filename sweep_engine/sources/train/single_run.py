@@ -12,12 +12,17 @@ from sweep_engine.keys import Purpose, run_key
 from sweep_engine.lanes import any_lane
 from sweep_engine.models import Network
 from sweep_engine.solutions import RunStatus
-from sweep_engine.sources.acceptance import accepts
+from sweep_engine.sources.acceptance import accepts, output_scale
 from sweep_engine.sources.bucket import Data, Hyper, draw_params
-from sweep_engine.sources.train.optimizers import transformation
+from sweep_engine.sources.train.optimizers import initial, update
+from sweep_engine.sources.train.turn import Turn
 from sweep_engine.spec.base import with_traced
 from sweep_engine.spec.sources import Accept, Train
+from sweep_engine.spec.starts import FromSource
 from sweep_engine.tasks import Loss
+
+GIVEN_START, GIVEN_MASK = "start", "mask"
+"""Names, among a run's own values, of theta that it starts from and of what is not pruned."""
 
 NUM_RECORDS = 32
 """Slots of a training curve: check 0, then checks 1, 2, 4, ... 2^30."""
@@ -38,6 +43,7 @@ class State(NamedTuple):
         order: This epoch's order of the examples; empty where none is needed.
         curve: (loss, error) at check 0, 1, 2, 4, ...
         first_fit: Parameters at fit_step; empty unless the run goes on after it.
+        snapshots: theta after each of the steps that are kept; empty without them.
     """
 
     params: Any
@@ -51,6 +57,7 @@ class State(NamedTuple):
     order: Int[Array, " S"]
     curve: Float[Array, "T 2"]
     first_fit: Any
+    snapshots: Any
 
 
 @dataclass(frozen=True)
@@ -98,14 +105,17 @@ class Training:
         return math.lcm(self.check_every, self.steps_per_epoch if self.has_order else 1)
 
     def start(self, root: Key[Array, ""], run: UInt32[Array, "2"], hyper: Hyper) -> State:
-        """Initialise one run."""
+        """Initialise one run: a draw from its law, or the start that is given."""
         spec = with_traced(self.spec, hyper)
-        theta = draw_params(spec.init, self.network, root, run)
+        if isinstance(spec.init, FromSource):
+            theta = hyper[GIVEN_START]
+        else:
+            theta = draw_params(spec.init, self.network, root, run)
         params = self.network.layout.unflatten(theta)
         order_length = self.steps_per_epoch * self.minibatch if self.has_order else 0
         return State(
             params=params,
-            optimizer=transformation(spec.optimizer, 0).init(params),
+            optimizer=initial(spec.optimizer, params),
             step=jnp.int32(0),
             status=jnp.int32(RunStatus.RUNNING),
             fit_step=jnp.int32(-1),
@@ -115,6 +125,9 @@ class Training:
             order=jnp.zeros(order_length, jnp.int32),
             curve=jnp.zeros((NUM_RECORDS, 2), jnp.float32),
             first_fit=params if spec.stop.extra_steps else (),
+            snapshots=jnp.zeros((len(spec.stop.snapshots), len(theta)))
+            if spec.stop.snapshots
+            else (),
         )
 
     def advance(
@@ -122,6 +135,7 @@ class Training:
     ) -> State:
         """Check the run where a check is due, then take one step if it is still running."""
         spec = with_traced(self.spec, hyper)
+        state = self._keep_snapshots(state)
         due = self._check_due(spec, state)
         state = jax.lax.cond(
             any_lane(due),
@@ -129,7 +143,21 @@ class Training:
             lambda: state,
         )
         running = state.status == RunStatus.RUNNING
-        return _select(running, self._step(spec, state, root, run, data), state)
+        mask = hyper.get(GIVEN_MASK)
+        return _select(running, self._step(spec, state, root, run, data, mask), state)
+
+    def _keep_snapshots(self, state: State) -> State:
+        steps = self.spec.stop.snapshots
+        if not steps:
+            return state
+        here = (jnp.asarray(steps) == state.step) & (state.status == RunStatus.RUNNING)
+
+        def keep() -> Array:
+            theta = self.network.layout.flatten(state.params)
+            return jnp.where(here[:, None], theta, state.snapshots)
+
+        kept = jax.lax.cond(any_lane(jnp.any(here)), keep, lambda: state.snapshots)
+        return state._replace(snapshots=kept)
 
     def _check_due(self, spec: Train, state: State) -> Bool[Array, ""]:
         due = (state.step % self.check_every == 0) | (state.step >= spec.stop.max_steps)
@@ -140,7 +168,8 @@ class Training:
     def _check(self, spec: Train, state: State, data: Data) -> State:
         outputs = self.network.apply(state.params, data.x)
         loss, error = self.loss.mean(outputs, data.y), self.loss.error(outputs, data.y)
-        fit = accepts(self.accept, self.loss, outputs, data.y) & jnp.isfinite(loss)
+        scale = output_scale(self.accept, self.network, state.params, data.x)
+        fit = accepts(self.accept, self.loss, outputs, data.y, scale) & jnp.isfinite(loss)
         first = fit & (state.fit_step < 0)
         state = state._replace(
             fit=fit,
@@ -188,19 +217,35 @@ class Training:
         root: Key[Array, ""],
         run: UInt32[Array, "2"],
         data: Data,
+        mask: Bool[Array, " P"] | None,
     ) -> State:
         key = run_key(root, run, Purpose.MINIBATCH)
         order = self._order(state, key)
         x, y = self._examples(state.step, order, key, data)
-        gradient = jax.grad(lambda p: self.loss.mean(self.network.apply(p, x), y))(state.params)
-        optimizer = transformation(spec.optimizer, state.step)
-        update, carried = optimizer.update(gradient, state.optimizer, state.params)
+        turn = Turn(
+            step=state.step,
+            key=run_key(root, run, Purpose.OPTIMIZER),
+            running=state.status == RunStatus.RUNNING,
+            num_examples=self.num_examples,
+        )
+
+        def objective(params: Any) -> Array:
+            return self.loss.mean(self.network.apply(self._pruned(params, mask), x), y)
+
+        added, carried = update(spec.optimizer, objective, state.params, state.optimizer, turn)
         return state._replace(
-            params=jax.tree.map(jnp.add, state.params, update),
+            params=self._pruned(jax.tree.map(jnp.add, state.params, added), mask),
             optimizer=carried,
             step=state.step + 1,
             order=order,
         )
+
+    def _pruned(self, params: Any, mask: Bool[Array, " P"] | None) -> Any:
+        """Parameters with 0 where the mask prunes, and so a gradient of 0 there."""
+        if mask is None:
+            return params
+        keep = self.network.layout.unflatten(mask)
+        return jax.tree.map(lambda kept, value: jnp.where(kept, value, 0), keep, params)
 
     def _order(self, state: State, key: Key[Array, ""]) -> Int[Array, " S"]:
         """The run's own order of the examples, drawn anew at the start of an epoch."""

@@ -1,0 +1,1 @@
+"""`posterior`: Markov chains on exp(-losses / temperature) times a law."""

@@ -1,0 +1,236 @@
+"""One chain: its start, its transitions, its draws. No batch axes; `lanes` maps it."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from sweep_engine.keys import Purpose, run_key
+from sweep_engine.models import Network
+from sweep_engine.solutions import RunStatus
+from sweep_engine.sources.acceptance import accepts, output_scale
+from sweep_engine.sources.bucket import Data, Hyper, Root, Run
+from sweep_engine.sources.posterior import kernels
+from sweep_engine.sources.posterior.kernels import Adaptation, Moved, Place
+from sweep_engine.sources.posterior.target import Target
+from sweep_engine.spec.base import with_traced
+from sweep_engine.spec.sources import Accept, Posterior
+from sweep_engine.tasks import Loss
+
+
+class State(NamedTuple):
+    """What is carried from transition to transition of one chain.
+
+    Attributes:
+        place: Where it is.
+        status: RUNNING, or DIVERGED: frozen where z or its log-density is not finite.
+        adaptation: Of the step size; None where nothing is adapted.
+        since: What happened since the last draw, summed.
+        targets: Of all inputs, training first, where the chain has its own.
+        teacher: z to go to after the warm-up, where there is one.
+    """
+
+    place: Place
+    status: Int[Array, ""]
+    adaptation: Adaptation | None
+    since: Moved
+    targets: Array | None = None
+    teacher: Float[Array, " M"] | None = None
+
+
+class Draws(NamedTuple):
+    """Draws of one chain, and what was found at each.
+
+    Attributes:
+        theta: Parameters.
+        status: DRAWN, or DIVERGED.
+        fit: Whether it passes the acceptance rule.
+        loss: Training loss.
+        error: Training error; NaN without labels.
+        log_density: Of the posterior in z, up to a constant.
+        moved: Sums over the transitions since the draw before.
+    """
+
+    theta: Float[Array, "S P"]
+    status: Int[Array, " S"]
+    fit: Bool[Array, " S"]
+    loss: Float[Array, " S"]
+    error: Float[Array, " S"]
+    log_density: Float[Array, " S"]
+    moved: Moved
+
+
+class Examples(NamedTuple):
+    """All inputs and their targets, training first."""
+
+    inputs: Array
+    targets: Array
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The single-chain code of a `posterior` source with its static choices.
+
+    Attributes:
+        spec: The source; its traced fields are replaced by each chain's own.
+        accept: The acceptance rule.
+        network: The model.
+        loss: The loss.
+        num_train: N.
+        capacity: How many draws a segment has room for.
+    """
+
+    spec: Posterior
+    accept: Accept
+    network: Network
+    loss: Loss
+    num_train: int
+    capacity: int
+
+    @property
+    def num_transitions(self) -> int:
+        """Transitions of a whole chain."""
+        return self.spec.warmup + self.spec.draws * self.spec.thin
+
+    def num_drawn(self, transitions: Any) -> Any:
+        """How many draws there are after so many transitions."""
+        return (transitions - self.spec.warmup).clip(0) // self.spec.thin
+
+    def start(self, run: Run, hyper: Hyper, root: Root, examples: Examples) -> State:
+        """Begin at a draw from the law, or at a teacher that draws the chain's own targets.
+
+        A warm-up begins at the law, whatever the start, and the teacher is gone to after it:
+        so the step size depends on the data, but not on which of their posterior draws the
+        chain starts from, which therefore stays an exact one.
+        """
+        spec = with_traced(self.spec, hyper)
+        target = self._target(spec, examples)
+        key = run_key(root, run, Purpose.CHAIN_START, shared=spec.law.shared)
+        z = target.draw_normals(key)
+        targets = teacher = None
+        if spec.start == "teacher":
+            key = run_key(root, run, Purpose.TEACHER, shared=spec.law.shared)
+            teacher = target.draw_normals(key)
+            key = run_key(root, run, Purpose.TEACHER_LABELS)
+            targets = target.draw_targets(key, target.outputs(teacher, examples.inputs))
+            target = self._target(spec, examples._replace(targets=targets))
+            z, teacher = (z, teacher) if spec.warmup else (teacher, None)
+        state = State(
+            place=kernels.place_at(z, target),
+            status=jnp.int32(RunStatus.RUNNING),
+            adaptation=kernels.start_adapting(spec) if spec.adapts else None,
+            since=Moved.none(),
+            targets=targets,
+            teacher=teacher,
+        )
+        return _with_status(state)
+
+    def _target(self, spec: Posterior, examples: Examples) -> Target:
+        train = Data(examples.inputs[: self.num_train], examples.targets[: self.num_train])
+        return Target(spec, self.network, self.loss, train)
+
+    def advance(
+        self,
+        state: State,
+        run: Run,
+        hyper: Hyper,
+        root: Root,
+        examples: Examples,
+        span: Int[Array, "2"],
+    ) -> tuple[State, Draws]:
+        """Make the transitions span[0] .. span[1] - 1, and collect the draws among them.
+
+        The span is the same in all lanes, so that what is due at some transitions only is
+        skipped at the others. Rows behind the last draw hold nothing.
+        """
+        spec = with_traced(self.spec, hyper)
+        if state.targets is not None:
+            examples = examples._replace(targets=state.targets)
+        target = self._target(spec, examples)
+        key = run_key(root, run, Purpose.CHAIN_MOVES)
+        first = self.num_drawn(span[0])
+
+        def body(i: Array, carry: tuple[State, Draws]) -> tuple[State, Draws]:
+            state, draws = carry
+            state = self._move(i, jax.random.fold_in(key, i), state, target)
+            drawn = self.num_drawn(i + 1)
+
+            def keep() -> tuple[State, Draws]:
+                found = self._look(state, target)
+                kept = jax.tree.map(lambda rows, x: rows.at[drawn - 1 - first].set(x), draws, found)
+                return state._replace(since=Moved.none()), kept
+
+            return jax.lax.cond(drawn > self.num_drawn(i), keep, lambda: (state, draws))
+
+        empty = self._no_draws(state, target)
+        advanced: tuple[State, Draws] = jax.lax.fori_loop(span[0], span[1], body, (state, empty))
+        return advanced
+
+    def _move(self, i: Array, key: Key[Array, ""], state: State, target: Target) -> State:
+        """Make transition i, unless the chain is frozen."""
+        spec = target.spec
+        place, step_size = self._to_teacher(i, state, target), self._step_size(i, state, spec)
+        place, moved = kernels.move(key, place, target, step_size)
+        after = state._replace(place=place, since=jax.tree.map(jnp.add, state.since, moved))
+        if spec.warmup:
+            after = _select(i < spec.warmup, self._warmed_up(after, moved, spec), after)
+        return _with_status(_select(state.status == RunStatus.RUNNING, after, state))
+
+    def _to_teacher(self, i: Array, state: State, target: Target) -> Place:
+        teacher = state.teacher
+        if teacher is None:
+            return state.place
+        place: Place = jax.lax.cond(
+            i == target.spec.warmup,
+            lambda: kernels.place_at(teacher, target),
+            lambda: state.place,
+        )
+        return place
+
+    def _step_size(self, i: Array, state: State, spec: Posterior) -> Float[Array, ""]:
+        if state.adaptation is None:
+            return jnp.float32(spec.step_size)
+        searched = jnp.exp(state.adaptation.log_step_size)
+        return jnp.where(i < spec.warmup, searched, kernels.step_size_found(state.adaptation))
+
+    def _warmed_up(self, state: State, moved: Moved, spec: Posterior) -> State:
+        """Learn from a transition of the warm-up, and forget it."""
+        state = state._replace(since=Moved.none())
+        if state.adaptation is None:
+            return state
+        return state._replace(adaptation=kernels.adapt(spec, state.adaptation, moved))
+
+    def _look(self, state: State, target: Target) -> Draws:
+        """Describe where the chain is: one row of `Draws`."""
+        z, (x, y) = state.place.z, target.data
+        theta = target.theta(z)
+        params = self.network.layout.unflatten(theta)
+        outputs = self.network.apply(params, x)
+        loss, scale = self.loss.mean(outputs, y), output_scale(self.accept, self.network, params, x)
+        frozen = state.status == RunStatus.DIVERGED
+        return Draws(
+            theta=theta,
+            status=jnp.where(frozen, jnp.int32(RunStatus.DIVERGED), jnp.int32(RunStatus.DRAWN)),
+            fit=accepts(self.accept, self.loss, outputs, y, scale) & jnp.isfinite(loss),
+            loss=loss,
+            error=self.loss.error(outputs, y),
+            log_density=target.log_density_of(z, outputs),
+            moved=state.since,
+        )
+
+    def _no_draws(self, state: State, target: Target) -> Draws:
+        one = jax.eval_shape(lambda: self._look(state, target))
+        return jax.tree.map(lambda x: jnp.zeros((self.capacity, *x.shape), x.dtype), one)
+
+
+def _with_status(state: State) -> State:
+    """Freeze the chain where it cannot go on."""
+    frozen = ~kernels.is_finite(state.place)
+    return state._replace(status=jnp.where(frozen, jnp.int32(RunStatus.DIVERGED), state.status))
+
+
+def _select(condition: Bool[Array, ""], yes: Any, no: Any) -> Any:
+    """Choose between two pytrees; never by multiplying, which would keep a NaN."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)

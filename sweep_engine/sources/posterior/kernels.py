@@ -1,0 +1,166 @@
+"""blackjax, whose interface moves, behind one transition of one chain.
+
+Source:
+    Cabezas, Corenflos, Lao & Louf (2024), BlackJAX: composable Bayesian inference in JAX,
+    arXiv:2402.10797. Its NUTS draws from the trajectory by multinomial weights (Betancourt,
+    2017, arXiv:1701.02434) instead of a slice.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from blackjax.adaptation.step_size import dual_averaging_adaptation
+from blackjax.mcmc import hmc, nuts
+from blackjax.sgmcmc import sgld
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from sweep_engine.sources.bucket import Data
+from sweep_engine.sources.posterior.target import Target
+from sweep_engine.spec.sources import Posterior
+
+STEP_SIZE, TARGET_ACCEPTANCE, INTEGRATION_STEPS, MAX_DOUBLINGS = 0.1, 0.8, 16, 8
+"""What is left out of a specification."""
+
+
+class Place(NamedTuple):
+    """Where a chain is; SGLD carries neither log-density nor gradient."""
+
+    z: Float[Array, " M"]
+    log_density: Float[Array, ""] | None = None
+    gradient: Float[Array, " M"] | None = None
+
+
+class Adaptation(NamedTuple):
+    """The search for a step size: Nesterov's dual averaging of its logarithm."""
+
+    log_step_size: Float[Array, ""]
+    log_step_size_avg: Float[Array, ""]
+    step: Float[Array, ""]
+    avg_error: Float[Array, ""]
+    mu: Float[Array, ""]
+
+
+class Moved(NamedTuple):
+    """What one transition was like.
+
+    Attributes:
+        acceptance: Mean probability to accept, over the trajectory; NaN for SGLD, which
+            accepts everything.
+        divergences: 1 where the energy was off by more than 1000, else 0.
+        gradients: How many gradients it took.
+        doublings: How often NUTS doubled the trajectory.
+        saturations: 1 where only `max_doublings` ended it, else 0.
+    """
+
+    acceptance: Float[Array, ""]
+    divergences: Int[Array, ""]
+    gradients: Int[Array, ""]
+    doublings: Int[Array, ""]
+    saturations: Int[Array, ""]
+
+    @classmethod
+    def none(cls) -> "Moved":
+        """No transition yet: what sums start from."""
+        zero = jnp.int32(0)
+        return cls(jnp.float32(0), zero, zero, zero, zero)
+
+
+def place_at(z: Float[Array, " M"], target: Target) -> Place:
+    """Stand at z."""
+    return Place(z) if target.spec.method == "sgld" else Place(*hmc.init(z, target.log_density))
+
+
+def is_finite(place: Place) -> Bool[Array, ""]:
+    """Whether a chain can go on from here."""
+    finite = jnp.all(jnp.isfinite(place.z))
+    return finite if place.log_density is None else finite & jnp.isfinite(place.log_density)
+
+
+def move(
+    key: Key[Array, ""], place: Place, target: Target, step_size: Float[Array, ""]
+) -> tuple[Place, Moved]:
+    """Make one transition, which leaves the target unchanged: SGLD in the limit of no step."""
+    match target.spec.method:
+        case "nuts":
+            return _nuts(key, place, target, step_size)
+        case "hmc":
+            return _hmc(key, place, target, step_size)
+        case "sgld":
+            return _sgld(key, place, target, step_size)
+
+
+def _nuts(
+    key: Key[Array, ""], place: Place, target: Target, step_size: Float[Array, ""]
+) -> tuple[Place, Moved]:
+    most = target.spec.max_doublings or MAX_DOUBLINGS
+    mass = jnp.ones_like(place.z)
+    after, info = nuts.build_kernel()(key, place, target.log_density, step_size, mass, most)
+    saturated = (info.num_trajectory_expansions >= most) & ~info.is_turning & ~info.is_divergent
+    return Place(*after), Moved(
+        acceptance=info.acceptance_rate.astype(jnp.float32),
+        divergences=info.is_divergent.astype(jnp.int32),
+        gradients=jnp.asarray(info.num_integration_steps, jnp.int32),
+        doublings=jnp.asarray(info.num_trajectory_expansions, jnp.int32),
+        saturations=saturated.astype(jnp.int32),
+    )
+
+
+def _hmc(
+    key: Key[Array, ""], place: Place, target: Target, step_size: Float[Array, ""]
+) -> tuple[Place, Moved]:
+    steps = target.spec.integration_steps
+    steps = INTEGRATION_STEPS if steps is None else steps
+    mass = jnp.ones_like(place.z)
+    after, info = hmc.build_kernel()(key, place, target.log_density, step_size, mass, steps)
+    return Place(*after), Moved.none()._replace(
+        acceptance=info.acceptance_rate.astype(jnp.float32),
+        divergences=info.is_divergent.astype(jnp.int32),
+        gradients=jnp.asarray(steps, jnp.int32),
+    )
+
+
+def _sgld(
+    key: Key[Array, ""], place: Place, target: Target, step_size: Float[Array, ""]
+) -> tuple[Place, Moved]:
+    """Add step_size * gradient + sqrt(2 step_size) * normals, the gradient of a minibatch."""
+    noise, chosen = jax.random.split(key)
+    minibatch = _minibatch(chosen, target)
+    gradient = jax.grad(target.log_density)
+    z = sgld.build_kernel()(noise, place.z, gradient, minibatch, step_size)
+    moved = Moved.none()._replace(acceptance=jnp.float32(jnp.nan), gradients=jnp.int32(1))
+    return Place(z), moved
+
+
+def _minibatch(key: Key[Array, ""], target: Target) -> Data:
+    """Examples drawn with replacement; all of them where no size is given."""
+    size = target.spec.batch_size
+    if size is None:
+        return target.data
+    index = jax.random.randint(key, (size,), 0, len(target.data.y))
+    return Data(target.data.x[index], target.data.y[index])
+
+
+def start_adapting(spec: Posterior) -> Adaptation:
+    """Start the search for the step size."""
+    begin, _, _ = _dual_averaging(spec)
+    size = STEP_SIZE if spec.step_size is None else spec.step_size
+    return Adaptation(*map(jnp.float32, begin(jnp.float32(size))))
+
+
+def adapt(spec: Posterior, state: Adaptation, moved: Moved) -> Adaptation:
+    """Learn from one transition of the warm-up."""
+    _, update, _ = _dual_averaging(spec)
+    return Adaptation(*update(state, moved.acceptance))
+
+
+def step_size_found(state: Adaptation) -> Float[Array, ""]:
+    """The step size that a warm-up has found."""
+    return jnp.exp(state.log_step_size_avg)
+
+
+def _dual_averaging(spec: Posterior) -> tuple[Callable[..., Any], ...]:
+    target = TARGET_ACCEPTANCE if spec.target_acceptance is None else spec.target_acceptance
+    functions: tuple[Callable[..., Any], ...] = dual_averaging_adaptation(target)
+    return functions

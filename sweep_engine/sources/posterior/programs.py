@@ -1,0 +1,84 @@
+"""The programs of a `posterior` source: a segment of transitions over a block of chains."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from sweep_engine.lanes import Program, over_lanes
+from sweep_engine.sources.bucket import Bucket
+from sweep_engine.sources.posterior.chain import Chain, Examples, State
+from sweep_engine.sources.posterior.target import check_target
+from sweep_engine.sources.programs import Timed
+from sweep_engine.spec.sources import Posterior
+
+DRAWN_BYTES = 2**24
+"""What the draws of a segment take on the device, at most."""
+
+MAX_CAPACITY = 256
+
+
+def lanes_of_chains(spec: Posterior, lanes: int) -> int:
+    """Hold a block's width to the chains of one shard: 16, more where they are short."""
+    return min(lanes, max(16, 2048 // spec.draws))
+
+
+@dataclass(frozen=True)
+class PosteriorPrograms:
+    """The single-chain code of a `posterior` source, mapped over lanes and compiled."""
+
+    bucket: Bucket
+
+    def prepare(self) -> None:
+        bucket = self.bucket
+        check_target(self.spec, bucket.task.loss)
+        _ = bucket.root, bucket.data, bucket.observe, self.examples, self.start, self.advance
+
+    @property
+    def spec(self) -> Posterior:
+        """The source; only its static part is meant."""
+        spec = self.bucket.setting.spec
+        assert isinstance(spec, Posterior)
+        return spec
+
+    @cached_property
+    def chain(self) -> Chain:
+        """The code of one chain."""
+        bucket = self.bucket
+        row = 4 * bucket.lanes * bucket.network.layout.num_params
+        return Chain(
+            spec=self.spec,
+            accept=bucket.setting.accept,
+            network=bucket.network,
+            loss=bucket.task.loss,
+            num_train=bucket.data.num_train,
+            capacity=int(np.clip(DRAWN_BYTES // row, 1, MAX_CAPACITY)),
+        )
+
+    @cached_property
+    def examples(self) -> Examples:
+        """The task on the device."""
+        return Examples(self.bucket.data.inputs, self.bucket.data.targets)
+
+    @cached_property
+    def start(self) -> Program:
+        """(chains, hyper, root, examples) -> states."""
+        return self.bucket.program(over_lanes(self.chain.start, (0, 0, None, None)))
+
+    @cached_property
+    def advance(self) -> Program:
+        """(states, chains, hyper, root, examples, span) -> states and draws, over a segment."""
+        advance = over_lanes(self.chain.advance, (0, 0, 0, None, None, None))
+        return self.bucket.program(advance)
+
+    def timed(self) -> Timed:
+        """A short segment of the first transitions."""
+        bucket, count = self.bucket, 4
+        lanes = bucket.lanes
+        chains = np.stack([np.zeros(lanes, np.uint32), np.arange(lanes, dtype=np.uint32)], axis=1)
+        hyper = bucket.hyper([bucket.setting] * lanes)
+        states: State = self.start(chains, hyper, bucket.root, self.examples)
+        span = np.array([0, count], np.int32)
+        arguments = (states, chains, hyper, bucket.root, self.examples, span)
+        transitions_a_draw = self.chain.num_transitions / self.spec.draws
+        return Timed(self.advance, arguments, max(1, round(lanes * count / transitions_a_draw)))

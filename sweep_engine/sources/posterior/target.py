@@ -1,0 +1,145 @@
+"""The log-density that a chain has, in the standard normals z of its prior."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from sweep_engine import laws
+from sweep_engine.models import Network
+from sweep_engine.sources.bucket import Data
+from sweep_engine.spec.laws import (
+    Binary,
+    FanIn,
+    Gaussian,
+    Initialiser,
+    LawSpec,
+    Layers,
+    ModuleInit,
+    Ternary,
+)
+from sweep_engine.spec.sources import Posterior
+from sweep_engine.tasks import Loss
+
+
+@dataclass(frozen=True)
+class Target:
+    """ln p(z) = -|z|^2 / 2 - (sum of losses at theta(z)) / temperature, up to a constant.
+
+    Squared error is divided by `noise_std`^2 as well, and |z|^2 / 2 by the temperature where
+    the prior is tempered too.
+
+    Attributes:
+        spec: The source, each traced field the chain's own.
+        network: The model.
+        loss: The task's loss.
+        data: The chain's training set.
+    """
+
+    spec: Posterior
+    network: Network
+    loss: Loss
+    data: Data
+
+    def draw_normals(self, key: Key[Array, ""]) -> Float[Array, " M"]:
+        """Draw z from the prior."""
+        return jax.random.normal(key, (laws.num_normals(self.spec.law, self.network.layout),))
+
+    def theta(self, z: Float[Array, " M"]) -> Float[Array, " P"]:
+        """Map the normals to the parameters."""
+        return laws.from_normals(self.spec.law, self.network.layout, z)
+
+    def outputs(self, z: Float[Array, " M"], x: Float[Array, "N ..."]) -> Float[Array, "N C"]:
+        """Compute the network's outputs."""
+        return self.network.apply(self.network.layout.unflatten(self.theta(z)), x)
+
+    def log_density(self, z: Float[Array, " M"], minibatch: Data | None = None) -> Float[Array, ""]:
+        """Compute ln p(z), or its unbiased estimate from a minibatch."""
+        examples = self.data if minibatch is None else minibatch
+        return self.log_density_of(z, self.outputs(z, examples.x), examples.y)
+
+    def log_density_of(
+        self, z: Float[Array, " M"], outputs: Float[Array, "N C"], y: Array | None = None
+    ) -> Float[Array, ""]:
+        """Compute ln p(z) from the outputs on the training set, or on a minibatch of it."""
+        y = self.data.y if y is None else y
+        losses = self.loss.per_example(outputs, y)
+        share = len(self.data.y) / len(y)
+        return self.log_prior(z) - share * jnp.sum(losses) / self.unit_of_loss
+
+    def log_prior(self, z: Float[Array, " M"]) -> Float[Array, ""]:
+        """Compute the prior's part, up to a constant."""
+        width = self.spec.temperature if self.spec.tempered_prior else 1.0
+        return -0.5 * jnp.sum(z**2) / width
+
+    @property
+    def unit_of_loss(self) -> Float[Array, ""] | float:
+        """What losses are divided by: the temperature, and the noise's variance."""
+        noise = self.spec.noise_std
+        return self.spec.temperature if noise is None else self.spec.temperature * noise**2
+
+    def draw_targets(self, key: Key[Array, ""], outputs: Float[Array, "N C"]) -> Array:
+        """Draw targets from the likelihood, given the outputs of a teacher.
+
+        Of squared error N(output, noise_std^2 temperature); of labels, at temperature 1,
+        with probability exp(-loss).
+        """
+        if self.loss.num_labels is None:
+            noise = jax.random.normal(key, outputs.shape[:1])
+            return outputs[:, 0] + noise * jnp.sqrt(self.unit_of_loss)
+        return jax.random.categorical(key, _log_likelihoods(self.loss, outputs))
+
+
+def _log_likelihoods(loss: Loss, outputs: Float[Array, "N C"]) -> Float[Array, "N L"]:
+    """Minus the loss of every label."""
+    assert loss.num_labels is not None
+    every = [jnp.full(len(outputs), label, jnp.int32) for label in range(loss.num_labels)]
+    return -jnp.stack([loss.per_example(outputs, labels) for labels in every], axis=1)
+
+
+def check_target(spec: Posterior, loss: Loss) -> None:
+    """Raise ValueError where a source, its task and its law make no posterior."""
+    if any(isinstance(law, Binary | Ternary) for law in _parts(spec.law)):
+        raise ValueError(f"law: {spec.law.kind} is discrete; chains need a density")
+    if isinstance(spec.law, ModuleInit):
+        raise ValueError("law: the module's own initialisers have no density")
+    if spec.tempered_prior and not all(_is_gaussian(law) for law in _parts(spec.law)):
+        raise ValueError("tempered_prior: for Gaussian laws only (temper another by its fields)")
+    is_squared = loss.residuals is not None
+    if is_squared and spec.noise_std is None:
+        raise ValueError("noise_std: squared error is a likelihood only with the noise stated")
+    if not is_squared and spec.noise_std is not None:
+        raise ValueError("noise_std: is for squared error; this task's labels have no noise")
+    if spec.start == "teacher":
+        _check_teacher(spec, loss)
+
+
+def _check_teacher(spec: Posterior, loss: Loss) -> None:
+    """The labels' law must be one that can be drawn from, whatever the parameters."""
+    if spec.tempered_prior:
+        raise ValueError("start: teacher draws the teacher from the prior: not a tempered one")
+    if loss.num_labels is None:
+        return
+    if loss.residuals is not None:
+        raise ValueError("start: teacher needs real targets where the loss is squared error")
+    if spec.temperature != 1.0:
+        raise ValueError(
+            "start: teacher needs temperature 1 where outputs are classes: the normaliser of "
+            "a tempered likelihood depends on the parameters"
+        )
+    outputs = np.linspace(-3, 3, 4 * loss.num_outputs(), dtype=np.float32).reshape(4, -1)
+    totals = np.exp(np.asarray(_log_likelihoods(loss, jnp.asarray(outputs)))).sum(axis=1)
+    if not np.allclose(totals, 1, atol=1e-5):
+        raise ValueError("start: teacher needs a loss that is minus a log-probability")
+
+
+def _parts(law: LawSpec) -> tuple[LawSpec, ...]:
+    return law.layers if isinstance(law, Layers) else (law,)
+
+
+def _is_gaussian(law: LawSpec) -> bool:
+    return isinstance(law, Gaussian | FanIn) or (
+        isinstance(law, Initialiser) and law.kind in {"lecun_normal", "glorot_normal", "he_normal"}
+    )

@@ -1,0 +1,89 @@
+"""`snapshot`: networks that another source has stored, observed and judged like any others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from sweep_engine.lanes import Program, over_lanes, pad
+from sweep_engine.solutions import RunStatus, Solutions
+from sweep_engine.sources.acceptance import accepts, output_scale
+from sweep_engine.sources.bucket import Bucket, Data
+from sweep_engine.sources.observe import observe
+from sweep_engine.sources.programs import Timed
+from sweep_engine.sources.tally import tally
+from sweep_engine.sources.work import Control, Finished, Runs, StoredRuns
+from sweep_engine.spec.settings import Piece
+
+
+@dataclass(frozen=True)
+class SnapshotPrograms:
+    """The acceptance rule for networks that are there, mapped over lanes and compiled."""
+
+    bucket: Bucket
+
+    def prepare(self) -> None:
+        _ = self.bucket.root, self.bucket.data, self.bucket.observe, self.judge
+
+    @cached_property
+    def judge(self) -> Program:
+        """(theta, training data) -> whether each lane's network passes the rule."""
+        return self.bucket.program(over_lanes(self._judge_one, (0, None)))
+
+    def _judge_one(self, theta: Float[Array, " P"], data: Data) -> Bool[Array, ""]:
+        bucket = self.bucket
+        accept, loss = bucket.setting.accept, bucket.task.loss
+        params = bucket.network.layout.unflatten(theta)
+        outputs = bucket.network.apply(params, data.x)
+        scale = output_scale(accept, bucket.network, params, data.x)
+        fits = accepts(accept, loss, outputs, data.y, scale)
+        return fits & jnp.isfinite(loss.mean(outputs, data.y))
+
+    def timed(self) -> Timed:
+        """Observing one block."""
+        lanes, num_params = self.bucket.lanes, self.bucket.network.layout.num_params
+        theta = np.zeros((lanes, num_params), np.float32)
+        data, start = self.bucket.data, np.zeros((lanes, 0), np.float32)
+        arguments = (theta, start, data.inputs, data.targets)
+        return Timed(self.bucket.observe, arguments, lanes)
+
+
+def take_snapshots(
+    programs: SnapshotPrograms, pieces: Sequence[Piece], control: Control, stored: StoredRuns
+) -> Finished:
+    """Observe stored networks, and judge them by the acceptance rule.
+
+    `status` is how the run ended, or `running` where it went on behind this state; `steps`
+    says which state it is.
+
+    Raises:
+        Interrupted: `control` asked to stop.
+    """
+    bucket, runs = programs.bucket, Runs.of(programs.bucket, pieces)
+    fit = _judged(programs, stored.theta) & (stored.status != RunStatus.DIVERGED)
+    control.proceed(len(runs))
+    columns, functions = observe(bucket, stored.theta)
+    solutions = Solutions(
+        run_id=runs.ids,
+        setting=runs.setting,
+        status=stored.status,
+        steps=stored.steps,
+        fit=fit,
+        fit_step=np.where(fit, stored.steps, -1),
+        log_weight=stored.log_weight,
+        theta=stored.theta,
+    )
+    return Finished(solutions, columns, functions, tally(runs.setting, fit, functions))
+
+
+def _judged(programs: SnapshotPrograms, theta: Float[np.ndarray, "R P"]) -> Bool[np.ndarray, " R"]:
+    lanes, data = programs.bucket.lanes, programs.bucket.data.train
+    fit = np.empty(len(theta), bool)
+    for first in range(0, len(theta), lanes):
+        rows = theta[first : first + lanes]
+        found = programs.judge(pad(rows, lanes), data)
+        fit[first : first + lanes] = np.asarray(found)[: len(rows)]
+    return fit

@@ -1,0 +1,125 @@
+"""`splitting` on the host: one repetition climbs, level by level, until all of it fits."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from sweep_engine.sources.splitting.estimate import log_share
+from sweep_engine.sources.splitting.particle import FULL_TURN, Particle
+from sweep_engine.sources.splitting.programs import Ended, Moved, SplittingPrograms, Unit
+from sweep_engine.sources.work import Control
+
+SEGMENT_SECONDS = 1.0
+"""A device call cannot be interrupted: about so long until a stop is noticed."""
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """How a climb ended.
+
+    Attributes:
+        log_p_reached: ln P(level above the last threshold).
+        levels: Thresholds passed.
+        arrived: Whether the last threshold was 0: all particles are where they should be.
+        acceptance: Share of moves that found an angle; NaN before any.
+        width: The last bracket of angles, in radians.
+        theta: Parameters, shape (N, P).
+        fit: Whether they pass the acceptance rule, shape (N,).
+        accepted: Whether their level is positive, shape (N,).
+        ancestor: Which of the first particles each descends from, shape (N,).
+        distance: Mean square of the change in its normals over the last level's moves, of a
+            fresh draw's; shape (N,).
+    """
+
+    log_p_reached: float
+    levels: int
+    arrived: bool
+    acceptance: float
+    width: float
+    theta: Float[np.ndarray, "N P"]
+    fit: Bool[np.ndarray, " N"]
+    accepted: Bool[np.ndarray, " N"]
+    ancestor: Int[np.ndarray, " N"]
+    distance: Float[np.ndarray, " N"]
+
+    @property
+    def log_p(self) -> float:
+        """ln P(accepted); -inf where no particle is."""
+        return self.log_p_reached + log_share(int(self.accepted.sum()), len(self.accepted))
+
+
+def climb(programs: SplittingPrograms, unit: Unit, control: Control, pace: "Pace") -> Repetition:
+    """Climb from the law to the level 0, or until nobody survives or levels run out.
+
+    Raises:
+        Interrupted: `control` asked to stop.
+    """
+    spec, root = programs.spec, programs.bucket.root
+    population = programs.start(unit, root)
+    before = population.normals
+    moved = Moved(np.float32(FULL_TURN), np.int32(0))
+    log_p, levels, threshold, accepted = 0.0, 0, -np.inf, 0
+    while threshold < 0 and levels < spec.max_levels:
+        selected, selection = programs.select(population, unit, np.int32(levels + 1), root)
+        survivors = int(selection.num_survivors)
+        if survivors == 0:
+            break
+        levels, threshold = levels + 1, float(selection.threshold)
+        log_p += log_share(survivors, spec.particles)
+        before, moved = selected.normals, moved._replace(accepted=np.int32(0))
+        population = selected
+        for first, stop in pace.segments(spec.moves):
+            address = np.array([levels, first, stop], np.int32)
+            population, moved = jax.block_until_ready(
+                programs.move(population, moved, selection.threshold, unit, address, root)
+            )
+            control.proceed(0)
+        accepted += int(moved.accepted)
+    moves = levels * spec.moves * spec.particles
+    return Repetition(
+        log_p_reached=log_p,
+        levels=levels,
+        arrived=threshold >= 0,
+        acceptance=accepted / moves if moves else np.nan,
+        width=float(moved.width),
+        **_rows(programs, unit, population, before),
+    )
+
+
+def _rows(
+    programs: SplittingPrograms, unit: Unit, population: Particle, before: jax.Array
+) -> dict[str, np.ndarray]:
+    train = programs.bucket.data.train
+    ended: Ended = programs.end(population, before, unit.hyper, train)
+    blocks = ended._asdict() | {"level": population.level, "ancestor": population.ancestor}
+    count = programs.spec.particles
+    rows = {k: np.asarray(v).reshape(-1, *v.shape[2:])[:count] for k, v in blocks.items()}
+    rows["accepted"] = rows.pop("level") > 0
+    return rows
+
+
+@dataclass
+class Pace:
+    """How many sweeps of moves a call makes: as many as take about a second."""
+
+    sweeps: int = 1
+
+    def segments(self, moves: int) -> Iterator[tuple[int, int]]:
+        """Cut the sweeps 0 .. moves - 1 into calls, (first, stop) each, timing the caller."""
+        first = 0
+        while first < moves:
+            stop = min(first + self.sweeps, moves)
+            began = time.monotonic()
+            yield first, stop
+            self._learn(stop - first, time.monotonic() - began)
+            first = stop
+
+    def _learn(self, sweeps: int, seconds: float) -> None:
+        if sweeps == self.sweeps and seconds < SEGMENT_SECONDS / 2:
+            self.sweeps *= 2
+        elif seconds > SEGMENT_SECONDS:
+            self.sweeps = max(1, self.sweeps // 2)

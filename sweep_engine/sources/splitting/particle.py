@@ -1,0 +1,167 @@
+"""One particle of a splitting population: its level, and the move that leaves the law as it is."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from sweep_engine import laws
+from sweep_engine.models import Network
+from sweep_engine.sources.acceptance import accepts, level, output_scale
+from sweep_engine.sources.bucket import Data, Hyper
+from sweep_engine.spec.base import with_traced
+from sweep_engine.spec.sources import Accept, Splitting
+from sweep_engine.tasks import Loss
+
+PROPOSALS = 4
+"""Angles that a move tries at most. Normals cost more than small networks' outputs."""
+
+FULL_TURN = 2 * math.pi
+
+EQUALS = Accept(train_error=0.0)
+"""Being a given function: no label differs."""
+
+
+class Particle(NamedTuple):
+    """One particle, or with leading axes a population.
+
+    Attributes:
+        normals: z, of which the law makes theta, shape (M,).
+        level: The acceptance level of theta; positive where it is accepted.
+        ancestor: Index of the first particle that it descends from.
+    """
+
+    normals: Float[Array, " M"]
+    level: Float[Array, ""]
+    ancestor: Int[Array, ""]
+
+
+class Bracket(NamedTuple):
+    """Where a move looks for its angle, and what it has found."""
+
+    low: Float[Array, ""]
+    high: Float[Array, ""]
+    particle: Particle
+    found: Bool[Array, ""]
+
+
+@dataclass(frozen=True)
+class Climber:
+    """The single-particle code of a `splitting` source with its static choices.
+
+    Attributes:
+        spec: The source; its traced fields are replaced by each unit's own.
+        accept: The rule by which rows fit.
+        network: The model.
+        loss: The loss.
+    """
+
+    spec: Splitting
+    accept: Accept
+    network: Network
+    loss: Loss
+
+    @property
+    def rule(self) -> Accept:
+        """What is climbed to: the acceptance rule, or being a given function."""
+        return self.accept if self.spec.functions is None else EQUALS
+
+    @property
+    def num_normals(self) -> int:
+        """M."""
+        return laws.num_normals(self.spec.law, self.network.layout)
+
+    def theta(self, normals: Float[Array, " M"], hyper: Hyper) -> Float[Array, " P"]:
+        """Map a particle to the network's parameters."""
+        law = with_traced(self.spec, hyper).law
+        return laws.from_normals(law, self.network.layout, normals)
+
+    def level(
+        self, normals: Float[Array, " M"], hyper: Hyper, data: Data
+    ) -> Float[Array, ""]:
+        """Compute how near the network is to what is climbed to; positive once it is there."""
+        params = self.network.layout.unflatten(self.theta(normals, hyper))
+        scale = output_scale(self.rule, self.network, params, data.x)
+        outputs = self.network.apply(params, data.x)
+        return level(self.rule, self.loss, outputs, data.y, scale)
+
+    def fits(self, theta: Float[Array, " P"], train: Data) -> Bool[Array, ""]:
+        """Whether a network passes the acceptance rule on the training set."""
+        params = self.network.layout.unflatten(theta)
+        scale = output_scale(self.accept, self.network, params, train.x)
+        outputs = self.network.apply(params, train.x)
+        return accepts(self.accept, self.loss, outputs, train.y, scale)
+
+    def start(
+        self, key: Key[Array, ""], index: Int[Array, ""], hyper: Hyper, data: Data
+    ) -> Particle:
+        """Draw a particle from the law; it is its own ancestor."""
+        normals = jax.random.normal(key, (self.num_normals,))
+        return Particle(normals, self.level(normals, hyper, data), index)
+
+    def move(
+        self,
+        particle: Particle,
+        key: Key[Array, ""],
+        threshold: Float[Array, ""],
+        width: Float[Array, ""],
+        hyper: Hyper,
+        data: Data,
+    ) -> tuple[Particle, Bool[Array, ""]]:
+        """Move a particle so that N(0, I) given {level > threshold} stays as it is.
+
+        An elliptical slice in a window of the coordinates: with nu ~ N(0, I) and the angle phi
+        uniform in a bracket of the given width about 0, z cos(phi) + nu sin(phi) replaces z in
+        the window; where its level is not above the threshold the bracket shrinks to phi.
+        The window, a run of coordinates of log-uniform length at a uniform place, does not
+        depend on z. Small windows allow large angles, so scales are mixed by themselves.
+
+        Returns:
+            The particle, and whether one of the `PROPOSALS` angles was accepted. If none was
+            it stays, which keeps the move reversible.
+
+        Source:
+            Murray, Adams & MacKay (2010), Elliptical slice sampling, AISTATS, with Neal's
+            (2003) initial bracket; the proposal at one angle is the preconditioned
+            Crank-Nicolson move of Cotter, Roberts, Stuart & White (2013), Statistical Science
+            28(3), with sqrt(1 - b^2) = cos(phi).
+        """
+        for_nu, for_angles, for_window = jax.random.split(key, 3)
+        nu = jax.random.normal(for_nu, (self.num_normals,))
+        place, *angles = jax.random.uniform(for_angles, (PROPOSALS + 1,))
+        window = draw_window(for_window, self.num_normals)
+        fractions = jnp.stack(angles)
+
+        def propose(i: Int[Array, ""], bracket: Bracket) -> Bracket:
+            phi = bracket.low + (bracket.high - bracket.low) * fractions[i]
+            turned = particle.normals * jnp.cos(phi) + nu * jnp.sin(phi)
+            normals = jnp.where(window, turned, particle.normals)
+            proposal = particle._replace(
+                normals=normals, level=self.level(normals, hyper, data)
+            )
+            found = ~bracket.found & (proposal.level > threshold)
+            return Bracket(
+                low=jnp.where(phi < 0, phi, bracket.low),
+                high=jnp.where(phi < 0, bracket.high, phi),
+                particle=_select(found, proposal, bracket.particle),
+                found=bracket.found | found,
+            )
+
+        bracket = Bracket(-width * place, width * (1 - place), particle, jnp.bool_(False))
+        bracket = jax.lax.fori_loop(0, PROPOSALS, propose, bracket)
+        return bracket.particle, bracket.found
+
+
+def draw_window(key: Key[Array, ""], size: int) -> Bool[Array, " M"]:
+    """Draw a cyclic run of coordinates: length log-uniform from 1 to all, at a uniform place."""
+    for_length, for_place = jax.random.split(key)
+    length = size ** jax.random.uniform(for_length)
+    place = jax.random.randint(for_place, (), 0, size)
+    return (jnp.arange(size) - place) % size < jnp.ceil(length)
+
+
+def _select(condition: Bool[Array, ""], yes: Particle, no: Particle) -> Particle:
+    return Particle(*(jnp.where(condition, a, b) for a, b in zip(yes, no, strict=True)))

@@ -1,0 +1,248 @@
+"""The programs of a `splitting` source: a population in blocks of lanes, one level at a time."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from sweep_engine.keys import Purpose, run_key
+from sweep_engine.lanes import Program, over_lanes
+from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root, Run
+from sweep_engine.sources.programs import Timed
+from sweep_engine.sources.splitting.functions import function_data, read_functions
+from sweep_engine.sources.splitting.particle import FULL_TURN, Climber, Particle
+from sweep_engine.sources.splitting.population import Selection, select
+from sweep_engine.spec.laws import ModuleInit
+from sweep_engine.spec.sources import Splitting
+
+TARGET_ACCEPTANCE = 0.6
+"""Share of moves that should find an angle."""
+
+MIN_WIDTH = 1e-6
+
+
+class Unit(NamedTuple):
+    """What one repetition's programs are called with, beside the population.
+
+    Attributes:
+        run: The id of its first run, as words: it alone addresses the randomness.
+        hyper: Its traced values, one number each.
+        data: What it climbs to.
+    """
+
+    run: Run
+    hyper: Hyper
+    data: Data
+
+
+class Moved(NamedTuple):
+    """How sweeps of moves went.
+
+    Attributes:
+        width: The bracket of the next sweep, in radians.
+        accepted: Moves that found an angle.
+    """
+
+    width: Float[Array, ""]
+    accepted: Int[Array, ""]
+
+
+class Ended(NamedTuple):
+    """A population as rows: blocks of lanes, the last ones padding."""
+
+    theta: Float[Array, "B K P"]
+    fit: Bool[Array, "B K"]
+    distance: Float[Array, "B K"]
+
+
+@dataclass(frozen=True)
+class SplittingPrograms:
+    """The single-particle code of a `splitting` source, mapped over blocks and compiled."""
+
+    bucket: Bucket
+
+    def prepare(self) -> None:
+        if isinstance(self.spec.law, ModuleInit):
+            raise ValueError(
+                "splitting: the law `module` cannot be moved, since only the module can draw from "
+                "it; give one of the others, such as fan_in or lecun_normal"
+            )
+        _ = self.bucket.root, self.bucket.data, self.bucket.observe, self.functions
+        _ = self.start, self.select, self.move, self.end
+
+    @property
+    def spec(self) -> Splitting:
+        """The source, of whose traced fields each unit has its own."""
+        spec = self.bucket.setting.spec
+        assert isinstance(spec, Splitting)
+        return spec
+
+    @cached_property
+    def climber(self) -> Climber:
+        """The code of one particle."""
+        bucket = self.bucket
+        return Climber(self.spec, bucket.setting.accept, bucket.network, bucket.task.loss)
+
+    @cached_property
+    def functions(self) -> Int[np.ndarray, "num_functions F"] | None:
+        """The functions given in the sweep file; None where units climb to fitting."""
+        given = self.spec.functions
+        return read_functions(given, self.bucket.task) if isinstance(given, tuple) else None
+
+    @property
+    def num_blocks(self) -> int:
+        """B, the blocks of lanes that hold a population."""
+        return -(-self.spec.particles // self.bucket.lanes)
+
+    @property
+    def _indices(self) -> Int[np.ndarray, "B K"]:
+        """The particles' indices by block and lane; those from `particles` on are padding."""
+        count = self.num_blocks * self.bucket.lanes
+        return np.arange(count, dtype=np.int32).reshape(self.num_blocks, self.bucket.lanes)
+
+    def _key(self, root: Root, unit: Unit, level: Array, sweep: Array) -> Key[Array, ""]:
+        """The key of a level's sweep: sweep 0 draws, or selects; the moves come after."""
+        key = run_key(root, unit.run, Purpose.SPLITTING, shared=self.spec.law.shared)
+        return jax.random.fold_in(jax.random.fold_in(key, level), sweep)
+
+    @cached_property
+    def start(self) -> Program:
+        """(unit, root) -> the first population."""
+        draw = over_lanes(self.climber.start, (0, 0, None, None))
+
+        def start(unit: Unit, root: Root) -> Particle:
+            key = self._key(root, unit, jnp.uint32(0), jnp.uint32(0))
+            found: Particle = jax.lax.map(
+                lambda index: draw(_fold_lanes(key, index), index, unit.hyper, unit.data),
+                jnp.asarray(self._indices),
+            )
+            return found
+
+        return self.bucket.program(start)
+
+    @cached_property
+    def select(self) -> Program:
+        """(population, unit, level's number, root) -> (population, selection)."""
+
+        def selected(
+            population: Particle, unit: Unit, level: Int[Array, ""], root: Root
+        ) -> tuple[Particle, Selection]:
+            key = self._key(root, unit, level, jnp.uint32(0))
+            levels = population.level.reshape(-1)[: self.spec.particles]
+            selection = select(levels, self.spec.survivors, key)
+            padding = self._indices.reshape(-1)[self.spec.particles :]
+            parent = jnp.concatenate([selection.parent, jnp.asarray(padding)])
+            return jax.tree.map(lambda leaf: _gather(leaf, parent), population), selection
+
+        return self.bucket.program(selected)
+
+    @cached_property
+    def move(self) -> Program:
+        """(population, moved, threshold, unit, (level, first, stop), root) -> the same, moved.
+
+        Sweeps first .. stop - 1 of a level, each over all particles; after each the width
+        follows the share of the moves that found an angle, never one particle's state.
+        """
+        one = over_lanes(self.climber.move, (0, 0, None, None, None, None))
+        is_real = self._indices < self.spec.particles
+
+        def moved(
+            population: Particle,
+            moved: Moved,
+            threshold: Float[Array, ""],
+            unit: Unit,
+            address: Int[Array, "3"],
+            root: Root,
+        ) -> tuple[Particle, Moved]:
+            def sweep(i: Array, carry: tuple[Particle, Moved]) -> tuple[Particle, Moved]:
+                population, moved = carry
+                key = self._key(root, unit, address[0], i + 1)
+
+                def block(item: tuple[Particle, Array]) -> tuple[Particle, Array]:
+                    particles, index = item
+                    keys = _fold_lanes(key, index)
+                    found: tuple[Particle, Array] = one(
+                        particles, keys, threshold, moved.width, unit.hyper, unit.data
+                    )
+                    return found
+
+                population, accepted = jax.lax.map(block, (population, self._indices))
+                count = jnp.sum(accepted & is_real)
+                width = self._adapted(moved.width, count)
+                return population, Moved(width, moved.accepted + count)
+
+            done: tuple[Particle, Moved] = jax.lax.fori_loop(
+                address[1], address[2], sweep, (population, moved)
+            )
+            return done
+
+        return self.bucket.program(moved)
+
+    def _adapted(self, width: Float[Array, ""], accepted: Int[Array, ""]) -> Float[Array, ""]:
+        """Widen the bracket where more moves than wanted found an angle, else narrow it.
+
+        Source:
+            Beskos, Jasra, Kantas & Thiery (2016), Annals of Applied Probability 26(2), for
+            adapting to the population.
+        """
+        share = accepted / self.spec.particles
+        return jnp.clip(width * jnp.exp(share - TARGET_ACCEPTANCE), MIN_WIDTH, FULL_TURN)
+
+    @cached_property
+    def end(self) -> Program:
+        """(population, normals before the last moves, hyper, training set) -> rows."""
+
+        def one(
+            particle: Particle, before: Float[Array, " M"], hyper: Hyper, train: Data
+        ) -> tuple[Array, Array, Array]:
+            theta = self.climber.theta(particle.normals, hyper)
+            distance = jnp.mean((particle.normals - before) ** 2) / 2
+            return theta, self.climber.fits(theta, train), distance
+
+        lanes = over_lanes(one, (0, 0, None, None))
+
+        def end(
+            population: Particle, before: Float[Array, "B K M"], hyper: Hyper, train: Data
+        ) -> Ended:
+            return Ended(
+                *jax.lax.map(lambda item: lanes(*item, hyper, train), (population, before))
+            )
+
+        return self.bucket.program(end)
+
+    def timed(self) -> Timed:
+        """One sweep of moves over a population."""
+        unit = self.example()
+        population = self.start(unit, self.bucket.root)
+        arguments = (
+            population,
+            Moved(np.float32(FULL_TURN), np.int32(0)),
+            np.float32(-np.inf),
+            unit,
+            np.array([1, 0, 1], np.int32),
+            self.bucket.root,
+        )
+        return Timed(self.move, arguments, self.spec.particles)
+
+    def example(self) -> Unit:
+        """A unit like those of real work."""
+        hyper = {path: v[0] for path, v in self.bucket.hyper([self.bucket.setting]).items()}
+        data = self.bucket.data.train
+        if self.spec.functions is not None:
+            labels = np.zeros(len(self.bucket.task.reference), np.int64)
+            data = function_data(self.bucket, labels)
+        return Unit(np.zeros(2, np.uint32), hyper, data)
+
+
+def _fold_lanes(key: Key[Array, ""], index: Int[Array, " K"]) -> Key[Array, " K"]:
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
+
+
+def _gather(leaf: Array, parent: Int[Array, " N"]) -> Array:
+    """Give every place its parent's values; blocks and lanes are the first two axes."""
+    rows = leaf.reshape(-1, *leaf.shape[2:])
+    return rows[parent].reshape(leaf.shape)

@@ -1,0 +1,65 @@
+"""What a source takes from the stored results of another: starts, pruned starts, functions."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from sweep_engine.spec.base import HOST, Count, Index, PartName, Spec
+from sweep_engine.spec.laws import LawSpec
+
+State = Literal["final", "first_fit"] | Index
+"""Which state of a run: the last, the one at the first fit, or the one after so many steps.
+
+A run that ended before, or never fitted, gives its last.
+"""
+
+
+class Reference(Spec):
+    """Names the source whose stored results are used."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    source: PartName = Field(alias="from", description="another source of this sweep")
+
+
+class Mask(Spec):
+    """Keep the weights that are largest at the end of the run, and all biases: a lottery ticket.
+
+    `keep` is a share of the weights that are not zero, so that tickets of tickets prune on.
+
+    Source:
+        Frankle & Carbin (2019), The lottery ticket hypothesis, ICLR.
+    """
+
+    keep: Annotated[float, Field(strict=True, gt=0, le=1), HOST]
+    scope: Annotated[Literal["global", "layer"], HOST] = Field(
+        default="global", description="the largest of all weights, or of every layer"
+    )
+
+
+class FromSource(Reference):
+    """Start run i where run i of another source was.
+
+    With a mask its pruned weights are 0 at the start and stay 0.
+    """
+
+    kind: Literal["from"] = "from"
+    at: Annotated[State, HOST] = "final"
+    mask: Mask | None = None
+
+
+class FunctionsFrom(Reference):
+    """The functions that the fits of another source compute most often."""
+
+    top: Count = Field(default=16, description="how many, the commonest first")
+
+
+def _with_kind(value: Any) -> Any:
+    """`{from: sgd}` needs no kind."""
+    return value | {"kind": "from"} if isinstance(value, dict) and "from" in value else value
+
+
+StartSpec = Annotated[
+    LawSpec | FromSource, Field(discriminator="kind"), BeforeValidator(_with_kind)
+]
+"""Where runs start: a draw from a law, or a run of another source."""

@@ -1,0 +1,38 @@
+"""Poisoned training sets: examples with wrong labels are added."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sweep_engine.keys import data_rng
+from sweep_engine.spec.tasks import Poison
+from sweep_engine.tasks.task import Examples, Task
+
+
+def poisoned(task: Task, poison: Poison, seed: int) -> Task:
+    """Add inputs of the test set, wrongly labelled, to the training set.
+
+    The wrong label is any other one, equally likely. The test set stays as it is, and so do
+    the reference inputs: functions are those of the same inputs as without poison.
+
+    Raises:
+        ValueError: the task has no labels, or not so many test examples.
+
+    Source:
+        Liu, Papailiopoulos & Achlioptas (2020), Bad global minima exist and SGD can reach them.
+    """
+    there = len(task.test) if task.test else 0
+    if task.test is None or poison.examples > there:
+        raise ValueError(f"poison: asks for {poison.examples} test examples of {there}")
+    if task.loss.num_labels is None:
+        raise ValueError("poison: this task has no labels to spoil")
+    rng = data_rng(seed, "poison")
+    chosen = rng.permutation(there)[: poison.examples]
+    shift = rng.integers(1, task.loss.num_labels, there)[chosen]
+    wrong = ((task.test.y[chosen] + shift) % task.loss.num_labels).astype(task.train.y.dtype)
+    train = Examples(
+        np.concatenate([task.train.x, task.test.x[chosen]]), np.concatenate([task.train.y, wrong])
+    )
+    is_test = task.reference >= len(task.train)
+    reference = np.where(is_test, task.reference + len(chosen), task.reference)
+    return replace(task, train=train, reference=reference)
