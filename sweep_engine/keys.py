@@ -17,6 +17,7 @@ class Purpose(IntEnum):
 
     PARAMS = 1
     MINIBATCH = 2
+    SPLITTING = 10
     CHAIN_START = 20
     CHAIN_MOVES = 21
     TEACHER = 22

@@ -236,16 +236,27 @@ def _shard_size(setting: Setting) -> int:
             return DRAWS_PER_SHARD
 
 
+def _is_alone(setting: Setting) -> bool:
+    """Whether work on a setting's shard needs to know something of this setting alone.
+
+    How many acceptances are missing, or which functions were found.
+    """
+    found = reference_of(setting.spec)
+    if found is not None and isinstance(found[1], FunctionsFrom):
+        return True
+    return isinstance(setting.spec, GuessAndCheck) and setting.spec.accepted is not None
+
+
 def _cut(bucket: str, missing: Sequence[tuple[Setting, int]]) -> Iterator[Shard]:
     """Fill shards with the missing runs of a bucket, setting after setting.
 
-    A setting that stops at the k-th acceptance has its shards to itself.
+    Some settings have their shards to themselves.
     """
     open_pieces: list[tuple[int, int, int]] = []
     room = 0
     for setting, start in missing:
         size = _shard_size(setting)
-        alone = isinstance(setting.spec, GuessAndCheck) and setting.spec.accepted is not None
+        alone = _is_alone(setting)
         room = room if open_pieces and not alone else size
         if alone and open_pieces:
             yield _shard(setting.source, bucket, open_pieces)

@@ -44,8 +44,7 @@ def inputs_of(
         return Inputs(accepted)
     if isinstance(found[1], FunctionsFrom):
         top = _commonest_functions(plan, shard, found[1].top, files)
-        labels = unpack(top, len(task.reference)) if task.loss.num_labels == 2 else top
-        return Inputs(accepted, functions=labels)
+        return Inputs(accepted, functions=_labels(top, task))
     parts = [_stored(plan, piece, files) for piece in plan.pieces(shard)]
     return Inputs(accepted, starts=_joined(parts))
 
@@ -144,10 +143,8 @@ def _states(table: pa.Table, run_id: np.ndarray, steps: np.ndarray) -> Float32[n
     return values[[row_of[key] for key in wanted]]
 
 
-def _commonest_functions(
-    plan: Plan, shard: Shard, top: int, files: LocalFiles
-) -> UInt8[np.ndarray, "k bytes"]:
-    """Find the functions that most fits of the parent compute; of equals the lesser id first."""
+def _commonest_functions(plan: Plan, shard: Shard, top: int, files: LocalFiles) -> list[bytes]:
+    """Find, packed, the functions that most fits compute; of equals the lesser id first."""
     needed = plan.needs(plan.pieces(shard)[0])
     assert needed is not None
     where = (pc.field("setting") == needed.setting.id) & (pc.field("what") == "function_given_fit")
@@ -156,8 +153,13 @@ def _commonest_functions(
     counts: Counter[tuple[str, bytes]] = Counter()
     for row in rows:
         counts[row["function_id"], row["function"]] += row["count"]
-    if not counts:
-        source = needed.setting.source
-        raise CorruptResults([f"no run of {source} fits: there are no functions to take"])
     order = sorted(counts, key=lambda key: (-counts[key], key[0]))[:top]
-    return np.stack([np.frombuffer(function, np.uint8) for _, function in order])
+    return [function for _, function in order]
+
+
+def _labels(functions: list[bytes], task: Task) -> UInt8[np.ndarray, "k F"]:
+    """Labels on the reference inputs of packed functions; none where nothing fitted."""
+    if not functions:
+        return np.zeros((0, len(task.reference)), np.uint8)
+    packed = np.stack([np.frombuffer(function, np.uint8) for function in functions])
+    return unpack(packed, len(task.reference)) if task.loss.num_labels == 2 else packed

@@ -20,6 +20,7 @@ from sweep_engine.spec.laws import Box, Gaussian, LawSpec
 from sweep_engine.spec.models import ScalarFactorisation
 from sweep_engine.spec.sources import GuessAndCheck, Splitting, Train, law_of
 from sweep_engine.spec.tasks import Factorisation
+from sweep_engine.store import Params
 
 MAX_DOTS = 4000
 
@@ -129,8 +130,16 @@ def _curve(study: Study, limit: float) -> list[Line]:
     return [Line(*both, label=f"ab = {target:g}", colour=Role.EXACT)]
 
 
+def _final(params: Params) -> np.ndarray:
+    """The last state of every run: earlier ones may be stored as well."""
+    order = np.lexsort((params.step, params.run_id))
+    run_id = params.run_id[order]
+    is_last = np.append(run_id[1:] != run_id[:-1], True)[: len(order)]
+    return params.theta[np.sort(order[is_last])]
+
+
 def _theta(study: Study, source: str) -> np.ndarray:
-    parts = [p.theta for p in study.results.params(source)]
+    parts = [_final(p) for p in study.results.params(source)]
     theta = np.concatenate(parts) if parts else np.zeros((0, 2))
     return theta[:: max(1, -(-len(theta) // MAX_DOTS))]
 

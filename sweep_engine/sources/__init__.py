@@ -10,6 +10,8 @@ from sweep_engine.sources.posterior.programs import PosteriorPrograms
 from sweep_engine.sources.posterior.sampling import sample
 from sweep_engine.sources.programs import SourcePrograms
 from sweep_engine.sources.snapshot import SnapshotPrograms, take_snapshots
+from sweep_engine.sources.splitting.programs import SplittingPrograms
+from sweep_engine.sources.splitting.repetitions import split
 from sweep_engine.sources.train.loop import train
 from sweep_engine.sources.train.programs import TrainPrograms
 from sweep_engine.sources.work import Control, Finished, Inputs, LaneSteps, StoredRuns
@@ -56,6 +58,8 @@ def work(
             return take_snapshots(programs, pieces, control, inputs.starts)
         case PosteriorPrograms():
             return sample(programs, pieces, control)
+        case SplittingPrograms():
+            return split(programs, pieces, control, inputs)
         case DrawPrograms():
             return draw(programs, pieces, control, inputs)
         case _:

@@ -14,9 +14,18 @@ from sweep_engine.sources.draw.programs import DrawPrograms
 from sweep_engine.sources.posterior.programs import PosteriorPrograms, lanes_of_chains
 from sweep_engine.sources.programs import SourcePrograms
 from sweep_engine.sources.snapshot import SnapshotPrograms
+from sweep_engine.sources.splitting.programs import SplittingPrograms
 from sweep_engine.sources.train.programs import TrainPrograms
 from sweep_engine.spec.settings import Setting
-from sweep_engine.spec.sources import GuessAndCheck, Posterior, Prior, Snapshot, SourceSpec, Train
+from sweep_engine.spec.sources import (
+    GuessAndCheck,
+    Posterior,
+    Prior,
+    Snapshot,
+    SourceSpec,
+    Splitting,
+    Train,
+)
 from sweep_engine.spec.sweep import Execution
 from sweep_engine.tasks import Task, load_task
 
@@ -51,6 +60,8 @@ def _programs(bucket: Bucket) -> SourcePrograms:
             return DrawPrograms(bucket)
         case Posterior():
             return PosteriorPrograms(bucket)
+        case Splitting():
+            return SplittingPrograms(bucket)
         case Snapshot():
             return SnapshotPrograms(bucket)
         case other:

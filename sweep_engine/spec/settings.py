@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -55,7 +55,7 @@ class Setting:
         spec: The source's specification at this point; a task of its own stands in `task`.
         accept: The acceptance rule.
         parent: Id of the setting of another source whose stored results are used.
-        content: What the id is a hash of.
+        digest: SHA-256, in hex, of what the id is a hash of.
     """
 
     id: int
@@ -66,7 +66,7 @@ class Setting:
     spec: SourceSpec
     accept: Accept
     parent: int | None = None
-    content: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -194,8 +194,9 @@ def _setting(sweep: Sweep, source: str, point: Point, parent: Setting | None) ->
     content |= {"seed": sweep.seed, "name": source, "accept": identity(accept)}
     if parent is not None:
         content["parent"] = _identity_of_parent(parts["source"], parent)
+    text = canonical_json(content)
     return Setting(
-        id=_hash31(canonical_json(content)),
+        id=_hash31(text),
         source=source,
         values=values,
         task=parts["task"],  # type: ignore[arg-type]  # a union member by construction
@@ -203,7 +204,7 @@ def _setting(sweep: Sweep, source: str, point: Point, parent: Setting | None) ->
         spec=parts["source"],  # type: ignore[arg-type]
         accept=accept,
         parent=None if parent is None else parent.id,
-        content=content,
+        digest=hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
@@ -237,12 +238,11 @@ def _check_start(
 
 
 def _identity_of_parent(source: Any, parent: Setting) -> dict[str, Any]:
-    """What decides the results that are used: for runs their own, for functions all runs."""
-    found = reference_of(source)
+    """What decides the results that are used: for functions also how many runs there are."""
+    found, theirs = reference_of(source), {"digest": parent.digest}
     if found is None or not isinstance(found[1], FunctionsFrom):
-        return parent.content
-    counted = parent.spec.model_dump(mode="json", include=set(parent.spec.COUNTED))
-    return parent.content | {"counted": counted}
+        return theirs
+    return theirs | parent.spec.model_dump(mode="json", include=set(parent.spec.COUNTED))
 
 
 def _validated(parts: dict[str, Spec], path: str, value: Any) -> Any:

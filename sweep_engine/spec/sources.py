@@ -515,7 +515,9 @@ def num_runs(source: SourceSpec) -> int:
             return draws
         case GuessAndCheck(draws=draws, max_draws=at_most):
             return draws if draws is not None else at_most
-        case Splitting(repetitions=units) | Posterior(chains=units):
+        case Splitting(repetitions=repetitions):
+            return repetitions * source.num_functions * unit_size(source)
+        case Posterior(chains=units):
             return units * unit_size(source)
         case Snapshot(runs=count):
             if count is None:

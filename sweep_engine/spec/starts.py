@@ -38,9 +38,11 @@ class Mask(Spec):
 
 
 class FromSource(Reference):
-    """Start run i where run i of another source was.
+    """Start run i where run i of another source was; of rejection, where its i-th fit is.
 
-    With a mask its pruned weights are 0 at the start and stay 0.
+    Its parameters are taken, not the optimiser's state, nor its order of minibatches. With a
+    mask its pruned weights are 0 at the start and stay 0. A run that diverged gives one that
+    diverges at once.
     """
 
     kind: Literal["from"] = "from"

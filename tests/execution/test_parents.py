@@ -210,6 +210,59 @@ def test_a_diverged_parent_gives_a_diverged_child(tmp_path):
     assert "diverged" not in {row["status"] for row in rows(tmp_path, "again")}
 
 
+# --- functions ----------------------------------------------------------------------------
+
+
+def _split(top, **changes):
+    functions = {"from": "sgd", "top": top}
+    split = {
+        "kind": "splitting", "functions": functions, "particles": 64, "repetitions": 2, "moves": 5,
+    }  # fmt: skip
+    sources = {"rare": split, "sgd": SGD | {"runs": 40, "stop": {"max_steps": 300}}}
+    task = SWEEP["task"] | {"train": 4}
+    return sweep(sources=sources, observables=[], task=task, execution={"lanes": 32}, **changes)
+
+
+@pytest.mark.filterwarnings("ignore:splitting")  # so few particles estimate badly
+def test_the_commonest_functions_of_the_fits_are_measured(tmp_path):
+    """For every setting of the parent its own, whichever shards they were found in."""
+    changed = _split(top=2)
+    assert run(changed, tmp_path).is_complete
+    tallies = open_results(tmp_path).tallies().to_pandas()
+    measured = tallies[tallies.what == "log_p_function"]
+    for setting in plan(changed).settings.values():
+        if setting.source != "rare":
+            continue
+        theirs = tallies[
+            (tallies.setting == setting.parent) & (tallies.what == "function_given_fit")
+        ]
+        counts = theirs.groupby("function_id")["count"].sum().reset_index()
+        counts = counts.sort_values(["count", "function_id"], ascending=[False, True])
+        top = counts.function_id[:2].tolist()
+        mine = measured[measured.setting == setting.id].sort_values("unit")
+        assert len(counts) > 2
+        assert mine.function_id.tolist() == top * 2
+
+
+def test_functions_are_those_of_all_runs_so_that_more_runs_are_another_sweep(tmp_path):
+    before = {s.id for s in plan(_split(top=3)).settings.values() if s.source == "rare"}
+    changes = _changes(_split(top=3))
+    changes["sources"] = changes["sources"] | {
+        "sgd": SGD | {"runs": 41, "stop": {"max_steps": 300}}
+    }
+    after = plan(sweep(**changes)).settings.values()
+    assert not before & {s.id for s in after}
+
+
+def test_functions_are_known_in_full_on_finite_inputs_alone():
+    task = {"kind": "planar", "set": "two_slab"}
+    assert "not known in full" in refused(**_changes(_split(top=3), task=task))
+
+
+def _changes(made, **changes):
+    return {"sources": made.sources, "task": made.task, "observables": []} | changes
+
+
 # --- whatever happens on the way ----------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from sweep_engine.models import Layout, Leaf
 from sweep_engine.spec.laws import LawSpec
 from tests.statistics import assert_p_value
 
-DRAWS = 10_000
+DRAWS = 6000
 ROWS = 1000
 ADAPTER = TypeAdapter(LawSpec)
 

@@ -6,6 +6,7 @@ import pytest
 from sweep_engine import laws
 from tests.laws.cases import (
     DISCRETE,
+    DRAWS,
     LAYOUT,
     PLANE,
     from_normals,
@@ -38,13 +39,17 @@ def test_the_list_has_all_points_once_and_their_probabilities(law):
     np.testing.assert_allclose(log_density(law, SMALL, points), log_probabilities, rtol=1e-6)
 
 
-@every_enumerated
-@pytest.mark.parametrize("way", ["sample", "from_normals"])
+@pytest.mark.parametrize(
+    ("law", "way"),
+    [(MIXED, "sample"), *((law, "from_normals") for law in ENUMERATED)],
+    ids=lambda value: value if isinstance(value, str) else name_of(value),
+)
 def test_draws_are_points_of_the_list_as_often_as_it_says(law, way):
     points, log_probabilities = laws.enumerate_support(law, SMALL)
-    theta = sample(law, SMALL, 20_000)
-    if way == "from_normals":
-        theta = from_normals(law, SMALL, normals(law, SMALL, 20_000))
+    if way == "sample":
+        theta = sample(law, SMALL, DRAWS)
+    else:
+        theta = from_normals(law, SMALL, normals(law, SMALL, DRAWS))
     same = (theta[:, None] == points).all(axis=2)  # bit for bit
     assert np.all(same.sum(axis=1) == 1)
 
@@ -54,7 +59,7 @@ def test_draws_are_points_of_the_list_as_often_as_it_says(law, way):
 
     index = same.argmax(axis=1)
     check(index)
-    assert_catches(check, lambda: np.where(np.arange(20_000) % 10, index, 0))
+    assert_catches(check, lambda: np.where(np.arange(DRAWS) % 10, index, 0))
 
 
 def test_the_list_in_order():

@@ -12,13 +12,12 @@ from sweep_engine import laws
 from sweep_engine.laws.orthogonal import orthonormal_rows
 from tests.laws.cases import (
     CONVOLUTION,
+    DRAWS,
     assert_smallest,
     from_normals,
     law_of,
     layout_of,
-    log_density,
     normals,
-    sample,
 )
 from tests.statistics import assert_catches
 
@@ -45,25 +44,20 @@ def test_nearly_dependent_rows_become_orthogonal():
 
 def test_kernels_are_semi_orthogonal_and_biases_zero():
     """A convolution's kernel has a column an output, as in jax's own initialiser."""
-    for theta in (
-        sample(LAW, CONVOLUTION, 5),
-        from_normals(LAW, CONVOLUTION, normals(LAW, CONVOLUTION, 5)),
-    ):
-        for one in theta.astype(float):
-            params = CONVOLUTION.unflatten(one)
-            tall, wide = params["conv"]["kernel"].reshape(12, 5), params["dense"]["kernel"]
-            np.testing.assert_allclose(tall.T @ tall, 1.7**2 * np.eye(5), atol=1e-5)
-            np.testing.assert_allclose(wide @ wide.T, 1.7**2 * np.eye(5), atol=1e-5)
-            assert not params["conv"]["bias"].any()
-            assert not params["dense"]["bias"].any()
+    for one in from_normals(LAW, CONVOLUTION, normals(LAW, CONVOLUTION, 5)).astype(float):
+        params = CONVOLUTION.unflatten(one)
+        tall, wide = params["conv"]["kernel"].reshape(12, 5), params["dense"]["kernel"]
+        np.testing.assert_allclose(tall.T @ tall, 1.7**2 * np.eye(5), atol=1e-5)
+        np.testing.assert_allclose(wide @ wide.T, 1.7**2 * np.eye(5), atol=1e-5)
+        assert not params["conv"]["bias"].any()
+        assert not params["dense"]["bias"].any()
 
 
-def test_the_law_is_that_of_jax():
+def test_the_law_is_that_of_scipy():
     """Entries, determinants and traces of 3 x 3 matrices; QR without signs is caught."""
-    layout = layout_of(dense_kernel=(3, 3))
-    ours = sample(law_of("orthogonal"), layout, 10_000).reshape(-1, 3, 3)
-    keys = jax.random.split(jax.random.key(5), 10_000)
-    theirs = jax.vmap(lambda key: jax.nn.initializers.orthogonal()(key, (3, 3)))(keys)
+    law, layout = law_of("orthogonal"), layout_of(dense_kernel=(3, 3))
+    ours = from_normals(law, layout, normals(law, layout, DRAWS)).reshape(-1, 3, 3)
+    theirs = stats.ortho_group.rvs(3, size=DRAWS, random_state=5)
 
     def check(pair):
         views = [
@@ -76,15 +70,20 @@ def test_the_law_is_that_of_jax():
         assert_smallest(p_values, "orthogonal matrices")
 
     check([ours, theirs])
-    z = np.random.default_rng(0).normal(size=(10_000, 3, 3))
+    z = np.random.default_rng(0).normal(size=(DRAWS, 3, 3))
     assert_catches(check, lambda: [ours, np.linalg.qr(z)[0]])
 
 
+def _semi_orthogonal(shape, scale):
+    """theta from NumPy's own decomposition."""
+    q, _ = np.linalg.qr(np.random.default_rng(0).normal(size=sorted(shape, reverse=True)))
+    return scale * (q if shape[0] >= shape[1] else q.T).reshape(-1)
+
+
 def _density(shape, scale):
-    layout = layout_of(dense_kernel=shape)
-    law = law_of("orthogonal", scale=scale)
-    (density,) = log_density(law, layout, sample(law, layout, 1))
-    return density
+    theta = jnp.asarray(_semi_orthogonal(shape, scale), jnp.float32)
+    law, layout = law_of("orthogonal", scale=scale), layout_of(dense_kernel=shape)
+    return float(laws.log_density(law, layout, theta))
 
 
 def test_density_of_plane_rotations_is_one_over_their_curves_length():
@@ -110,16 +109,12 @@ def test_volume_is_the_product_of_spheres(shape):
 
 
 def test_a_single_column_has_the_spheres_density():
-    layout = layout_of(dense_kernel=(6, 1))
-    theta = sample(law_of("orthogonal", scale=0.7), layout, 3)
-    np.testing.assert_allclose(
-        log_density(law_of("orthogonal", scale=0.7), layout, theta),
-        log_density(law_of("sphere", radius=0.7), layout, theta),
-        rtol=1e-6,
-    )
+    theta = jnp.asarray(_semi_orthogonal((6, 1), 0.7), jnp.float32)
+    sphere = laws.log_density(law_of("sphere", radius=0.7), layout_of(dense_kernel=(6, 1)), theta)
+    assert _density((6, 1), 0.7) == pytest.approx(float(sphere), rel=1e-6)
 
 
 def test_a_matrix_that_is_not_orthogonal_is_outside():
-    layout = layout_of(dense_kernel=(3, 2))
-    off = sample(LAW, layout, 1) * np.array([1, 1, 1, 1, 1, 1.001])
-    assert laws.log_density(LAW, layout, jnp.asarray(off[0], jnp.float32)) == -np.inf
+    off = _semi_orthogonal((3, 2), 1.7) * np.array([1, 1, 1, 1, 1, 1.001])
+    theta = jnp.asarray(off, jnp.float32)
+    assert laws.log_density(LAW, layout_of(dense_kernel=(3, 2)), theta) == -np.inf

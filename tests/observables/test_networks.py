@@ -9,7 +9,7 @@ import pytest
 from sweep_engine.models import build
 from sweep_engine.observables import OBSERVABLES, Outcome
 from sweep_engine.spec.custom import Custom
-from sweep_engine.spec.models import Mlp, ScalarFactorisation
+from sweep_engine.spec.models import Linear, Mlp, ScalarFactorisation
 from sweep_engine.tasks import LOGISTIC, SQUARED, cross_entropy
 
 RNG = np.random.default_rng(0)
@@ -71,6 +71,20 @@ def test_margins():
     assert_close(found["margin"], margin)
     assert_close(found["margin_frobenius"], margin / norms["frobenius_product"])
     assert_close(found["margin_spectral"], margin / norms["spectral_product"])
+
+
+def test_path_norm():
+    """Without activations, absolute values for weights and biases, from the input of ones."""
+    reached = np.ones(3)
+    for weights, bias in zip(WEIGHTS, BIASES, strict=True):
+        reached = reached @ np.abs(weights) + np.abs(bias)
+    found = compute("path")
+    assert_close(found["path_norm"], reached[0])
+    assert_close(found["margin_path"], compute("margin")["margin"] / reached[0])
+    network, theta = build(Linear(bias=False), (2,), 1), np.array([3.0, -4.0])
+    real = compute("path", network=network, theta=theta, loss=SQUARED)
+    assert_close(real["path_norm"], 7.0)
+    assert set(real) == {"path_norm"}
 
 
 def test_a_normalised_margin_does_not_change_when_a_layer_is_scaled_away():

@@ -114,6 +114,8 @@ def mean(outcome):
         ("margin", BINARY, "mlp", None),
         ("margin", MANY, "mlp", None),
         ("margin", REAL, "linear", "needs a task with labels"),
+        ("path", REAL, "linear", None),
+        ("path", BINARY, "diagonal", "needs a model of dense layers (mlp, linear)"),
         ("confidence", MANY, "mlp", None),
         ("confidence", UNTESTED, "mlp", "needs a test set"),
         ("confidence", REAL, "linear", "needs a task with labels"),

@@ -1,5 +1,6 @@
 """The acceptance rules: what they say, on which scale, and that all sources obey the same one."""
 
+import copy
 import functools
 import itertools
 
@@ -267,49 +268,59 @@ SOURCES = {
     "prior": {"kind": "prior", "law": LAW | {"shared": True}, "draws": DRAWS},
     "guess": {"kind": "guess_and_check", "law": LAW | {"shared": True}, "draws": DRAWS},
 }
-RULES = {
-    "margin_path": {"margin": {"above": 0.005, "below": 0.05}, "normalise": "path"},
-    "train_loss": {"loss": {"above": 0.2, "below": 0.4}},
-}
-"""A rule for each column of `runs` that shows what it is about."""
+BIN = {"above": 0.005, "below": 0.05}
 
 
-def _finished(rule):
+@functools.cache
+def _finished():
+    """All sources by one rule, and their normalised margins."""
     sweep = Sweep(
         name="bins",
         task={"kind": "boolean", "bits": 2, "target": "x1", "train": 4, "inputs": "plus_minus"},
         model={"kind": "mlp", "widths": [4]},
         sources=SOURCES,
-        accept=rule,
+        accept={"margin": BIN, "normalise": "path"},
         observables=("path",),
         execution={"lanes": 32},
     )
+    found = {}
     for setting in spec.settings(sweep):
         names, execution = sweep.observables, sweep.execution
         programs = open_source(setting, sweep.seed, sweep.folder, names, execution)
         runs = TRAIN["runs"] if setting.source == "sgd" else DRAWS
-        yield setting.source, work(programs, [Piece(setting, 0, runs)], Control())
+        found[setting.source] = work(programs, [Piece(setting, 0, runs)], Control())
+    return found
 
 
-@pytest.mark.parametrize("column", RULES)
-def test_sgd_stops_and_draws_are_accepted_inside_the_same_bin(column):
-    rule = RULES[column]
-    ends = rule["loss" if column == "train_loss" else "margin"]
-    found = dict(_finished(rule))
-    for finished in found.values():
-        values, fit = finished.columns[column].astype(float), finished.solutions.fit
-        inside = (values > ends["above"]) & (values < ends["below"])
-        # Two programs may round a value at the very end of the bin differently.
-        edge = np.minimum(abs(values / ends["above"] - 1), abs(values / ends["below"] - 1)) < 1e-5
-        np.testing.assert_array_equal(fit[~edge], inside[~edge])
-    assert found["guess"].solutions.fit.all()
-    np.testing.assert_array_equal(
-        found["guess"].solutions.run_id & 0xFFFFFFFF, np.flatnonzero(found["prior"].solutions.fit)
-    )
-    assert 10 < len(found["guess"].solutions) < DRAWS / 2
-    sgd = found["sgd"].solutions
+def _check_bin(finished):
+    """Rows fit where their own column says that they are in the bin, and nowhere else."""
+    values, fit = finished.columns["margin_path"].astype(float), finished.solutions.fit
+    inside = (values > BIN["above"]) & (values < BIN["below"])
+    # Two programs may round a value at the very end of the bin differently.
+    edge = np.minimum(abs(values / BIN["above"] - 1), abs(values / BIN["below"] - 1)) < 1e-5
+    np.testing.assert_array_equal(fit[~edge], inside[~edge])
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_all_sources_fit_inside_the_same_bin(source):
+    _check_bin(_finished()[source])
+
+
+def test_sgd_stops_and_guess_and_check_accepts_where_the_rule_holds():
+    sgd, prior, guess = (_finished()[source].solutions for source in SOURCES)
     np.testing.assert_array_equal(sgd.status == RunStatus.FIT, sgd.fit)
     assert sgd.fit.sum() > 10
+    assert guess.fit.all()
+    assert 10 < len(guess) < DRAWS / 2
+    np.testing.assert_array_equal(guess.run_id & 0xFFFFFFFF, np.flatnonzero(prior.fit))
+
+
+def test_a_bin_of_margins_that_are_not_normalised_is_caught():
+    wrong = copy.deepcopy(_finished()["prior"])
+    margin = wrong.columns["margin_path"] * wrong.columns["path_norm"]
+    wrong.solutions.fit[:] = (margin > BIN["above"]) & (margin < BIN["below"])
+    with pytest.raises(AssertionError, match="Mismatched"):
+        _check_bin(wrong)
 
 
 # --- Rules that mean nothing -------------------------------------------------------------------

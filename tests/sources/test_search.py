@@ -177,7 +177,7 @@ def test_training_is_the_plain_loop(kind):
     assert np.all(solutions.status == RunStatus.MAX_STEPS)
     moved = np.linalg.norm(solutions.theta.reshape(2, NUM_RUNS, -1) - _starts(), axis=2)
     assert np.all(moved > 0.1)
-    for index in (0, 1, NUM_RUNS, NUM_RUNS + 1):
+    for index in (0, NUM_RUNS + 1):
         spec = found[index // NUM_RUNS].spec.optimizer
         start, draws = _starts()[index % NUM_RUNS], _Draws(solutions.run_id[index])
         expected = PLAIN[kind](spec, start, draws)

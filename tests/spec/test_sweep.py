@@ -26,9 +26,11 @@ from sweep_engine.spec.models import Diagonal, Linear, Mlp, ScalarFactorisation
 from sweep_engine.spec.sources import (
     Accept,
     Adam,
+    Bin,
     Constant,
     Cosine,
     GuessAndCheck,
+    Langevin,
     Prior,
     RmsProp,
     Sgd,
@@ -221,11 +223,13 @@ optimizers = st.one_of(
     st.builds(Sgd, learning_rate=positive, momentum=fraction, schedule=schedules),
     st.builds(Adam, kind=st.sampled_from(["adam", "adamw"]), b1=fraction, l2=non_negative),
     st.builds(RmsProp, decay=fraction, eps=positive),
+    st.builds(Langevin, temperature=non_negative),
 )
 rules = st.one_of(
     st.builds(Accept, train_error=non_negative),
     st.builds(Accept, train_loss=non_negative),
     st.builds(Accept, max_residual=positive),
+    st.builds(Accept, margin=st.builds(Bin, above=non_negative), normalise=st.just("path")),
 )
 stops = st.builds(
     Stop,

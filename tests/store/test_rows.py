@@ -210,6 +210,21 @@ def test_params_of_the_chosen_runs():
     assert params_table(solutions(1), np.zeros(3, bool)).num_rows == 0
 
 
+def test_every_state_of_a_run_stands_once_in_the_order_of_its_steps():
+    three = solutions(
+        1,
+        first_fit=-np.ones((3, 2)),
+        fit_step=np.array([4, 20, -1]),
+        snapshots=np.arange(18.0).reshape(3, 3, 2),
+        snapshot_steps=np.tile([0, 4, 7], (3, 1)),
+    )
+    params = params_table(three, np.array([True, False, True]))
+    index = params["run_id"].to_numpy() & 0xFFFFFFFF
+    assert index.tolist() == [0, 0, 0, 2, 2, 2]
+    assert params["step"].to_pylist() == [0, 4, 7, 0, 4, 5]
+    assert params["theta"].to_pylist() == [[0, 1], [-1, -1], [0, 1], [12, 13], [14, 15], [4, 5]]
+
+
 def test_the_first_fit_stands_before_the_final_state():
     three = solutions(1, first_fit=-np.arange(6.0).reshape(3, 2), fit_step=np.array([4, 20, -1]))
     rows = params_table(three, np.ones(3, bool))

@@ -20,7 +20,7 @@ CHAINS, DRAWS = 256, 40
 RNG = np.random.default_rng(1)
 X = RNG.standard_normal((NUM_EXAMPLES, NUM_PARAMS)).astype(np.float32)
 Y = RNG.standard_normal(NUM_EXAMPLES).astype(np.float32)
-I, J = np.triu_indices(NUM_PARAMS)
+PAIRS = np.triu_indices(NUM_PARAMS)
 
 
 def chains(*changes, **source):
@@ -58,8 +58,9 @@ def gaussian(prior_std=PRIOR_STD, temperature=TEMPERATURE):
 def check_moments(theta, mean, covariance):
     """Mean and covariance, over chains that are independent: one number a chain each."""
     assert_mean_within(theta.mean(axis=1), mean)
-    products = (theta - mean)[..., I] * (theta - mean)[..., J]
-    assert_mean_within(products.mean(axis=1), covariance[I, J])
+    centred, (i, j) = theta - mean, PAIRS
+    products = centred[..., i] * centred[..., j]
+    assert_mean_within(products.mean(axis=1), covariance[i, j])
 
 
 RIGHT = {"temperature": TEMPERATURE, "law.std": PRIOR_STD}
@@ -72,8 +73,9 @@ WRONG = {
 @functools.cache
 def hamiltonian(method):
     own = {"nuts": {"thin": 2}, "hmc": {"integration_steps": 6, "thin": 3}}[method]
-    changes = [RIGHT, *WRONG.values()] if method == "nuts" else [RIGHT]
-    return dict(zip(("right", *WRONG), chains(*changes, method=method, warmup=150, **own)))
+    changes = {"right": RIGHT} | (WRONG if method == "nuts" else {})
+    theta = chains(*changes.values(), method=method, warmup=150, **own)
+    return dict(zip(changes, theta, strict=True))
 
 
 @pytest.mark.parametrize("method", ["nuts", "hmc"])

@@ -21,7 +21,7 @@ from sweep_engine.sources.posterior.target import Target
 from sweep_engine.spec import Piece, Sweep, settings
 from tests.statistics import assert_catches, assert_ks, assert_mean_within
 
-CHAINS = 2048
+CHAINS = 1024
 NUM_EXAMPLES = 6
 NOISE_STD, TEMPERATURE, PRIOR_STD = 0.5, 2.0, 0.8
 X = np.random.default_rng(2).standard_normal((NUM_EXAMPLES, 2)).astype(np.float32)
@@ -61,7 +61,7 @@ def check_stationary(finished):
 
 
 def test_nuts_stays_also_where_its_step_size_is_found_on_the_same_data():
-    (finished,) = finish(**SQUARED, method="nuts", warmup=40, thin=3)
+    (finished,) = finish(**SQUARED, method="nuts", warmup=30, thin=3)
     check_stationary(finished)
     sizes = [one.value for one in finished.measured if one.what == "step_size"]
     assert len(set(sizes)) == CHAINS

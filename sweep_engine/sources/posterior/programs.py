@@ -31,7 +31,7 @@ class PosteriorPrograms:
 
     def prepare(self) -> None:
         bucket = self.bucket
-        check_target(self.spec, bucket.task.loss)
+        check_target(self.spec, bucket.task)
         _ = bucket.root, bucket.data, bucket.observe, self.examples, self.start, self.advance
 
     @property

@@ -18,6 +18,7 @@ from sweep_engine.sources.tally import tally
 from sweep_engine.sources.work import Control, Finished, Runs
 from sweep_engine.spec.settings import Piece
 from sweep_engine.spec.sources import Posterior
+from sweep_engine.tasks import Task
 
 SEGMENT_SECONDS = 1.0
 """A device call cannot be interrupted: about so long until a stop is noticed."""
@@ -34,7 +35,7 @@ def sample(programs: PosteriorPrograms, pieces: Sequence[Piece], control: Contro
         Interrupted: `control` asked to stop.
     """
     bucket = programs.bucket
-    chains = Runs.of(bucket, [_chains(piece, bucket.task.loss) for piece in pieces])
+    chains = Runs.of(bucket, [_chains(piece, bucket.task) for piece in pieces])
     blocks = _Blocks(programs, chains, control)
     parts = [blocks.run(first) for first in range(0, len(chains), bucket.lanes)]
     states = _join([states for states, _ in parts])
@@ -52,11 +53,11 @@ def sample(programs: PosteriorPrograms, pieces: Sequence[Piece], control: Contro
     return Finished(solutions, columns, functions, tallies, measured=measured)
 
 
-def _chains(piece: Piece, loss: Any) -> Piece:
+def _chains(piece: Piece, task: Task) -> Piece:
     """The chains that a piece's draws are of."""
     spec = piece.setting.spec
     assert isinstance(spec, Posterior)
-    check_target(spec, loss)
+    check_target(spec, task)
     if piece.start % spec.draws or piece.stop % spec.draws:
         raise ValueError(f"draws {piece.start} to {piece.stop}: chains have {spec.draws} each")
     return Piece(piece.setting, piece.start // spec.draws, piece.stop // spec.draws)

@@ -21,7 +21,7 @@ from sweep_engine.spec.laws import (
     Ternary,
 )
 from sweep_engine.spec.sources import Posterior
-from sweep_engine.tasks import Loss
+from sweep_engine.tasks import Loss, Task
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,11 @@ def _log_likelihoods(loss: Loss, outputs: Float[Array, "N C"]) -> Float[Array, "
     return -jnp.stack([loss.per_example(outputs, labels) for labels in every], axis=1)
 
 
-def check_target(spec: Posterior, loss: Loss) -> None:
+def check_target(spec: Posterior, task: Task) -> None:
     """Raise ValueError where a source, its task and its law make no posterior."""
+    loss, num_examples = task.loss, len(task.train)
+    if spec.batch_size is not None and spec.batch_size > num_examples:
+        raise ValueError(f"batch_size: {spec.batch_size} of {num_examples} training examples")
     if any(isinstance(law, Binary | Ternary) for law in _parts(spec.law)):
         raise ValueError(f"law: {spec.law.kind} is discrete; chains need a density")
     if isinstance(spec.law, ModuleInit):

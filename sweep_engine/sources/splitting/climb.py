@@ -48,7 +48,7 @@ class Repetition:
 
     @property
     def log_p(self) -> float:
-        """ln P(accepted); -inf where no particle is."""
+        """Ln P(accepted); -inf where no particle is."""
         return self.log_p_reached + log_share(int(self.accepted.sum()), len(self.accepted))
 
 

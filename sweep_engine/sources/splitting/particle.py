@@ -79,9 +79,7 @@ class Climber:
         law = with_traced(self.spec, hyper).law
         return laws.from_normals(law, self.network.layout, normals)
 
-    def level(
-        self, normals: Float[Array, " M"], hyper: Hyper, data: Data
-    ) -> Float[Array, ""]:
+    def level(self, normals: Float[Array, " M"], hyper: Hyper, data: Data) -> Float[Array, ""]:
         """Compute how near the network is to what is climbed to; positive once it is there."""
         params = self.network.layout.unflatten(self.theta(normals, hyper))
         scale = output_scale(self.rule, self.network, params, data.x)
@@ -139,9 +137,7 @@ class Climber:
             phi = bracket.low + (bracket.high - bracket.low) * fractions[i]
             turned = particle.normals * jnp.cos(phi) + nu * jnp.sin(phi)
             normals = jnp.where(window, turned, particle.normals)
-            proposal = particle._replace(
-                normals=normals, level=self.level(normals, hyper, data)
-            )
+            proposal = particle._replace(normals=normals, level=self.level(normals, hyper, data))
             found = ~bracket.found & (proposal.level > threshold)
             return Bracket(
                 low=jnp.where(phi < 0, phi, bracket.low),
@@ -158,9 +154,9 @@ class Climber:
 def draw_window(key: Key[Array, ""], size: int) -> Bool[Array, " M"]:
     """Draw a cyclic run of coordinates: length log-uniform from 1 to all, at a uniform place."""
     for_length, for_place = jax.random.split(key)
-    length = size ** jax.random.uniform(for_length)
+    length = jnp.floor((size + 1) ** jax.random.uniform(for_length))
     place = jax.random.randint(for_place, (), 0, size)
-    return (jnp.arange(size) - place) % size < jnp.ceil(length)
+    return (jnp.arange(size) - place) % size < length
 
 
 def _select(condition: Bool[Array, ""], yes: Particle, no: Particle) -> Particle:

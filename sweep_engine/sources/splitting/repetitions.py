@@ -76,9 +76,7 @@ def _labels(
     return None if functions is None or number >= len(functions) else functions[number]
 
 
-def _unit(
-    programs: SplittingPrograms, runs: Runs, labels: Int[np.ndarray, " F"] | None
-) -> Unit:
+def _unit(programs: SplittingPrograms, runs: Runs, labels: Int[np.ndarray, " F"] | None) -> Unit:
     bucket = programs.bucket
     data = bucket.data.train if labels is None else function_data(bucket, labels)
     return Unit(runs.words[0], {path: values[0] for path, values in runs.hyper.items()}, data)
