@@ -84,6 +84,7 @@ def test_purposes_are_never_renumbered():
     assert {purpose.name: purpose.value for purpose in Purpose} == {
         "PARAMS": 1,
         "MINIBATCH": 2,
+        "SPLITTING": 10,
         "CHAIN_START": 20,
         "CHAIN_MOVES": 21,
         "TEACHER": 22,

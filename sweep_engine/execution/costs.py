@@ -10,12 +10,15 @@ from sweep_engine.planning import Plan, num_rows, num_runs
 from sweep_engine.sources import Bucket, SourcePrograms
 from sweep_engine.spec import Setting
 from sweep_engine.spec.parents import parent_of
-from sweep_engine.spec.sources import GuessAndCheck, Train
+from sweep_engine.spec.sources import GuessAndCheck, Splitting, Train
 
 BYTES_PER_ROW = 250
 BYTES_PER_TALLY = 80
 MAX_FUNCTIONS = 10_000_000
 """Distinct functions of a setting that are reckoned with."""
+
+USUAL_LEVELS = 32
+"""How many levels splitting is reckoned to climb: as many as halve the law to 1e-10."""
 
 MAX_MEASURED = 6
 """Buckets that are compiled and timed; the others are scaled from them by their parameters."""
@@ -112,8 +115,14 @@ def _disk(setting: Setting, plan: Plan, bucket: Bucket) -> int:
 
 
 def _units(setting: Setting) -> int:
-    """Steps of a run at most; one for a draw."""
-    return setting.spec.stop.max_steps if isinstance(setting.spec, Train) else 1
+    """Steps of a run at most; moves of a particle, if levels are as many as usual; else one."""
+    match setting.spec:
+        case Train(stop=stop):
+            return stop.max_steps
+        case Splitting(moves=moves, max_levels=at_most):
+            return moves * min(USUAL_LEVELS, at_most)
+        case _:
+            return 1
 
 
 def _measure(programs: SourcePrograms) -> tuple[float, int]:

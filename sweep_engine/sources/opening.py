@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from sweep_engine import laws
 from sweep_engine.lanes import choose_lanes
 from sweep_engine.models import Network, build
 from sweep_engine.observables import observables
@@ -25,6 +26,7 @@ from sweep_engine.spec.sources import (
     SourceSpec,
     Splitting,
     Train,
+    law_of,
 )
 from sweep_engine.spec.sweep import Execution
 from sweep_engine.tasks import Task, load_task
@@ -36,10 +38,13 @@ def open_source(
     """Load the task, bind the model and make the programs of a setting's bucket.
 
     Raises:
-        ValueError: task, model, observables and acceptance rule do not fit one another.
+        ValueError: task, model, law, observables and acceptance rule do not fit one another.
     """
     task = load_task(setting.task, seed, folder)
     network = build(setting.model, task.input_shape, task.loss.num_outputs())
+    law = law_of(setting.spec)
+    if law is not None:
+        laws.check(law, network.layout)
     observed = observables(names)
     for observable in observed:
         if problem := observable.problem(task, setting.model.kind):
@@ -64,8 +69,6 @@ def _programs(bucket: Bucket) -> SourcePrograms:
             return SplittingPrograms(bucket)
         case Snapshot():
             return SnapshotPrograms(bucket)
-        case other:
-            raise ValueError(f"{other.kind}: no programs are known for this kind of source")
 
 
 def _check_minibatch(spec: SourceSpec, num_examples: int) -> None:

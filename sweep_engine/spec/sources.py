@@ -237,7 +237,7 @@ class Stop(Spec):
     @classmethod
     def _in_order(cls, steps: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if steps is not None and (sorted(set(steps)) != list(steps) or steps[-1] >= 2**31):
-            raise ValueError("snapshots: give different steps in increasing order, below 2^31")
+            raise ValueError("give different steps in increasing order, below 2^31")
         return steps
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from sweep_engine.sources.splitting.estimate import log_share
-from sweep_engine.sources.splitting.particle import FULL_TURN, Particle
+from sweep_engine.sources.splitting.particle import Particle
 from sweep_engine.sources.splitting.programs import Ended, Moved, SplittingPrograms, Unit
 from sweep_engine.sources.work import Control
 
@@ -61,7 +61,7 @@ def climb(programs: SplittingPrograms, unit: Unit, control: Control, pace: "Pace
     spec, root = programs.spec, programs.bucket.root
     population = programs.start(unit, root)
     before = population.normals
-    moved = Moved(np.float32(FULL_TURN), np.int32(0))
+    moved = Moved.first()
     log_p, levels, threshold, accepted = 0.0, 0, -np.inf, 0
     while threshold < 0 and levels < spec.max_levels:
         selected, selection = programs.select(population, unit, np.int32(levels + 1), root)
@@ -70,15 +70,15 @@ def climb(programs: SplittingPrograms, unit: Unit, control: Control, pace: "Pace
             break
         levels, threshold = levels + 1, float(selection.threshold)
         log_p += log_share(survivors, spec.particles)
-        before, moved = selected.normals, moved._replace(accepted=np.int32(0))
-        population = selected
+        population, before = selected, selected.normals
         for first, stop in pace.segments(spec.moves):
             address = np.array([levels, first, stop], np.int32)
             population, moved = jax.block_until_ready(
                 programs.move(population, moved, selection.threshold, unit, address, root)
             )
             control.proceed(0)
-        accepted += int(moved.accepted)
+        count, moved = moved.counted()
+        accepted += count
     moves = levels * spec.moves * spec.particles
     return Repetition(
         log_p_reached=log_p,

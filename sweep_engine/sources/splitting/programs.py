@@ -50,6 +50,15 @@ class Moved(NamedTuple):
     width: Float[Array, ""]
     accepted: Int[Array, ""]
 
+    @classmethod
+    def first(cls) -> "Moved":
+        """Before any move: the bracket is a full turn."""
+        return cls(jnp.float32(FULL_TURN), jnp.int32(0))
+
+    def counted(self) -> tuple[int, "Moved"]:
+        """Give the moves that found an angle, and count anew."""
+        return int(self.accepted), Moved(self.width, jnp.int32(0))
+
 
 class Ended(NamedTuple):
     """A population as rows: blocks of lanes, the last ones padding."""
@@ -220,7 +229,7 @@ class SplittingPrograms:
         population = self.start(unit, self.bucket.root)
         arguments = (
             population,
-            Moved(np.float32(FULL_TURN), np.int32(0)),
+            Moved.first(),
             np.float32(-np.inf),
             unit,
             np.array([1, 0, 1], np.int32),
@@ -235,7 +244,7 @@ class SplittingPrograms:
         if self.spec.functions is not None:
             labels = np.zeros(len(self.bucket.task.reference), np.int64)
             data = function_data(self.bucket, labels)
-        return Unit(np.zeros(2, np.uint32), hyper, data)
+        return Unit(jnp.zeros(2, jnp.uint32), hyper, data)
 
 
 def _fold_lanes(key: Key[Array, ""], index: Int[Array, " K"]) -> Key[Array, " K"]:

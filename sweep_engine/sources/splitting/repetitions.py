@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, UInt8
 
@@ -79,7 +80,9 @@ def _labels(
 def _unit(programs: SplittingPrograms, runs: Runs, labels: Int[np.ndarray, " F"] | None) -> Unit:
     bucket = programs.bucket
     data = bucket.data.train if labels is None else function_data(bucket, labels)
-    return Unit(runs.words[0], {path: values[0] for path, values in runs.hyper.items()}, data)
+    return Unit(
+        jnp.asarray(runs.words[0]), {path: values[0] for path, values in runs.hyper.items()}, data
+    )
 
 
 def _distinct(repetition: Repetition) -> int:
