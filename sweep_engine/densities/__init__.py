@@ -12,7 +12,7 @@ from sweep_engine.densities.comparisons import (
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.function_plots import rank_plot, scatter
-from sweep_engine.densities.histograms import histogram
+from sweep_engine.densities.histograms import histogram, histograms
 from sweep_engine.densities.one_dimensional import quantiles
 from sweep_engine.densities.pairing import Pair, pairs
 from sweep_engine.densities.two_dimensional import histogram_2d
@@ -29,6 +29,7 @@ __all__ = [
     "function_cells",
     "histogram",
     "histogram_2d",
+    "histograms",
     "pairs",
     "quantiles",
     "rank_plot",

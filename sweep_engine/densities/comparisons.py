@@ -19,9 +19,9 @@ from sweep_engine.densities.dependence import effective_counts
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.function_space import compare_functions
+from sweep_engine.densities.log_probability import log_mean_probability
 from sweep_engine.densities.one_dimensional import ks_distance, mass_outside_range, quantiles
 from sweep_engine.densities.pairing import Pair, pairs
-from sweep_engine.densities.log_probability import log_mean_probability
 from sweep_engine.densities.proportions import (
     clopper_pearson,
     inverse_proportion,

@@ -3,6 +3,7 @@
 Intervals are exact for independent draws, each bin by itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,13 +71,36 @@ def histogram(
     Raises:
         InsufficientSamples: One side has no draw.
     """
-    require_draws(source, reference)
-    finite = np.concatenate([source.finite.values, reference.finite.values])
-    edges = shared_edges(finite, num_bins)
-    return Histogram(
-        edges,
-        to_density(frequencies(_count(source, edges), confidence), np.diff(edges)),
-        to_density(frequencies(_count(reference, edges), confidence), np.diff(edges)),
+    edges, (one, other) = histograms((source, reference), num_bins=num_bins, confidence=confidence)
+    return Histogram(edges, one, other)
+
+
+def histograms(
+    samples: Sequence[Draws], *, num_bins: int = 64, confidence: float = 0.95
+) -> tuple[Float[np.ndarray, " B+1"], tuple[Density, ...]]:
+    """Compute the histograms of any number of samples on shared bins of equal width.
+
+    Example:
+        >>> edges, densities = histograms([Draws.of(np.zeros(5)), Draws.of(np.ones(5))], num_bins=2)
+        >>> edges.tolist(), densities[1].density.tolist()
+        ([0.0, 0.5, 1.0], [0.0, 2.0])
+
+    Args:
+        samples: Draws, weighted or not.
+        num_bins: B.
+        confidence: Of each bin's interval by itself.
+
+    Returns:
+        The B + 1 ascending edges, and every sample's density.
+
+    Raises:
+        InsufficientSamples: A sample has no draw.
+    """
+    require_draws(*samples)
+    edges = shared_edges(np.concatenate([draws.finite.values for draws in samples]), num_bins)
+    return edges, tuple(
+        to_density(frequencies(_count(draws, edges), confidence), np.diff(edges))
+        for draws in samples
     )
 
 

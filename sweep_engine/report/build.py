@@ -26,6 +26,7 @@ from sweep_engine.report.observable_figures import (
 )
 from sweep_engine.report.page import Page, Row, Section, Table, format_interval, write_page
 from sweep_engine.report.plane import plane_figures
+from sweep_engine.report.side_by_side import side_by_side_figures
 from sweep_engine.report.words import HEADLINES, meaning, null_words
 from sweep_engine.spec import Setting
 from sweep_engine.store import OutputDirectory
@@ -96,7 +97,7 @@ def _row(one: Compared) -> Row:
 def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
     if plane := plane_figures(study):
         yield Section("The two pictures", "", tuple(plane))
-    functions, observables = [], []
+    functions, observables = [], [*side_by_side_figures(study)]
     for comparison in study.sweep.compare:
         found = pairs(study.plan, comparison)
         if comparison.observable == "function":

@@ -16,7 +16,6 @@ from blackjax.mcmc import hmc
 from scipy import stats
 
 from sweep_engine.sources import Control, open_source, work
-from sweep_engine.sources.posterior import kernels
 from sweep_engine.sources.posterior.target import Target
 from sweep_engine.spec import Piece, Sweep, settings
 from tests.statistics import assert_catches, assert_ks, assert_mean_within
@@ -86,7 +85,7 @@ def without_acceptance(monkeypatch):
 
     proposal = functools.partial(hmc.hmc_proposal, sample_proposal=accept)
     build = functools.partial(hmc.build_kernel, build_proposal=proposal)
-    monkeypatch.setattr(kernels.hmc, "build_kernel", build)
+    monkeypatch.setattr(hmc, "build_kernel", build)
 
 
 def temperature_squared(monkeypatch):

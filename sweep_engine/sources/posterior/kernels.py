@@ -7,13 +7,11 @@ Source:
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from blackjax.adaptation.step_size import dual_averaging_adaptation
-from blackjax.mcmc import hmc, nuts
-from blackjax.sgmcmc import sgld
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from sweep_engine.sources.bucket import Data
@@ -69,7 +67,9 @@ class Moved(NamedTuple):
 
 def place_at(z: Float[Array, " M"], target: Target) -> Place:
     """Stand at z."""
-    return Place(z) if target.spec.method == "sgld" else Place(*hmc.init(z, target.log_density))
+    if target.spec.method == "sgld":
+        return Place(z)
+    return Place(*_blackjax().mcmc.hmc.init(z, target.log_density))
 
 
 def is_finite(place: Place) -> Bool[Array, ""]:
@@ -96,7 +96,8 @@ def _nuts(
 ) -> tuple[Place, Moved]:
     most = target.spec.max_doublings or MAX_DOUBLINGS
     mass = jnp.ones_like(place.z)
-    after, info = nuts.build_kernel()(key, place, target.log_density, step_size, mass, most)
+    kernel = _blackjax().mcmc.nuts.build_kernel()
+    after, info = kernel(key, place, target.log_density, step_size, mass, most)
     saturated = (info.num_trajectory_expansions >= most) & ~info.is_turning & ~info.is_divergent
     return Place(*after), Moved(
         acceptance=info.acceptance_rate.astype(jnp.float32),
@@ -113,7 +114,8 @@ def _hmc(
     steps = target.spec.integration_steps
     steps = INTEGRATION_STEPS if steps is None else steps
     mass = jnp.ones_like(place.z)
-    after, info = hmc.build_kernel()(key, place, target.log_density, step_size, mass, steps)
+    kernel = _blackjax().mcmc.hmc.build_kernel()
+    after, info = kernel(key, place, target.log_density, step_size, mass, steps)
     return Place(*after), Moved.none()._replace(
         acceptance=info.acceptance_rate.astype(jnp.float32),
         divergences=info.is_divergent.astype(jnp.int32),
@@ -128,7 +130,8 @@ def _sgld(
     noise, chosen = jax.random.split(key)
     minibatch = _minibatch(chosen, target)
     gradient = jax.grad(target.log_density)
-    z = sgld.build_kernel()(noise, place.z, gradient, minibatch, step_size)
+    kernel = _blackjax().sgmcmc.sgld.build_kernel()
+    z = kernel(noise, place.z, gradient, minibatch, step_size)
     moved = Moved.none()._replace(acceptance=jnp.float32(jnp.nan), gradients=jnp.int32(1))
     return Place(z), moved
 
@@ -162,5 +165,17 @@ def step_size_found(state: Adaptation) -> Float[Array, ""]:
 
 def _dual_averaging(spec: Posterior) -> tuple[Callable[..., Any], ...]:
     target = TARGET_ACCEPTANCE if spec.target_acceptance is None else spec.target_acceptance
-    functions: tuple[Callable[..., Any], ...] = dual_averaging_adaptation(target)
+    step_sizes = _blackjax().adaptation.step_size
+    functions: tuple[Callable[..., Any], ...] = step_sizes.dual_averaging_adaptation(target)
     return functions
+
+
+@cache
+def _blackjax() -> Any:
+    """Import it where it is first used: that takes seconds, and starts jax's devices.
+
+    The first use is inside a trace, of which the constants that it makes must be no part.
+    """
+    with jax.ensure_compile_time_eval():
+        import blackjax
+    return blackjax

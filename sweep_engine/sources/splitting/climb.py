@@ -58,13 +58,13 @@ def climb(programs: SplittingPrograms, unit: Unit, control: Control, pace: "Pace
     Raises:
         Interrupted: `control` asked to stop.
     """
-    spec, root = programs.spec, programs.bucket.root
-    population = programs.start(unit, root)
+    spec = programs.spec
+    key, population = programs.start(unit, programs.bucket.root)
     before = population.normals
     moved = Moved.first()
     log_p, levels, threshold, accepted = 0.0, 0, -np.inf, 0
     while threshold < 0 and levels < spec.max_levels:
-        selected, selection = programs.select(population, unit, np.int32(levels + 1), root)
+        selected, selection = programs.select(population, key, np.int32(levels + 1))
         survivors = int(selection.num_survivors)
         if survivors == 0:
             break
@@ -74,7 +74,7 @@ def climb(programs: SplittingPrograms, unit: Unit, control: Control, pace: "Pace
         for first, stop in pace.segments(spec.moves):
             address = np.array([levels, first, stop], np.int32)
             population, moved = jax.block_until_ready(
-                programs.move(population, moved, selection.threshold, unit, address, root)
+                programs.move(population, moved, selection.threshold, unit, key, address)
             )
             control.proceed(0)
         count, moved = moved.counted()

@@ -127,14 +127,14 @@ class Climber:
             Crank-Nicolson move of Cotter, Roberts, Stuart & White (2013), Statistical Science
             28(3), with sqrt(1 - b^2) = cos(phi).
         """
-        for_nu, for_angles, for_window = jax.random.split(key, 3)
+        for_nu, for_rest = jax.random.split(key)
         nu = jax.random.normal(for_nu, (self.num_normals,))
-        place, *angles = jax.random.uniform(for_angles, (PROPOSALS + 1,))
-        window = draw_window(for_window, self.num_normals)
-        fractions = jnp.stack(angles)
+        uniform = jax.random.uniform(for_rest, (3 + PROPOSALS,))
+        window = window_at(uniform[0], uniform[1], self.num_normals)
+        low = -width * uniform[2]
 
         def propose(i: Int[Array, ""], bracket: Bracket) -> Bracket:
-            phi = bracket.low + (bracket.high - bracket.low) * fractions[i]
+            phi = bracket.low + (bracket.high - bracket.low) * uniform[3 + i]
             turned = particle.normals * jnp.cos(phi) + nu * jnp.sin(phi)
             normals = jnp.where(window, turned, particle.normals)
             proposal = particle._replace(normals=normals, level=self.level(normals, hyper, data))
@@ -146,17 +146,21 @@ class Climber:
                 found=bracket.found | found,
             )
 
-        bracket = Bracket(-width * place, width * (1 - place), particle, jnp.bool_(False))
+        bracket = Bracket(low, low + width, particle, jnp.bool_(False))
         bracket = jax.lax.fori_loop(0, PROPOSALS, propose, bracket)
         return bracket.particle, bracket.found
 
 
-def draw_window(key: Key[Array, ""], size: int) -> Bool[Array, " M"]:
-    """Draw a cyclic run of coordinates: length log-uniform from 1 to all, at a uniform place."""
-    for_length, for_place = jax.random.split(key)
-    length = jnp.floor((size + 1) ** jax.random.uniform(for_length))
-    place = jax.random.randint(for_place, (), 0, size)
-    return (jnp.arange(size) - place) % size < length
+def window_at(length: Float[Array, ""], place: Float[Array, ""], size: int) -> Bool[Array, " M"]:
+    """Mark a cyclic run of coordinates: length log-uniform from 1 to all, at a uniform place.
+
+    Args:
+        length: Uniform on [0, 1).
+        place: Uniform on [0, 1), independent of it.
+        size: M.
+    """
+    first = jnp.floor(size * place).astype(jnp.int32)
+    return (jnp.arange(size) - first) % size < jnp.floor((size + 1) ** length)
 
 
 def _select(condition: Bool[Array, ""], yes: Particle, no: Particle) -> Particle:

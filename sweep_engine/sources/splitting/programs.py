@@ -113,36 +113,31 @@ class SplittingPrograms:
         count = self.num_blocks * self.bucket.lanes
         return np.arange(count, dtype=np.int32).reshape(self.num_blocks, self.bucket.lanes)
 
-    def _key(self, root: Root, unit: Unit, level: Array, sweep: Array) -> Key[Array, ""]:
-        """The key of a level's sweep: sweep 0 draws, or selects; the moves come after."""
-        key = run_key(root, unit.run, Purpose.SPLITTING, shared=self.spec.law.shared)
-        return jax.random.fold_in(jax.random.fold_in(key, level), sweep)
-
     @cached_property
     def start(self) -> Program:
-        """(unit, root) -> the first population."""
+        """(unit, root) -> the unit's key, the first population."""
         draw = over_lanes(self.climber.start, (0, 0, None, None))
 
-        def start(unit: Unit, root: Root) -> Particle:
-            key = self._key(root, unit, jnp.uint32(0), jnp.uint32(0))
-            found: Particle = jax.lax.map(
-                lambda index: draw(_fold_lanes(key, index), index, unit.hyper, unit.data),
+        def start(unit: Unit, root: Root) -> tuple[Key[Array, ""], Particle]:
+            key = run_key(root, unit.run, Purpose.SPLITTING, shared=self.spec.law.shared)
+            first = _sweep_key(key, 0, 0)
+            population: Particle = jax.lax.map(
+                lambda index: draw(_fold_lanes(first, index), index, unit.hyper, unit.data),
                 jnp.asarray(self._indices),
             )
-            return found
+            return key, population
 
         return self.bucket.program(start)
 
     @cached_property
     def select(self) -> Program:
-        """(population, unit, level's number, root) -> (population, selection)."""
+        """(population, the unit's key, the level's number) -> (population, selection)."""
 
         def selected(
-            population: Particle, unit: Unit, level: Int[Array, ""], root: Root
+            population: Particle, key: Key[Array, ""], level: Int[Array, ""]
         ) -> tuple[Particle, Selection]:
-            key = self._key(root, unit, level, jnp.uint32(0))
             levels = population.level.reshape(-1)[: self.spec.particles]
-            selection = select(levels, self.spec.survivors, key)
+            selection = select(levels, self.spec.survivors, _sweep_key(key, level, 0))
             padding = self._indices.reshape(-1)[self.spec.particles :]
             parent = jnp.concatenate([selection.parent, jnp.asarray(padding)])
             return jax.tree.map(lambda leaf: _gather(leaf, parent), population), selection
@@ -151,7 +146,7 @@ class SplittingPrograms:
 
     @cached_property
     def move(self) -> Program:
-        """(population, moved, threshold, unit, (level, first, stop), root) -> the same, moved.
+        """(population, moved, threshold, unit, its key, (level, first, stop)) -> the same, moved.
 
         Sweeps first .. stop - 1 of a level, each over all particles; after each the width
         follows the share of the moves that found an angle, never one particle's state.
@@ -164,16 +159,16 @@ class SplittingPrograms:
             moved: Moved,
             threshold: Float[Array, ""],
             unit: Unit,
+            key: Key[Array, ""],
             address: Int[Array, "3"],
-            root: Root,
         ) -> tuple[Particle, Moved]:
             def sweep(i: Array, carry: tuple[Particle, Moved]) -> tuple[Particle, Moved]:
                 population, moved = carry
-                key = self._key(root, unit, address[0], i + 1)
+                sweep_key = _sweep_key(key, address[0], i + 1)
 
                 def block(item: tuple[Particle, Array]) -> tuple[Particle, Array]:
                     particles, index = item
-                    keys = _fold_lanes(key, index)
+                    keys = _fold_lanes(sweep_key, index)
                     found: tuple[Particle, Array] = one(
                         particles, keys, threshold, moved.width, unit.hyper, unit.data
                     )
@@ -226,14 +221,14 @@ class SplittingPrograms:
     def timed(self) -> Timed:
         """One sweep of moves over a population."""
         unit = self.example()
-        population = self.start(unit, self.bucket.root)
+        key, population = self.start(unit, self.bucket.root)
         arguments = (
             population,
             Moved.first(),
             np.float32(-np.inf),
             unit,
+            key,
             np.array([1, 0, 1], np.int32),
-            self.bucket.root,
         )
         return Timed(self.move, arguments, self.spec.particles)
 
@@ -245,6 +240,11 @@ class SplittingPrograms:
             labels = np.zeros(len(self.bucket.task.reference), np.int64)
             data = function_data(self.bucket, labels)
         return Unit(jnp.zeros(2, jnp.uint32), hyper, data)
+
+
+def _sweep_key(key: Key[Array, ""], level: Array | int, sweep: Array | int) -> Key[Array, ""]:
+    """The key of a level's sweep: sweep 0 draws, or selects; the moves come after."""
+    return jax.random.fold_in(jax.random.fold_in(key, level), sweep)
 
 
 def _fold_lanes(key: Key[Array, ""], index: Int[Array, " K"]) -> Key[Array, " K"]:

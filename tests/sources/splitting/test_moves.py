@@ -8,7 +8,7 @@ from scipy import stats
 
 from sweep_engine.sources.bucket import Data
 from sweep_engine.sources.splitting.estimate import log_share, stderr_of_log
-from sweep_engine.sources.splitting.particle import FULL_TURN, Particle, draw_window
+from sweep_engine.sources.splitting.particle import FULL_TURN, Particle, window_at
 from sweep_engine.sources.splitting.population import select
 from tests.sources.splitting.cases import LINEAR, Orthant, open_sweep, wrong_move
 from tests.statistics import assert_catches, assert_ks, assert_mean_within, assert_uniform_chi2
@@ -78,8 +78,8 @@ def test_a_wrong_move_is_caught(wrong):
 
 def test_windows_are_cyclic_runs_of_log_uniform_length_anywhere():
     size, count = 63, 20_000
-    keys = jax.random.split(jax.random.key(1), count)
-    windows = np.asarray(jax.vmap(lambda key: draw_window(key, size))(keys))
+    uniform = jax.random.uniform(jax.random.key(1), (2, count))
+    windows = np.asarray(jax.vmap(lambda a, b: window_at(a, b, size))(*uniform))
     starts = windows & ~np.roll(windows, 1, axis=1)
     length = windows.sum(axis=1)
     assert np.all(starts.sum(axis=1) == (length < size))

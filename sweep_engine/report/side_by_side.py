@@ -1,0 +1,66 @@
+"""All sources side by side in one observable, where a sweep compares more than two."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from sweep_engine.densities import Draws, Study, histograms, pairs
+from sweep_engine.errors import IncomparableSources, InsufficientSamples
+from sweep_engine.report.figure import Axis, Figure, Panel, Steps
+from sweep_engine.report.palette import source_colours
+from sweep_engine.spec import Comparison
+
+NUM_BINS = 40
+
+
+def side_by_side_figures(study: Study) -> Iterator[Figure]:
+    """Draw every column in which one source meets several others: all of them in one panel."""
+    for column, compared in _by_column(study).items():
+        samples = _samples(study, column, compared)
+        if len(samples) > 2:
+            yield _figure(study, column, samples)
+
+
+def _by_column(study: Study) -> dict[str, list[Comparison]]:
+    found: dict[str, list[Comparison]] = defaultdict(list)
+    for comparison in study.sweep.compare:
+        if comparison.observable != "function" and "," not in comparison.observable:
+            found[comparison.observable].append(comparison)
+    return found
+
+
+def _samples(study: Study, column: str, compared: list[Comparison]) -> dict[str, Draws]:
+    """The draws of every source that is not swept, by its name and what it is given."""
+    samples: dict[str, Draws] = {}
+    for comparison in compared:
+        found = pairs(study.plan, comparison)
+        if len(found) != 1:
+            continue
+        sides = (comparison.source, found[0].source), (comparison.reference, found[0].reference)
+        for name, settings in sides:
+            try:
+                draws = study.draws(name, settings, [column], comparison.given)
+            except (IncomparableSources, InsufficientSamples):
+                continue
+            if len(draws) and name not in samples:
+                samples[name] = draws
+    return samples
+
+
+def _figure(study: Study, column: str, samples: dict[str, Draws]) -> Figure:
+    colours = source_colours(study.sweep)
+    edges, densities = histograms(list(samples.values()), num_bins=NUM_BINS)
+    marks = tuple(
+        Steps(edges, density.density, label=name, colour=colours[name])
+        for name, density in zip(samples, densities, strict=True)
+    )
+    numbers = ", ".join(f"{name} {draws.n_eff:,.4g}" for name, draws in samples.items())
+    return Figure(
+        name=f"side_by_side_{column}",
+        title=f"{column}: all sources side by side",
+        caption="Each source as it first stands in a comparison of this column, given a fit where "
+        f"that says so. Their effective numbers of draws: {numbers}.",
+        panels=(Panel("", Axis(column), Axis("density"), marks),),
+        columns=1,
+        query=f"SELECT source, {column} FROM read_parquet('runs/**/*.parquet', "
+        "hive_partitioning = true)",
+    )
