@@ -168,7 +168,6 @@ class Study:
             return inverse_proportion(sums["fit"], sums["draws"], name="p_fit")
         return proportion(sums["fit"], sums["draws"], name="p_fit")
 
-
     def _dependent_share(self, source: str, ids: Sequence[int]) -> Estimate:
         table = self.results.runs(["fit", *_ADDRESS], self._runs(source, ids, "all"))
         fit = table["fit"].to_numpy(zero_copy_only=False).astype(float)

@@ -83,8 +83,8 @@ class Draws:
     @property
     def is_finite(self) -> Bool[np.ndarray, " n"]:
         """Which draws are finite numbers, in both places of a pair."""
-        finite: Bool[np.ndarray, " n"] = np.isfinite(self.values.reshape(len(self), -1)).all(axis=1)
-        return finite
+        finite: Bool[np.ndarray, " n"] = np.isfinite(self.values)
+        return finite if finite.ndim == 1 else finite.all(axis=1)
 
     @property
     def num_not_finite(self) -> int:
@@ -100,11 +100,20 @@ class Draws:
         return type(self)(self.values[chosen], self.weights[chosen], units, self.design_effect)
 
     def halve(self, rng: np.random.Generator) -> tuple[Self, Self]:
-        """Send every draw to one of two halves by a fair coin, or half of the units whole."""
+        """Send every draw to one of two halves by a fair coin, or half of the units whole.
+
+        Raises:
+            InsufficientSamples: There is one unit.
+        """
         if self.units is None:
             first = rng.random(len(self)) < 0.5
         else:
             distinct = rng.permutation(np.unique(self.units))
+            if len(distinct) == 1:
+                raise InsufficientSamples(
+                    "halves, and halves of halves for the null, are made of whole units: at least "
+                    "4 repetitions or chains are needed"
+                )
             first = np.isin(self.units, distinct[: len(distinct) // 2])
         return self.select(first), self.select(~first)
 

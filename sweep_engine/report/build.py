@@ -14,6 +14,7 @@ from sweep_engine.densities import (
     pairs,
     write_comparisons,
 )
+from sweep_engine.densities.mixing import mixing
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.report.figure import Figure
 from sweep_engine.report.function_figures import function_figures
@@ -131,6 +132,9 @@ def _diagnostics(
 ) -> Iterator[Table]:
     yield _fits(study)
     yield _statuses(study)
+    if rows := tuple(_mixing_rows(study)):
+        header = ("source", "setting", "number", "mean", "least", "greatest", "warning")
+        yield Table("Draws that depend on one another: have they mixed?", header, rows)
     if refused:
         yield Table(
             "Not estimated", ("comparison and what it lacks",), tuple((r,) for r in refused)
@@ -160,6 +164,12 @@ def _fits(study: Study) -> Table:
         )
     header = ("source", "setting", "draws", "P(fit)", "ln P(fit), nats", "majority-class error")
     return Table("How often a network fits the training set", header, tuple(rows))
+
+
+def _mixing_rows(study: Study) -> Iterator[tuple[str, ...]]:
+    for one in mixing(study):
+        numbers = (f"{value:,.4g}" for value in (one.mean, one.low, one.high))
+        yield one.setting.source, _values(one.setting), one.what, *numbers, one.warning
 
 
 def _values(setting: Setting) -> str:

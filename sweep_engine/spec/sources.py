@@ -321,8 +321,8 @@ class Splitting(Source):
     of each function; unit u climbs to function u modulo their number.
 
     Rows: `log_weight` is ln P(level reached) of the row's repetition, less ln(particles), so
-    that the weights of a repetition's fits add up to its estimate of P(fit), and those of all
-    repetitions together weigh them without bias. `status` is `drawn`; `max_steps` where a
+    that the weights of a repetition's fits (or of its rows that are its function) add up to
+    its estimate of P, and those of all repetitions together weigh them without bias. `status` is `drawn`; `max_steps` where a
     repetition did not arrive, because it ran out of levels or nobody was above the last.
 
     Tallies, one of each a unit:

@@ -29,7 +29,7 @@ BOOLEAN = {"kind": "boolean", "bits": 3, "train": [0, 3, 5, 6, 7]}
 MLP = {"kind": "mlp", "widths": [3], "activation": "tanh"}
 GAUSSIAN = {"kind": "gaussian", "std": PRIOR_STD}
 SQUARED = {"noise_std": NOISE_STD, "temperature": TEMPERATURE, "law": GAUSSIAN}
-HMC = {"method": "hmc", "integration_steps": 5, "step_size": 0.25}
+HMC = {"method": "hmc", "integration_steps": 5, "step_size": 0.3}
 
 
 def finish(*, task=REGRESSION, axes=None, draws=1, **source):
@@ -55,7 +55,8 @@ def check_stationary(finished):
     assert_ks(np.sum(theta**2, axis=1), stats.chi2(theta.shape[1]).cdf)
     assert_mean_within(theta, np.zeros(theta.shape[1]))
     assert_mean_within(theta**2, np.ones(theta.shape[1]))
-    misfit = 2 * NUM_EXAMPLES * finished.columns["train_loss"] / (NOISE_STD**2 * TEMPERATURE)
+    loss = finished.columns["train_loss"].astype(float)
+    misfit = 2 * NUM_EXAMPLES * loss / (NOISE_STD**2 * TEMPERATURE)
     assert_ks(misfit, stats.chi2(NUM_EXAMPLES).cdf)
 
 

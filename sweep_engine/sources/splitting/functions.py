@@ -15,12 +15,12 @@ def read_functions(texts: Sequence[str], task: Task) -> Int[np.ndarray, "num_fun
     """Read functions given as one digit a reference input.
 
     Raises:
-        ValueError: the task's outputs are not discrete, or a function has another length or
-            other digits.
+        ValueError: the task has no labels or more than 10, or a function has another length
+            or other digits.
     """
-    num_labels, size = task.loss.num_labels, len(task.reference)
-    if num_labels is None or num_labels > 10:
-        raise ValueError("functions: needs a task with at most 10 labels")
+    num_labels, size = check_discrete(task), len(task.reference)
+    if num_labels > 10:
+        raise ValueError("functions: a label is a digit, and this task has more than 10")
     allowed = "0123456789"[:num_labels]
     for text in texts:
         if len(text) != size or not set(text) <= set(allowed):
@@ -29,6 +29,13 @@ def read_functions(texts: Sequence[str], task: Task) -> Int[np.ndarray, "num_fun
                 f"reference input, got {len(text)}: {text[:40]!r}"
             )
     return np.array([[int(digit) for digit in text] for text in texts])
+
+
+def check_discrete(task: Task) -> int:
+    """Give the number of a task's labels; ValueError where its outputs are real numbers."""
+    if task.loss.num_labels is None:
+        raise ValueError("functions: this task's outputs are not discrete: none can be equalled")
+    return task.loss.num_labels
 
 
 def function_data(bucket: Bucket, labels: Int[np.ndarray, " F"]) -> Data:

@@ -13,7 +13,11 @@ from sweep_engine.keys import Purpose, run_key
 from sweep_engine.lanes import Program, over_lanes
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root, Run
 from sweep_engine.sources.programs import Timed
-from sweep_engine.sources.splitting.functions import function_data, read_functions
+from sweep_engine.sources.splitting.functions import (
+    check_discrete,
+    function_data,
+    read_functions,
+)
 from sweep_engine.sources.splitting.particle import FULL_TURN, Climber, Particle
 from sweep_engine.sources.splitting.population import Selection, select
 from sweep_engine.spec.laws import ModuleInit
@@ -100,6 +104,8 @@ class SplittingPrograms:
     def functions(self) -> Int[np.ndarray, "num_functions F"] | None:
         """The functions given in the sweep file; None where units climb to fitting."""
         given = self.spec.functions
+        if given is not None:
+            check_discrete(self.bucket.task)
         return read_functions(given, self.bucket.task) if isinstance(given, tuple) else None
 
     @property

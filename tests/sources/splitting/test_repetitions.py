@@ -265,6 +265,13 @@ def test_functions_that_the_task_does_not_have_are_refused(functions, message):
         open_sweep(TWO_BITS, MODEL, functions=functions)
 
 
+def test_real_outputs_equal_no_function():
+    task = {"kind": "regression", "examples": 4, "inputs": 2}
+    accept = {"max_residual": 1.0}
+    with pytest.raises(ValueError, match="outputs are not discrete"):
+        open_sweep(task, LINEAR, accept=accept, functions=["0000"])
+
+
 # --- From a sweep to its tables -----------------------------------------------------------
 
 
