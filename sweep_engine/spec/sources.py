@@ -322,8 +322,9 @@ class Splitting(Source):
 
     Rows: `log_weight` is ln P(level reached) of the row's repetition, less ln(particles), so
     that the weights of a repetition's fits (or of its rows that are its function) add up to
-    its estimate of P, and those of all repetitions together weigh them without bias. `status` is `drawn`; `max_steps` where a
-    repetition did not arrive, because it ran out of levels or nobody was above the last.
+    its estimate of P, and those of all repetitions together weigh them without bias.
+    `status` is `drawn`; `max_steps` where a repetition did not arrive, because it ran out of
+    levels or nobody was above the last.
 
     Tallies, one of each a unit:
         log_p_fit: ln P(fit) in nats, or `log_p_function`; -inf where no particle fits: then

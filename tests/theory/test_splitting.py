@@ -211,19 +211,9 @@ def test_splitting_and_rejection_find_the_same_functions(guess, rare):
     _check_same_cells([_ones(_rejection(*guess).functions), _ones(thinned)])
 
 
-def test_the_prior_without_the_condition_is_told_apart():
-    (setting,), programs = open_sweep(
-        _boolean(FEW),
-        SMALL_NETWORK,
-        law={"kind": "box"},
-        particles=512,
-        accept={"train_error": 1.0},
-    )
-    prior = repetitions(setting, programs, 0, 1)
-    assert_catches(
-        _check_same_cells,
-        lambda: [_ones(_rejection(True, 40_000).functions), _ones(prior.functions)],
-    )
+def test_labels_read_the_wrong_way_round_are_told_apart():
+    found = _rejection(True, 40_000).functions
+    assert_catches(_check_same_cells, lambda: [_ones(found), 128 - _ones(found)])
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from sweep_engine.solutions import RunStatus
 from sweep_engine.sources import Control, Inputs, work
 from sweep_engine.sources.splitting import climb
 from sweep_engine.sources.splitting.estimate import AncestorsCollapsed
+from sweep_engine.sources.splitting.programs import SplittingPrograms
 from sweep_engine.spec import Piece, Sweep
 from sweep_engine.store import open_results
 from tests.sources.splitting.cases import LINEAR, Orthant, measured, open_sweep, repetitions
@@ -144,14 +145,27 @@ def test_progress_counts_particles():
 # --- How it ends --------------------------------------------------------------------------
 
 
-def _end(**source):
-    source = {"particles": 64, "moves": 5} | source
-    (setting,), programs = open_sweep(Orthant(12), LINEAR, **source)
-    return repetitions(setting, programs, 0, 1)
+@functools.cache
+def _orthant():
+    (setting,), programs = open_sweep(Orthant(12), LINEAR, particles=64)
+    return setting, programs
 
 
-def test_out_of_levels_says_how_far_it_got():
-    finished = _end(max_levels=3)
+@pytest.fixture
+def end(monkeypatch):
+    """Do one repetition with other numbers of moves and levels, which no program knows."""
+
+    def run(**changes):
+        setting, programs = _orthant()
+        spec = setting.spec.model_copy(update=changes)
+        monkeypatch.setattr(SplittingPrograms, "spec", spec)
+        return repetitions(setting, programs, 0, 1)
+
+    return run
+
+
+def test_out_of_levels_says_how_far_it_got(end):
+    finished = end(max_levels=3)
     solutions = finished.solutions
     assert np.all(solutions.status == RunStatus.MAX_STEPS)
     assert not solutions.fit.any()
@@ -162,16 +176,21 @@ def test_out_of_levels_says_how_far_it_got():
     np.testing.assert_allclose(solutions.log_weight, reached - np.log(64))
 
 
-def test_out_of_levels_with_some_that_fit_counts_them():
-    finished = _end(max_levels=11, particles=512, moves=10)
+def test_out_of_levels_with_some_that_fit_counts_them(end):
+    finished = end(max_levels=11)
     fits = int(finished.solutions.fit.sum())
-    assert 0 < fits < 512
+    assert 0 < fits < 64
     assert np.all(finished.solutions.status == RunStatus.MAX_STEPS)
     value = measured(finished, "log_p_fit")[0][0]
     reached = measured(finished, "log_p_reached")[0][0]
-    assert value == pytest.approx(reached + np.log(fits / 512))
+    assert value == pytest.approx(reached + np.log(fits / 64))
     weights = np.exp(finished.solutions.log_weight)[finished.solutions.fit]
     assert np.log(weights.sum()) == pytest.approx(value)
+
+
+def test_a_collapse_of_ancestors_is_a_warning(end):
+    with pytest.warns(AncestorsCollapsed, match="in 1 of 1 repetitions"):
+        end(moves=1)
 
 
 def test_nobody_above_the_last_level_ends_it():
@@ -187,15 +206,12 @@ def test_nobody_above_the_last_level_ends_it():
 
 
 def test_a_sure_fit_has_probability_one():
-    finished = _end(accept={"train_error": 1.0})
+    task = {"kind": "boolean", "bits": 2, "target": "0", "train": [0]}
+    (setting,), programs = open_sweep(task, LINEAR, particles=32)
+    finished = repetitions(setting, programs, 0, 1)
     assert measured(finished, "log_p_fit")[0][0] == 0
     assert measured(finished, "log_p_fit")[1][0] == 0
     assert np.all(finished.solutions.status == RunStatus.DRAWN)
-
-
-def test_a_collapse_of_ancestors_is_a_warning():
-    with pytest.warns(AncestorsCollapsed, match="in 1 of 1 repetitions"):
-        _end(particles=8, moves=1)
 
 
 def test_the_modules_own_law_is_refused():
@@ -205,54 +221,54 @@ def test_the_modules_own_law_is_refused():
 
 # --- Given functions ----------------------------------------------------------------------
 
-XOR, AND, OR = "0110", "0001", "0111"
+FUNCTIONS = ("0001", "0111", "0110")
+"""And, or, xor."""
 TWO_BITS = {"kind": "boolean", "bits": 2, "target": "x1 & x2", "train": [0, 3]}
 
 
 @functools.cache
-def _two_bits(functions=(AND, OR)):
+def _two_bits():
     (setting,), programs = open_sweep(
-        TWO_BITS, MODEL, particles=64, moves=5, repetitions=2, functions=functions
+        TWO_BITS, MODEL, particles=64, moves=5, repetitions=2, functions=FUNCTIONS
     )
     return setting, programs
 
 
 def test_units_climb_to_the_functions_in_turn():
     setting, programs = _two_bits()
-    finished = repetitions(setting, programs, 0, 4)
-    labels = unpack(finished.functions, 4).reshape(4, 64, 4)
-    wanted = np.array([[int(c) for c in f] for f in (AND, OR, AND, OR)])
+    finished = repetitions(setting, programs, 0, 6)
+    labels = unpack(finished.functions, 4).reshape(6, 64, 4)
+    wanted = np.array([[int(c) for c in f] for f in (*FUNCTIONS, *FUNCTIONS)])
     np.testing.assert_array_equal(labels, np.repeat(wanted[:, None], 64, axis=1))
     assert {m.what for m in finished.measured} == NAMES - {"log_p_fit"} | {"log_p_function"}
     named = [unpack(m.function[None], 4)[0] for m in finished.measured]
     units = [m.unit for m in finished.measured]
     np.testing.assert_array_equal(named, wanted[units])
-    assert finished.solutions.fit.all()  # both are right on the two training inputs
+    assert np.isfinite(measured(finished, "log_p_function")[0]).all()
 
 
 def test_rows_fit_by_the_ordinary_rule():
-    setting, programs = _two_bits((XOR,))
-    finished = repetitions(setting, programs, 0, 1)
-    assert np.all(unpack(finished.functions, 4) == [0, 1, 1, 0])
-    assert not finished.solutions.fit.any()  # xor is wrong on the input 11
-    assert np.isfinite(measured(finished, "log_p_function")[0][0])
+    setting, programs = _two_bits()
+    fit = repetitions(setting, programs, 0, 3).solutions.fit.reshape(3, 64)
+    assert fit[:2].all()  # both are right on the two training inputs
+    assert not fit[2].any()  # xor is wrong on the input 11
 
 
 def test_functions_found_by_another_source_are_inputs():
     setting, programs = _two_bits()
-    given = Inputs(functions=np.array([[0, 1, 1, 0], [0, 1, 1, 1]], np.uint8))
-    finished = repetitions(setting, programs, 0, 2, inputs=given)
-    labels = unpack(finished.functions, 4).reshape(2, 64, 4)
+    given = Inputs(functions=np.array([[0, 1, 1, 0], [0, 1, 1, 1], [0, 0, 0, 1]], np.uint8))
+    finished = repetitions(setting, programs, 0, 3, inputs=given)
+    labels = unpack(finished.functions, 4).reshape(3, 64, 4)
     assert np.all(labels == given.functions[:, None])
 
 
 def test_fewer_functions_than_asked_for_leave_units_without_rows():
     setting, programs = _two_bits()
     given = Inputs(functions=np.array([[0, 0, 0, 1]], np.uint8))
-    finished = repetitions(setting, programs, 0, 4, inputs=given)
-    assert sorted({m.unit for m in finished.measured}) == [0, 2]
+    finished = repetitions(setting, programs, 0, 6, inputs=given)
+    assert sorted({m.unit for m in finished.measured}) == [0, 3]
     assert len(finished.solutions) == 2 * 64
-    nothing = repetitions(setting, programs, 1, 2, inputs=given)
+    nothing = repetitions(setting, programs, 1, 3, inputs=given)
     assert len(nothing.solutions) == len(nothing.measured) == 0
 
 
