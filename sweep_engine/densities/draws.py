@@ -84,7 +84,7 @@ class Draws:
     def is_finite(self) -> Bool[np.ndarray, " n"]:
         """Which draws are finite numbers, in both places of a pair."""
         finite: Bool[np.ndarray, " n"] = np.isfinite(self.values)
-        return finite if finite.ndim == 1 else finite.all(axis=1)
+        return finite if finite.ndim == 1 else np.all(finite, axis=1)
 
     @property
     def num_not_finite(self) -> int:

@@ -102,8 +102,9 @@ class _Blocks:
         given = (block.words, block.hyper, bucket.root, programs.examples)
         states = programs.start(*given)
         done, segments = 0, []
+        room = programs.chain.capacity * programs.spec.thin
         while done < programs.chain.num_transitions:
-            stop = min(done + self._transitions, programs.chain.num_transitions)
+            stop = min(done + min(self._transitions, room), programs.chain.num_transitions)
             began = time.monotonic()
             states, draws = programs.advance(states, *given, np.array([done, stop], np.int32))
             drawn = self._num_drawn(stop) - self._num_drawn(done)
@@ -118,13 +119,11 @@ class _Blocks:
         return int(self._programs.chain.num_drawn(np.int64(transitions)))
 
     def _pace(self, taken: int, seconds: float) -> None:
-        """Choose the next segment's length: never more draws than it has room for."""
-        room = self._programs.chain.capacity * self._programs.spec.thin
+        """Choose how many transitions the next segment may make."""
         if taken == self._transitions and seconds < SEGMENT_SECONDS / 2:
-            self._transitions *= 2
+            self._transitions = min(2 * self._transitions, 2**30)
         elif seconds > SEGMENT_SECONDS:
             self._transitions = max(1, self._transitions // 2)
-        self._transitions = min(self._transitions, room)
 
 
 def _take(draws: Draws, num_chains: int, num_draws: int) -> Draws:
