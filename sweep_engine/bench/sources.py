@@ -24,11 +24,14 @@ SOURCES: Mapping[str, Mapping[str, Any]] = {
     "train": {"kind": "train", "stop": {"max_steps": 20_000}, "runs": 1024},
     "prior": {"kind": "prior", "law": {"kind": "box"}, "draws": 65_536, "keep": "none"},
     "guess_and_check": {"kind": "guess_and_check", "law": {"kind": "box"}, "draws": 65_536},
-    "splitting": {"kind": "splitting", "law": GAUSSIAN, "particles": 1024, "repetitions": 2},
+    "splitting": {"kind": "splitting", "law": GAUSSIAN, "particles": 512, "repetitions": 4},
     "nuts": CHAINS | {"method": "nuts"},
     "hmc": CHAINS | {"method": "hmc"},
     "sgld": CHAINS | {"method": "sgld", "step_size": 1e-3},
 }
+
+QUICK = {"runs": 16, "particles": 32, "repetitions": 2, "chains": 2, "warmup": 2}
+"""What makes a source small enough for a test."""
 
 
 def source_rates(*, quick: bool = False) -> dict[str, Any]:
@@ -44,7 +47,7 @@ def source_rates(*, quick: bool = False) -> dict[str, Any]:
             "name": "bench-sources",
             "task": TASK,
             "model": MODEL,
-            "sources": SOURCES,
+            "sources": {name: _sized(source, quick=quick) for name, source in SOURCES.items()},
             "observables": ["norms"],
         }
     )
@@ -65,6 +68,13 @@ def source_rates(*, quick: bool = False) -> dict[str, Any]:
             for name, (setting, _) in opened.items()
         },
     }
+
+
+def _sized(source: Mapping[str, Any], *, quick: bool) -> dict[str, Any]:
+    small = {name: least for name, least in QUICK.items() if quick and name in source}
+    draws = {"draws": 4 if source["kind"] == "posterior" else 4096} if quick else {}
+    levels = {"max_levels": 4} if quick and source["kind"] == "splitting" else {}
+    return {**source, **small, **{k: v for k, v in draws.items() if k in source}, **levels}
 
 
 def _open(sweep: Sweep, setting: Setting) -> SourcePrograms:

@@ -125,5 +125,5 @@ def _device_kind(device: Any) -> str:
 
 
 def _versions() -> dict[str, str]:
-    packages = ("sweep-engine", "jax", "jaxlib", "flax", "optax", "numpy")
+    packages = ("sweep-engine", "jax", "jaxlib", "flax", "optax", "blackjax", "numpy")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
