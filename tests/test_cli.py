@@ -314,7 +314,7 @@ CASES = {
         "{max_residual: 0.5}",
         "{train_error: 0.0}",
         None,
-        "max_residual or train_loss",
+        "give max_residual, train_loss or loss",
     ),
     "minibatch larger than the training set": (
         "    runs: 6",

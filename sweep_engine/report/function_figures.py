@@ -105,7 +105,12 @@ def _rank_panel(counts: CellCounts, pair: Pair) -> Panel:
 
 
 def _null_panel(estimates: list[Estimate]) -> Panel:
-    shown = [e for e in estimates if e.null_value is not None and np.isfinite(e.value)]
+    """Bars of what is finite on both sides; an infinite KL stands in the tables."""
+    shown = [
+        e
+        for e in estimates
+        if e.null_value is not None and np.isfinite([e.value, e.null_value]).all()
+    ]
     names = tuple(_short(e.name) for e in shown)
     return Panel(
         "Beside the same-source null",
