@@ -54,7 +54,7 @@ def source_rates(*, quick: bool = False) -> dict[str, Any]:
     opened = {s.source: (s, _open(sweep, s)) for s in settings(sweep)}
     calls = {name: partial(_work, *one) for name, one in opened.items()}
     last = {name: call() for name, call in calls.items()}
-    times = interleaved(calls, warm_ups=0, repeats=1 if quick else 3)
+    times = interleaved(calls, warm_ups=0, repeats=1 if quick else 2)
     return {
         "workload": "Boolean 7-40-40-1, 16 training examples",
         "threads": 1,
