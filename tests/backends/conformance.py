@@ -75,15 +75,25 @@ def refuse():
 
 
 def give(backend, *jobs):
-    """Submit jobs to whoever has room, waiting for room."""
+    """Submit jobs to whoever has room, waiting for workers to open."""
     waiting, end = list(jobs), time.monotonic() + DEADLINE
     while waiting:
         assert time.monotonic() < end, "there is no room"
         for worker in backend.vacancies()[: len(waiting)]:
             backend.submit(waiting.pop(0), worker)
         if waiting:
-            time.sleep(0.02)
-            backend.wait(0.0)
+            assert backend.wait(0.02) == []
+
+
+def do(backend, jobs):
+    """Submit jobs as there is room, and return their outcomes."""
+    waiting, found, end = list(jobs), [], time.monotonic() + DEADLINE
+    while len(found) < len(jobs):
+        assert time.monotonic() < end, "a job never came back"
+        for worker in backend.vacancies()[: len(waiting)]:
+            backend.submit(waiting.pop(0), worker)
+        found += backend.wait(0.1)
+    return found
 
 
 def await_vacancies(backend):
@@ -125,12 +135,7 @@ class BackendConformance:
     def test_every_job_comes_back_once_with_its_receipt(self, make_backend):
         backend = make_backend(echo)
         asked = [Job(str(i), accepted=i or None) for i in range(20)]
-        waiting, found, end = list(asked), [], time.monotonic() + DEADLINE
-        while len(found) < len(asked):
-            assert time.monotonic() < end, "a job never came back"
-            for worker in backend.vacancies()[: len(waiting)]:
-                backend.submit(waiting.pop(0), worker)
-            found += backend.wait(0.1)
+        found = do(backend, asked)
         assert sorted(asked, key=repr) == sorted((o.job for o in found), key=repr)
         for outcome in found:
             assert outcome.error is None
@@ -237,8 +242,8 @@ class ReplacesLostWorkers:
         (outcome,) = collect(backend, 1)
         assert outcome.lost
         assert outcome.job.shard == "1"
-        give(backend, *(Job(str(2 * i)) for i in range(8)))
-        assert all(outcome.receipt for outcome in collect(backend, 8))
+        outcomes = do(backend, [Job(str(2 * i)) for i in range(8)])
+        assert all(outcome.receipt for outcome in outcomes)
 
     def test_all_jobs_of_a_lost_worker_are_lost(self, make_backend):
         backend = make_backend(die_on_odd_later)

@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ OBJECT_STORE_BYTES = 128 * 2**20
 
 JOBS_AT_MOST = 64
 """Threads of a host; the driver gives it no more jobs than its workers may have."""
+
+_HostActor: Any = ray.remote(
+    max_restarts=0, max_concurrency=JOBS_AT_MOST, concurrency_groups={"look": 1, "stop": 1}
+)(Host)
 
 Ref = Any
 Handle = Any
@@ -60,7 +65,9 @@ def _start() -> None:
     make_token()
     ray_constants.ENABLE_RAY_CLUSTER, before = False, ray_constants.ENABLE_RAY_CLUSTER
     try:
-        with loopback_only():
+        with loopback_only(), warnings.catch_warnings():
+            # What Ray forks becomes another program at once, and never uses JAX's threads.
+            warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
             ray.init(
                 address="local",
                 include_dashboard=False,
@@ -115,13 +122,10 @@ def put(value: Any) -> Ref:
 
 def start_host(node: str, resources: Mapping[str, float], environment: Mapping[str, str]) -> Handle:
     """Start a host on a machine, as soon as the resources are free there."""
-    actor = ray.remote(Host).options(
+    actor = _HostActor.options(
         num_cpus=resources.get("CPU", 0),
         num_gpus=resources.get("GPU", 0),
         resources={k: v for k, v in resources.items() if k not in ("CPU", "GPU")},
-        max_restarts=0,
-        max_concurrency=JOBS_AT_MOST,
-        concurrency_groups={"look": 1, "stop": 1},
         scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
     )
     return actor.remote(environment)
