@@ -336,13 +336,19 @@ class Schedule:
                 found.append(name)
         return found
 
-    def stalled(self, worker: str) -> None:
-        """A worker is overdue, or has fallen silent: others get its shards as well."""
+    def stalled(self, worker: str) -> bool:
+        """A worker is overdue, or has fallen silent: others get its shards. Is that news?"""
         state = self._workers.get(worker)
         if state is None or state.is_overdue or not state.shards:
-            return
+            return False
         state.is_overdue = True
         self._first.extend(shard for shard in state.shards if self._may_be_given(shard))
+        return True
+
+    def shards_of(self, worker: str) -> list[str]:
+        """What a worker has."""
+        state = self._workers.get(worker)
+        return list(state.shards) if state else []
 
     def _ended(self, shard: str, worker: str, now: float) -> _Worker | None:
         state = self._workers.get(worker)
