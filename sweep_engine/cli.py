@@ -15,6 +15,7 @@ from rich.table import Table
 
 from sweep_engine.errors import (
     ClusterError,
+    ClusterGone,
     CorruptResults,
     IncomparableSources,
     InsufficientSamples,
@@ -67,6 +68,9 @@ def main() -> None:
         InsufficientSamples,
     ) as error:
         _end([str(error)], BAD_INPUT)
+    except ClusterGone as error:
+        err.print(str(error), style="red", markup=False, highlight=False)
+        os._exit(INTERRUPTED)  # Ray would wait for its head, and then be killed
     except Interrupted as error:
         _end([str(error)], INTERRUPTED)
     except ShardFailed as error:

@@ -54,6 +54,10 @@ class Interrupted(SweepEngineError):
     """The work was asked to stop; what was finished before is kept."""
 
 
+class ClusterGone(Interrupted):
+    """The cluster's head is gone. This process cannot use Ray any more."""
+
+
 class InsufficientSamples(SweepEngineError):
     """An estimate was asked of too few draws. The message says how many are needed."""
 

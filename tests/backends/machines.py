@@ -6,6 +6,7 @@ with a shared disk. Making them needs root; a plain user's tests are skipped.
 
 import contextlib
 import functools
+import itertools
 import os
 import shutil
 import signal
@@ -63,6 +64,7 @@ class Switch:
     """The network between the machines: a bridge in a namespace of its own."""
 
     def __init__(self):
+        self.ports = itertools.count()
         self._process = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
         wait_until(self._has_left_our_network, "a network namespace")
         self.ip("link", "add", "sw0", "type", "bridge")
@@ -100,7 +102,7 @@ class Machine:
         )
         assert self._process.stdout.readline() == "ready\n"
         (self._init,) = children(self._process.pid)
-        port = f"sw{number}"
+        port = f"port{next(switch.ports)}"  # those of the dead go away in their own time
         cable = ["link", "add", port, "type", "veth", "peer", "name", "eth0", "netns"]
         switch.ip(*cable, str(self._init))
         switch.ip("link", "set", port, "master", "sw0", "up")

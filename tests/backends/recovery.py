@@ -30,8 +30,8 @@ SWEEP = {
             "kind": "train",
             "init": {"kind": "gaussian", "std": 0.3},
             "optimizer": {"kind": "sgd", "learning_rate": 0.01},
-            "stop": {"max_steps": 4000, "fit": False, "check_every": 100},
-            "runs": 64 * 60,
+            "stop": {"max_steps": 2000, "fit": False, "check_every": 100},
+            "runs": 64 * 45,
         }
     },
     "observables": ["norms"],
@@ -158,15 +158,74 @@ def boot_machine(sweep: Watched, number=3):
     """Start a machine again: a new node joins the cluster."""
     since = time.time()
     sweep.machines.boot(number)
-    started = sweep.machines.start_ray(number)
+    sweep.machines.start_ray(number)
     wait_until(lambda: sweep.progress()["workers"] == 3, "the new node's worker")
-    return started, {"at_work_seconds": round(time.time() - since, 1)}
+    return {"at_work_seconds": round(time.time() - since, 1)}
 
 
-def kill_driver(sweep: Watched, number=1):
-    """Kill the driver with -9."""
+def kill_driver(sweep: Watched, driver, number=1):
+    """Kill the driver with -9 and start it again."""
+    since = time.time()
     for pid in sweep.machines.all[number].processes(Path(__file__).name):
         os.kill(pid, signal.SIGKILL)
+    assert driver.wait() != 0
+    kept = sweep.done()
+    again = sweep.drive(number)
+    wait_until(lambda: len(sweep.done()) > len(kept), "a shard after that")
+    assert kept.items() <= sweep.done().items(), "a shard was done again"
+    return again, {"first_new_shard_seconds": round(time.time() - since, 1), "kept": len(kept)}
+
+
+def ordeal(folder, machines):
+    """All that can happen to workers and the driver, one after another in one sweep."""
+    reference = run_here(folder / "reference")
+    machines.start_ray()
+    sweep = Watched(machines, write_spec(folder), folder / "out")
+    driver, record = sweep.drive(), {}
+    sweep.await_workers(3)
+    record["actor killed"] = kill_actor(sweep)
+    sweep.await_workers(3, shards=1)
+    record["machine frozen, later thawed"] = freeze_machine(sweep)
+    sweep.await_workers(3, shards=1)
+    record["machine killed"] = kill_machine(sweep)
+    record["machine joined"] = boot_machine(sweep)
+    driver, record["driver killed and started again"] = kill_driver(sweep, driver)
+    assert sweep.await_end(driver) == 0
+    sweep.verify()
+    assert tables(sweep.out) == reference
+    return record
+
+
+def beheading(folder, machines, driver_on):
+    """Kill the head; then a new cluster, and the same command again."""
+    reference = run_here(folder / "reference")
+    machines.start_ray()
+    sweep = Watched(machines, write_spec(folder), folder / "out")
+    driver = sweep.drive(driver_on)
+    sweep.await_workers(3, shards=2)
+    since, kept = time.time(), sweep.done()
+    machines.all[1].kill()
+    code = sweep.await_end(driver)
+    ended = time.time()
+    kept = sweep.done()
+    for number in list(machines.all):  # what a cluster's manager does: all of it anew
+        machines.all[number].kill()
+        machines.boot(number)
+    machines.start_ray()
+    restarted = time.time()
+    driver = sweep.drive(driver_on)
+    wait_until(lambda: len(sweep.done()) > len(kept), "a shard after that")
+    first = time.time()
+    assert sweep.await_end(driver) == 0
+    assert kept.items() <= sweep.done().items(), "a shard was done again"
+    sweep.verify()
+    assert tables(sweep.out) == reference
+    return {
+        "driver_ended_seconds": round(ended - since, 1),
+        "driver_exit_code": code,
+        "first_new_shard_after_the_cluster_is_back_seconds": round(first - restarted, 1),
+        "kept": len(kept),
+    }
 
 
 def main():

@@ -16,12 +16,12 @@ from sweep_engine.backends.backend import CORES, Answer, Job, OpenWorkers, Outco
 from sweep_engine.backends.ray import door
 from sweep_engine.backends.ray.door import Handle, Node, Ref
 from sweep_engine.backends.ray.host import Reply
-from sweep_engine.errors import ClusterError, Interrupted, WorkerLost
+from sweep_engine.errors import ClusterError, ClusterGone, WorkerLost
 
 NODES_SECONDS = 1.0
 """How often the machines of the cluster are listed."""
 
-HEAD_SECONDS = 40.0
+HEAD_SECONDS = 30.0
 """The head does not answer for so long: it is gone. Ray would end the driver after 60 s."""
 
 LOOK_SECONDS = 1.0
@@ -395,7 +395,7 @@ class RayBackend:
 
     def _check_head(self) -> None:
         if self._roll.age() > HEAD_SECONDS:
-            raise Interrupted(
+            raise ClusterGone(
                 "the head of the Ray cluster is gone; what is done is kept, run again"
             )
 
@@ -412,8 +412,7 @@ class RayBackend:
             return
         self._closed = True
         if self._roll.age() > HEAD_SECONDS:
-            self._roll.close()
-            return
+            return  # nothing of it could be ended
         self.cancel()
         end = time.monotonic() + CLOSE_SECONDS
         while self._is_anyone_busy() and time.monotonic() < end:
