@@ -160,6 +160,49 @@ def run(
 
 
 @app.command()
+def submit(
+    address: Annotated[
+        str,
+        typer.Option(metavar="URL", help="The cluster's job server, as http://127.0.0.1:8265."),
+    ],
+    spec: Annotated[Path | None, typer.Argument(metavar="SPEC", help="A sweep file.")] = None,
+    out_dir: Annotated[
+        str | None,
+        typer.Option("--out", metavar="DIR", help="As the cluster's machines see it."),
+    ] = None,
+    attach: Annotated[
+        str | None, typer.Option(metavar="JOB", help="Follow a job that was submitted before.")
+    ] = None,
+    fail_fast: FailFast = False,
+) -> None:
+    """Run a sweep as a job of a Ray cluster, and follow it; Ctrl-C leaves it to itself.
+
+    The cluster needs a token: RAY_AUTH_TOKEN_PATH names the file it is in, if not
+    ~/.ray/auth_token. Exit codes are those of `run`; 3 also if the job is left to itself.
+    """
+    if (attach is None) == (spec is None or out_dir is None):
+        raise OutputError("give SPEC and --out to submit a run, or --attach to follow one")
+    sweep = _load(spec) if spec else None
+
+    from sweep_engine.backends.ray.jobs import Jobs
+    from sweep_engine.execution.submission import submit as submit_run
+
+    jobs = Jobs(address)
+    job = attach
+    if sweep is not None and spec is not None and out_dir is not None:
+        job = submit_run(jobs, sweep, spec, out_dir, fail_fast=fail_fast)
+        err.print(f"submitted as {job}", markup=False, highlight=False)
+    assert job is not None
+    try:
+        code = jobs.follow(job, lambda text: print(text, end="", flush=True))
+    except KeyboardInterrupt:
+        again = f"sweep-engine submit --attach {job} --address {address}"
+        _end([f"the job goes on; to follow it again: {again}"], INTERRUPTED)
+    if code:
+        _end([f"{job} ended with exit code {code}"], code)
+
+
+@app.command()
 def retry(results: ResultsDir, fail_fast: FailFast = False) -> None:
     """Run again only what failed; `run` runs all that is missing."""
     from sweep_engine.store import OutputDirectory
@@ -460,3 +503,7 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+if __name__ == "__main__":  # as a job of a cluster, where there is no script of this name
+    main()

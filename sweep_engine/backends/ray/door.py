@@ -1,17 +1,21 @@
 """The one module that imports ray: what the engine asks of it, in the engine's words."""
 
+import asyncio
 import logging
 import signal
 import threading
+import urllib.request
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import ray
 from ray._private import ray_constants
 from ray.exceptions import AuthenticationError, RayError, RayTaskError
+from ray.job_submission import JobSubmissionClient
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweep_engine.backends.ray.host import Host, Reply
@@ -167,3 +171,45 @@ def kill(host: Handle) -> None:
     """End a host at once."""
     with suppress(RayError, ValueError):
         ray.kill(host, no_restart=True)
+
+
+def job_client(address: str) -> Any:
+    """Talk to a cluster's job server, with the token."""
+    logging.getLogger("ray").setLevel(logging.WARNING)
+    with as_cluster_error(address):
+        return JobSubmissionClient(address)
+
+
+def answers_without_token(address: str) -> bool:
+    """Whether a job server lists its jobs for someone who has no token."""
+    try:
+        with urllib.request.urlopen(f"{address}/api/jobs/", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@contextmanager
+def as_cluster_error(address: str) -> Iterator[None]:
+    """Word what goes wrong between here and a job server."""
+    try:
+        yield
+    except (ConnectionError, AuthenticationError, RuntimeError, OSError) as error:
+        raise ClusterError(f"the job server at {address}: {error}") from error
+
+
+def tail(client: Any, job: str, take: Callable[[str], None]) -> None:
+    """Pass on a job's output from its beginning, until the job or the connection ends.
+
+    Raises:
+        ConnectionError: the connection broke.
+    """
+
+    async def follow() -> None:
+        async for text in client.tail_job_logs(job):
+            take(text)
+
+    try:
+        asyncio.run(follow())
+    except (RuntimeError, OSError, aiohttp.ClientError) as error:
+        raise ConnectionError(str(error)) from error
