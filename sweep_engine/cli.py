@@ -215,7 +215,7 @@ def retry(results: ResultsDir, fail_fast: FailFast = False) -> None:
 
 @app.command()
 def status(results: ResultsDir, as_json: AsJson = False) -> None:
-    """Say what is done, failed and missing."""
+    """Say what is done, failed and missing, and how a run is getting on; from anywhere."""
     found = _status(results)
     if as_json:
         _print_json(found)
@@ -233,6 +233,8 @@ def status(results: ResultsDir, as_json: AsJson = False) -> None:
         f"{found['missing']:,} missing" + (": complete" if found["complete"] else ""),
         highlight=False,
     )
+    if found["run"] and not found["complete"]:
+        out.print(_run_line(found["run"]), markup=False, highlight=False)
     for shard, error in found["errors"].items():
         out.print(f"{shard}: {error}", markup=False, highlight=False)
 
@@ -431,8 +433,25 @@ def _report_run(summary: "RunSummary", directory: Path) -> None:
     out.print(f"next: sweep-engine {step} {directory}", markup=False, highlight=False)
 
 
+def _run_line(run: dict[str, Any]) -> str:
+    ago = f"{_duration(run['age_seconds'])} ago"
+    if run["state"] == "stale":
+        return (
+            f"stale: last heard of {ago} from {run['driver']}, which has died or cannot write "
+            "here; the same `run` goes on"
+        )
+    if run["state"] != "running":
+        return f"no run is on: the last one {run['state']} {ago}; the same `run` goes on"
+    left = "" if run["eta_seconds"] is None else f", about {_duration(run['eta_seconds'])} left"
+    busy = "" if run["lanes_busy"] is None else f", lanes {run['lanes_busy']:.0%} busy"
+    return (
+        f"running: {run['in_flight']:,} shards in flight on {run['workers']:,} workers, "
+        f"{run['runs_per_second']:,.0f} runs/s{busy}{left} ({run['driver']}, {ago})"
+    )
+
+
 def _status(results: Path) -> dict[str, Any]:
-    from sweep_engine.execution import needed
+    from sweep_engine.execution import needed, read_heartbeat
     from sweep_engine.store import OutputDirectory, read_failures, read_ledger
     from sweep_engine.store.manifest import read_manifest
 
@@ -456,6 +475,7 @@ def _status(results: Path) -> dict[str, Any]:
         "failed": len(failed),
         "missing": len(wanted) - done - len(failed),
         "complete": done == len(wanted),
+        "run": read_heartbeat(directory.files),
         "sources": sources,
         "errors": {s: failures[s].error.strip().splitlines()[-1] for s in failed},
     }

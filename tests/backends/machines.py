@@ -93,6 +93,7 @@ class Machine:
     def __init__(self, switch, number, home):
         self.number, self.address = number, f"{NETWORK}.{number}"
         self._home = home
+        self._started = []
         spaces = ["--net", "--pid", "--mount", "--uts", "--fork", "--mount-proc"]
         spaces += ["--kill-child=SIGKILL"]
         self._process = subprocess.Popen(
@@ -134,7 +135,7 @@ class Machine:
     def start(self, *words, log):
         """Start a command here."""
         with Path(log).open("ab") as stream:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self._command(words),
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
@@ -142,6 +143,8 @@ class Machine:
                 stderr=stream,
                 cwd=ROOT,
             )
+        self._started.append(process)
+        return process
 
     def processes(self, *words):
         """The processes here whose command line has all these words, by their ids outside."""
@@ -170,7 +173,8 @@ class Machine:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._init, signal.SIGKILL)
         self._process.kill()
-        self._process.wait()
+        for process in (self._process, *self._started):
+            process.wait()
         self._process.stdout.close()
 
 
@@ -204,7 +208,7 @@ class Machines:
             started.append(machine.start(*ray, log=log))
         return started
 
-    def start_ray(self, *numbers):
+    def start_ray(self, *numbers, mode="token"):
         """Start Ray on machines, the first of all being the head; returns the processes."""
         started = []
         for number in numbers or self.all:
@@ -212,7 +216,8 @@ class Machines:
             own = f"--node-ip-address={NETWORK}.{number}"
             log = self.folder / f"machine{number}.log"
             ray = ["ray", "start", *role, own, "--block", *RAY_OPTIONS]
-            started.append(self.all[number].start(*ray, log=log))
+            with_mode = ["env", f"RAY_AUTH_MODE={mode}"]
+            started.append(self.all[number].start(*with_mode, *ray, log=log))
             if number == 1:
                 wait_until(lambda log=log: "runtime started" in log.read_text(), "the head")
         return started

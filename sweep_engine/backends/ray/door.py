@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import grpc
 import ray
 from ray._private import ray_constants
 from ray.exceptions import AuthenticationError, RayError, RayTaskError
@@ -19,7 +20,13 @@ from ray.job_submission import JobSubmissionClient
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweep_engine.backends.ray.host import Host, Reply
-from sweep_engine.backends.ray.security import loopback_only, make_token, require_token
+from sweep_engine.backends.ray.security import (
+    is_loopback,
+    loopback_only,
+    make_token,
+    open_to_all,
+    require_token,
+)
 from sweep_engine.errors import ClusterError, WorkerLost
 
 OBJECT_STORE_BYTES = 128 * 2**20
@@ -95,6 +102,20 @@ def _join(address: str) -> None:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, AuthenticationError, RuntimeError, ValueError, TimeoutError) as error:
         raise ClusterError(f"no Ray cluster to be joined at {address}: {error}") from error
+    head = ray.get_runtime_context().gcs_address
+    if not is_loopback(head.rsplit(":", 1)[0]) and _admits_strangers(head):
+        ray.shutdown()
+        raise ClusterError(open_to_all(head))
+
+
+def _admits_strangers(head: str) -> bool:
+    """Whether a head answers a call that comes without a token."""
+    with grpc.insecure_channel(head) as channel:
+        try:
+            channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")(b"", timeout=10)
+        except grpc.RpcError as error:
+            return bool(error.code() is not grpc.StatusCode.UNAUTHENTICATED)
+        return True
 
 
 @contextmanager
@@ -180,7 +201,7 @@ def job_client(address: str) -> Any:
         return JobSubmissionClient(address)
 
 
-def answers_without_token(address: str) -> bool:
+def job_server_admits_strangers(address: str) -> bool:
     """Whether a job server lists its jobs for someone who has no token."""
     try:
         with urllib.request.urlopen(f"{address}/api/jobs/", timeout=10) as answer:

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sweep_engine.backends.ray import door
-from sweep_engine.backends.ray.security import is_loopback, require_token
+from sweep_engine.backends.ray.security import is_loopback, open_to_all, require_token
 from sweep_engine.errors import ClusterError
 
 RECONNECT_SECONDS = 2.0
@@ -43,11 +43,8 @@ class Jobs:
         self._address = address if "://" in address else f"http://{address}"
         require_token(self._address)
         host = urlsplit(self._address).hostname or ""
-        if not is_loopback(host) and door.answers_without_token(self._address):
-            raise ClusterError(
-                f"{self._address} answers without a token: anyone who reaches it runs code "
-                "there. Start that cluster with RAY_AUTH_MODE=token"
-            )
+        if not is_loopback(host) and door.job_server_admits_strangers(self._address):
+            raise ClusterError(open_to_all(self._address))
         self._client = door.job_client(self._address)
 
     def submit(self, command: str, files: Files) -> str:

@@ -76,6 +76,14 @@ def require_token(address: str) -> None:
         )
 
 
+def open_to_all(address: str) -> str:
+    """What to say of a cluster that needs no token and can be reached by others."""
+    return (
+        f"{address} answers without a token: anyone who reaches it runs code there. Start that "
+        f"cluster with {MODE}=token"
+    )
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host's name or address leads to this machine alone."""
     try:
