@@ -51,6 +51,18 @@ SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A sweep file (YA
 OutDir = Annotated[Path, typer.Option("--out", metavar="DIR", help="The output directory.")]
 ResultsDir = Annotated[Path, typer.Argument(metavar="DIR", help="The output directory of a run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+BackendName = Annotated[
+    Literal["local", "ray"],
+    typer.Option("--backend", help="Where the shards run: in this process, or on a Ray cluster."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="With ray: the cluster's head, or `auto` on a machine of it; left out, a Ray is "
+        "started here for the run.",
+    ),
+]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed shard.")]
 
 
@@ -133,18 +145,8 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
 def run(
     spec: SpecFile,
     out_dir: OutDir,
-    backend: Annotated[
-        Literal["local", "ray"],
-        typer.Option(help="Where the shards run: in this process, or on a Ray cluster."),
-    ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="With ray: the cluster's head, or `auto` on a machine of it; "
-            "left out, a Ray is started here for the run.",
-        ),
-    ] = None,
+    backend: BackendName = "local",
+    address: Address = None,
     fail_fast: FailFast = False,
 ) -> None:
     """Run what is missing of a sweep: start it, resume it, or find it complete.
@@ -152,8 +154,6 @@ def run(
     Exit code 0: complete; 1: some shards failed; 2: bad input; 3: interrupted (what is done
     is kept: the same command goes on).
     """
-    if address is not None and backend != "ray":
-        raise OutputError("--address is that of a Ray cluster: give --backend ray as well")
     sweep, text = _load(spec), spec.read_text()
     summary = _run(sweep, text, out_dir, fail_fast=fail_fast, backend=backend, address=address)
     _report_run(summary, out_dir)
@@ -203,13 +203,21 @@ def submit(
 
 
 @app.command()
-def retry(results: ResultsDir, fail_fast: FailFast = False) -> None:
+def retry(
+    results: ResultsDir,
+    backend: BackendName = "local",
+    address: Address = None,
+    fail_fast: FailFast = False,
+) -> None:
     """Run again only what failed; `run` runs all that is missing."""
     from sweep_engine.store import OutputDirectory
     from sweep_engine.store.manifest import read_manifest
 
     sweep = read_manifest(OutputDirectory(results)).plan.sweep
-    summary = _run(sweep, None, results, fail_fast=fail_fast, failed_only=True)
+    summary = _run(
+        sweep, None, results, fail_fast=fail_fast, failed_only=True, backend=backend,
+        address=address,
+    )  # fmt: skip
     _report_run(summary, results)
 
 
@@ -384,6 +392,8 @@ def _run(
     from sweep_engine.execution import choose_backend, display_for
     from sweep_engine.execution import run as run_sweep
 
+    if address is not None and backend != "ray":
+        raise OutputError("--address is that of a Ray cluster: give --backend ray as well")
     with _stop_on_signal() as should_stop:
         return run_sweep(
             sweep,

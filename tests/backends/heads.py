@@ -51,6 +51,9 @@ def head(folder, home, mode="token"):
     temporary = Path("/tmp") / f"r{secrets.token_hex(4)}"  # sockets want a short path
     command = ["ray", "start", "--head", "--block", f"--port={gcs}", "--num-cpus=2"]
     command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+    # These two are fixed by default, and another Ray of this machine may have them.
+    command += [f"--dashboard-agent-listen-port={free_port()}"]
+    command += [f"--ray-client-server-port={free_port()}"]
     command += ["--object-store-memory=100000000", f"--temp-dir={temporary}"]
     with log.open("w") as stream:
         process = subprocess.Popen(

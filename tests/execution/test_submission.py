@@ -91,7 +91,7 @@ def test_exit_code_of_a_sweep_that_the_cluster_refuses(cluster, spec, tmp_path):
 def test_ctrl_c_detaches_and_attach_follows_again(cluster, spec, tmp_path):
     spec.write_text(json.dumps(SPEC | {"sources": {"sgd": ENDLESS}}))
     process = start(cluster, spec, "--out", tmp_path / "out", start_new_session=True)
-    await_file(tmp_path / "out" / "logs" / "progress.json")
+    await_file(tmp_path / "out" / "logs" / "progress.json", process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 3
@@ -107,9 +107,10 @@ def test_ctrl_c_detaches_and_attach_follows_again(cluster, spec, tmp_path):
     assert following.returncode != 0, "it did not complete"
 
 
-def await_file(path):
+def await_file(path, process):
     end = time.monotonic() + DEADLINE
     while not path.exists():
+        assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < end, f"{path} never came"
         time.sleep(0.2)
 
@@ -140,7 +141,8 @@ def test_a_relative_output_directory_is_refused(cluster, spec):
 
 def test_the_token_is_in_its_file_and_nowhere_else(cluster, spec, tmp_path):
     """Not in a log of Ray's or ours, not on a command line, not in what is written."""
-    assert submit(cluster, spec, "--out", tmp_path / "out")[0] == 0
+    code, out, err = submit(cluster, spec, "--out", tmp_path / "out")
+    assert code == 0, out + err
     token = cluster["token"].encode()
     home = cluster["home"] / ".ray" / "auth_token"
     assert stat.S_IMODE(home.stat().st_mode) == 0o600

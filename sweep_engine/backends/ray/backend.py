@@ -162,32 +162,43 @@ class RayBackend:
     def ask(self, question: Callable[..., Answer], *arguments: Any) -> Answer:
         shared = [self._share(value) for value in (question, *arguments)]
         end = time.monotonic() + ASK_SECONDS
+        up: dict[Ref, _Host] = {}
         while time.monotonic() < end:
-            host = self._first_host()
-            if host is None:
-                time.sleep(0.1)
-                continue
-            ref = door.call(host.handle, "ask", *shared)
-            while not door.ready([ref], 1.0) and time.monotonic() < end:
-                self._check_head()
-            try:
-                reply = door.result(ref)
-            except WorkerLost as error:
-                self._drop(host, error)
-                continue
-            if reply.error is not None:
-                raise reply.error
-            answer: Answer = reply.value
-            return answer
+            up |= self._knock()
+            for ref in door.ready(list(up), 0.2)[:1]:
+                reply = self._reply(up.pop(ref), ref, shared)
+                if reply is None:
+                    continue
+                if reply.error is not None:
+                    raise reply.error
+                answer: Answer = reply.value
+                return answer
         raise ClusterError(f"the cluster has had no place for a worker for {ASK_SECONDS:.0f} s")
 
-    def _first_host(self) -> _Host | None:
+    def _knock(self) -> dict[Ref, _Host]:
+        """Start hosts where there is room; each call of a new one ends as soon as it is up."""
         self._check_head()
         self._check_refusals()
-        if not self._hosts:
-            for place in self._free_places()[:1]:
-                self._start(place)
-        return next(iter(self._hosts.values()), None)
+        if not self._roll.places:
+            time.sleep(0.2)
+        known = set(self._hosts)
+        for place in self._free_places():
+            self._start(place)
+        new = [host for name, host in self._hosts.items() if name not in known]
+        return {door.call(host.handle, "look", 0.0): host for host in new}
+
+    def _reply(self, host: _Host, is_up: Ref, shared: Sequence[Ref]) -> Reply | None:
+        """Ask a host; None if it goes away."""
+        try:
+            door.result(is_up)
+            ref = door.call(host.handle, "ask", *shared)
+            while not door.ready([ref], 1.0):
+                self._check_head()
+            reply: Reply = door.result(ref)
+            return reply
+        except WorkerLost as error:
+            self._drop(host, error)
+            return None
 
     def open(self, open_workers: OpenWorkers, *arguments: Any) -> None:
         self._open_with = tuple(self._share(value) for value in (open_workers, *arguments))
