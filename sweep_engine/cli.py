@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sweep_engine.errors import (
+    ClusterError,
     CorruptResults,
     IncomparableSources,
     InsufficientSamples,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sweep_engine.store import LedgerEntry, StoredRun
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 3
+BAD_INPUTS = (PlanError, OutputError, ClusterError, IncomparableSources, InsufficientSamples)
 DEMOS = ("landscape", "boolean", "digits")
 
 app = typer.Typer(
@@ -57,7 +59,13 @@ def main() -> None:
         app()
     except (SpecError, CorruptResults) as error:
         _end(error.problems, BAD_INPUT if isinstance(error, SpecError) else FAILED)
-    except (PlanError, OutputError, IncomparableSources, InsufficientSamples) as error:
+    except (
+        PlanError,
+        OutputError,
+        ClusterError,
+        IncomparableSources,
+        InsufficientSamples,
+    ) as error:
         _end([str(error)], BAD_INPUT)
     except Interrupted as error:
         _end([str(error)], INTERRUPTED)
@@ -122,8 +130,17 @@ def run(
     spec: SpecFile,
     out_dir: OutDir,
     backend: Annotated[
-        Literal["local"], typer.Option(help="Where the shards run: this machine.")
+        Literal["local", "ray"],
+        typer.Option(help="Where the shards run: in this process, or on a Ray cluster."),
     ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="With ray: the cluster's head, or `auto` on a machine of it; "
+            "left out, a Ray is started here for the run.",
+        ),
+    ] = None,
     fail_fast: FailFast = False,
 ) -> None:
     """Run what is missing of a sweep: start it, resume it, or find it complete.
@@ -131,8 +148,11 @@ def run(
     Exit code 0: complete; 1: some shards failed; 2: bad input; 3: interrupted (what is done
     is kept: the same command goes on).
     """
-    del backend
-    _report_run(_run(_load(spec), spec.read_text(), out_dir, fail_fast=fail_fast), out_dir)
+    if address is not None and backend != "ray":
+        raise OutputError("--address is that of a Ray cluster: give --backend ray as well")
+    sweep, text = _load(spec), spec.read_text()
+    summary = _run(sweep, text, out_dir, fail_fast=fail_fast, backend=backend, address=address)
+    _report_run(summary, out_dir)
 
 
 @app.command()
@@ -309,8 +329,10 @@ def _run(
     *,
     fail_fast: bool,
     failed_only: bool = False,
+    backend: Literal["local", "ray"] = "local",
+    address: str | None = None,
 ) -> "RunSummary":
-    from sweep_engine.execution import display_for
+    from sweep_engine.execution import choose_backend, display_for
     from sweep_engine.execution import run as run_sweep
 
     with _stop_on_signal() as should_stop:
@@ -318,6 +340,7 @@ def _run(
             sweep,
             directory,
             sweep_text=text,
+            make_backend=choose_backend(backend, address),
             fail_fast=fail_fast,
             failed_only=failed_only,
             display=display_for(sys.stderr, sweep.name),

@@ -42,6 +42,14 @@ class ShardFailed(SweepEngineError):
     """The code of a shard raised. The shard is listed under `failed/`; `retry` runs it again."""
 
 
+class WorkerLost(SweepEngineError):
+    """A worker's process or machine went away with its jobs. No fault of the shards."""
+
+
+class ClusterError(SweepEngineError):
+    """The cluster cannot be reached, has no place for workers, or is not to be trusted."""
+
+
 class Interrupted(SweepEngineError):
     """The work was asked to stop; what was finished before is kept."""
 

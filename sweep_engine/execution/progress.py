@@ -29,6 +29,10 @@ class Standing:
         failed: Shards given up.
         seconds: Since the start.
         resumed_runs: Runs that were done before the start.
+        in_flight: Shards that are being worked on.
+        workers: Devices that work on them.
+        lanes_busy: Share of the lanes' steps that runs took, in the shards done since the
+            start; None before there is one.
     """
 
     shards: int
@@ -38,6 +42,9 @@ class Standing:
     failed: int
     seconds: float
     resumed_runs: int
+    in_flight: int = 0
+    workers: int = 0
+    lanes_busy: float | None = None
 
     @property
     def rate(self) -> float:
