@@ -5,7 +5,8 @@
 The controller and both nodes have network, PID, mount and UTS namespaces of their own, so that
 each node is a machine to Slurm and to Ray: an address, a host name, processes. Nothing reaches
 the network outside, and nothing outlives the command. It needs root, and Debian's packages
-slurm-wlm and munge. FOLDER takes Slurm's state and logs; it is what the nodes share.
+slurm-wlm and munge. FOLDER takes Slurm's state and logs; it and the repository are the same on
+both nodes.
 """
 
 import os
@@ -15,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = (
     "unshare",
     "nsenter",
@@ -29,16 +31,26 @@ PROGRAMS = (
 NODES = {"n1": "10.77.0.11", "n2": "10.77.0.12"}
 CONTROLLER = "10.77.0.1"
 INSIDE = "inside"
-# A node: its own /tmp and host name; only the folder `shared` is the same on both. The shell is
+# A node: a /tmp and a host name of its own; what is shared stays the same on both. The shell is
 # the namespace's first process and buries the dead, as slurmd would not.
 NODE = """
-mkdir "/run/$1"
-mount --bind "$3" "/run/$1"
+name=$1 configuration=$2
+shift 2
+number=0
+for shared; do
+    number=$((number + 1))
+    mkdir -p "/run/$name/$number"
+    mount --bind "$shared" "/run/$name/$number"
+done
 mount -t tmpfs tmpfs /tmp
-mkdir -p "$3"
-mount --move "/run/$1" "$3"
-hostname "$1"
-slurmd -D -f "$2" -N "$1" &
+number=0
+for shared; do
+    number=$((number + 1))
+    mkdir -p "$shared"
+    mount --move "/run/$name/$number" "$shared"
+done
+hostname "$name"
+slurmd -D -f "$configuration" -N "$name" &
 wait
 """
 UNSHARE = ("unshare", "--pid", "--mount", "--uts", "--fork", "--kill-child", "--mount-proc")
@@ -71,7 +83,8 @@ def run_inside(folder: Path, words: list[str]) -> int:
     start(folder, ["slurmctld", "-D", "-f", str(configuration)])
     for node in NODES:
         enter = ["nsenter", f"--net=/run/netns/{node}", *UNSHARE]
-        start(folder, [*enter, "sh", "-ec", NODE, "sh", node, str(configuration), str(folder)])
+        shared = [str(folder), str(ROOT)]
+        start(folder, [*enter, "sh", "-ec", NODE, "sh", node, str(configuration), *shared])
     wait_for_nodes()
     # This is the namespace's first process: the kernel ends all others with it.
     return subprocess.run(words, check=False).returncode
