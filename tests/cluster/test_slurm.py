@@ -29,8 +29,8 @@ def check(record: dict[str, Any]) -> None:
     assert not first["token_in_log_or_results"]
     told = first["told_to_who_has"]
     assert told["the token"] == "2 nodes"
-    assert "Unauthenticated" in told["another token"]
-    assert "Unauthenticated" in told["no token"]
+    assert "InvalidAuthToken" in told["another token"]
+    assert "InvalidAuthToken" in told["no token"]
 
     assert record["again"].items() >= (whole | {"restarts": 0, "unchanged": True}).items()
 
