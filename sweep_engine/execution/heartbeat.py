@@ -5,7 +5,8 @@ import json
 import os
 import socket
 import time
-from dataclasses import asdict
+from collections import deque
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sweep_engine.execution.progress import Standing
@@ -14,9 +15,27 @@ from sweep_engine.store.layout import LOGS
 
 PATH = f"{LOGS}/progress.json"
 BEAT_SECONDS = 2.0
+EVENTS = 50
 
 STALE_SECONDS = 30.0
 """A run that goes on writes far more often; clocks of two machines may differ by a little."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a worker.
+
+    Attributes:
+        at: When, in seconds since 1970.
+        what: `lost`, `silent` or `overdue`.
+        worker: Which.
+        shards: What it had.
+    """
+
+    at: float
+    what: str
+    worker: str
+    shards: list[str]
 
 
 class Heartbeat:
@@ -25,6 +44,11 @@ class Heartbeat:
     def __init__(self, files: LocalFiles) -> None:
         self._files = files
         self._next = 0.0
+        self._events: deque[Event] = deque(maxlen=EVENTS)
+
+    def note(self, event: Event) -> None:
+        """Keep an event among the last ones that are written."""
+        self._events.append(event)
 
     def beat(self, standing: Standing) -> None:
         """Write, if the last time is long enough ago."""
@@ -44,6 +68,7 @@ class Heartbeat:
             "runs_per_second": standing.rate,
             "eta_seconds": standing.eta_seconds,
             **asdict(standing),
+            "events": [asdict(event) for event in self._events],
         }
         with contextlib.suppress(OSError):
             self._files.write(PATH, json.dumps(data, indent=1).encode())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sweep_engine.backends import Backend, LocalBackend, Outcome
 from sweep_engine.errors import Interrupted, ShardFailed
-from sweep_engine.execution.heartbeat import Heartbeat
+from sweep_engine.execution.heartbeat import Event, Heartbeat
 from sweep_engine.execution.progress import Display, Standing
 from sweep_engine.execution.schedule import MAX_ATTEMPTS, MAX_LOST, Schedule
 from sweep_engine.planning import Plan
@@ -101,8 +101,10 @@ class Loop:
         for outcome in self._backend.wait(POLL_SECONDS):
             self._settle(outcome)
         for worker in self._backend.silent():
-            self.schedule.stalled(worker)
-        self.schedule.overdue(time.monotonic())
+            if self.schedule.stalled(worker):
+                self._note("silent", worker, "nothing is heard of it")
+        for worker in self.schedule.overdue(time.monotonic()):
+            self._note("overdue", worker, "it should have ended a shard long ago")
         standing = self._standing()
         self._display.show(standing)
         self._heartbeat.beat(standing)
@@ -122,8 +124,7 @@ class Loop:
         elif isinstance(outcome.error, Interrupted):
             self.schedule.interrupted(shard, worker, now)
         elif outcome.lost:
-            for lost in self.schedule.lost(worker):
-                self._give_up(lost, MAX_LOST, outcome.error)
+            self._lost(worker, outcome.error)
         elif self.schedule.raised(shard, worker, now):
             self._give_up(shard, MAX_ATTEMPTS, outcome.error)
 
@@ -142,6 +143,17 @@ class Loop:
             self._computed += 1
             self._busy_steps += int(receipt["busy_lane_steps"])
             self._all_steps += int(receipt["all_lane_steps"])
+
+    def _lost(self, worker: str, error: BaseException | None) -> None:
+        if self.schedule.shards_of(worker):
+            self._note("lost", worker, str(error).strip().splitlines()[0])
+        for shard in self.schedule.lost(worker):
+            self._give_up(shard, MAX_LOST, error)
+
+    def _note(self, what: str, worker: str, why: str) -> None:
+        shards = self.schedule.shards_of(worker)
+        self._heartbeat.note(Event(time.time(), what, worker, shards))
+        self._display.note(f"worker {worker} is {what} ({why}): its shards go to others")
 
     def _give_up(self, shard: str, attempts: int, error: BaseException | None) -> None:
         text = "".join(traceback.format_exception(error))

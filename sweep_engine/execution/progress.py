@@ -72,6 +72,9 @@ class Display(Protocol):
     def show(self, standing: Standing) -> None:
         """Show how far the run is."""
 
+    def note(self, text: str) -> None:
+        """Say that something happened."""
+
     def close(self) -> None:
         """Show nothing more."""
 
@@ -80,6 +83,8 @@ class Quiet:
     """Shows nothing."""
 
     def show(self, standing: Standing) -> None: ...
+
+    def note(self, text: str) -> None: ...
 
     def close(self) -> None: ...
 
@@ -98,6 +103,9 @@ class PlainLines:
         if complete or standing.seconds - self.shown_at >= PLAIN_SECONDS:
             print(f"{self.name}: {standing.line()}", file=self.stream, flush=True)
             self.shown_at, self.shown_shards = standing.seconds, standing.shards
+
+    def note(self, text: str) -> None:
+        print(f"{self.name}: {text}", file=self.stream, flush=True)
 
     def close(self) -> None: ...
 
@@ -123,6 +131,9 @@ class Bars:
         self._progress.update(
             self._task, completed=standing.runs, total=standing.all_runs, rate=standing.rate
         )
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False)
 
     def close(self) -> None:
         self._progress.stop()

@@ -180,7 +180,7 @@ class Schedule:
     def may_start(self) -> bool:
         """Whether there may be a job for some worker."""
         for shards in (self._first, self._again):
-            while shards and not self._is_open(shards[0]):
+            while shards and not self._may_be_given(shards[0]):
                 shards.popleft()
         return bool(self._first or len(self._ready) or self._again)
 
@@ -208,20 +208,30 @@ class Schedule:
         return Job(shard, chain.missing if chain else None)
 
     def _pick(self, worker: _Worker) -> str | None:
-        return self._pick_first(worker) or self._pick_ready(worker) or self._pick_again(worker)
+        return (
+            self._pick_from(self._first, worker)
+            or self._pick_ready(worker)
+            or self._pick_from(self._again, worker)
+        )
 
-    def _pick_first(self, worker: _Worker) -> str | None:
-        """A shard that another worker lost or does not end; its bucket is not moved to."""
+    def _pick_from(self, shards: deque[str], worker: _Worker) -> str | None:
+        """A shard that was given out before; the worker does not move to its bucket."""
         passed_over: list[str] = []
         found = None
-        while self._first and found is None:
-            shard = self._first.popleft()
-            if shard in worker.shards:
-                passed_over.append(shard)
-            elif self._is_open(shard):
-                found = shard
-        self._first.extendleft(reversed(passed_over))
+        while shards and found is None:
+            shard = shards.popleft()
+            if self._may_be_given(shard):
+                if shard in worker.shards:
+                    passed_over.append(shard)
+                else:
+                    found = shard
+        shards.extendleft(reversed(passed_over))
         return found
+
+    def _may_be_given(self, shard: str) -> bool:
+        """Whether a shard that was given out before may be given out again."""
+        holders = self.in_flight.get(shard, ())
+        return self._is_open(shard) and all(self._workers[name].is_overdue for name in holders)
 
     def _is_open(self, shard: str) -> bool:
         return shard not in self.done and shard not in self.failed
@@ -232,13 +242,6 @@ class Schedule:
             return None
         worker.bucket, shard = taken
         return shard
-
-    def _pick_again(self, worker: _Worker) -> str | None:
-        while self._again:
-            shard = self._again.popleft()
-            if self._is_open(shard):
-                return shard
-        return None
 
     # --- events ----------------------------------------------------------------------------
 
@@ -288,8 +291,7 @@ class Schedule:
         if self._attempts[shard] >= MAX_ATTEMPTS:
             self._give_up(shard)
             return True
-        if not self._release(shard, worker):
-            self._again.append(shard)
+        self._take_back(shard, worker, self._again)
         return False
 
     def lost(self, worker: str) -> list[str]:
@@ -307,8 +309,8 @@ class Schedule:
             if self._losses[shard] >= MAX_LOST:
                 self._give_up(shard)
                 given_up.append(shard)
-            elif not self._release(shard, worker):
-                self._first.append(shard)
+            else:
+                self._take_back(shard, worker, self._first)
         return given_up
 
     def interrupted(self, shard: str, worker: str = "", now: float = 0.0) -> None:
@@ -334,16 +336,19 @@ class Schedule:
                 found.append(name)
         return found
 
-    def stalled(self, worker: str) -> None:
-        """A worker is overdue, or has fallen silent: others get its shards as well."""
+    def stalled(self, worker: str) -> bool:
+        """A worker is overdue, or has fallen silent: others get its shards. Is that news?"""
         state = self._workers.get(worker)
-        if state is None or state.is_overdue:
-            return
+        if state is None or state.is_overdue or not state.shards:
+            return False
         state.is_overdue = True
-        for shard in state.shards:
-            holders = self.in_flight.get(shard, set())
-            if holders and all(self._workers[name].is_overdue for name in holders):
-                self._first.append(shard)
+        self._first.extend(shard for shard in state.shards if self._may_be_given(shard))
+        return True
+
+    def shards_of(self, worker: str) -> list[str]:
+        """What a worker has."""
+        state = self._workers.get(worker)
+        return list(state.shards) if state else []
 
     def _ended(self, shard: str, worker: str, now: float) -> _Worker | None:
         state = self._workers.get(worker)
@@ -355,13 +360,17 @@ class Schedule:
                 self._watch(worker, state, now)
         return state
 
-    def _release(self, shard: str, worker: str) -> bool:
-        """A worker no longer has a shard. Returns whether another one has it."""
+    def _take_back(self, shard: str, worker: str, shards: deque[str]) -> None:
+        """A worker no longer has a shard: others may, unless one is at it that is not overdue."""
+        self._release(shard, worker)
+        if self._may_be_given(shard):
+            shards.append(shard)
+
+    def _release(self, shard: str, worker: str) -> None:
         holders = self.in_flight.get(shard, set())
         holders.discard(worker)
         if not holders:
             self.in_flight.pop(shard, None)
-        return bool(holders)
 
     def _give_up(self, shard: str) -> None:
         self.in_flight.pop(shard, None)

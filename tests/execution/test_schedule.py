@@ -225,7 +225,7 @@ def test_a_late_result_of_a_shard_that_was_given_up_counts():
 
 def measured(seconds=1.0):
     """Worker x has done a shard of source a and is at another; y is idle."""
-    a, _, schedule = two_buckets()
+    a, b, schedule = two_buckets()
     schedule.next_job("x", 0.0)
     schedule.finished(a[0], 0, "x", 10.0, seconds=seconds)
     assert schedule.next_job("x", 10.0).shard == a[1]
@@ -328,38 +328,51 @@ def test_over_though_a_copy_still_flies():
 # --- whatever the order of events ---------------------------------------------------------
 
 SOURCES = {"sgd": FIXED, "guess": COUNTING, "prior": {"kind": "prior", "draws": 7}}
+WORKERS = ("x", "y", "z")
 
 
 @given(data=st.data(), names=st.sets(st.sampled_from(sorted(SOURCES)), min_size=1))
 @hypothesis_settings(deadline=None, max_examples=150)
 def test_every_needed_shard_is_finished_exactly_once(data, names):
-    """Any capacity, order, failures below three a shard, and interruptions on the way."""
+    """Any order; failures below three a shard; lost, silent and interrupted workers."""
     made = planned(**{name: SOURCES[name] for name in sorted(names)})
     # How many fits a shard has is a fact of its draws; the last link is cut at the k-th.
     facts = {s.id: data.draw(st.integers(0, s.num_runs), label="fits") for s in made.shards}
     done: dict[str, int] = {}
     attempts = dict.fromkeys(facts, 0)
+    losses = MAX_LOST - 1
     schedule = Schedule.of(made, done)
+    flying: dict[str, list[str]] = {}  # by worker, copies that are of no use any more among them
     while not schedule.is_over:
-        events = ["start"] * schedule.may_start + ["end"] * bool(schedule.in_flight)
-        event = data.draw(st.sampled_from([*events, "interrupt"]), label="event")
-        if event == "interrupt" and not data.draw(st.booleans()):
-            continue
-        if event == "interrupt":
+        busy = sorted(worker for worker, shards in flying.items() if shards)
+        events = ["end"] * 4 * bool(busy) + ["start", "start", "lose", "stall", "interrupt"]
+        event = data.draw(st.sampled_from(events), label="event")
+        worker = data.draw(st.sampled_from(busy if event == "end" else WORKERS), label="worker")
+        if event == "interrupt" and data.draw(st.booleans()):
             schedule, attempts = Schedule.of(made, done), dict.fromkeys(facts, 0)
+            flying = {}
         elif event == "start":
-            job = schedule.next_job()
-            assert job.shard not in done
-            facts[job.shard] = min(facts[job.shard], job.accepted or facts[job.shard])
-        else:
-            shard = data.draw(st.sampled_from(sorted(schedule.in_flight)), label="shard")
-            if attempts[shard] < MAX_ATTEMPTS - 1 and data.draw(st.booleans(), label="raises"):
+            if job := schedule.next_job(worker):
+                assert job.shard not in done
+                assert job.shard not in flying.setdefault(worker, [])
+                flying[worker].append(job.shard)
+                facts[job.shard] = min(facts[job.shard], job.accepted or facts[job.shard])
+        elif event == "lose" and losses:
+            losses -= 1
+            assert schedule.lost(worker) == []
+            flying.pop(worker, None)
+        elif event == "stall":
+            schedule.stalled(worker)
+        elif event == "end":
+            shard = data.draw(st.sampled_from(flying[worker]), label="shard")
+            flying[worker].remove(shard)
+            may_raise = shard not in done and attempts[shard] < MAX_ATTEMPTS - 1
+            if may_raise and data.draw(st.booleans(), label="raises"):
                 attempts[shard] += 1
-                assert not schedule.raised(shard)
+                assert not schedule.raised(shard, worker)
             else:
-                assert shard not in done, "finished twice"
+                assert schedule.finished(shard, facts[shard], worker) == (shard not in done)
                 done[shard] = facts[shard]
-                schedule.finished(shard, facts[shard])
     wanted, rest = needed(made, done)
     assert {shard.id for shard in wanted} == set(done) == set(schedule.done)
     assert {shard.id for shard in rest} == schedule.not_needed

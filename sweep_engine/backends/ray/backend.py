@@ -42,7 +42,7 @@ CLOSE_SECONDS = 5.0
 RETRY_SECONDS = (1.0, 60.0)
 """Until a host is started again where one could not be opened: at first, and at most."""
 
-REFUSALS = 3
+REFUSALS = 2
 """Hosts that could not be opened at every place, before that is the end."""
 
 PLATFORMS = {"GPU": "cuda,cpu", "TPU": "tpu,cpu", "CPU": "cpu"}

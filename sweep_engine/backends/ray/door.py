@@ -24,7 +24,8 @@ OBJECT_STORE_BYTES = 128 * 2**20
 JOBS_AT_MOST = 64
 """Threads of a host; the driver gives it no more jobs than its workers may have."""
 
-_HostActor: Any = ray.remote(
+_remote: Any = ray.remote
+_HostActor = _remote(
     max_restarts=0, max_concurrency=JOBS_AT_MOST, concurrency_groups={"look": 1, "stop": 1}
 )(Host)
 
