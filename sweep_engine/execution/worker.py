@@ -15,7 +15,7 @@ from sweep_engine.planning import Plan, Shard
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources import Bucket, Control, Finished, work
 from sweep_engine.spec import axis_paths
-from sweep_engine.store import LocalFiles, ShardFiles, commit_shard, runs_schema, with_file_metadata
+from sweep_engine.store import Files, ShardFiles, commit_shard, runs_schema, with_file_metadata
 from sweep_engine.store.manifest import Frozen
 from sweep_engine.store.rows import (
     axis_columns,
@@ -29,7 +29,7 @@ from sweep_engine.store.rows import (
 class ShardWorker:
     """Works on shards of one plan, one or more at a time, into one output directory."""
 
-    def __init__(self, plan: Plan, frozen: Frozen, programs: Programs, files: LocalFiles) -> None:
+    def __init__(self, plan: Plan, frozen: Frozen, programs: Programs, files: Files) -> None:
         self._plan = plan
         self._frozen = frozen
         self._programs = programs

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from sweep_engine.errors import CorruptResults
 from sweep_engine.store.encoding import footer_sha256
-from sweep_engine.store.files import LocalFiles
+from sweep_engine.store.files import Files
 from sweep_engine.store.layout import split_table_path
 from sweep_engine.store.ledger import FileRecord
 
@@ -24,6 +25,7 @@ _PATH_FIELDS = (
     pa.field("bucket", pa.string(), metadata={"unit": "", "meaning": "the compiled program"}),
 )
 _BATCH_ROWS = 131_072
+_READS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class TableFiles:
         empty_schema: The schema if there are no files; None if not known.
     """
 
-    files: LocalFiles
+    files: Files
     records: tuple[FileRecord, ...]
     empty_schema: pa.Schema | None = None
 
@@ -105,7 +107,7 @@ class TableFiles:
         )
 
 
-def read_schema(files: LocalFiles, record: FileRecord) -> pa.Schema:
+def read_schema(files: Files, record: FileRecord) -> pa.Schema:
     """The schema of one file, with the file's metadata.
 
     Raises:
@@ -115,13 +117,15 @@ def read_schema(files: LocalFiles, record: FileRecord) -> pa.Schema:
     return pq.read_schema(record.path, filesystem=files.arrow())
 
 
-def check_footers(files: LocalFiles, records: Collection[FileRecord]) -> None:
+def check_footers(files: Files, records: Collection[FileRecord]) -> None:
     """Compare the footers of files with the ledger, without reading their pages.
 
     Raises:
         CorruptResults: Footers are altered or gone. Names every such file.
     """
-    altered = [r.path for r in records if _footer_of(files, r) != r.footer_sha256]
+    with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
+        footers = pool.map(lambda record: _footer_of(files, record), records)
+        altered = [r.path for r, f in zip(records, footers, strict=True) if f != r.footer_sha256]
     if altered:
         raise CorruptResults(
             [f"{path}: its footer is not the one that was committed" for path in altered]
@@ -129,7 +133,7 @@ def check_footers(files: LocalFiles, records: Collection[FileRecord]) -> None:
 
 
 def _checked(
-    batches: Iterator[pa.RecordBatch], files: LocalFiles, records: Sequence[FileRecord]
+    batches: Iterator[pa.RecordBatch], files: Files, records: Sequence[FileRecord]
 ) -> Iterator[pa.RecordBatch]:
     try:
         yield from (batch for batch in batches if batch.num_rows)
@@ -151,12 +155,12 @@ def _path_values(record: FileRecord) -> pc.Expression:
     return (pc.field("source") == source) & (pc.field("bucket") == bucket)
 
 
-def _footer_of(files: LocalFiles, record: FileRecord) -> str | None:
+def _footer_of(files: Files, record: FileRecord) -> str | None:
     try:
         return footer_sha256(lambda last: files.read(record.path, last=last))
     except FileNotFoundError:
         return None
 
 
-def _is_altered(files: LocalFiles, record: FileRecord) -> bool:
+def _is_altered(files: Files, record: FileRecord) -> bool:
     return not files.exists(record.path) or files.sha256(record.path) != record.sha256
