@@ -76,15 +76,20 @@ def _folder(record: FileRecord) -> str:
 def _merge(files: Files, records: Sequence[FileRecord], number: int) -> None:
     digest = hashlib.sha256("".join(record.sha256 for record in records).encode()).hexdigest()[:16]
     first = records[0].path.removesuffix(".parquet")
+    overtaken = OutputError(f"{files.location}: another compaction is under way: let it end")
+    try:
+        merged = pa.concat_tables(_read(files, record) for record in records)
+    except FileNotFoundError as error:
+        raise overtaken from error
     committed = commit(
         files,
         f"{COMPACTION_PREFIX}{number:05d}",
-        {f"{first}-{digest}.parquet": pa.concat_tables(_read(files, r) for r in records)},
+        {f"{first}-{digest}.parquet": merged},
         replaces=tuple(record.path for record in records),
         receipt={"table": split_table_path(first + ".parquet")[0]},
     )
     if not committed.won:
-        raise OutputError(f"{files.location}: another compaction is under way: let it end")
+        raise overtaken
 
 
 def _read(files: Files, record: FileRecord) -> pa.Table:

@@ -36,7 +36,7 @@ def read_failures(files: Files) -> dict[str, Failure]:
         CorruptResults: A record cannot be read.
     """
     paths = sorted(files.sizes(FAILED))
-    failures = map(_parse, paths, files.read_all(paths))
+    failures = map(_parse, paths, files.map(files.read, paths))
     return {failure.shard: failure for failure in failures}
 
 

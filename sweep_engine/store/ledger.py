@@ -145,7 +145,7 @@ def scan_ledger(files: Files) -> tuple[Ledger, dict[str, str]]:
     """Read every good entry, and say of every other file, by path, what is wrong with it."""
     entries, problems = {}, {}
     paths = sorted(files.sizes(LEDGER))
-    for path, data in zip(paths, files.read_all(paths), strict=True):
+    for path, data in zip(paths, files.map(files.read, paths), strict=True):
         try:
             entry = _parse(path, data)
         except CorruptResults as error:

@@ -13,7 +13,12 @@ import sys
 import time
 from pathlib import Path
 
-from workload import LocalFiles, commit_all, session
+from workload import commit_all, session
+
+from sweep_engine.store import open_files
+from sweep_engine.store.files import objects, s3
+
+del objects, s3  # imported for the children, whose connections are their own
 
 
 def main():
@@ -27,7 +32,7 @@ def start(root, num_shards, mode, report):
     child = os.fork()
     if child:
         return child
-    files, count = LocalFiles(root), int(num_shards)
+    files, count = open_files(root), int(num_shards)
     while mode == "race" and not (Path(report).parent / "go").exists():
         time.sleep(0.001)
     won = session(files, count) if mode == "session" else commit_all(files, order(report, count))

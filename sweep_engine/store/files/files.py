@@ -1,10 +1,13 @@
 """What the store asks of the place where the results stand."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import pyarrow.fs as pafs
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Files(Protocol):
@@ -60,8 +63,8 @@ class Files(Protocol):
     def read(self, path: str, *, last: int | None = None) -> bytes:
         """Read a file, or only its `last` bytes."""
 
-    def read_all(self, paths: Iterable[str]) -> Iterator[bytes]:
-        """Read whole files, in their order."""
+    def map(self, function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
+        """Call a function that reads or writes one file on many: at once, where it waits."""
 
     def exists(self, path: str) -> bool:
         """Whether there is a file."""

@@ -5,14 +5,18 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow.fs as pafs
 
 from sweep_engine.store.files.lock import hold
 from sweep_engine.store.layout import LOGS, STAGING, check_path
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 _LOCK_NAME = "driver.lock"
 
@@ -86,8 +90,8 @@ class LocalFiles:
                 stream.seek(max(0, size - last))
             return stream.read()
 
-    def read_all(self, paths: Iterable[str]) -> Iterator[bytes]:
-        return map(self.read, paths)
+    def map(self, function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
+        return map(function, items)
 
     def exists(self, path: str) -> bool:
         return self._path(path).exists()

@@ -90,10 +90,13 @@ class ObjectFiles:
         return None
 
     def write(self, path: str, data: bytes) -> None:
-        self.write_all({path: data})
+        with _os_errors():
+            # Whole, in one request: parts would have to be put together by another.
+            obstore.put(self._store, check_path(path), data, use_multipart=False)
 
     def write_all(self, contents: Mapping[str, bytes]) -> None:
-        _at_once(lambda item: self._put(*item), contents.items())
+        for _ in self.map(lambda item: self.write(*item), contents.items()):
+            pass
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
         with _os_errors():
@@ -107,7 +110,10 @@ class ObjectFiles:
         if previous is None:
             return self.put_if_absent(path, data)
         with _os_errors():
-            found = obstore.get(self._store, check_path(path))
+            try:
+                found = obstore.get(self._store, check_path(path))
+            except FileNotFoundError:
+                return False
             current = bytes(found.bytes())
             if current != previous:
                 return current == data
@@ -129,8 +135,9 @@ class ObjectFiles:
                 return b""  # the last bytes of nothing are no range
             return bytes(tail.bytes())
 
-    def read_all(self, paths: Iterable[str]) -> Iterator[bytes]:
-        yield from _at_once(self.read, paths)
+    def map(self, function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
+        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+            yield from pool.map(function, items)
 
     def exists(self, path: str) -> bool:
         try:
@@ -177,11 +184,6 @@ class ObjectFiles:
         root = f"{self._bucket}/{self._prefix}".rstrip("/")
         return pafs.SubTreeFileSystem(root, self._client.open_arrow(self._bucket))
 
-    def _put(self, path: str, data: bytes) -> None:
-        with _os_errors():
-            # Whole, in one request: parts would have to be put together by another.
-            obstore.put(self._store, check_path(path), data, use_multipart=False)
-
 
 def _version(meta: "ObjectMeta") -> "UpdateVersion":
     """What S3 (an entity tag) or Google Cloud (a generation) knows a state of an object by."""
@@ -193,16 +195,13 @@ def _version(meta: "ObjectMeta") -> "UpdateVersion":
     return version
 
 
-def _at_once(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
-    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        return list(pool.map(function, items))
-
-
 @contextmanager
 def _os_errors() -> Iterator[None]:
     """Raise what the client raises as the errors that `Files` promises."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, _first_line(error)) from error
     except (PermissionDeniedError, UnauthenticatedError) as error:
         raise PermissionError(errno.EACCES, _first_line(error)) from error
     except BaseError as error:

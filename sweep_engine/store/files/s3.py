@@ -1,6 +1,7 @@
 """Clients of Amazon S3, or of another server that speaks like it."""
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 import botocore.session
@@ -20,7 +21,7 @@ def open_store(bucket: str, prefix: str, client: "ClientConfig", retry: "RetryCo
     Raises:
         OutputError: There are none.
     """
-    session = botocore.session.get_session()
+    session = _session()
     if session.get_credentials() is None:
         raise OutputError(
             f"s3://{bucket}: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
@@ -45,9 +46,14 @@ def open_arrow(bucket: str) -> pafs.FileSystem:
     return pafs.S3FileSystem(endpoint_override=endpoint, region=region)
 
 
+@cache
+def _session() -> botocore.session.Session:
+    return botocore.session.get_session()
+
+
 def _server(bucket: str) -> tuple[str, str]:
     """The endpoint and the region, from AWS_ENDPOINT_URL, AWS_REGION and the like, or ~/.aws."""
-    session = botocore.session.get_session()
+    session = _session()
     region = os.environ.get("AWS_REGION") or session.get_config_variable("region")
     endpoint = session.create_client("s3", region_name=region or "us-east-1").meta.endpoint_url
     if region is None and endpoint.endswith(".amazonaws.com"):
