@@ -8,7 +8,7 @@ __all__ = ["endpoint_of"]
 
 
 @pytest.fixture
-def place(request, tmp_path, endpoint_of):
-    """A new place, `local` or on the server that the test's parameter `where` names."""
-    with new_place(request.getfixturevalue("where"), tmp_path, endpoint_of) as place:
+def place(where, tmp_path, endpoint_of):
+    """A new place: `where`, a parameter of the test, is `local` or the name of a server."""
+    with new_place(where, tmp_path, endpoint_of) as place:
         yield place
