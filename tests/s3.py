@@ -66,7 +66,7 @@ def environment(endpoint):
 
 def new_address():
     """An address that no other test of this process has."""
-    return f"s3://{BUCKET}/of={os.getpid()}/{next(_numbers)}"
+    return f"s3://{BUCKET}/of-{os.getpid()}/{next(_numbers)}"
 
 
 @contextmanager

@@ -29,9 +29,10 @@ def open_files(root: Path | str) -> Files:
         raise OutputError(f"{root}: expected a folder, s3://bucket/prefix or gs://bucket/prefix")
     try:
         from sweep_engine.store.files.objects import ObjectFiles
+
+        return ObjectFiles(root)
     except ImportError as error:
         scheme = address["scheme"]
         raise OutputError(
             f"{root}: {error.name} is not installed: pip install 'sweep-engine[{scheme}]'"
         ) from error
-    return ObjectFiles(root)
