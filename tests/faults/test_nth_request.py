@@ -24,7 +24,7 @@ SEEN_BY_NOBODY = {
 
 CASES = [
     pytest.param(list(HttpFault), 1, id="in turn"),
-    *(pytest.param([f], 2, id=f.name.lower(), marks=pytest.mark.long) for f in HttpFault),
+    *(pytest.param([f], 1, id=f.name.lower(), marks=pytest.mark.long) for f in HttpFault),
 ]
 
 

@@ -1,5 +1,6 @@
 """What holds for output directories on object stores alone."""
 
+import socket
 import subprocess
 import sys
 
@@ -8,8 +9,9 @@ import polars
 import pyarrow.dataset
 import pytest
 
-from sweep_engine.errors import CorruptResults, OutputError
-from sweep_engine.store import open_files, open_results, verify
+from sweep_engine.errors import CorruptResults, OutputError, SweepEngineError
+from sweep_engine.store import OutputDirectory, open_files, open_results, verify
+from sweep_engine.store.files import objects, s3
 from tests.faults import workload
 from tests.s3 import environment, new_address
 
@@ -77,8 +79,6 @@ def test_polars_and_pyarrow_read_it_with_no_help(files, table, endpoint_of):
 
 
 def test_without_credentials_it_says_which_are_missing(monkeypatch, place):
-    from sweep_engine.store.files import s3
-
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     s3._session.cache_clear()
     with pytest.raises(OutputError, match="AWS_ACCESS_KEY_ID"):
@@ -86,9 +86,17 @@ def test_without_credentials_it_says_which_are_missing(monkeypatch, place):
     s3._session.cache_clear()
 
 
-def test_credentials_and_endpoint_may_stand_in_a_profile(monkeypatch, place, tmp_path, endpoint_of):
-    from sweep_engine.store.files import s3
+def test_a_server_that_does_not_answer(monkeypatch):
+    monkeypatch.setattr(objects, "RETRY", {"max_retries": 0})
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        with environment(f"http://127.0.0.1:{nobody.getsockname()[1]}"):
+            for ask in (open_results, lambda place: OutputDirectory(place).create()):
+                with pytest.raises(SweepEngineError, match=r"127\.0\.0\.1|cannot be used"):
+                    ask(new_address())
 
+
+def test_credentials_and_endpoint_may_stand_in_a_profile(monkeypatch, place, tmp_path, endpoint_of):
     (tmp_path / "credentials").write_text(
         "[sweeps]\naws_access_key_id = testing\naws_secret_access_key = testing\n"
     )

@@ -78,8 +78,7 @@ class Files(Protocol):
     def publish(self, staged: str, final: str) -> None:
         """Move a staged file to its final path; nothing if that was already done.
 
-        Only the final file is ever seen whole or not at all: a crash may leave the staged one
-        beside it.
+        A crash may leave the staged one beside the final one. Neither is ever seen in part.
         """
 
     def remove(self, path: str) -> None:

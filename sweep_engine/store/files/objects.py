@@ -20,7 +20,7 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 
-from sweep_engine.errors import OutputError
+from sweep_engine.errors import OutputError, StorageFailed
 from sweep_engine.store.layout import check_path
 
 if TYPE_CHECKING:
@@ -203,9 +203,9 @@ def _os_errors() -> Iterator[None]:
     except FileNotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, _first_line(error)) from error
     except (PermissionDeniedError, UnauthenticatedError) as error:
-        raise PermissionError(errno.EACCES, _first_line(error)) from error
+        raise StorageFailed(errno.EACCES, _first_line(error)) from error
     except BaseError as error:
-        raise OSError(errno.EIO, _first_line(error)) from error
+        raise StorageFailed(errno.EIO, _first_line(error)) from error
 
 
 def _first_line(error: BaseException) -> str:
