@@ -105,9 +105,9 @@ def finish_publishing(files: Files, ledger: Ledger) -> None:
 def discard_leftovers(files: Files, ledger: Ledger) -> None:
     """Remove what lost or broken attempts left in staging.
 
-    Files of a shard that is not in the ledger stay: their attempt may still commit them. Only
-    the holder of the directory's lock calls this, before it starts any work: it takes away the
-    temporary file of a write under way, which makes that write fail.
+    Files of a shard that is not in the ledger stay: their attempt may still commit them. Where
+    there is a lock, only its holder calls this, before it starts any work: on a file system it
+    takes away the temporary file of a write under way, which makes that write fail.
     """
     for path in files.sizes(STAGING):
         owner = split_staged_path(path)

@@ -29,8 +29,7 @@ CASES = [
 
 
 @pytest.fixture
-def server(endpoint_of, monkeypatch):
-    monkeypatch.setitem(objects.CLIENT, "timeout", "2s")
+def server(endpoint_of):
     with faulty_server(endpoint_of("localbucket")) as server:
         yield server
 
@@ -73,6 +72,8 @@ def test_any_request_of_a_session_may_fail(
     assert server.heard > 10
     fired = set()
     for nth, fault in zip(range(1, server.heard + 1), itertools.cycle(faults), strict=False):
+        stalls = fault is HttpFault.REPLY_STALLED
+        monkeypatch.setitem(objects.CLIENT, "timeout", "2s" if stalls else "60s")
         seen, real = two_views()
         server.arm(fault, nth)
         error = error_of_session(seen, num_shards)
