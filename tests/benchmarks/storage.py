@@ -1,9 +1,10 @@
 """What the commit protocol withstands, and how fast it commits, on this disk and an S3 server.
 
-    .venv/bin/python -m tests.benchmarks.storage tests/benchmarks/records/NAME.json
+    .venv/bin/python -m tests.benchmarks.storage tests/benchmarks/records/NAME.json [ROUNDS]
 
 Eight processes race on 500 shards; every storage operation of a session and of a compaction, and
-on S3 every request, fails once in every way. It records; it asserts nothing.
+on S3 every request, fails, on S3 in ROUNDS ways, each operation in another. It records; it asserts
+nothing.
 """
 
 import contextlib
@@ -16,16 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from sweep_engine.store import Files, compact, open_files, verify
 from sweep_engine.store.files import objects
 from tests.faults.faulty import Crash, Fault, FaultyFiles, Saboteur
 from tests.faults.faulty_http import HttpFault, faulty_server
-from tests.faults.test_nth_request import AT_ONCE
+from tests.faults.test_nth_request import AT_ONCE, error_of_session
 from tests.faults.workload import (
     assert_complete,
     check_then_resume,
@@ -38,7 +40,11 @@ from tests.s3 import environment, new_address, running
 RACERS, SHARDS = 8, 500
 SERVER = "localbucket"
 
+REQUESTS_OF_A_SESSION = 16  # of one shard: 3 lists, 4 files staged and published, 1 entry
+
 NewFiles = Callable[[], Files]
+Tally = dict[str, Counter[str]]
+Parts = Iterator[tuple[str, Callable[[], dict]]]
 
 
 def race(address: str, folder: Path) -> dict[str, object]:
@@ -50,12 +56,11 @@ def race(address: str, folder: Path) -> dict[str, object]:
     ) as process:
         assert process.stdin
         assert process.stdout
+        began = time.perf_counter()
         for report in reports:
             process.stdin.write(f"start {address} {SHARDS} race {report}\n")
         process.stdin.flush()
         children = [int(process.stdout.readline()) for _ in reports]
-        (folder / "go").touch()
-        began = time.perf_counter()
         for child in children:
             process.stdin.write(f"wait {child}\n")
         process.stdin.flush()
@@ -95,12 +100,12 @@ def rates(new_files: NewFiles) -> dict[str, float]:
     return found
 
 
-def operations(new_files: NewFiles, work: Callable[[Files], object]) -> dict[str, object]:
-    """Every storage operation fails once in every way, then the work is resumed."""
-    found: dict[str, object] = {}
-    for fault in Fault:
-        outcomes: Counter[str] = Counter()
+def operations(new_files: NewFiles, work: Callable[[Files], object], rounds: int) -> Tally:
+    """Every storage operation fails, in each round in another way; then the work is resumed."""
+    found: Tally = defaultdict(Counter)
+    for start in range(rounds):
         for nth in itertools.count(1):
+            fault = list(Fault)[(start + nth) % len(Fault)]
             files, saboteur = new_files(), Saboteur(fault, nth)
             if work is compact:
                 session(files, 3)
@@ -108,33 +113,32 @@ def operations(new_files: NewFiles, work: Callable[[Files], object]) -> dict[str
                 work(FaultyFiles(files, saboteur))
             if not saboteur.fired:
                 break
-            outcomes[outcome(files, 3)] += 1
-        found[fault.value] = dict(outcomes)
+            found[fault.value][outcome(files, 3)] += 1
     return found
 
 
-def requests() -> Iterator[tuple[str, dict[str, int]]]:
-    """Every request of a session fails once in every way, without and with requests sent again."""
+def requests(retries: int, rounds: int) -> Tally:
+    """Every request of a session fails, in each round in another way; then it is resumed."""
+    found: Tally = defaultdict(Counter)
     backend = os.environ["AWS_ENDPOINT_URL"]
-    objects.CLIENT["timeout"] = "2s"  # how long a reply that stalls is waited for
-    for retries, fault in itertools.product((0, 10), HttpFault):
-        objects.RETRY = {"max_retries": retries, "backoff": AT_ONCE}
-        outcomes: Counter[str] = Counter()
-        with faulty_server(backend) as server:
-            for nth in itertools.count(1):
+    objects.RETRY = {"max_retries": retries, "backoff": AT_ONCE}
+    with faulty_server(backend) as server:
+        for start in range(rounds):
+            for nth in range(1, REQUESTS_OF_A_SESSION + 1):
+                fault = list(HttpFault)[(start + nth) % len(HttpFault)]
+                objects.CLIENT["timeout"] = "2s" if fault is HttpFault.REPLY_STALLED else "60s"
                 address = new_address()
                 with environment(f"http://127.0.0.1:{server.server_port}"):
                     seen = open_files(address)
                     seen.is_empty()
                 server.arm(fault, nth)
-                with contextlib.suppress(OSError):
-                    session(seen, 2)
-                    outcomes["sessions that noticed nothing"] += server.fired
-                if not server.fired:
-                    break
+                error = error_of_session(seen, 1)
+                if server.fired:
+                    how = "noticed nothing" if error is None else "ended with an error"
+                    found[fault.value][f"sessions that {how}"] += 1
                 server.disarm()
-                outcomes[outcome(open_files(address), 2)] += 1
-        yield f"{fault.value}; sent again {retries} times at most", dict(outcomes)
+                found[fault.value][outcome(open_files(address), 1)] += 1
+    return found
 
 
 def outcome(files: Files, num_shards: int) -> str:
@@ -146,8 +150,8 @@ def outcome(files: Files, num_shards: int) -> str:
     return "tables that ended right"
 
 
-def measure(new_address: Callable[[], str], folder: Path) -> dict[str, object]:
-    """All of it in one kind of place."""
+def parts(new_address: Callable[[], str], folder: Path, rounds: int) -> Parts:
+    """What is measured in every kind of place."""
     folder.mkdir()
 
     def new_files() -> Files:
@@ -156,35 +160,43 @@ def measure(new_address: Callable[[], str], folder: Path) -> dict[str, object]:
     def three_shards(files: Files) -> object:
         return session(files, 3)
 
-    return {
-        "race": race(new_address(), folder),
-        "commits_per_second": rates(new_files),
-        "operations_of_a_session": operations(new_files, three_shards),
-        "operations_of_a_compaction": operations(new_files, compact),
-    }
+    yield "race", lambda: race(new_address(), folder)
+    yield "commits_per_second", lambda: rates(new_files)
+    yield "operations_of_a_session", lambda: operations(new_files, three_shards, rounds)
+    yield "operations_of_a_compaction", lambda: operations(new_files, compact, rounds)
 
 
 def main() -> None:
-    """Measure and write the record."""
+    """Measure, and write the record anew after every part."""
+    path, rounds = Path(sys.argv[1]), int((sys.argv[2:] or [len(Fault)])[0])
+    places: dict[str, dict[str, object]] = {"local disk": {}, f"s3, {SERVER} on loopback": {}}
+    record = {
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "rounds_on_s3": rounds,
+        "versions": {
+            package: importlib.metadata.version(package)
+            for package in ("sweep-engine", "pyarrow", "obstore", SERVER)
+        },
+        **places,
+    }
+
+    def keep(found: dict[str, object], measured: Parts) -> None:
+        for name, measure in measured:
+            load = round(os.getloadavg()[0], 1)
+            found[name] = {**measure(), "load_average_before": load}
+            path.write_text(json.dumps(record, indent=1) + "\n")
+
     with tempfile.TemporaryDirectory() as name:
         folder, numbers = Path(name), itertools.count()
-        record: dict[str, object] = {
-            "python": platform.python_version(),
-            "cores": os.cpu_count(),
-            "load_average_at_the_start": os.getloadavg()[0],
-            "versions": {
-                package: importlib.metadata.version(package)
-                for package in ("sweep-engine", "pyarrow", "obstore", SERVER)
-            },
-            "local disk": measure(lambda: f"{name}/{next(numbers)}", folder / "disk"),
-        }
+        on_disk, on_s3 = places.values()
+        keep(on_disk, parts(lambda: f"{name}/{next(numbers)}", folder / "disk", len(Fault)))
         (folder / "server").mkdir()
         with running(SERVER, folder / "server") as endpoint, environment(endpoint):
-            on_server = measure(new_address, folder / "s3")
-            on_server["requests_of_a_session"] = dict(requests())
-        record[f"s3, {SERVER} on loopback"] = on_server
-        record["load_average_at_the_end"] = os.getloadavg()[0]
-    Path(sys.argv[1]).write_text(json.dumps(record, indent=1) + "\n")
+            keep(on_s3, parts(new_address, folder / "s3", rounds))
+            for retries in (0, 10):
+                title = f"requests_of_a_session_sent_again_{retries}_times_at_most"
+                keep(on_s3, iter([(title, partial(requests, retries, rounds))]))
 
 
 main()

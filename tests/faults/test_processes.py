@@ -75,7 +75,6 @@ def test_killed_at_random_points(place, tmp_path, nursery, where, num_kills):
 def test_eight_processes_race_for_every_shard(place, tmp_path, nursery, num_shards):
     reports = [tmp_path / f"won{i}" for i in range(8)]
     children = [nursery("start", place, num_shards, "race", report) for report in reports]
-    (tmp_path / "go").touch()
     assert [nursery("wait", child) for child in children] == [0] * 8
     won = [shard for report in reports for shard in json.loads(report.read_text())]
     assert sorted(won) == sorted(expected_rows(num_shards))
@@ -89,8 +88,7 @@ def test_eight_processes_race_for_every_shard(place, tmp_path, nursery, num_shar
 @pytest.mark.parametrize("where", PLACES)
 def test_a_frozen_worker_that_comes_back_changes_nothing(place, tmp_path, nursery):
     num_shards, delays, files = 20, random.Random(0), open_files(place)
-    (tmp_path / "go").touch()
-    child = nursery("start", place, num_shards, "race", tmp_path / "won")
+    child = nursery("start", place, num_shards, "all", tmp_path / "won")
     for _ in range(20):
         time.sleep(delays.uniform(0.0, 0.02))
         os.kill(child, signal.SIGSTOP)
