@@ -113,6 +113,8 @@ def operations(new_files: NewFiles, work: Callable[[Files], object], rounds: int
                 work(FaultyFiles(files, saboteur))
             if not saboteur.fired:
                 break
+            if work is compact:
+                compact(files)
             found[fault.value][outcome(files, 3)] += 1
     return found
 

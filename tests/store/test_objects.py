@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 
-import obstore.store
+import obstore
 import polars
 import pyarrow.dataset
 import pytest
@@ -94,6 +94,15 @@ def test_a_server_that_does_not_answer(monkeypatch):
             for ask in (open_results, lambda place: OutputDirectory(place).create()):
                 with pytest.raises(SweepEngineError, match=r"127\.0\.0\.1|cannot be used"):
                     ask(new_address())
+
+
+def test_a_server_that_ignores_conditions_is_refused(place, monkeypatch):
+    OutputDirectory(place).create()
+    put = obstore.put
+    monkeypatch.setattr(obstore, "put", lambda *args, mode=None, **kwargs: put(*args, **kwargs))
+    with pytest.raises(OutputError, match="If-None-Match"):
+        OutputDirectory(place).create()
+    assert open_files(place).sizes("staging") == {}
 
 
 def test_credentials_and_endpoint_may_stand_in_a_profile(monkeypatch, place, tmp_path, endpoint_of):

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import re
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -21,7 +22,7 @@ from obstore.exceptions import (
 )
 
 from sweep_engine.errors import OutputError, StorageFailed
-from sweep_engine.store.layout import check_path
+from sweep_engine.store.layout import STAGING, check_path
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta, UpdateVersion
@@ -77,7 +78,20 @@ class ObjectFiles:
         return store
 
     def create(self, folders: Iterable[str]) -> None:
-        """Nothing: folders are parts of names."""
+        """Make nothing, folders are parts of names; but see that the server heeds conditions.
+
+        Raises:
+            OutputError: It does not: two writers could both commit a shard.
+        """
+        probe = f"{STAGING}/{secrets.token_hex(16)}.tmp"
+        try:
+            if not self.put_if_absent(probe, b"first") or self.put_if_absent(probe, b"second"):
+                raise OutputError(
+                    f"{self.location}: this server does not heed `If-None-Match: *`, without "
+                    "which racing workers could commit a shard twice: give another --out"
+                )
+        finally:
+            self.remove(probe)
 
     def is_empty(self) -> bool:
         with _os_errors():
@@ -124,9 +138,10 @@ class ObjectFiles:
         return True
 
     def read(self, path: str, *, last: int | None = None) -> bytes:
+        check_path(path)
         with _os_errors():
             if last is None:
-                return bytes(obstore.get(self._store, check_path(path)).bytes())
+                return bytes(obstore.get(self._store, path).bytes())
             try:
                 tail = obstore.get(self._store, path, options={"range": {"suffix": last}})
             except BaseError:
