@@ -4,7 +4,7 @@
 
 Eight processes race on 500 shards; every storage operation of a session and of a compaction, and
 on S3 every request, fails, on S3 in ROUNDS ways, each operation in another. It records; it asserts
-nothing.
+nothing. Interrupted, it goes on with the part that it was at.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sweep_engine.store import Files, compact, open_files, verify
 from sweep_engine.store.files import objects
@@ -169,10 +170,10 @@ def parts(new_address: Callable[[], str], folder: Path, rounds: int) -> Parts:
 
 
 def main() -> None:
-    """Measure, and write the record anew after every part."""
+    """Measure what the record does not hold yet, and write it anew after every part."""
     path, rounds = Path(sys.argv[1]), int((sys.argv[2:] or [len(Fault)])[0])
     places: dict[str, dict[str, object]] = {"local disk": {}, f"s3, {SERVER} on loopback": {}}
-    record = {
+    record: dict[str, Any] = {
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "rounds_on_s3": rounds,
@@ -182,16 +183,20 @@ def main() -> None:
         },
         **places,
     }
+    if path.exists():
+        record |= json.loads(path.read_text())
 
     def keep(found: dict[str, object], measured: Parts) -> None:
         for name, measure in measured:
+            if name in found:
+                continue
             load = round(os.getloadavg()[0], 1)
             found[name] = {**measure(), "load_average_before": load}
             path.write_text(json.dumps(record, indent=1) + "\n")
 
     with tempfile.TemporaryDirectory() as name:
         folder, numbers = Path(name), itertools.count()
-        on_disk, on_s3 = places.values()
+        on_disk, on_s3 = (record[place] for place in places)
         keep(on_disk, parts(lambda: f"{name}/{next(numbers)}", folder / "disk", len(Fault)))
         (folder / "server").mkdir()
         with running(SERVER, folder / "server") as endpoint, environment(endpoint):
