@@ -97,7 +97,8 @@ def level(
         allowed = int(accept.train_error * len(targets) + 1e-3)
         if allowed >= len(targets):
             return jnp.float32(jnp.inf)
-        return jnp.sort(_margins(loss, outputs, targets))[allowed]
+        margins = _margins(loss, outputs, targets)
+        return jnp.sort(margins)[allowed] if allowed else jnp.min(margins)
     if accept.margin is not None:
         return _within(jnp.min(_margins(loss, outputs, targets)), accept.margin)
     if accept.loss is not None:

@@ -22,7 +22,7 @@ from sweep_engine.densities.log_probability import log_mean_probability
 from sweep_engine.tasks import Task
 from sweep_engine.tasks.losses import LOGISTIC
 
-SIZES = (100,)
+SIZES = (32, 100)
 LAWS = {"gaussian": {"kind": "gaussian", "std": 1.0}, "box": {"kind": "box", "half_width": 1.0}}
 PARTICLES, REPETITIONS = 2048, 4
 
