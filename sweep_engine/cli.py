@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sweep_engine.errors import (
+    ClusterError,
+    ClusterGone,
     CorruptResults,
     IncomparableSources,
     InsufficientSamples,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from sweep_engine.store import LedgerEntry, StoredRun
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 3
+BAD_INPUTS = (PlanError, OutputError, ClusterError, IncomparableSources, InsufficientSamples)
 DEMOS = ("landscape", "boolean", "digits")
 
 app = typer.Typer(
@@ -48,6 +51,18 @@ SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A sweep file (YA
 OutDir = Annotated[Path, typer.Option("--out", metavar="DIR", help="The output directory.")]
 ResultsDir = Annotated[Path, typer.Argument(metavar="DIR", help="The output directory of a run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+BackendName = Annotated[
+    Literal["local", "ray"],
+    typer.Option("--backend", help="Where the shards run: in this process, or on a Ray cluster."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="With ray: the cluster's head, or `auto` on a machine of it; left out, a Ray is "
+        "started here for the run.",
+    ),
+]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed shard.")]
 
 
@@ -57,8 +72,17 @@ def main() -> None:
         app()
     except (SpecError, CorruptResults) as error:
         _end(error.problems, BAD_INPUT if isinstance(error, SpecError) else FAILED)
-    except (PlanError, OutputError, IncomparableSources, InsufficientSamples) as error:
+    except (
+        PlanError,
+        OutputError,
+        ClusterError,
+        IncomparableSources,
+        InsufficientSamples,
+    ) as error:
         _end([str(error)], BAD_INPUT)
+    except ClusterGone as error:
+        err.print(str(error), style="red", markup=False, highlight=False)
+        os._exit(INTERRUPTED)  # Ray would wait for its head, and then be killed
     except Interrupted as error:
         _end([str(error)], INTERRUPTED)
     except ShardFailed as error:
@@ -125,9 +149,8 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
 def run(
     spec: SpecFile,
     out_dir: OutDir,
-    backend: Annotated[
-        Literal["local"], typer.Option(help="Where the shards run: this machine.")
-    ] = "local",
+    backend: BackendName = "local",
+    address: Address = None,
     fail_fast: FailFast = False,
 ) -> None:
     """Run what is missing of a sweep: start it, resume it, or find it complete.
@@ -135,24 +158,76 @@ def run(
     Exit code 0: complete; 1: some shards failed; 2: bad input; 3: interrupted (what is done
     is kept: the same command goes on).
     """
-    del backend
-    _report_run(_run(_load(spec), spec.read_text(), out_dir, fail_fast=fail_fast), out_dir)
+    sweep, text = _load(spec), spec.read_text()
+    summary = _run(sweep, text, out_dir, fail_fast=fail_fast, backend=backend, address=address)
+    _report_run(summary, out_dir)
 
 
 @app.command()
-def retry(results: ResultsDir, fail_fast: FailFast = False) -> None:
+def submit(
+    address: Annotated[
+        str,
+        typer.Option(metavar="URL", help="The cluster's job server, as http://127.0.0.1:8265."),
+    ],
+    spec: Annotated[Path | None, typer.Argument(metavar="SPEC", help="A sweep file.")] = None,
+    out_dir: Annotated[
+        str | None,
+        typer.Option("--out", metavar="DIR", help="As the cluster's machines see it."),
+    ] = None,
+    attach: Annotated[
+        str | None, typer.Option(metavar="JOB", help="Follow a job that was submitted before.")
+    ] = None,
+    fail_fast: FailFast = False,
+) -> None:
+    """Run a sweep as a job of a Ray cluster, and follow it; Ctrl-C leaves it to itself.
+
+    The cluster needs a token: RAY_AUTH_TOKEN_PATH names the file it is in, if not
+    ~/.ray/auth_token. Exit codes are those of `run`; 3 also if the job is left to itself.
+    """
+    if (attach is None) == (spec is None or out_dir is None):
+        raise OutputError("give SPEC and --out to submit a run, or --attach to follow one")
+    sweep = _load(spec) if spec else None
+
+    from sweep_engine.backends.ray.jobs import Jobs
+    from sweep_engine.execution.submission import submit as submit_run
+
+    jobs = Jobs(address)
+    job = attach
+    if sweep is not None and spec is not None and out_dir is not None:
+        job = submit_run(jobs, sweep, spec, out_dir, fail_fast=fail_fast)
+        err.print(f"submitted as {job}", markup=False, highlight=False)
+    assert job is not None
+    try:
+        code = jobs.follow(job, lambda text: print(text, end="", flush=True))
+    except KeyboardInterrupt:
+        again = f"sweep-engine submit --attach {job} --address {address}"
+        _end([f"the job goes on; to follow it again: {again}"], INTERRUPTED)
+    if code:
+        _end([f"{job} ended with exit code {code}"], code)
+
+
+@app.command()
+def retry(
+    results: ResultsDir,
+    backend: BackendName = "local",
+    address: Address = None,
+    fail_fast: FailFast = False,
+) -> None:
     """Run again only what failed; `run` runs all that is missing."""
     from sweep_engine.store import OutputDirectory
     from sweep_engine.store.manifest import read_manifest
 
     sweep = read_manifest(OutputDirectory(results)).plan.sweep
-    summary = _run(sweep, None, results, fail_fast=fail_fast, failed_only=True)
+    summary = _run(
+        sweep, None, results, fail_fast=fail_fast, failed_only=True, backend=backend,
+        address=address,
+    )  # fmt: skip
     _report_run(summary, results)
 
 
 @app.command()
 def status(results: ResultsDir, as_json: AsJson = False) -> None:
-    """Say what is done, failed and missing."""
+    """Say what is done, failed and missing, and how a run is getting on; from anywhere."""
     found = _status(results)
     if as_json:
         _print_json(found)
@@ -172,6 +247,8 @@ def status(results: ResultsDir, as_json: AsJson = False) -> None:
         + (": complete" if found["complete"] else ""),
         highlight=False,
     )
+    if found["run"] and not found["complete"]:
+        out.print(_run_line(found["run"]), markup=False, highlight=False)
     for shard, error in found["errors"].items():
         out.print(f"{shard}: {error}", markup=False, highlight=False)
 
@@ -338,15 +415,20 @@ def _run(
     *,
     fail_fast: bool,
     failed_only: bool = False,
+    backend: Literal["local", "ray"] = "local",
+    address: str | None = None,
 ) -> "RunSummary":
-    from sweep_engine.execution import display_for
+    from sweep_engine.execution import choose_backend, display_for
     from sweep_engine.execution import run as run_sweep
 
+    if address is not None and backend != "ray":
+        raise OutputError("--address is that of a Ray cluster: give --backend ray as well")
     with _stop_on_signal() as should_stop:
         return run_sweep(
             sweep,
             directory,
             sweep_text=text,
+            make_backend=choose_backend(backend, address),
             fail_fast=fail_fast,
             failed_only=failed_only,
             display=display_for(sys.stderr, sweep.name),
@@ -391,8 +473,25 @@ def _report_run(summary: "RunSummary", directory: Path) -> None:
     out.print(f"next: sweep-engine {step} {directory}", markup=False, highlight=False)
 
 
+def _run_line(run: dict[str, Any]) -> str:
+    ago = f"{_duration(run['age_seconds'])} ago"
+    if run["state"] == "stale":
+        return (
+            f"stale: last heard of {ago} from {run['driver']}, which has died or cannot write "
+            "here; the same `run` goes on"
+        )
+    if run["state"] != "running":
+        return f"no run is on: the last one {run['state']} {ago}; the same `run` goes on"
+    left = "" if run["eta_seconds"] is None else f", about {_duration(run['eta_seconds'])} left"
+    busy = "" if run["lanes_busy"] is None else f", lanes {run['lanes_busy']:.0%} busy"
+    return (
+        f"running: {run['in_flight']:,} shards in flight on {run['workers']:,} workers, "
+        f"{run['runs_per_second']:,.0f} runs/s{busy}{left} ({run['driver']}, {ago})"
+    )
+
+
 def _status(results: Path) -> dict[str, Any]:
-    from sweep_engine.execution import needed
+    from sweep_engine.execution import needed, read_heartbeat
     from sweep_engine.store import OutputDirectory, read_failures, read_ledger
     from sweep_engine.store.manifest import read_manifest
 
@@ -418,6 +517,7 @@ def _status(results: Path) -> dict[str, Any]:
         "missing": len(wanted) - done - len(failed),
         "blocked": len(blocked),
         "complete": done == len(wanted),
+        "run": read_heartbeat(directory.files),
         "sources": sources,
         "errors": {s: failures[s].error.strip().splitlines()[-1] for s in failed},
     }
@@ -465,3 +565,7 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+if __name__ == "__main__":  # as a job of a cluster, where there is no script of this name
+    main()

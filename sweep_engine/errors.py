@@ -42,8 +42,20 @@ class ShardFailed(SweepEngineError):
     """The code of a shard raised. The shard is listed under `failed/`; `retry` runs it again."""
 
 
+class WorkerLost(SweepEngineError):
+    """A worker's process or machine went away with its jobs. No fault of the shards."""
+
+
+class ClusterError(SweepEngineError):
+    """The cluster cannot be reached, has no place for workers, or is not to be trusted."""
+
+
 class Interrupted(SweepEngineError):
     """The work was asked to stop; what was finished before is kept."""
+
+
+class ClusterGone(Interrupted):
+    """The cluster's head is gone. This process cannot use Ray any more."""
 
 
 class InsufficientSamples(SweepEngineError):

@@ -1,6 +1,8 @@
-"""Shared by all tests: fixed examples, and a compilation cache of the test session's own."""
+"""Shared by all tests: fixed examples, a compilation cache of the session's own, a Ray."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -14,3 +16,22 @@ settings.load_profile("fixed")
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def local_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A Ray of this process, which a backend without an address joins and does not end.
+
+    It has a token of its own below the folder that is returned, which is HOME meanwhile.
+    """
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for the tests' functions
+        for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS"):
+            patch.delenv(name, raising=False)
+        from sweep_engine.backends.ray import door
+
+        assert door.connect(None)
+        yield home
+        door.leave()

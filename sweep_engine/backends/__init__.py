@@ -1,6 +1,23 @@
 """Backends: they move jobs to workers and results back, and know nothing of what is in them."""
 
-from sweep_engine.backends.backend import Backend, Job, Outcome, Receipt, Worker
+from sweep_engine.backends.backend import (
+    CORES,
+    Backend,
+    Job,
+    OpenWorkers,
+    Outcome,
+    Receipt,
+    Worker,
+)
 from sweep_engine.backends.local import LocalBackend
 
-__all__ = ["Backend", "Job", "LocalBackend", "Outcome", "Receipt", "Worker"]
+__all__ = [
+    "CORES",
+    "Backend",
+    "Job",
+    "LocalBackend",
+    "OpenWorkers",
+    "Outcome",
+    "Receipt",
+    "Worker",
+]

@@ -6,34 +6,65 @@ run without the interpreter's lock.
 
 import queue
 import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
+from typing import Any
 
-from sweep_engine.backends.backend import Job, Outcome, Worker
+from sweep_engine.backends.backend import Answer, Job, OpenWorkers, Outcome, Worker
 
 
 class LocalBackend:
-    """Runs jobs in `num_workers` threads."""
+    """Runs jobs in threads, one for every worker that is opened.
 
-    def __init__(self, worker: Worker, num_workers: int) -> None:
-        self._worker = worker
-        self._capacity = num_workers
-        self._pool = ThreadPoolExecutor(num_workers, thread_name_prefix="sweep-engine")
+    Args:
+        num_threads: Instead of that: the workers are gone through in turn.
+    """
+
+    def __init__(self, num_threads: int | None = None) -> None:
+        self._num_threads = num_threads
+        self._workers: dict[str, Worker] = {}
+        self._places: Counter[str] = Counter()
+        self._pool: ThreadPoolExecutor | None = None
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._in_flight = 0
-        self._finished_runs = 0
+        self._in_flight: Counter[str] = Counter()
+        self._finished_runs: dict[object, int] = {}
+
+    def ask(self, question: Callable[..., Answer], *arguments: Any) -> Answer:
+        return question(*arguments)
+
+    def open(self, open_workers: OpenWorkers, *arguments: Any) -> None:
+        opened = open_workers(*arguments)
+        places = list(islice(cycle(opened), self._num_threads or len(opened)))
+        names = {id(worker): str(index) for index, worker in enumerate(dict.fromkeys(places))}
+        self._workers = {names[id(worker)]: worker for worker in places}
+        self._places = Counter(names[id(worker)] for worker in places)
+        self._pool = ThreadPoolExecutor(len(places), thread_name_prefix="sweep-engine")
 
     @property
-    def capacity(self) -> int:
-        return self._capacity
+    def num_workers(self) -> int:
+        return len(self._workers)
 
-    def submit(self, job: Job) -> None:
+    def vacancies(self) -> Sequence[str]:
         with self._lock:
-            if self._in_flight >= self._capacity:
-                raise RuntimeError(f"{self._in_flight} jobs are in flight already")
-            self._in_flight += 1
-        self._pool.submit(self._run, job)
+            in_flight = Counter(self._in_flight)
+        found = [
+            (taken, name)
+            for name, places in self._places.items()
+            for taken in range(in_flight[name], places)
+        ]
+        return [name for _, name in sorted(found, key=lambda place: place[0])]
+
+    def submit(self, job: Job, worker: str) -> None:
+        with self._lock:
+            if self._in_flight[worker] >= self._places[worker]:
+                raise RuntimeError(f"{self._in_flight[worker]} jobs are in flight already")
+            self._in_flight[worker] += 1
+        assert self._pool is not None
+        self._pool.submit(self._run, job, worker)
 
     def wait(self, seconds: float) -> list[Outcome]:
         found: list[Outcome] = []
@@ -44,27 +75,34 @@ class LocalBackend:
         except queue.Empty:
             return found
 
+    def silent(self) -> Sequence[str]:
+        return ()
+
     def progress(self) -> int:
         with self._lock:
-            finished, self._finished_runs = self._finished_runs, 0
-        return finished
+            return sum(self._finished_runs.values())
 
     def cancel(self) -> None:
         self._stop.set()
 
     def close(self) -> None:
         self.cancel()
-        self._pool.shutdown(wait=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: Job, worker: str) -> None:
+        flight = object()
+
+        def report(finished: int) -> None:
+            with self._lock:
+                self._finished_runs[flight] = self._finished_runs.get(flight, 0) + finished
+
         try:
-            outcome = Outcome(job, receipt=self._worker(job, self._report, self._stop.is_set))
-        except Exception as error:
-            outcome = Outcome(job, error=error)
+            receipt = self._workers[worker](job, report, self._stop.is_set)
+            outcome = Outcome(job, worker, receipt=receipt)
+        except BaseException as error:
+            outcome = Outcome(job, worker, error=error)
         with self._lock:
-            self._in_flight -= 1
+            self._in_flight[worker] -= 1
+            self._finished_runs.pop(flight, None)
         self._outcomes.put(outcome)
-
-    def _report(self, finished: int) -> None:
-        with self._lock:
-            self._finished_runs += finished

@@ -1,7 +1,9 @@
 """Execution: the schedule (pure), the worker, and the driver that owns a backend."""
 
 from sweep_engine.execution.costs import BucketCost, costs
-from sweep_engine.execution.driver import RunSummary, fits_of_done, run
+from sweep_engine.execution.driver import choose_backend, fits_of_done, run
+from sweep_engine.execution.heartbeat import read_heartbeat
+from sweep_engine.execution.loop import RunSummary
 from sweep_engine.execution.programs import Programs
 from sweep_engine.execution.progress import Display, Quiet, display_for
 from sweep_engine.execution.schedule import Schedule, needed
@@ -13,9 +15,11 @@ __all__ = [
     "Quiet",
     "RunSummary",
     "Schedule",
+    "choose_backend",
     "costs",
     "display_for",
     "fits_of_done",
     "needed",
+    "read_heartbeat",
     "run",
 ]

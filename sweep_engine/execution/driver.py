@@ -1,29 +1,27 @@
 """The driver: prepares the output directory, then keeps a backend busy until all is done."""
 
-import time
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
-from sweep_engine.backends import Backend, LocalBackend, Outcome, Worker
-from sweep_engine.errors import Interrupted, OutputError, PlanError, ShardFailed
+from sweep_engine.backends import Backend, LocalBackend
+from sweep_engine.errors import OutputError, PlanError
 from sweep_engine.execution.costs import disk_bytes
-from sweep_engine.execution.programs import Programs, compilation_cache, num_workers
-from sweep_engine.execution.progress import Display, Quiet, Standing
-from sweep_engine.execution.schedule import Schedule, needed
-from sweep_engine.execution.worker import ShardWorker
+from sweep_engine.execution.loop import Loop, RunSummary
+from sweep_engine.execution.programs import Programs, compilation_cache
+from sweep_engine.execution.progress import Display, Quiet
+from sweep_engine.execution.workers import Place, open_workers, survey
 from sweep_engine.planning import Plan, plan
 from sweep_engine.spec import Sweep
 from sweep_engine.store import (
     OutputDirectory,
-    clear_failure,
     discard_leftovers,
     finish_publishing,
     read_failures,
     read_ledger,
-    record_failure,
 )
+from sweep_engine.store.layout import SWEEP_JSON
 from sweep_engine.store.manifest import (
     Frozen,
     Manifest,
@@ -32,42 +30,31 @@ from sweep_engine.store.manifest import (
     write_manifest,
 )
 
-POLL_SECONDS = 0.2
-
-MakeBackend = Callable[[Worker], Backend]
+MakeBackend = Callable[[], Backend]
 
 
-def local_backend(worker: Worker) -> Backend:
-    """The backend of one machine, with as many workers as it should have."""
-    return LocalBackend(worker, num_workers())
+def choose_backend(name: Literal["local", "ray"], address: str | None = None) -> MakeBackend:
+    """Say what moves jobs to workers: threads of this process, or actors of a Ray cluster.
 
+    With Ray this process leaves the accelerator alone: JAX is told to use the CPU, which it
+    heeds if it has not been used yet.
 
-@dataclass(frozen=True)
-class RunSummary:
-    """How a run ended.
-
-    Attributes:
-        plan: The plan.
-        done: Shards in the ledger.
-        failed: Shards given up.
-        missing: Shards neither done nor given up.
-        blocked: Those of them that wait for results of others that were given up or skipped.
-        seconds: Wall time.
-        computed: Shards that this run committed.
+    Args:
+        name: Which.
+        address: Of a Ray cluster; left out, one is started on this machine for the run.
     """
+    if name == "local":
+        return LocalBackend
 
-    plan: Plan
-    done: int
-    failed: int
-    missing: int
-    seconds: float
-    computed: int
-    blocked: int = 0
+    def ray_backend() -> Backend:
+        from sweep_engine.backends.ray.backend import RayBackend
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether every needed shard is done."""
-        return self.failed == self.missing == 0
+        return RayBackend(address)
+
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")
+    return ray_backend
 
 
 def run(
@@ -75,7 +62,7 @@ def run(
     out: Path | str,
     *,
     sweep_text: str | None = None,
-    make_backend: MakeBackend = local_backend,
+    make_backend: MakeBackend = LocalBackend,
     fail_fast: bool = False,
     failed_only: bool = False,
     display: Display | None = None,
@@ -100,7 +87,7 @@ def run(
         Interrupted: `should_stop` said so.
         ShardFailed: with `fail_fast`, a shard was given up.
     """
-    directory = OutputDirectory(Path(out))
+    directory = OutputDirectory(Path(out).absolute())
     previous = read_shards_and_choices(directory)
     planned = plan(sweep, previous[0] if previous else ())
     check_growth(directory, sweep)
@@ -110,16 +97,33 @@ def run(
     _check_disk(planned, programs, directory)
     directory.create()
     with directory.lock():
-        frozen = _freeze(programs, previous[1] if previous else None)
-        write_manifest(directory, Manifest(planned, frozen))
         if sweep_text is not None:
             directory.files.write(directory.sweep_yaml.name, sweep_text.encode())
         ledger = read_ledger(directory.files)
         finish_publishing(directory.files, ledger)
         discard_leftovers(directory.files, ledger)
-        worker = ShardWorker(planned, frozen, programs, directory.files)
-        loop = _Loop(planned, directory, display or Quiet(), fail_fast, should_stop)
-        return loop.run(make_backend(worker), failed_only=failed_only)
+        fits = {shard: entry.count("fits") for shard, entry in ledger.shards.items()}
+        skip = _not_failed(planned, directory) if failed_only else ()
+        loop = Loop(planned, directory.files, fits, skip, display or Quiet(), fail_fast)
+        if (
+            previous
+            and loop.schedule.is_over
+            and planned.buckets.keys() <= previous[1].lanes.keys()
+        ):
+            write_manifest(directory, Manifest(planned, previous[1]))
+            return loop.summary()
+        with closing(make_backend()) as backend:
+            here = backend.ask(survey, programs)
+            frozen = _freeze(here, previous[1] if previous else None)
+            write_manifest(directory, Manifest(planned, frozen))
+            place = Place(directory.files, directory.files.sha256(SWEEP_JSON), here)
+            backend.open(open_workers, programs, frozen, place)
+            return loop.run(backend, should_stop)
+
+
+def _not_failed(planned: Plan, directory: OutputDirectory) -> set[str]:
+    failed = planned.with_descendants(read_failures(directory.files))
+    return {shard.id for shard in planned.shards} - failed
 
 
 def fits_of_done(directory: OutputDirectory) -> dict[str, int]:
@@ -128,8 +132,7 @@ def fits_of_done(directory: OutputDirectory) -> dict[str, int]:
     return {shard: entry.count("fits") for shard, entry in entries.items()}
 
 
-def _freeze(programs: Programs, previous: Frozen | None) -> Frozen:
-    chosen = programs.freeze()
+def _freeze(chosen: Frozen, previous: Frozen | None) -> Frozen:
     if previous is None:
         return chosen
     if previous.platform != chosen.platform:
@@ -160,98 +163,4 @@ def _check_disk(planned: Plan, programs: Programs, directory: OutputDirectory) -
             f"the sweep needs up to {wanted / 1e9:,.1f} GB of disk, {existing} has "
             f"{free / 1e9:,.1f} GB free: keep fewer rows (`keep`, `store: {{params: fit}}`), "
             "ask for fewer runs, or give another --out"
-        )
-
-
-@dataclass
-class _Loop:
-    """The supervising loop of one run."""
-
-    plan: Plan
-    directory: OutputDirectory
-    display: Display
-    fail_fast: bool
-    should_stop: Callable[[], bool]
-    began: float = field(default_factory=time.monotonic)
-    computed: int = 0
-    runs: int = 0
-    resumed: int = 0
-
-    def run(self, backend: Backend, *, failed_only: bool) -> RunSummary:
-        fits = fits_of_done(self.directory)
-        schedule = Schedule.of(self.plan, fits, self._not_failed() if failed_only else ())
-        self.runs = self.resumed = sum(s.num_runs for s in self.plan.shards if s.id in fits)
-        try:
-            while not schedule.is_over:
-                self._fill(backend, schedule)
-                for outcome in backend.wait(POLL_SECONDS):
-                    self._settle(outcome, schedule)
-                self.runs += backend.progress()
-                self.display.show(self._standing(schedule))
-                if self.should_stop():
-                    raise Interrupted("interrupted; what is done is kept, run again to go on")
-        finally:
-            backend.close()
-            self.display.close()
-        return self._summary(schedule)
-
-    def _not_failed(self) -> set[str]:
-        failed = self.plan.with_descendants(read_failures(self.directory.files))
-        return {s.id for s in self.plan.shards} - failed
-
-    def _fill(self, backend: Backend, schedule: Schedule) -> None:
-        while len(schedule.in_flight) < backend.capacity:
-            job = schedule.next_job()
-            if job is None:
-                return
-            backend.submit(job)
-
-    def _settle(self, outcome: Outcome, schedule: Schedule) -> None:
-        shard = outcome.job.shard
-        if outcome.receipt is not None:
-            schedule.finished(shard, int(outcome.receipt["fits"]))
-            clear_failure(self.directory.files, shard)
-            self.computed += 1
-            return
-        error = outcome.error
-        assert error is not None
-        if isinstance(error, Interrupted):
-            schedule.in_flight.discard(shard)
-            return
-        if schedule.raised(shard):
-            text = "".join(traceback.format_exception(error))
-            record_failure(self.directory.files, shard, 3, text)
-            if self.fail_fast:
-                raise ShardFailed(f"shard {shard} failed three times: {error}") from error
-
-    def _standing(self, schedule: Schedule) -> Standing:
-        # A setting that counts acceptances will need far fewer draws than it may take.
-        sure = [s for s in self.plan.shards if s.id not in schedule.not_needed]
-        open_ended = schedule.waiting
-        total = sum(s.num_runs for s in sure if self.plan.accepted(s) is None)
-        counted = sum(
-            s.num_runs for s in sure
-            if self.plan.accepted(s) is not None and s.id in schedule.done | schedule.in_flight
-        )  # fmt: skip
-        return Standing(
-            shards=len(schedule.done),
-            all_shards=len(sure) - open_ended,
-            runs=self.runs,
-            all_runs=max(total + counted, self.runs),
-            failed=len(schedule.failed),
-            seconds=time.monotonic() - self.began,
-            resumed_runs=self.resumed,
-        )
-
-    def _summary(self, schedule: Schedule) -> RunSummary:
-        wanted, _ = needed(self.plan, fits_of_done(self.directory))
-        done = len(schedule.done)
-        return RunSummary(
-            plan=self.plan,
-            done=done,
-            failed=len(schedule.failed),
-            missing=len(wanted) - done - len(schedule.failed),
-            seconds=time.monotonic() - self.began,
-            computed=self.computed,
-            blocked=len(schedule.waits_for),
         )

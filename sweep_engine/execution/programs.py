@@ -4,15 +4,17 @@ import os
 import platform
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import jax
 
+from sweep_engine.backends import CORES
 from sweep_engine.comparability import check_comparisons
 from sweep_engine.errors import SpecError
 from sweep_engine.execution.agreement import disagreements
+from sweep_engine.execution.packing import PackedPlan, cache_folder, pack_plan
 from sweep_engine.planning import Plan
 from sweep_engine.sources import SourcePrograms, open_source
 from sweep_engine.store.manifest import Frozen
@@ -22,13 +24,41 @@ IMPLEMENTATION = "reference"
 
 
 class Programs:
-    """The programs of every bucket, by its name."""
+    """The programs of every bucket, by its name, on one device.
 
-    def __init__(self, plan: Plan, lanes: dict[str, int] | None = None) -> None:
+    Pickled, they are the recipe, with the data files it needs.
+
+    Args:
+        plan: The plan.
+        lanes: K, by bucket, where it is frozen.
+        device: Where the arrays and programs are; JAX's default device if left out.
+    """
+
+    def __init__(self, plan: Plan, lanes: dict[str, int] | None = None, device: Any = None) -> None:
         self._plan = plan
         self._lanes = lanes or {}
+        self._device = device
         self._opened: dict[str, SourcePrograms] = {}
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpack, (pack_plan(self._plan), self._lanes)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that they are for."""
+        return self._plan
+
+    def frozen(self, frozen: Frozen, device: Any = None) -> "Programs":
+        """The programs of frozen choices on a device: these, if they are that."""
+        lanes = {name: opened.bucket.lanes for name, opened in self._opened.items()}
+        if device is self._device and lanes == frozen.lanes:
+            return self
+        return Programs(self._plan, frozen.lanes, device)
+
+    def on_device(self) -> AbstractContextManager[Any]:
+        """What stands around all that is computed with them, in every thread."""
+        return nullcontext() if self._device is None else jax.default_device(self._device)
 
     def of(self, name: str) -> SourcePrograms:
         """Open a bucket's programs, or return the open ones.
@@ -38,7 +68,8 @@ class Programs:
         """
         with self._lock:
             if name not in self._opened:
-                self._opened[name] = self._open(name)
+                with self.on_device():
+                    self._opened[name] = self._open(name)
             return self._opened[name]
 
     def _open(self, name: str) -> SourcePrograms:
@@ -90,10 +121,10 @@ class Programs:
 
     def freeze(self) -> Frozen:
         """Say what decides the bits beside the sweep, on this machine."""
-        device = jax.devices()[0]
+        platform, device_kind = this_device()
         return Frozen(
-            platform=device.platform,
-            device_kind=_device_kind(device),
+            platform=platform,
+            device_kind=device_kind,
             precision=self._plan.sweep.execution.precision,
             implementation=IMPLEMENTATION,
             lanes={name: self.of(name).bucket.lanes for name in self._plan.buckets},
@@ -101,19 +132,34 @@ class Programs:
         )
 
 
+def _unpack(packed: PackedPlan, lanes: dict[str, int]) -> Programs:
+    return Programs(packed.unpack(), lanes)
+
+
 def num_workers() -> int:
-    """How many shards fly at once: one a core, or one on an accelerator."""
-    if jax.default_backend() != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0))
+    """How many shards are worked on at once on this machine: one a device, or one a core."""
+    devices = len(jax.local_devices())
+    if jax.default_backend() != "cpu" or devices > 1:
+        return devices
+    return num_cores()
+
+
+def num_cores() -> int:
+    """The cores that this process should use."""
+    given = os.environ.get(CORES)
+    return int(given) if given else len(os.sched_getaffinity(0))
+
+
+def this_device() -> tuple[str, str]:
+    """The platform and kind of this process's device."""
+    device = jax.devices()[0]
+    return str(device.platform), _device_kind(device)
 
 
 def compilation_cache() -> None:
     """Keep compiled programs on disk between processes, readable by this user alone."""
     if jax.config.values["jax_compilation_cache_dir"] is None:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = base / "sweep_engine" / "xla"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = cache_folder("xla")
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 

@@ -29,6 +29,10 @@ class Standing:
         failed: Shards given up.
         seconds: Since the start.
         resumed_runs: Runs that were done before the start.
+        in_flight: Shards that are being worked on.
+        workers: Devices that work on them.
+        lanes_busy: Share of the lanes' steps that runs took, in the shards done since the
+            start; None before there is one.
     """
 
     shards: int
@@ -38,6 +42,9 @@ class Standing:
     failed: int
     seconds: float
     resumed_runs: int
+    in_flight: int = 0
+    workers: int = 0
+    lanes_busy: float | None = None
 
     @property
     def rate(self) -> float:
@@ -65,6 +72,9 @@ class Display(Protocol):
     def show(self, standing: Standing) -> None:
         """Show how far the run is."""
 
+    def note(self, text: str) -> None:
+        """Say that something happened."""
+
     def close(self) -> None:
         """Show nothing more."""
 
@@ -73,6 +83,8 @@ class Quiet:
     """Shows nothing."""
 
     def show(self, standing: Standing) -> None: ...
+
+    def note(self, text: str) -> None: ...
 
     def close(self) -> None: ...
 
@@ -91,6 +103,9 @@ class PlainLines:
         if complete or standing.seconds - self.shown_at >= PLAIN_SECONDS:
             print(f"{self.name}: {standing.line()}", file=self.stream, flush=True)
             self.shown_at, self.shown_shards = standing.seconds, standing.shards
+
+    def note(self, text: str) -> None:
+        print(f"{self.name}: {text}", file=self.stream, flush=True)
 
     def close(self) -> None: ...
 
@@ -116,6 +131,9 @@ class Bars:
         self._progress.update(
             self._task, completed=standing.runs, total=standing.all_runs, rate=standing.rate
         )
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False)
 
     def close(self) -> None:
         self._progress.stop()

@@ -3,12 +3,14 @@
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from sweep_engine.backends import Job, Receipt
+from sweep_engine.execution.compiling import compile_seconds
 from sweep_engine.execution.parents import inputs_of
 from sweep_engine.execution.programs import Programs
 from sweep_engine.observables import distinct, function_ids, observables
@@ -28,13 +30,29 @@ from sweep_engine.store.rows import (
 
 
 class ShardWorker:
-    """Works on shards of one plan, one or more at a time, into one output directory."""
+    """Works on shards of one plan, one or more at a time, into one output directory.
 
-    def __init__(self, plan: Plan, frozen: Frozen, programs: Programs, files: LocalFiles) -> None:
+    Args:
+        plan: The plan.
+        frozen: The choices that decide the bits.
+        programs: The plan's programs, on the worker's device.
+        files: The output directory.
+        turns: Held while a shard is computed, so that only so many are at a time.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        frozen: Frozen,
+        programs: Programs,
+        files: LocalFiles,
+        turns: AbstractContextManager[Any] | None = None,
+    ) -> None:
         self._plan = plan
         self._frozen = frozen
         self._programs = programs
         self._files = files
+        self._turns = turns or nullcontext()
         self._shards = {shard.id: shard for shard in plan.shards}
         self._schema = sweep_runs_schema(plan)
 
@@ -43,17 +61,20 @@ class ShardWorker:
     ) -> Receipt:
         """Do the work of a shard and commit it; see `backends.Worker`."""
         shard = self._shards[job.shard]
-        programs = self._programs.of(shard.bucket)
-        began, started_at = time.monotonic(), time.time()
-        pieces, bucket = self._plan.pieces(shard), programs.bucket
-        inputs = inputs_of(self._plan, shard, job.accepted, self._files, bucket.task)
-        finished = work(programs, pieces, Control(report, should_stop), inputs)
-        worked = time.monotonic()
+        pieces = self._plan.pieces(shard)
+        with self._turns, self._programs.on_device():
+            programs = self._programs.of(shard.bucket)
+            bucket = programs.bucket
+            inputs = inputs_of(self._plan, shard, job.accepted, self._files, bucket.task)
+            compiled, began, started_at = compile_seconds(), time.monotonic(), time.time()
+            finished = work(programs, pieces, Control(report, should_stop), inputs)
+            worked, compiled = time.monotonic(), compile_seconds() - compiled
         tables = self._tables(shard, bucket, finished)
         receipt = {
             **_summary(finished),
             "started_at": started_at,
             "work_seconds": worked - began,
+            "compile_seconds": compiled,
             "host": socket.gethostname(),
         }
         placed = ShardFiles(shard=shard.id, source=shard.source, bucket=shard.bucket)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from sweep_engine.errors import OutputError
 
+SWEEP_JSON = "sweep.json"
+
 LEDGER = "ledger"
 STAGING = "staging"
 FAILED = "failed"

@@ -298,7 +298,7 @@ def test_comparisons_may_change(tmp_path, begun):
 def test_the_tables_do_not_depend_on_the_number_of_workers(tmp_path, begun):
     for number in (1, 3):
         out = tmp_path / str(number)
-        run(sweep(), out, make_backend=lambda worker, n=number: LocalBackend(worker, n))
+        run(sweep(), out, make_backend=lambda n=number: LocalBackend(n))
         assert tables(out) == tables(begun)
 
 

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from sweep_engine import planning
 from sweep_engine.backends import Job
 from sweep_engine.execution import Schedule, needed
-from sweep_engine.execution.schedule import MAX_ATTEMPTS
+from sweep_engine.execution.schedule import (
+    COMPILE_SECONDS,
+    MAX_ATTEMPTS,
+    MAX_LOST,
+    OVERDUE_SECONDS,
+)
 from sweep_engine.planning import plan
 from sweep_engine.spec import Sweep
 
@@ -43,8 +48,8 @@ def shards_of(made, source):
     return [shard.id for shard in made.shards if shard.source == source]
 
 
-def start_all(schedule):
-    return list(iter(schedule.next_job, None))
+def start_all(schedule, worker=""):
+    return list(iter(lambda: schedule.next_job(worker), None))
 
 
 # --- order and retries --------------------------------------------------------------------
@@ -71,14 +76,14 @@ def test_a_shard_that_raises_is_tried_three_times_behind_the_others():
     assert schedule.raised(first), "given up at the third"
     assert schedule.next_job() is None
     assert schedule.is_over
-    assert (schedule.done, schedule.failed) == ({second, third}, {first})
+    assert (set(schedule.done), schedule.failed) == ({second, third}, {first})
 
 
 def test_what_is_done_or_skipped_is_not_started():
     first, second, third = shards_of(made := planned(a=FIXED), "a")
     schedule = Schedule.of(made, {second: 1}, skip=[third])
     assert [job.shard for job in start_all(schedule)] == [first]
-    assert (schedule.done, schedule.skipped) == ({second}, {third})
+    assert (schedule.done, schedule.skipped) == ({second: 1}, {third})
 
 
 # --- sources that count acceptances -------------------------------------------------------
@@ -220,7 +225,7 @@ def test_what_waits_for_a_failed_shard_is_not_started_and_nothing_hangs():
     finish_all(schedule, made)
     behind = {shards_of(made, "child")[0], shards_of(made, "grandchild")[0]}
     assert set(schedule.waits_for) == behind
-    assert schedule.done == {shard.id for shard in made.shards} - behind - {victim}
+    assert set(schedule.done) == {shard.id for shard in made.shards} - behind - {victim}
     assert made.with_descendants([victim]) == {victim, *behind}
 
 
@@ -250,6 +255,164 @@ def test_a_skipped_parent_holds_its_children_back():
     assert set(schedule.waits_for) == set(shards_of(made, "child"))
 
 
+# --- workers ------------------------------------------------------------------------------
+
+
+def two_buckets():
+    """Sources a and b, a bucket with three shards each."""
+    made = planned(a=FIXED, b=FIXED)
+    return shards_of(made, "a"), shards_of(made, "b"), Schedule.of(made, {})
+
+
+def test_each_worker_stays_with_a_bucket_and_then_helps():
+    a, b, schedule = two_buckets()
+    assert [schedule.next_job(w).shard for w in "xyxyxy"] == [a[0], b[0], a[1], b[1], a[2], b[2]]
+    a, b, schedule = two_buckets()
+    assert [schedule.next_job("x").shard for _ in range(6)] == [*a, *b], "alone: in plan order"
+    a, b, schedule = two_buckets()
+    assert [schedule.next_job(w).shard for w in "xyxxx"] == [a[0], b[0], a[1], a[2], b[1]]
+
+
+def test_a_lost_workers_shards_go_first_and_it_is_not_counted_against_them():
+    a, _, schedule = two_buckets()
+    for _ in range(MAX_ATTEMPTS + 1):
+        assert schedule.next_job("x").shard == a[0]
+        assert schedule.next_job("x").shard == a[1]
+        assert schedule.lost("x") == []
+        assert not schedule.in_flight
+    assert schedule.lost("x") == [], "a worker is lost once"
+    assert not schedule.failed
+
+
+def test_a_shard_that_kills_every_worker_is_given_up():
+    a, _, schedule = two_buckets()
+    for attempt in range(1, MAX_LOST + 1):
+        worker = f"w{attempt}"
+        assert schedule.next_job(worker).shard == a[0]
+        assert schedule.next_job(worker).shard == a[1]
+        assert schedule.lost(worker) == [a[0]] * (attempt == MAX_LOST)
+    assert schedule.failed == {a[0]}
+    assert schedule.next_job("x").shard == a[1], "which only stood in line, is not"
+
+
+def test_a_late_result_of_a_shard_that_was_given_up_counts():
+    a, _, schedule = two_buckets()
+    for _ in range(MAX_ATTEMPTS):
+        assert schedule.next_job("slow") is not None
+    assert schedule.raised(a[0]) is False
+    schedule.stalled("slow")
+    schedule.raised(a[0], "other")
+    assert schedule.raised(a[0], "another")
+    assert schedule.finished(a[0], 0, "slow")
+    assert a[0] in schedule.done
+    assert not schedule.failed
+
+
+# --- overdue ------------------------------------------------------------------------------
+
+
+def measured(seconds=1.0):
+    """Worker x has done a shard of source a and is at another; y is idle."""
+    a, b, schedule = two_buckets()
+    schedule.next_job("x", 0.0)
+    schedule.finished(a[0], 0, "x", 10.0, seconds=seconds)
+    assert schedule.next_job("x", 10.0).shard == a[1]
+    return a, b, schedule
+
+
+def overdue_at(schedule, seconds):
+    """Whether anyone becomes overdue until then, looked at as often as the driver does."""
+    return [w for i in range(10, int(seconds) + 1) for w in schedule.overdue(float(i))]
+
+
+def test_overdue_shards_go_to_another_worker_first():
+    a, b, schedule = measured()
+    assert overdue_at(schedule, 10 + OVERDUE_SECONDS - 1) == []
+    assert schedule.overdue(10 + OVERDUE_SECONDS) == ["x"]
+    assert schedule.overdue(1000.0) == [], "once"
+    assert schedule.next_job("x", 41.0) is None, "it gets nothing more"
+    assert schedule.next_job("y", 41.0).shard == a[1]
+    assert schedule.next_job("y", 41.0).shard == b[0], "and is not given it twice"
+
+
+def test_the_deadline_is_three_times_the_median_of_the_source():
+    _, _, schedule = measured(seconds=100.0)
+    assert overdue_at(schedule, 10 + 299) == []
+    assert schedule.overdue(10 + 300.0) == ["x"]
+
+
+def test_whoever_is_first_has_done_it():
+    a, _, schedule = measured()
+    overdue_at(schedule, 41)
+    schedule.next_job("y", 41.0)
+    assert schedule.finished(a[1], 0, "y", 50.0)
+    assert not schedule.finished(a[1], 0, "x", 60.0), "no news"
+    assert schedule.next_job("x", 60.0).shard == a[2], "and it is trusted again"
+    assert schedule.done_runs == 6
+
+
+def test_a_worker_that_ends_something_is_not_overdue():
+    a, _, schedule = measured()
+    schedule.next_job("x", 12.0)
+    schedule.finished(a[1], 0, "x", 39.0, seconds=1.0)
+    assert overdue_at(schedule, 39 + OVERDUE_SECONDS - 1) == []
+    assert schedule.overdue(39 + OVERDUE_SECONDS) == ["x"]
+
+
+def test_the_first_shard_of_a_bucket_may_take_as_long_as_compiling():
+    _, b, schedule = measured()
+    assert schedule.next_job("y", 10.0).shard == b[0]
+    schedule.finished(b[0], 0, "x", 10.0, seconds=1.0)  # so that b has a median
+    schedule.next_job("y", 10.0)
+    deadline = 10 + OVERDUE_SECONDS + COMPILE_SECONDS
+    assert overdue_at(schedule, deadline - 1) == ["x"]
+    assert schedule.overdue(deadline + 1) == ["y"]
+
+
+def test_nobody_is_overdue_before_anything_is_known_of_the_source():
+    *_, schedule = two_buckets()
+    schedule.next_job("x", 0.0)
+    assert overdue_at(schedule, 1000) == []
+
+
+def test_a_long_shard_is_not_given_to_all():
+    """Every further copy waits twice as long as the one before."""
+    *_, schedule = measured()
+    for job in start_all(schedule, "z"):
+        schedule.finished(job.shard, 0, "z", 10.0)
+    holders = ["x"]
+    for i in range(11, 1000):
+        schedule.overdue(float(i))
+        worker = f"w{len(holders)}"
+        if schedule.next_job(worker, float(i)):
+            holders.append(worker)
+    assert 3 <= len(holders) <= 6
+
+
+def test_a_silent_workers_shards_go_to_another_and_come_back_if_that_is_lost():
+    a, _, schedule = two_buckets()
+    assert schedule.next_job("x").shard == a[0]
+    schedule.stalled("x")
+    assert schedule.next_job("y").shard == a[0]
+    schedule.lost("y")
+    assert schedule.next_job("x") is None
+    assert not schedule.is_over
+    schedule.finished(a[0], 0, "x")
+    assert not schedule.may_start or schedule.next_job("x").shard == a[1]
+
+
+def test_over_though_a_copy_still_flies():
+    made = planned(a={"kind": "train", "runs": 3})
+    (shard,) = shards_of(made, "a")
+    schedule = Schedule.of(made, {})
+    schedule.next_job("x")
+    schedule.stalled("x")
+    assert schedule.may_start
+    schedule.next_job("y")
+    schedule.finished(shard, 0, "y")
+    assert schedule.is_over
+
+
 # --- whatever the order of events ---------------------------------------------------------
 
 SOURCES = {
@@ -261,12 +424,13 @@ SOURCES = {
     "early": {"kind": "snapshot", "from": "child"},
 }
 NEEDS = {"child": {"sgd"}, "of_guess": {"guess"}, "early": {"child", "sgd"}}
+WORKERS = ("x", "y", "z")
 
 
 @given(data=st.data(), names=st.sets(st.sampled_from(sorted(SOURCES)), min_size=1))
 @hypothesis_settings(deadline=None, max_examples=150)
 def test_every_needed_shard_is_finished_exactly_once(data, names):
-    """Any capacity, order, failures below three a shard, and interruptions on the way."""
+    """Any order; failures below three a shard; lost, silent and interrupted workers."""
     names = names.union(*(NEEDS.get(name, set()) for name in names))
     made = planned(**{name: SOURCES[name] for name in sorted(names)})
     parents = {shard.id: set(made.parents(shard)) for shard in made.shards}
@@ -274,30 +438,42 @@ def test_every_needed_shard_is_finished_exactly_once(data, names):
     facts = {s.id: data.draw(st.integers(0, s.num_runs), label="fits") for s in made.shards}
     done: dict[str, int] = {}
     attempts = dict.fromkeys(facts, 0)
+    losses = MAX_LOST - 1
     schedule = Schedule.of(made, done)
+    flying: dict[str, list[str]] = {}  # by worker, copies that are of no use any more among them
     while not schedule.is_over:
-        events = ["start"] * bool(schedule.queue) + ["end"] * bool(schedule.in_flight)
-        event = data.draw(st.sampled_from([*events, "interrupt"]), label="event")
-        if event == "interrupt" and not data.draw(st.booleans()):
-            continue
-        if event == "interrupt":
+        busy = sorted(worker for worker, shards in flying.items() if shards)
+        events = ["end"] * 4 * bool(busy) + ["start", "start", "lose", "stall", "interrupt"]
+        event = data.draw(st.sampled_from(events), label="event")
+        worker = data.draw(st.sampled_from(busy if event == "end" else WORKERS), label="worker")
+        if event == "interrupt" and data.draw(st.booleans()):
             schedule, attempts = Schedule.of(made, done), dict.fromkeys(facts, 0)
+            flying = {}
         elif event == "start":
-            job = schedule.next_job()
-            assert job.shard not in done
-            assert parents[job.shard] <= schedule.done | schedule.not_needed
-            facts[job.shard] = min(facts[job.shard], job.accepted or facts[job.shard])
-        else:
-            shard = data.draw(st.sampled_from(sorted(schedule.in_flight)), label="shard")
-            if attempts[shard] < MAX_ATTEMPTS - 1 and data.draw(st.booleans(), label="raises"):
+            if job := schedule.next_job(worker):
+                assert job.shard not in done
+                assert parents[job.shard] <= schedule.done.keys() | schedule.not_needed
+                assert job.shard not in flying.setdefault(worker, [])
+                flying[worker].append(job.shard)
+                facts[job.shard] = min(facts[job.shard], job.accepted or facts[job.shard])
+        elif event == "lose" and losses:
+            losses -= 1
+            assert schedule.lost(worker) == []
+            flying.pop(worker, None)
+        elif event == "stall":
+            schedule.stalled(worker)
+        elif event == "end":
+            shard = data.draw(st.sampled_from(flying[worker]), label="shard")
+            flying[worker].remove(shard)
+            may_raise = shard not in done and attempts[shard] < MAX_ATTEMPTS - 1
+            if may_raise and data.draw(st.booleans(), label="raises"):
                 attempts[shard] += 1
-                assert not schedule.raised(shard)
+                assert not schedule.raised(shard, worker)
             else:
-                assert shard not in done, "finished twice"
+                assert schedule.finished(shard, facts[shard], worker) == (shard not in done)
                 done[shard] = facts[shard]
-                schedule.finished(shard, facts[shard])
     wanted, rest = needed(made, done)
-    assert {shard.id for shard in wanted} == set(done) == schedule.done
+    assert {shard.id for shard in wanted} == set(done) == set(schedule.done)
     assert {shard.id for shard in rest} == schedule.not_needed
     for name in names & {"guess"}:
         fits = [done[shard] for shard in shards_of(made, name) if shard in done]

@@ -1,0 +1,236 @@
+"""The one module that imports ray: what the engine asks of it, in the engine's words."""
+
+import asyncio
+import logging
+import signal
+import threading
+import urllib.request
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import grpc
+import ray
+from ray._private import ray_constants
+from ray.exceptions import AuthenticationError, RayError, RayTaskError
+from ray.job_submission import JobSubmissionClient
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from sweep_engine.backends.ray.host import Host, Reply
+from sweep_engine.backends.ray.security import (
+    is_loopback,
+    loopback_only,
+    make_token,
+    open_to_all,
+    require_token,
+)
+from sweep_engine.errors import ClusterError, WorkerLost
+
+OBJECT_STORE_BYTES = 128 * 2**20
+"""Of a Ray started for one run: it holds the plan and the task's data, once."""
+
+JOBS_AT_MOST = 64
+"""Threads of a host; the driver gives it no more jobs than its workers may have."""
+
+_remote: Any = ray.remote
+_HostActor = _remote(
+    max_restarts=0, max_concurrency=JOBS_AT_MOST, concurrency_groups={"look": 1, "stop": 1}
+)(Host)
+
+Ref = Any
+Handle = Any
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster that is alive.
+
+    Attributes:
+        id: Its id.
+        resources: How much there is of `CPU`, `GPU`, `TPU`.
+    """
+
+    id: str
+    resources: Mapping[str, float]
+
+
+def connect(address: str | None) -> bool:
+    """Join a cluster, or start one on this machine; returns whether to leave it at the end.
+
+    Raises:
+        ClusterError: it is not there, or not to be trusted.
+    """
+    if ray.is_initialized():
+        return False
+    with _keep_signal_handlers():
+        if address is None:
+            _start()
+        else:
+            _join(address)
+    return True
+
+
+def _start() -> None:
+    make_token()
+    ray_constants.ENABLE_RAY_CLUSTER, before = False, ray_constants.ENABLE_RAY_CLUSTER
+    try:
+        with loopback_only(), warnings.catch_warnings():
+            # What Ray forks becomes another program at once, and never uses JAX's threads.
+            warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _join(address: str) -> None:
+    if address.startswith("ray://"):
+        raise ClusterError(
+            f"{address}: give the address of the head (HOST:PORT, or `auto` on a machine of the "
+            "cluster); from outside, `sweep-engine submit` sends the run to it"
+        )
+    require_token(address)
+    try:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, AuthenticationError, RuntimeError, ValueError, TimeoutError) as error:
+        raise ClusterError(f"no Ray cluster to be joined at {address}: {error}") from error
+    head = ray.get_runtime_context().gcs_address
+    if not is_loopback(head.rsplit(":", 1)[0]) and _admits_strangers(head):
+        ray.shutdown()
+        raise ClusterError(open_to_all(head))
+
+
+def _admits_strangers(head: str) -> bool:
+    """Whether a head answers a call that comes without a token."""
+    with grpc.insecure_channel(head) as channel:
+        try:
+            channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")(b"", timeout=10)
+        except grpc.RpcError as error:
+            return bool(error.code() is not grpc.StatusCode.UNAUTHENTICATED)
+        return True
+
+
+@contextmanager
+def _keep_signal_handlers() -> Iterator[None]:
+    """`ray.init` takes SIGTERM for itself."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def leave() -> None:
+    """Leave the cluster; one that was started here ends."""
+    ray.shutdown()
+
+
+def alive_nodes() -> list[Node]:
+    """List the machines of the cluster."""
+    return [Node(node["NodeID"], node["Resources"]) for node in ray.nodes() if node["Alive"]]
+
+
+def put(value: Any) -> Ref:
+    """Store a value for all machines."""
+    return ray.put(value)
+
+
+def start_host(node: str, resources: Mapping[str, float], environment: Mapping[str, str]) -> Handle:
+    """Start a host on a machine, as soon as the resources are free there."""
+    actor = _HostActor.options(
+        num_cpus=resources.get("CPU", 0),
+        num_gpus=resources.get("GPU", 0),
+        resources={k: v for k, v in resources.items() if k not in ("CPU", "GPU")},
+        scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+    )
+    return actor.remote(environment)
+
+
+def call(host: Handle, method: str, *arguments: Any) -> Ref:
+    """Call a method of a host."""
+    group = method if method in ("look", "stop") else None
+    return getattr(host, method).options(concurrency_group=group).remote(*arguments)
+
+
+def ready(refs: Sequence[Ref], seconds: float) -> list[Ref]:
+    """Wait until one of them is there, at most so long; list all that are."""
+    if not refs:
+        return []
+    found, rest = ray.wait(list(refs), num_returns=1, timeout=seconds, fetch_local=False)
+    if found and rest:
+        more, _ = ray.wait(rest, num_returns=len(rest), timeout=0, fetch_local=False)
+        found += more
+    return list(found)
+
+
+def result(ref: Ref) -> Any:
+    """Get what is there; a `Reply` with an error if Ray could not so much as make the call.
+
+    Raises:
+        WorkerLost: the host has gone, or cannot be reached.
+    """
+    try:
+        return ray.get(ref)
+    except RayTaskError as error:
+        return Reply(error=RuntimeError(str(error)))
+    except RayError as error:
+        raise WorkerLost(str(error).strip()) from None
+
+
+def kill(host: Handle) -> None:
+    """End a host at once."""
+    with suppress(RayError, ValueError):
+        ray.kill(host, no_restart=True)
+
+
+def job_client(address: str) -> Any:
+    """Talk to a cluster's job server, with the token."""
+    logging.getLogger("ray").setLevel(logging.WARNING)
+    with as_cluster_error(address):
+        return JobSubmissionClient(address)
+
+
+def job_server_admits_strangers(address: str) -> bool:
+    """Whether a job server lists its jobs for someone who has no token."""
+    try:
+        with urllib.request.urlopen(f"{address}/api/jobs/", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@contextmanager
+def as_cluster_error(address: str) -> Iterator[None]:
+    """Word what goes wrong between here and a job server."""
+    try:
+        yield
+    except (ConnectionError, AuthenticationError, RuntimeError, OSError) as error:
+        raise ClusterError(f"the job server at {address}: {error}") from error
+
+
+def tail(client: Any, job: str, take: Callable[[str], None]) -> None:
+    """Pass on a job's output from its beginning, until the job or the connection ends.
+
+    Raises:
+        ConnectionError: the connection broke.
+    """
+
+    async def follow() -> None:
+        async for text in client.tail_job_logs(job):
+            take(text)
+
+    try:
+        asyncio.run(follow())
+    except (RuntimeError, OSError, aiohttp.ClientError) as error:
+        raise ConnectionError(str(error)) from error

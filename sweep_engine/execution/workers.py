@@ -1,0 +1,88 @@
+"""The workers of one process: one a device, or one for all cores."""
+
+import socket
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from sweep_engine.backends import Worker
+from sweep_engine.errors import OutputError
+from sweep_engine.execution.programs import (
+    Programs,
+    compilation_cache,
+    num_cores,
+    this_device,
+)
+from sweep_engine.execution.worker import ShardWorker
+from sweep_engine.store import LocalFiles
+from sweep_engine.store.layout import SWEEP_JSON
+from sweep_engine.store.manifest import Frozen
+
+JOBS_PER_DEVICE = 2
+"""One is computed while the other's files are written."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the workers of every process are told.
+
+    Attributes:
+        files: The output directory.
+        manifest: SHA-256 of its `sweep.json`, to know it by.
+        here: The choices that this run's devices lead to.
+    """
+
+    files: LocalFiles
+    manifest: str
+    here: Frozen
+
+
+def survey(programs: Programs) -> Frozen:
+    """Say what decides the bits beside the sweep, on this process's device."""
+    return programs.freeze()
+
+
+def open_workers(programs: Programs, frozen: Frozen, place: Place) -> Sequence[Worker]:
+    """Open a worker for each device of this process; see `backends.OpenWorkers`.
+
+    A block is K lanes wide on whatever device it flies, so the number of devices changes no
+    bit. On a CPU that is one device, the cores that this process may use work for one worker.
+
+    Raises:
+        OutputError: the output directory is not to be seen from here, or the device is another.
+    """
+    compilation_cache()
+    _check(place)
+    devices = jax.local_devices()
+    if devices[0].platform == "cpu" and len(devices) == 1:
+        cores = num_cores()
+        worker = _worker(programs.frozen(frozen), frozen, place, cores)
+        return [worker] * max(cores, JOBS_PER_DEVICE)
+    workers = [_worker(programs.frozen(frozen, device), frozen, place, 1) for device in devices]
+    return workers * JOBS_PER_DEVICE
+
+
+def _worker(programs: Programs, frozen: Frozen, place: Place, at_once: int) -> ShardWorker:
+    turns: Any = threading.BoundedSemaphore(at_once)
+    return ShardWorker(programs.plan, frozen, programs, place.files, turns)
+
+
+def _check(place: Place) -> None:
+    found, wanted = this_device(), (place.here.platform, place.here.device_kind)
+    if found != wanted:
+        raise OutputError(
+            f"{socket.gethostname()} has a {' '.join(found)}, the run is on {' '.join(wanted)}: "
+            "other devices give other bits"
+        )
+    try:
+        seen = place.files.sha256(SWEEP_JSON)
+    except OSError:
+        seen = ""
+    if seen != place.manifest:
+        raise OutputError(
+            f"{socket.gethostname()} does not see the driver's output directory: --out must be on "
+            "storage that all machines share, under the same name"
+        )

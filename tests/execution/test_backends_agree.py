@@ -1,0 +1,187 @@
+"""The same sweep on one device, on two, and on Ray: the same rows, bit for bit."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweep_engine import planning
+from sweep_engine.backends import LocalBackend
+from sweep_engine.errors import ClusterError, Interrupted
+from sweep_engine.execution import driver, run
+from sweep_engine.execution.packing import pack_plan
+from sweep_engine.execution.programs import Programs
+from sweep_engine.execution.workers import Place
+from sweep_engine.planning import plan
+from sweep_engine.sources import bucket
+from sweep_engine.spec import Sweep, load
+from sweep_engine.store import LocalFiles, OutputDirectory, open_results, verify
+from sweep_engine.store.manifest import read_manifest
+from tests.execution.test_resume import DRAWS_PER_SHARD, RUNS_PER_SHARD, SWEEP, tables
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_shards():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "RUNS_PER_SHARD", RUNS_PER_SHARD)
+        patch.setattr(planning, "DRAWS_PER_SHARD", DRAWS_PER_SHARD)
+        yield
+
+
+@pytest.fixture(scope="module")
+def sweep():
+    return Sweep.model_validate(SWEEP)
+
+
+@pytest.fixture(scope="module")
+def local(sweep, tmp_path_factory):
+    out = tmp_path_factory.mktemp("local") / "out"
+    assert run(sweep, out).is_complete
+    return out
+
+
+def ray_backend():
+    from sweep_engine.backends.ray.backend import RayBackend
+
+    return RayBackend()
+
+
+# --- two devices --------------------------------------------------------------------------
+
+ON_TWO_DEVICES = """
+import json, sys
+import jax
+from sweep_engine import planning
+from sweep_engine.execution import run
+from sweep_engine.spec import Sweep
+
+assert len(jax.devices()) == 2
+planning.RUNS_PER_SHARD, planning.DRAWS_PER_SHARD = json.loads(sys.argv[1])
+assert run(Sweep.model_validate(json.loads(sys.argv[2])), sys.argv[3]).is_complete
+"""
+
+
+def test_two_devices_give_the_same_rows(tmp_path, local):
+    out = tmp_path / "out"
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    sizes, text = json.dumps([RUNS_PER_SHARD, DRAWS_PER_SHARD]), json.dumps(SWEEP)
+    subprocess.run(
+        [sys.executable, "-c", ON_TWO_DEVICES, sizes, text, out], check=True, env=os.environ | flags
+    )
+    assert json.loads((out / "logs" / "progress.json").read_text())["workers"] == 2
+    assert tables(out) == tables(local)
+
+
+# --- Ray ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def on_ray(sweep, local_ray, tmp_path_factory):
+    out = tmp_path_factory.mktemp("ray") / "out"
+    assert run(sweep, out, make_backend=ray_backend).is_complete
+    return out
+
+
+def test_ray_gives_the_same_rows(on_ray, local):
+    assert tables(on_ray) == tables(local)
+    assert not verify(LocalFiles(on_ray)).problems
+    frozen = [read_manifest(OutputDirectory(out)).frozen for out in (on_ray, local)]
+    assert frozen[0] == frozen[1]
+
+
+def test_begun_here_and_ended_on_ray(tmp_path, sweep, local_ray, local):
+    out = tmp_path / "out"
+
+    def three_are_done():
+        return len(list(out.glob("ledger/*.json"))) >= 3
+
+    with pytest.raises(Interrupted):
+        run(sweep, out, make_backend=lambda: LocalBackend(1), should_stop=three_are_done)
+    begun = len(list(out.glob("ledger/*.json")))
+    summary = run(sweep, out, make_backend=ray_backend)
+    assert summary.is_complete
+    assert summary.computed == summary.done - begun
+    assert tables(out) == tables(local)
+
+
+def test_a_complete_sweep_asks_for_no_cluster(sweep, on_ray):
+    def no_backend():
+        raise AssertionError("there is nothing to do")
+
+    assert run(sweep, on_ray, make_backend=no_backend).is_complete
+
+
+def test_actors_use_the_lanes_that_the_first_run_froze(tmp_path, local_ray, monkeypatch):
+    """Its machine chose 4, an actor's rule would say otherwise."""
+    chosen = Sweep.model_validate(
+        SWEEP | {"sources": {"init": SWEEP["sources"]["init"]}, "execution": {}, "axes": {}}
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(bucket, "choose_lanes", lambda *_: 4)
+        assert run(chosen, tmp_path / "whole").is_complete
+        with pytest.raises(Interrupted):
+            run(chosen, tmp_path / "begun", should_stop=lambda: True)
+    assert bucket.choose_lanes("cpu", 10, 10) != 4
+    assert run(chosen, tmp_path / "begun", make_backend=ray_backend).is_complete
+    whole, begun = (OutputDirectory(tmp_path / name) for name in ("whole", "begun"))
+    assert set(read_manifest(begun).frozen.lanes.values()) == {4}
+    assert read_manifest(begun).frozen == read_manifest(whole).frozen
+    rows = [
+        sorted(map(str, open_results(directory.root).runs().to_pylist()))
+        for directory in (whole, begun)
+    ]
+    assert rows[0] == rows[1]
+
+
+def test_a_directory_that_workers_do_not_see_is_refused(tmp_path, sweep, local_ray, monkeypatch):
+    """As if it were on the driver's own disk: what the workers look for is not there."""
+    elsewhere = LocalFiles(tmp_path / "elsewhere")
+    monkeypatch.setattr(driver, "Place", lambda _, *rest: Place(elsewhere, *rest))
+    with pytest.raises(ClusterError, match="storage that all machines share"):
+        run(sweep, tmp_path / "out", make_backend=ray_backend)
+
+
+# --- data files ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_data(tmp_path):
+    """A sweep whose task is a data file beside it."""
+    folder = tmp_path / "given"
+    folder.mkdir()
+    x = np.linspace(-1, 1, 12)[:, None]
+    np.savez(folder / "data.npz", x=x, y=2 * x[:, 0])
+    spec = {
+        "name": "data",
+        "task": {"kind": "file", "path": "data.npz", "train": 8, "loss": "squared"},
+        "model": {"kind": "linear"},
+        "accept": {"train_loss": 1.0},
+        "sources": {"init": {"kind": "prior", "law": {"kind": "gaussian"}, "draws": 40}},
+        "execution": {"lanes": 4},
+    }
+    (folder / "sweep.yaml").write_text(json.dumps(spec))
+    return load(folder / "sweep.yaml")
+
+
+def test_a_plan_travels_with_its_data_files(with_data, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    packed = pack_plan(plan(with_data))
+    shutil.rmtree(with_data.folder)
+    arrived = packed.unpack()
+    assert arrived.sweep.folder != with_data.folder
+    Programs(arrived).open_all()
+    assert packed.unpack().sweep.folder == arrived.sweep.folder, "a second time, the same place"
+
+
+def test_data_files_reach_the_workers(with_data, local_ray, tmp_path):
+    run(with_data, tmp_path / "local")
+    run(with_data, tmp_path / "ray", make_backend=ray_backend)
+    rows = [sorted((tmp_path / name).glob("runs/*/*/*")) for name in ("local", "ray")]
+    assert [p.read_bytes() for p in rows[0]] == [p.read_bytes() for p in rows[1]] != []
