@@ -162,9 +162,10 @@ class RayBackend:
     def ask(self, question: Callable[..., Answer], *arguments: Any) -> Answer:
         shared = [self._share(value) for value in (question, *arguments)]
         end = time.monotonic() + ASK_SECONDS
+        knocked: set[str] = set()
         up: dict[Ref, _Host] = {}
         while time.monotonic() < end:
-            up |= self._knock()
+            up |= self._knock(knocked)
             for ref in door.ready(list(up), 0.2)[:1]:
                 reply = self._reply(up.pop(ref), ref, shared)
                 if reply is None:
@@ -175,16 +176,16 @@ class RayBackend:
                 return answer
         raise ClusterError(f"the cluster has had no place for a worker for {ASK_SECONDS:.0f} s")
 
-    def _knock(self) -> dict[Ref, _Host]:
-        """Start hosts where there is room; each call of a new one ends as soon as it is up."""
+    def _knock(self, knocked: set[str]) -> dict[Ref, _Host]:
+        """Start hosts where there is room; a call of each ends as soon as it is up."""
         self._check_head()
         self._check_refusals()
         if not self._roll.places:
             time.sleep(0.2)
-        known = set(self._hosts)
         for place in self._free_places():
             self._start(place)
-        new = [host for name, host in self._hosts.items() if name not in known]
+        new = [host for host in self._hosts.values() if host.name not in knocked]
+        knocked |= self._hosts.keys()
         return {door.call(host.handle, "look", 0.0): host for host in new}
 
     def _reply(self, host: _Host, is_up: Ref, shared: Sequence[Ref]) -> Reply | None:
