@@ -103,6 +103,14 @@ class Machine:
         )
         assert self._process.stdout.readline() == "ready\n"
         (self._init,) = children(self._process.pid)
+        try:
+            self._join(switch)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _join(self, switch):
+        """Put a cable between the machine and the switch."""
         port = f"port{next(switch.ports)}"  # those of the dead go away in their own time
         cable = ["link", "add", port, "type", "veth", "peer", "name", "eth0", "netns"]
         switch.ip(*cable, str(self._init))

@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sweep_engine import planning
+import sweep_engine
+from sweep_engine import cli, planning
 from sweep_engine.backends import LocalBackend
 from sweep_engine.errors import ClusterError, Interrupted
 from sweep_engine.execution import driver, run
@@ -58,7 +60,8 @@ def ray_backend():
 ON_TWO_DEVICES = """
 import json, sys
 import jax
-from sweep_engine import planning
+import sweep_engine
+from sweep_engine import cli, planning
 from sweep_engine.execution import run
 from sweep_engine.spec import Sweep
 
@@ -183,5 +186,58 @@ def test_a_plan_travels_with_its_data_files(with_data, monkeypatch, tmp_path):
 def test_data_files_reach_the_workers(with_data, local_ray, tmp_path):
     run(with_data, tmp_path / "local")
     run(with_data, tmp_path / "ray", make_backend=ray_backend)
+    rows = [sorted((tmp_path / name).glob("runs/*/*/*")) for name in ("local", "ray")]
+    assert [p.read_bytes() for p in rows[0]] == [p.read_bytes() for p in rows[1]] != []
+
+
+# --- the command line, and a user's own objects -------------------------------------------
+
+
+def test_the_command_line_on_ray(local_ray, with_data, tmp_path, monkeypatch, capsys):
+    spec, out = with_data.folder / "sweep.yaml", tmp_path / "out"
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["sweep-engine", *map(str, words)])
+        try:
+            cli.main()
+        except SystemExit as ended:
+            return ended.code
+        return 0
+
+    assert call("run", spec, "--out", out, "--backend", "ray") == 0
+    assert "1 shards done (1 now" in capsys.readouterr().out
+    assert call("retry", out, "--backend", "ray") == 0
+    assert "(0 now" in capsys.readouterr().out
+    assert call("run", spec, "--out", out, "--address", "auto") == 2
+    assert "--backend ray" in capsys.readouterr().err
+
+
+@dataclass(frozen=True)
+class Line:
+    """A user's own task, in a module that the workers can import."""
+
+    slope: float
+
+    def load(self, seed):
+        x = np.linspace(-1, 1, 9)[:, None]
+        loss = sweep_engine.Loss(squares)
+        return sweep_engine.make_task((x, self.slope * x[:, 0]), None, loss)
+
+
+def squares(outputs, targets):
+    return 0.5 * (outputs[:, 0] - targets) ** 2
+
+
+def test_a_users_own_objects_reach_the_workers(local_ray, tmp_path):
+    sweep = Sweep(
+        name="own",
+        task=Line(2.0),
+        model={"kind": "linear"},
+        accept={"train_loss": 1.0},
+        sources={"init": {"kind": "prior", "law": {"kind": "gaussian"}, "draws": 40}},
+        execution={"lanes": 4},
+    )
+    run(sweep, tmp_path / "local")
+    run(sweep, tmp_path / "ray", make_backend=ray_backend)
     rows = [sorted((tmp_path / name).glob("runs/*/*/*")) for name in ("local", "ray")]
     assert [p.read_bytes() for p in rows[0]] == [p.read_bytes() for p in rows[1]] != []
