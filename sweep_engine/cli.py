@@ -48,8 +48,13 @@ out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A sweep file (YAML).")]
-OutDir = Annotated[Path, typer.Option("--out", metavar="DIR", help="The output directory.")]
-ResultsDir = Annotated[Path, typer.Argument(metavar="DIR", help="The output directory of a run.")]
+OutDir = Annotated[
+    str,
+    typer.Option(
+        "--out", metavar="DIR", help="The output directory, or s3://bucket/prefix or gs://..."
+    ),
+]
+ResultsDir = Annotated[str, typer.Argument(metavar="DIR", help="The output directory of a run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 BackendName = Annotated[
     Literal["local", "ray"],
@@ -294,7 +299,7 @@ def compare(results: ResultsDir, as_json: AsJson = False) -> None:
 
     study = Study.open(results)
     compared, refused = compare_all(study)
-    write_comparisons(OutputDirectory(results).comparisons, compared)
+    write_comparisons(OutputDirectory(results).files, compared)
     if as_json:
         rows = [
             {**one.pair.comparison.model_dump(), "at": one.pair.at} | one.estimate.to_dict()
@@ -321,7 +326,7 @@ def report(results: ResultsDir) -> None:
     """Write report.html and the figures as PNG and SVG."""
     from sweep_engine.report import write_report
 
-    out.print(str(write_report(results)), markup=False, highlight=False)
+    out.print(write_report(results), markup=False, highlight=False)
 
 
 @app.command()
@@ -368,7 +373,7 @@ def demo(
         pages.append(write_report(out_dir / name))
     out.print("The reports:", highlight=False)
     for page in pages:
-        out.print(f"  {page.resolve()}", markup=False, highlight=False)
+        out.print(f"  {Path(page).resolve()}", markup=False, highlight=False)
 
 
 @app.command()
@@ -411,7 +416,7 @@ def _load(path: Path) -> "Sweep":
 def _run(
     sweep: "Sweep",
     text: str | None,
-    directory: Path,
+    directory: Path | str,
     *,
     fail_fast: bool,
     failed_only: bool = False,
@@ -463,7 +468,7 @@ def _summary_line(name: str, summary: "RunSummary") -> str:
     )
 
 
-def _report_run(summary: "RunSummary", directory: Path) -> None:
+def _report_run(summary: "RunSummary", directory: str) -> None:
     out.print(_summary_line(summary.plan.sweep.name, summary), highlight=False)
     if summary.failed:
         where = f"see {directory}/failed, then sweep-engine retry {directory}"
@@ -490,7 +495,7 @@ def _run_line(run: dict[str, Any]) -> str:
     )
 
 
-def _status(results: Path) -> dict[str, Any]:
+def _status(results: str) -> dict[str, Any]:
     from sweep_engine.execution import needed, read_heartbeat
     from sweep_engine.store import OutputDirectory, read_failures, read_ledger
     from sweep_engine.store.manifest import read_manifest

@@ -30,6 +30,10 @@ class OutputError(SweepEngineError):
     """The output directory cannot be used: another sweep's, in use, or not writable."""
 
 
+class StorageFailed(SweepEngineError, OSError):
+    """An object store cannot be reached, or refused: what it was asked may have been done."""
+
+
 class CorruptResults(SweepEngineError):
     """A file is missing, truncated, altered or not the sweep's. Names every such file."""
 

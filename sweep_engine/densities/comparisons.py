@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
 from sweep_engine.comparability import split_columns
@@ -33,7 +32,9 @@ from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.planning import Plan
 from sweep_engine.spec import Comparison, Setting, Sweep
 from sweep_engine.spec.sources import GuessAndCheck, Splitting, unit_size
-from sweep_engine.store import OutputDirectory, Results, open_results
+from sweep_engine.store import Files, OutputDirectory, Results, open_results
+from sweep_engine.store.encoding import to_parquet
+from sweep_engine.store.layout import COMPARISONS
 from sweep_engine.store.manifest import read_manifest
 
 
@@ -65,7 +66,7 @@ class Study:
             OutputError: there is no sweep there.
             CorruptResults: its files are not as they were committed.
         """
-        manifest = read_manifest(OutputDirectory(Path(root)))
+        manifest = read_manifest(OutputDirectory(root))
         return cls(open_results(root), manifest.plan)
 
     @property
@@ -307,7 +308,7 @@ def function_cells(study: Study, pair: Pair) -> tuple[np.ndarray, CellCounts]:
     return align_counts(*source, *reference)
 
 
-def write_comparisons(path: Path, compared: Sequence[Compared]) -> None:
+def write_comparisons(files: Files, compared: Sequence[Compared]) -> None:
     """Write `comparisons.parquet`: each estimate with everything needed to redo it."""
     rows = []
     for one in compared:
@@ -322,9 +323,7 @@ def write_comparisons(path: Path, compared: Sequence[Compared]) -> None:
             }
         )
     table = pa.Table.from_pylist(rows, schema=_SCHEMA)
-    staged = path.with_suffix(".tmp")
-    pq.write_table(table, staged, write_page_checksum=True)
-    staged.replace(path)
+    files.write(COMPARISONS, to_parquet(table))
 
 
 _NUMBERS = (

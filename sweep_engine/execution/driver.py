@@ -21,7 +21,8 @@ from sweep_engine.store import (
     read_failures,
     read_ledger,
 )
-from sweep_engine.store.layout import SWEEP_JSON
+from sweep_engine.store.inventory import table_sizes
+from sweep_engine.store.layout import SWEEP_JSON, SWEEP_YAML
 from sweep_engine.store.manifest import (
     Frozen,
     Manifest,
@@ -72,7 +73,7 @@ def run(
 
     Args:
         sweep: What to run.
-        out: The output directory.
+        out: The output directory: a folder, s3://bucket/prefix or gs://bucket/prefix.
         sweep_text: The sweep file as given, to be kept beside the results.
         make_backend: What moves jobs to workers.
         fail_fast: Raise at the first shard that is given up.
@@ -87,7 +88,7 @@ def run(
         Interrupted: `should_stop` said so.
         ShardFailed: with `fail_fast`, a shard was given up.
     """
-    directory = OutputDirectory(Path(out).absolute())
+    directory = OutputDirectory(out)
     previous = read_shards_and_choices(directory)
     planned = plan(sweep, previous[0] if previous else ())
     check_growth(directory, sweep)
@@ -98,7 +99,7 @@ def run(
     directory.create()
     with directory.lock():
         if sweep_text is not None:
-            directory.files.write(directory.sweep_yaml.name, sweep_text.encode())
+            directory.files.write(SWEEP_YAML, sweep_text.encode())
         ledger = read_ledger(directory.files)
         finish_publishing(directory.files, ledger)
         discard_leftovers(directory.files, ledger)
@@ -110,12 +111,12 @@ def run(
             and loop.schedule.is_over
             and planned.buckets.keys() <= previous[1].lanes.keys()
         ):
-            write_manifest(directory, Manifest(planned, previous[1]))
+            write_manifest(directory, Manifest(planned, previous[1]), previous)
             return loop.summary()
         with closing(make_backend()) as backend:
             here = backend.ask(survey, programs)
             frozen = _freeze(here, previous[1] if previous else None)
-            write_manifest(directory, Manifest(planned, frozen))
+            write_manifest(directory, Manifest(planned, frozen), previous)
             place = Place(directory.files, directory.files.sha256(SWEEP_JSON), here)
             backend.open(open_workers, programs, frozen, place)
             return loop.run(backend, should_stop)
@@ -151,16 +152,13 @@ def _freeze(chosen: Frozen, previous: Frozen | None) -> Frozen:
 
 
 def _check_disk(planned: Plan, programs: Programs, directory: OutputDirectory) -> None:
-    existing = directory.root.absolute()
-    while not existing.exists():
-        existing = existing.parent
-    free = OutputDirectory(existing).free_bytes()
-    wanted = disk_bytes(planned, programs)
-    if directory.sweep_json.is_file():
-        wanted -= sum(f.stat().st_size for f in directory.root.rglob("*.parquet"))
+    free = directory.free_bytes()
+    if free is None:
+        return
+    wanted = disk_bytes(planned, programs) - sum(table_sizes(directory.files).values())
     if wanted > free:
         raise PlanError(
-            f"the sweep needs up to {wanted / 1e9:,.1f} GB of disk, {existing} has "
+            f"the sweep needs up to {wanted / 1e9:,.1f} GB of disk, {directory.root} has "
             f"{free / 1e9:,.1f} GB free: keep fewer rows (`keep`, `store: {{params: fit}}`), "
             "ask for fewer runs, or give another --out"
         )

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sweep_engine.execution.progress import Standing
-from sweep_engine.store import LocalFiles
+from sweep_engine.store import Files
 from sweep_engine.store.layout import LOGS
 
 PATH = f"{LOGS}/progress.json"
@@ -41,7 +41,7 @@ class Event:
 class Heartbeat:
     """Writes how a run stands, now and then. What cannot be written is left out."""
 
-    def __init__(self, files: LocalFiles) -> None:
+    def __init__(self, files: Files) -> None:
         self._files = files
         self._next = 0.0
         self._events: deque[Event] = deque(maxlen=EVENTS)
@@ -74,7 +74,7 @@ class Heartbeat:
             self._files.write(PATH, json.dumps(data, indent=1).encode())
 
 
-def read_heartbeat(files: LocalFiles) -> dict[str, Any] | None:
+def read_heartbeat(files: Files) -> dict[str, Any] | None:
     """Read how the last run stood; None where none has begun or the file cannot be read.
 
     `age_seconds` says how long ago it was written, and `state` is `stale` if that is too long

@@ -11,7 +11,7 @@ from sweep_engine.execution.heartbeat import Event, Heartbeat
 from sweep_engine.execution.progress import Display, Standing
 from sweep_engine.execution.schedule import MAX_ATTEMPTS, MAX_LOST, Schedule
 from sweep_engine.planning import Plan
-from sweep_engine.store import LocalFiles, clear_failure, record_failure
+from sweep_engine.store import Files, clear_failure, record_failure
 
 POLL_SECONDS = 0.2
 
@@ -59,7 +59,7 @@ class Loop:
     def __init__(
         self,
         plan: Plan,
-        files: LocalFiles,
+        files: Files,
         fits: Mapping[str, int],
         skip: Iterable[str],
         display: Display,

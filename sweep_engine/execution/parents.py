@@ -17,16 +17,14 @@ from sweep_engine.spec import Piece
 from sweep_engine.spec.parents import is_ordered_by_fit
 from sweep_engine.spec.sources import Snapshot, reference_of
 from sweep_engine.spec.starts import FromSource, FunctionsFrom, State
-from sweep_engine.store import LocalFiles
+from sweep_engine.store import Files
 from sweep_engine.store.shard_tables import shard_table
 from sweep_engine.tasks import Task
 
 _STATUS = {status.label: status for status in RunStatus}
 
 
-def inputs_of(
-    plan: Plan, shard: Shard, accepted: int | None, files: LocalFiles, task: Task
-) -> Inputs:
+def inputs_of(plan: Plan, shard: Shard, accepted: int | None, files: Files, task: Task) -> Inputs:
     """Collect what the work on a shard needs to know of earlier shards.
 
     Args:
@@ -60,7 +58,7 @@ def _joined(parts: list[StoredRuns]) -> StoredRuns:
     )
 
 
-def _stored(plan: Plan, piece: Piece, files: LocalFiles) -> StoredRuns:
+def _stored(plan: Plan, piece: Piece, files: Files) -> StoredRuns:
     """Read the runs that a piece's runs start from, in their order."""
     found, needed = reference_of(piece.setting.spec), plan.needs(piece)
     assert found is not None
@@ -91,7 +89,7 @@ def _stored(plan: Plan, piece: Piece, files: LocalFiles) -> StoredRuns:
     )
 
 
-def _run_rows(files: LocalFiles, shards: list[str], needed: Piece) -> pa.Table:
+def _run_rows(files: Files, shards: list[str], needed: Piece) -> pa.Table:
     """Rows of `runs` in the order of their ids; all of them must be there, or those that fit."""
     ids = run_ids(needed.setting.id, needed.start, needed.stop)
     columns = ["run_id", "status", "steps", "fit_step", "log_weight"]
@@ -122,7 +120,7 @@ def _state_steps(at: State, ends: np.ndarray, fit_step: pa.ChunkedArray) -> np.n
     return np.minimum(at, ends)
 
 
-def _params_rows(files: LocalFiles, shards: list[str], run_id: np.ndarray) -> pa.Table:
+def _params_rows(files: Files, shards: list[str], run_id: np.ndarray) -> pa.Table:
     low, high = int(run_id.min()), int(run_id.max())
     where = (pc.field("run_id") >= low) & (pc.field("run_id") <= high)
     table = shard_table(files, shards, "params")
@@ -143,7 +141,7 @@ def _states(table: pa.Table, run_id: np.ndarray, steps: np.ndarray) -> Float32[n
     return values[[row_of[key] for key in wanted]]
 
 
-def _commonest_functions(plan: Plan, shard: Shard, top: int, files: LocalFiles) -> list[bytes]:
+def _commonest_functions(plan: Plan, shard: Shard, top: int, files: Files) -> list[bytes]:
     """Find, packed, the functions that most fits compute; of equals the lesser id first."""
     needed = plan.needs(plan.pieces(shard)[0])
     assert needed is not None

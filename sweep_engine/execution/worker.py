@@ -18,7 +18,7 @@ from sweep_engine.planning import Plan, Shard
 from sweep_engine.solutions import Measured, RunStatus
 from sweep_engine.sources import Bucket, Control, Finished, work
 from sweep_engine.spec import axis_paths
-from sweep_engine.store import LocalFiles, ShardFiles, commit_shard, runs_schema, with_file_metadata
+from sweep_engine.store import Files, ShardFiles, commit_shard, runs_schema, with_file_metadata
 from sweep_engine.store.manifest import Frozen
 from sweep_engine.store.rows import (
     axis_columns,
@@ -45,7 +45,7 @@ class ShardWorker:
         plan: Plan,
         frozen: Frozen,
         programs: Programs,
-        files: LocalFiles,
+        files: Files,
         turns: AbstractContextManager[Any] | None = None,
     ) -> None:
         self._plan = plan

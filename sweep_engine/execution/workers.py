@@ -17,7 +17,7 @@ from sweep_engine.execution.programs import (
     this_device,
 )
 from sweep_engine.execution.worker import ShardWorker
-from sweep_engine.store import LocalFiles
+from sweep_engine.store import Files
 from sweep_engine.store.layout import SWEEP_JSON
 from sweep_engine.store.manifest import Frozen
 
@@ -35,7 +35,7 @@ class Place:
         here: The choices that this run's devices lead to.
     """
 
-    files: LocalFiles
+    files: Files
     manifest: str
     here: Frozen
 

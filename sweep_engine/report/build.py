@@ -18,19 +18,20 @@ from sweep_engine.densities.mixing import mixing
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.report.figure import Figure
 from sweep_engine.report.function_figures import function_figures
-from sweep_engine.report.matplotlib_files import save
+from sweep_engine.report.matplotlib_files import draw_files
 from sweep_engine.report.observable_figures import (
     comparison_figure,
     curve_figure,
     majority_error,
     swept_figures,
 )
-from sweep_engine.report.page import Page, Row, Section, Table, format_interval, write_page
+from sweep_engine.report.page import Page, Row, Section, Table, format_interval, render_page
 from sweep_engine.report.plane import plane_figures
 from sweep_engine.report.side_by_side import side_by_side_figures
 from sweep_engine.report.words import HEADLINES, meaning, null_words
 from sweep_engine.spec import Setting
 from sweep_engine.store import OutputDirectory
+from sweep_engine.store.layout import FIGURES, REPORT
 from sweep_engine.store.manifest import read_manifest
 
 MAX_ROWS = 400
@@ -43,27 +44,30 @@ QUESTION = (
 )
 
 
-def write_report(root: Path | str) -> Path:
+def write_report(root: Path | str) -> str:
     """Write `report.html`, the figures as PNG and SVG, and `comparisons.parquet`.
 
     Args:
-        root: An output directory with results; they need not be complete.
+        root: An output directory with results; they need not be complete. May be an address
+            such as s3://bucket/prefix: everything is written there.
 
     Returns:
-        The path of the page.
+        The path or address of the page.
 
     Raises:
         OutputError: there are no results.
         CorruptResults: the files are not as they were committed.
     """
     study = Study.open(root)
-    directory = OutputDirectory(Path(root))
+    directory = OutputDirectory(root)
+    files = directory.files
     compared, refused = compare_all(study)
-    write_comparisons(directory.comparisons, compared)
+    write_comparisons(files, compared)
     sections = tuple(_sections(study, compared))
     for section in sections:
         for figure in section.figures:
-            save(figure, directory.figures)
+            drawn = draw_files(figure)
+            files.write_all({f"{FIGURES}/{name}": data for name, data in drawn.items()})
     page = Page(
         title=study.sweep.name,
         question=QUESTION,
@@ -72,8 +76,8 @@ def write_report(root: Path | str) -> Path:
         diagnostics=tuple(_diagnostics(study, compared, refused)),
         provenance=tuple(_provenance(directory, study)),
     )
-    write_page(directory.report, page)
-    return directory.report
+    files.write(REPORT, render_page(page).encode())
+    return f"{files.location}/{REPORT}"
 
 
 def _row(one: Compared) -> Row:

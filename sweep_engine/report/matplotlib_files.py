@@ -1,5 +1,6 @@
 """Figures as PNG and SVG files, for papers and slides."""
 
+import io
 import math
 from functools import singledispatch
 from pathlib import Path
@@ -71,12 +72,20 @@ def save(figure: Figure, folder: Path) -> list[Path]:
     The same figure gives the same SVG byte for byte.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    png, svg = (folder / f"{figure.name}.{suffix}" for suffix in ("png", "svg"))
+    contents = {folder / name: data for name, data in draw_files(figure).items()}
+    for path, data in contents.items():
+        path.write_bytes(data)
+    return list(contents)
+
+
+def draw_files(figure: Figure) -> dict[str, bytes]:
+    """Draw `<name>.png` (150 dpi) and `<name>.svg`, and return what they hold."""
+    png, svg = io.BytesIO(), io.BytesIO()
     with _STYLE_LOCK, mpl.rc_context(_STYLE):
         sheet = _draw_figure(figure)
-        sheet.savefig(png, dpi=150)
-        sheet.savefig(svg, dpi=150, metadata={"Date": None})
-    return [png, svg]
+        sheet.savefig(png, format="png", dpi=150)
+        sheet.savefig(svg, format="svg", dpi=150, metadata={"Date": None})
+    return {f"{figure.name}.png": png.getvalue(), f"{figure.name}.svg": svg.getvalue()}
 
 
 def _draw_figure(figure: Figure) -> Sheet:

@@ -9,7 +9,7 @@ from sweep_engine.store.commit import (
 from sweep_engine.store.compact import compact
 from sweep_engine.store.directory import OutputDirectory
 from sweep_engine.store.failures import Failure, clear_failure, read_failures, record_failure
-from sweep_engine.store.files import LocalFiles
+from sweep_engine.store.files import Files, LocalFiles, open_files
 from sweep_engine.store.layout import ShardFiles
 from sweep_engine.store.ledger import FileRecord, Ledger, LedgerEntry, read_ledger
 from sweep_engine.store.reader import Params, Results, open_results
@@ -30,6 +30,7 @@ __all__ = [
     "Committed",
     "Failure",
     "FileRecord",
+    "Files",
     "Ledger",
     "LedgerEntry",
     "LocalFiles",
@@ -46,6 +47,7 @@ __all__ = [
     "discard_leftovers",
     "file_metadata",
     "finish_publishing",
+    "open_files",
     "open_results",
     "params_schema",
     "read_failures",

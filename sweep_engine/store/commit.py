@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from sweep_engine.store.encoding import footer_sha256, to_parquet
-from sweep_engine.store.files import LocalFiles
+from sweep_engine.store.files import Files
 from sweep_engine.store.layout import (
     STAGING,
     ShardFiles,
@@ -41,7 +41,7 @@ class Committed:
 
 
 def commit_shard(
-    files: LocalFiles,
+    files: Files,
     shard: ShardFiles,
     tables: Mapping[str, pa.Table],
     receipt: Mapping[str, JsonValue],
@@ -65,7 +65,7 @@ def commit_shard(
 
 
 def commit(
-    files: LocalFiles,
+    files: Files,
     name: str,
     tables: Mapping[str, pa.Table],
     *,
@@ -82,7 +82,7 @@ def commit(
     return Committed(entry, won)
 
 
-def publish(files: LocalFiles, entry: LedgerEntry) -> None:
+def publish(files: Files, entry: LedgerEntry) -> None:
     """Move an entry's files to their places; nothing if that was already done.
 
     What a compaction replaces goes first, so that no row is ever seen twice.
@@ -93,7 +93,7 @@ def publish(files: LocalFiles, entry: LedgerEntry) -> None:
         files.publish(entry.staged(record), record.path)
 
 
-def finish_publishing(files: LocalFiles, ledger: Ledger) -> None:
+def finish_publishing(files: Files, ledger: Ledger) -> None:
     """Publish what was committed and not yet published; safe at any time, for anyone."""
     names = {owner for path in files.sizes(STAGING) if (owner := split_staged_path(path))}
     for shard, attempt in sorted(names):
@@ -102,12 +102,12 @@ def finish_publishing(files: LocalFiles, ledger: Ledger) -> None:
             publish(files, entry)
 
 
-def discard_leftovers(files: LocalFiles, ledger: Ledger) -> None:
+def discard_leftovers(files: Files, ledger: Ledger) -> None:
     """Remove what lost or broken attempts left in staging.
 
-    Files of a shard that is not in the ledger stay: their attempt may still commit them. Only
-    the holder of the directory's lock calls this, before it starts any work: it takes away the
-    temporary file of a write under way, which makes that write fail.
+    Files of a shard that is not in the ledger stay: their attempt may still commit them. Where
+    there is a lock, only its holder calls this, before it starts any work: on a file system it
+    takes away the temporary file of a write under way, which makes that write fail.
     """
     for path in files.sizes(STAGING):
         owner = split_staged_path(path)
@@ -127,7 +127,7 @@ def _check_columns(tables: Mapping[str, pa.Table]) -> None:
 
 
 def _stage(
-    files: LocalFiles,
+    files: Files,
     name: str,
     tables: Mapping[str, pa.Table],
     replaces: tuple[str, ...],
@@ -160,6 +160,6 @@ def _record(path: str, rows: int, data: bytes) -> FileRecord:
     )
 
 
-def _discard(files: LocalFiles, entry: LedgerEntry) -> None:
+def _discard(files: Files, entry: LedgerEntry) -> None:
     for record in entry.files:
         files.remove(entry.staged(record))

@@ -1,7 +1,8 @@
 """Merge the many small files of a bucket into few.
 
 A compaction is a ledger entry that names the files it replaces and the file that stands for them.
-From that moment readers use the merged file. Then the replaced files are removed and the merged
+From that moment readers use the merged file. Compactions are numbered, so each stands on all
+before it: two at once cannot both merge a file. Then the replaced files are removed and the merged
 one is published, in this order: a plain reader may miss rows meanwhile, it never sees one twice.
 The entries of the shards stay as they are, so a resume still knows what is done.
 """
@@ -14,9 +15,9 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweep_engine.errors import CorruptResults
+from sweep_engine.errors import CorruptResults, OutputError
 from sweep_engine.store.commit import commit
-from sweep_engine.store.files import LocalFiles
+from sweep_engine.store.files import Files
 from sweep_engine.store.inventory import take_inventory
 from sweep_engine.store.layout import COMPACTION_PREFIX, split_table_path
 from sweep_engine.store.ledger import FileRecord, Ledger
@@ -24,7 +25,7 @@ from sweep_engine.store.ledger import FileRecord, Ledger
 TARGET_BYTES = 256 * 2**20
 
 
-def compact(files: LocalFiles, target_bytes: int = TARGET_BYTES) -> int:
+def compact(files: Files, target_bytes: int = TARGET_BYTES) -> int:
     """Merge neighbouring files of one table, source and bucket up to a size.
 
     Rows stay in the order of the files' paths. A merged file is never merged again. May be
@@ -39,13 +40,14 @@ def compact(files: LocalFiles, target_bytes: int = TARGET_BYTES) -> int:
 
     Raises:
         CorruptResults: A file is missing, stray or altered. Nothing of it is merged.
+        OutputError: Another compaction has merged files since this one began.
     """
     inventory = take_inventory(files)
     if inventory.problems:
         raise CorruptResults(sorted(inventory.problems.values()))
     groups = list(_groups(inventory.ledger, target_bytes))
-    for records in groups:
-        _merge(files, records)
+    for number, records in enumerate(groups, start=len(inventory.ledger.compactions)):
+        _merge(files, records, number)
     return sum(map(len, groups))
 
 
@@ -71,19 +73,26 @@ def _folder(record: FileRecord) -> str:
     return record.path.rpartition("/")[0]
 
 
-def _merge(files: LocalFiles, records: Sequence[FileRecord]) -> None:
+def _merge(files: Files, records: Sequence[FileRecord], number: int) -> None:
     digest = hashlib.sha256("".join(record.sha256 for record in records).encode()).hexdigest()[:16]
     first = records[0].path.removesuffix(".parquet")
-    commit(
+    overtaken = OutputError(f"{files.location}: another compaction is under way: let it end")
+    try:
+        merged = pa.concat_tables(_read(files, record) for record in records)
+    except FileNotFoundError as error:
+        raise overtaken from error
+    committed = commit(
         files,
-        f"{COMPACTION_PREFIX}{digest}",
-        {f"{first}-{digest}.parquet": pa.concat_tables(_read(files, r) for r in records)},
+        f"{COMPACTION_PREFIX}{number:05d}",
+        {f"{first}-{digest}.parquet": merged},
         replaces=tuple(record.path for record in records),
         receipt={"table": split_table_path(first + ".parquet")[0]},
     )
+    if not committed.won:
+        raise overtaken
 
 
-def _read(files: LocalFiles, record: FileRecord) -> pa.Table:
+def _read(files: Files, record: FileRecord) -> pa.Table:
     data = files.read(record.path)
     if hashlib.sha256(data).hexdigest() != record.sha256:
         raise CorruptResults([f"{record.path}: is not what was committed"])

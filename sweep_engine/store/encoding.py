@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 ROW_GROUP_BYTES = 16 * 2**20
 
 _TAIL_BYTES = 8  # the footer's length in 4 bytes, then the magic word
+_MOST_FOOTERS = 16 * 2**10
 
 
 def to_parquet(table: pa.Table) -> bytes:
@@ -45,8 +46,10 @@ def footer_sha256(read_last: Callable[[int], bytes]) -> str:
     Args:
         read_last: Gives the last n bytes of the file, or all if it has fewer.
     """
-    length = int.from_bytes(read_last(_TAIL_BYTES)[:4], "little")
-    return hashlib.sha256(read_last(length + _TAIL_BYTES)).hexdigest()
+    tail = read_last(_MOST_FOOTERS)
+    length = int.from_bytes(tail[-_TAIL_BYTES:][:4], "little") + _TAIL_BYTES
+    footer = tail[-length:] if length <= len(tail) else read_last(length)
+    return hashlib.sha256(footer).hexdigest()
 
 
 def _row_group_rows(table: pa.Table) -> int:

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sweep_engine.errors import CorruptResults
-from sweep_engine.store.files import LocalFiles
+from sweep_engine.store.files import Files
 from sweep_engine.store.layout import FAILED, failure_path
 
 
@@ -23,23 +23,24 @@ class Failure(BaseModel):
     error: str
 
 
-def record_failure(files: LocalFiles, shard: str, attempts: int, error: str) -> None:
+def record_failure(files: Files, shard: str, attempts: int, error: str) -> None:
     """Record that a shard failed, in place of an earlier record."""
     failure = Failure(shard=shard, attempts=attempts, error=error)
     files.write(failure_path(shard), failure.model_dump_json(indent=2).encode())
 
 
-def read_failures(files: LocalFiles) -> dict[str, Failure]:
+def read_failures(files: Files) -> dict[str, Failure]:
     """The failures on record, by shard.
 
     Raises:
         CorruptResults: A record cannot be read.
     """
-    failures = [_parse(path, files.read(path)) for path in sorted(files.sizes(FAILED))]
+    paths = sorted(files.sizes(FAILED))
+    failures = map(_parse, paths, files.map(files.read, paths))
     return {failure.shard: failure for failure in failures}
 
 
-def clear_failure(files: LocalFiles, shard: str) -> None:
+def clear_failure(files: Files, shard: str) -> None:
     """Forget a shard's failure; nothing if there is none on record."""
     files.remove(failure_path(shard))
 

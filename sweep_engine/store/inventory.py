@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sweep_engine.store.commit import finish_publishing
-from sweep_engine.store.files import LocalFiles
+from sweep_engine.store.files import Files
 from sweep_engine.store.layout import NOT_TABLES
 from sweep_engine.store.ledger import Ledger, scan_ledger
 
@@ -23,21 +23,22 @@ class Inventory:
     problems: Mapping[str, str]
 
 
-def take_inventory(files: LocalFiles) -> Inventory:
+def take_inventory(files: Files) -> Inventory:
     """List the files and compare their names and sizes with the ledger.
 
     A commit that was cut short after its ledger entry is finished first. A sweep may be running:
     what it commits meanwhile is no problem.
     """
-    before = _table_sizes(files)
+    before = table_sizes(files)
     ledger, problems = scan_ledger(files)
     finish_publishing(files, ledger)
     strays = before.keys() - ledger.paths
     problems |= {path: f"{path}: stray, no entry of the ledger names it" for path in strays}
-    return Inventory(ledger, problems | _wrong_files(_table_sizes(files), ledger))
+    return Inventory(ledger, problems | _wrong_files(table_sizes(files), ledger))
 
 
-def _table_sizes(files: LocalFiles) -> dict[str, int]:
+def table_sizes(files: Files) -> dict[str, int]:
+    """The size in bytes of every file in a table's folder, by path."""
     tables = [folder for folder in files.folders() if folder not in NOT_TABLES]
     return {path: size for table in tables for path, size in files.sizes(table).items()}
 

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from sweep_engine.errors import OutputError
 
+SWEEP_YAML = "sweep.yaml"
 SWEEP_JSON = "sweep.json"
+COMPARISONS = "comparisons.parquet"
+REPORT = "report.html"
 
 LEDGER = "ledger"
 STAGING = "staging"
@@ -76,6 +79,17 @@ def split_table_path(path: str) -> tuple[str, str, str]:
         raise OutputError(f"{path!r} is not the path of a table's file")
     table, source, bucket, _ = path.split("/")
     return table, source.removeprefix("source="), bucket.removeprefix("bucket=")
+
+
+def check_path(path: str) -> str:
+    """The path, if it names something below the output directory.
+
+    Raises:
+        OutputError: It does not.
+    """
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise OutputError(f"{path!r} is not a path below the output directory")
+    return path
 
 
 def ledger_path(shard: str) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from sweep_engine.errors import CorruptResults
-from sweep_engine.store.files import LocalFiles
+from sweep_engine.store.files import Files
 from sweep_engine.store.layout import (
     LEDGER,
     TABLE_FILE_PATTERN,
@@ -129,7 +129,7 @@ class Ledger:
         return {path: records[path] for path in sorted(records.keys() - replaced)}
 
 
-def read_ledger(files: LocalFiles) -> Ledger:
+def read_ledger(files: Files) -> Ledger:
     """Read every entry.
 
     Raises:
@@ -141,12 +141,13 @@ def read_ledger(files: LocalFiles) -> Ledger:
     return ledger
 
 
-def scan_ledger(files: LocalFiles) -> tuple[Ledger, dict[str, str]]:
+def scan_ledger(files: Files) -> tuple[Ledger, dict[str, str]]:
     """Read every good entry, and say of every other file, by path, what is wrong with it."""
     entries, problems = {}, {}
-    for path in sorted(files.sizes(LEDGER)):
+    paths = sorted(files.sizes(LEDGER))
+    for path, data in zip(paths, files.map(files.read, paths), strict=True):
         try:
-            entry = _parse(path, files.read(path))
+            entry = _parse(path, data)
         except CorruptResults as error:
             problems[path] = str(error)
         else:
@@ -154,7 +155,7 @@ def scan_ledger(files: LocalFiles) -> tuple[Ledger, dict[str, str]]:
     return Ledger(entries), problems
 
 
-def read_entry(files: LocalFiles, shard: str) -> LedgerEntry:
+def read_entry(files: Files, shard: str) -> LedgerEntry:
     """Read one entry.
 
     Raises:

@@ -3,12 +3,15 @@
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from sweep_engine.errors import CorruptResults, OutputError
 from sweep_engine.planning import Plan, Shard, plan, read_shards
 from sweep_engine.spec import Sweep, axis_paths, dump_sweep, restore, touches
 from sweep_engine.store.directory import OutputDirectory
+from sweep_engine.store.files import LocalFiles
+from sweep_engine.store.layout import SWEEP_JSON
 
 FORMAT = 1
 
@@ -47,17 +50,44 @@ class Manifest:
     frozen: Frozen
 
 
-def write_manifest(directory: OutputDirectory, manifest: Manifest) -> None:
-    """Write `sweep.json`, whole or not at all."""
+class Previous(NamedTuple):
+    """What a growing sweep must keep.
+
+    Attributes:
+        shards: The shards that were planned.
+        frozen: The choices of the first run.
+        data: `sweep.json` as it was read.
+    """
+
+    shards: tuple[Shard, ...]
+    frozen: Frozen
+    data: bytes
+
+
+def write_manifest(
+    directory: OutputDirectory, manifest: Manifest, previous: Previous | None = None
+) -> None:
+    """Write `sweep.json`, whole or not at all, over the one that the manifest grew from.
+
+    So of two drivers that begin or grow a sweep at once, one goes on: else their shards could
+    overlap.
+
+    Raises:
+        OutputError: another driver has written it since `previous` was read.
+    """
     data = {
         "format": FORMAT,
         "spec_id": manifest.plan.spec_id,
         "sweep": dump_sweep(manifest.plan.sweep),
-        "folder": os.path.relpath(manifest.plan.sweep.folder, directory.root),
+        "folder": _to_stored(manifest.plan.sweep.folder, directory),
         "frozen": asdict(manifest.frozen),
         "shards": manifest.plan.to_dict(),
     }
-    directory.files.write(directory.sweep_json.name, json.dumps(data, indent=1).encode())
+    text = json.dumps(data, indent=1).encode()
+    if not directory.files.replace(SWEEP_JSON, text, previous=previous and previous.data):
+        raise OutputError(
+            f"{directory.root}: another run has just begun here or changed the sweep: run again"
+        )
 
 
 def read_manifest(directory: OutputDirectory) -> Manifest:
@@ -67,8 +97,8 @@ def read_manifest(directory: OutputDirectory) -> Manifest:
         OutputError: there is none.
         CorruptResults: it cannot be read.
     """
-    data = _read(directory)
-    sweep = restore(data["sweep"], (directory.root / data["folder"]).resolve())
+    data, _ = _read(directory)
+    sweep = restore(data["sweep"], (_base(directory) / data["folder"]).resolve())
     shards = read_shards(data["shards"])
     return Manifest(plan(sweep, shards), Frozen(**data["frozen"]))
 
@@ -79,9 +109,9 @@ def check_growth(directory: OutputDirectory, sweep: Sweep) -> None:
     Raises:
         OutputError: the observables or `store` changed, or an axis came to runs that are done.
     """
-    if not directory.sweep_json.is_file():
+    if not directory.files.exists(SWEEP_JSON):
         return
-    before = restore(_read(directory)["sweep"], directory.root)
+    before = restore(_read(directory)[0]["sweep"], _base(directory))
     new, old = dump_sweep(sweep), dump_sweep(before)
     changed = [field for field in ("observables", "store") if new[field] != old[field]]
     moved = set(axis_paths(sweep)) ^ set(axis_paths(before))
@@ -93,24 +123,35 @@ def check_growth(directory: OutputDirectory, sweep: Sweep) -> None:
         )
 
 
-def read_shards_and_choices(
-    directory: OutputDirectory,
-) -> tuple[tuple[Shard, ...], Frozen] | None:
+def read_shards_and_choices(directory: OutputDirectory) -> Previous | None:
     """Read what a growing sweep must keep; None where nothing has been run."""
-    if not directory.sweep_json.is_file():
+    if not directory.files.exists(SWEEP_JSON):
         return None
-    data = _read(directory)
-    return read_shards(data["shards"]), Frozen(**data["frozen"])
+    data, text = _read(directory)
+    return Previous(read_shards(data["shards"]), Frozen(**data["frozen"]), text)
 
 
-def _read(directory: OutputDirectory) -> dict[str, Any]:
-    path = directory.sweep_json
+def _base(directory: OutputDirectory) -> Path:
+    """What a stored path is relative to; a path that stands on an object store is absolute."""
+    files = directory.files
+    return files.root if isinstance(files, LocalFiles) else Path()
+
+
+def _to_stored(folder: Path, directory: OutputDirectory) -> str:
+    if isinstance(directory.files, LocalFiles):
+        return os.path.relpath(folder, directory.files.root)
+    return str(folder.absolute())
+
+
+def _read(directory: OutputDirectory) -> tuple[dict[str, Any], bytes]:
+    place = f"{directory.files.location}/{SWEEP_JSON}"
     try:
-        data: dict[str, Any] = json.loads(path.read_text())
+        text = directory.files.read(SWEEP_JSON)
+        data: dict[str, Any] = json.loads(text)
     except FileNotFoundError as error:
-        raise OutputError(f"{directory.root}: no sweep here (there is no {path.name})") from error
+        raise OutputError(f"{directory.root}: no sweep here (there is no {SWEEP_JSON})") from error
     except (ValueError, OSError) as error:
-        raise CorruptResults([f"{path}: cannot be read: {error}"]) from error
+        raise CorruptResults([f"{place}: cannot be read: {error}"]) from error
     if data.get("format") != FORMAT:
-        raise OutputError(f"{path}: written by another version (format {data.get('format')})")
-    return data
+        raise OutputError(f"{place}: written by another version (format {data.get('format')})")
+    return data, text

@@ -1,7 +1,6 @@
 """A stored network as a function again."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,14 +14,16 @@ from sweep_engine.tasks import load_task
 CallableNetwork = Callable[[np.ndarray], np.ndarray]
 
 
-def callable_network(root: Path, setting: int, theta: Float[np.ndarray, " P"]) -> CallableNetwork:
+def callable_network(
+    directory: OutputDirectory, setting: int, theta: Float[np.ndarray, " P"]
+) -> CallableNetwork:
     """Make the function from inputs (N, ...) to outputs (N, C) of one network.
 
     Raises:
         ValueError: the task's data are no longer where they were.
         SpecError: the model is a user's own class: build it in Python and apply it to theta.
     """
-    sweep_plan = read_manifest(OutputDirectory(root)).plan
+    sweep_plan = read_manifest(directory).plan
     chosen = sweep_plan.settings[setting]
     task = load_task(chosen.task, sweep_plan.sweep.seed, sweep_plan.sweep.folder)
     network = build(chosen.model, task.input_shape, task.loss.num_outputs())

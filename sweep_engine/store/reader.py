@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from jaxtyping import Float32, Int64
 
 from sweep_engine.errors import CorruptResults, OutputError
-from sweep_engine.store.files import LocalFiles
+from sweep_engine.store.directory import OutputDirectory
 from sweep_engine.store.inventory import take_inventory
 from sweep_engine.store.layout import LEDGER, split_table_path
 from sweep_engine.store.network import CallableNetwork, callable_network
@@ -52,7 +52,7 @@ class Results:
         """Open a directory and compare the names and sizes of its files with the ledger.
 
         Args:
-            root: The output directory.
+            root: The output directory: a folder, s3://bucket/prefix or gs://bucket/prefix.
             schemas: By table, the schema to give it while it has no rows.
 
         Raises:
@@ -60,8 +60,9 @@ class Results:
             CorruptResults: A file is missing, stray or of the wrong size, or an entry of the
                 ledger is damaged. Names every such file.
         """
-        self._files = LocalFiles(root)
-        if not (self._files.root / LEDGER).is_dir():
+        self._directory = OutputDirectory(root)
+        self._files = self._directory.files
+        if not self._directory.is_ours:
             raise OutputError(f"{root}: no results here (there is no {LEDGER}/)")
         inventory = take_inventory(self._files)
         if inventory.problems:
@@ -137,9 +138,9 @@ class Results:
         rows = self.runs(["source", "bucket", "setting"], mine).to_pylist()
         found = self.params(rows[0]["source"], rows[0]["bucket"], mine) if rows else []
         if not found or not len(found[0].step):
-            raise OutputError(f"{self._files.root}: no parameters of run {run_id} are stored")
+            raise OutputError(f"{self._files.location}: no parameters of run {run_id} are stored")
         last = int(np.argmax(found[0].step))
-        return callable_network(self._files.root, rows[0]["setting"], found[0].theta[last])
+        return callable_network(self._directory, rows[0]["setting"], found[0].theta[last])
 
     def table(self, name: str, source: str | None = None, bucket: str | None = None) -> TableFiles:
         """The files of a table, or those of one source or bucket, to be read as one."""

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from sweep_engine.errors import CorruptResults
 from sweep_engine.store.encoding import footer_sha256
-from sweep_engine.store.files import LocalFiles
+from sweep_engine.store.files import Files
 from sweep_engine.store.layout import split_table_path
 from sweep_engine.store.ledger import FileRecord
 
@@ -36,7 +36,7 @@ class TableFiles:
         empty_schema: The schema if there are no files; None if not known.
     """
 
-    files: LocalFiles
+    files: Files
     records: tuple[FileRecord, ...]
     empty_schema: pa.Schema | None = None
 
@@ -105,7 +105,7 @@ class TableFiles:
         )
 
 
-def read_schema(files: LocalFiles, record: FileRecord) -> pa.Schema:
+def read_schema(files: Files, record: FileRecord) -> pa.Schema:
     """The schema of one file, with the file's metadata.
 
     Raises:
@@ -115,13 +115,14 @@ def read_schema(files: LocalFiles, record: FileRecord) -> pa.Schema:
     return pq.read_schema(record.path, filesystem=files.arrow())
 
 
-def check_footers(files: LocalFiles, records: Collection[FileRecord]) -> None:
+def check_footers(files: Files, records: Collection[FileRecord]) -> None:
     """Compare the footers of files with the ledger, without reading their pages.
 
     Raises:
         CorruptResults: Footers are altered or gone. Names every such file.
     """
-    altered = [r.path for r in records if _footer_of(files, r) != r.footer_sha256]
+    footers = files.map(lambda record: _footer_of(files, record), records)
+    altered = [r.path for r, f in zip(records, footers, strict=True) if f != r.footer_sha256]
     if altered:
         raise CorruptResults(
             [f"{path}: its footer is not the one that was committed" for path in altered]
@@ -129,7 +130,7 @@ def check_footers(files: LocalFiles, records: Collection[FileRecord]) -> None:
 
 
 def _checked(
-    batches: Iterator[pa.RecordBatch], files: LocalFiles, records: Sequence[FileRecord]
+    batches: Iterator[pa.RecordBatch], files: Files, records: Sequence[FileRecord]
 ) -> Iterator[pa.RecordBatch]:
     try:
         yield from (batch for batch in batches if batch.num_rows)
@@ -151,12 +152,12 @@ def _path_values(record: FileRecord) -> pc.Expression:
     return (pc.field("source") == source) & (pc.field("bucket") == bucket)
 
 
-def _footer_of(files: LocalFiles, record: FileRecord) -> str | None:
+def _footer_of(files: Files, record: FileRecord) -> str | None:
     try:
         return footer_sha256(lambda last: files.read(record.path, last=last))
     except FileNotFoundError:
         return None
 
 
-def _is_altered(files: LocalFiles, record: FileRecord) -> bool:
+def _is_altered(files: Files, record: FileRecord) -> bool:
     return not files.exists(record.path) or files.sha256(record.path) != record.sha256

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-from sweep_engine.store.files import LocalFiles
+from sweep_engine.store.files import Files
 from sweep_engine.store.layout import ledger_path
 from sweep_engine.store.ledger import FileRecord, read_entry, read_ledger
 from sweep_engine.store.scan import TableFiles
 
 
-def shard_table(files: LocalFiles, shards: Iterable[str], table: str) -> TableFiles:
+def shard_table(files: Files, shards: Iterable[str], table: str) -> TableFiles:
     """The files of a table that hold the rows of shards, to be read as one.
 
     A shard that is not done has no rows. Where files were merged, rows of other shards are
@@ -25,7 +25,7 @@ def shard_table(files: LocalFiles, shards: Iterable[str], table: str) -> TableFi
     return TableFiles(files, tuple(dict.fromkeys(records)))
 
 
-def _merged(files: LocalFiles, records: list[FileRecord]) -> list[FileRecord]:
+def _merged(files: Files, records: list[FileRecord]) -> list[FileRecord]:
     """Put in the place of every merged file the one that stands for it."""
     stands_for = {
         path: record

@@ -36,7 +36,7 @@ def stored_run(root: Path | str, run_id: int) -> StoredRun:
     Raises:
         OutputError: there is no such run.
     """
-    manifest, results = read_manifest(OutputDirectory(Path(root))), open_results(root)
+    manifest, results = read_manifest(OutputDirectory(root)), open_results(root)
     mine = pc.field("run_id") == run_id
     rows = results.runs(where=mine).to_pylist()
     if not rows:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.parquet as pq
 
-from sweep_engine.store.files import LocalFiles
+from sweep_engine.store.files import Files
 from sweep_engine.store.inventory import take_inventory
 from sweep_engine.store.layout import FAILED, STAGING, split_table_path
 from sweep_engine.store.ledger import FileRecord, Ledger
@@ -30,9 +30,7 @@ class Verification:
     notes: list[str]
 
 
-def verify(
-    files: LocalFiles, expected: Mapping[str, ExpectedRows | None] | None = None
-) -> Verification:
+def verify(files: Files, expected: Mapping[str, ExpectedRows | None] | None = None) -> Verification:
     """Read every file and check it.
 
     Args:
@@ -57,20 +55,20 @@ def verify(
     return Verification(problems, _notes(files))
 
 
-def _altered(files: LocalFiles, records: Sequence[FileRecord]) -> set[str]:
+def _altered(files: Files, records: Sequence[FileRecord]) -> set[str]:
     with ThreadPoolExecutor() as pool:
         digests = pool.map(lambda record: files.sha256(record.path), records)
         return {r.path for r, digest in zip(records, digests, strict=True) if digest != r.sha256}
 
 
-def _wrong_rows(files: LocalFiles, records: Sequence[FileRecord]) -> Iterator[str]:
+def _wrong_rows(files: Files, records: Sequence[FileRecord]) -> Iterator[str]:
     for record in records:
         rows = pq.read_metadata(record.path, filesystem=files.arrow()).num_rows
         if rows != record.rows:
             yield f"{record.path}: has {rows} rows, expected {record.rows}"
 
 
-def _mixed_schemas(files: LocalFiles, records: Sequence[FileRecord]) -> Iterator[str]:
+def _mixed_schemas(files: Files, records: Sequence[FileRecord]) -> Iterator[str]:
     for _, group in itertools.groupby(records, _schema_group):
         first, *others = group
         schema = pq.read_schema(first.path, filesystem=files.arrow())
@@ -84,7 +82,7 @@ def _schema_group(record: FileRecord) -> tuple[str, ...]:
     return (table,) if table == "runs" else (table, *bucket)
 
 
-def _repeated_runs(files: LocalFiles, records: Sequence[FileRecord]) -> Iterator[str]:
+def _repeated_runs(files: Files, records: Sequence[FileRecord]) -> Iterator[str]:
     if not records:
         return
     columns = [_run_ids(files, record) for record in records]
@@ -97,7 +95,7 @@ def _repeated_runs(files: LocalFiles, records: Sequence[FileRecord]) -> Iterator
         yield f"{records[second].path}: repeats run ids of {records[first].path}"
 
 
-def _run_ids(files: LocalFiles, record: FileRecord) -> np.ndarray:
+def _run_ids(files: Files, record: FileRecord) -> np.ndarray:
     table = pq.ParquetFile(record.path, filesystem=files.arrow()).read(columns=["run_id"])
     ids: np.ndarray = table["run_id"].to_numpy()
     return ids
@@ -129,7 +127,7 @@ def _against_plan(
                 yield f"{shard}: has {entry.num_rows(table)} rows in {table}, planned {rows}"
 
 
-def _notes(files: LocalFiles) -> list[str]:
+def _notes(files: Files) -> list[str]:
     staged, failed = len(files.sizes(STAGING)), len(files.sizes(FAILED))
     notes = [f"{STAGING}/ holds {staged} leftover files"] if staged else []
     return notes + ([f"{FAILED}/ names {failed} shards"] if failed else [])

@@ -19,7 +19,7 @@ from sweep_engine.errors import IncomparableSources, InsufficientSamples, SpecEr
 from sweep_engine.execution import run
 from sweep_engine.planning import plan
 from sweep_engine.spec import Comparison, Sweep
-from sweep_engine.store import OutputDirectory
+from sweep_engine.store import LocalFiles
 
 TARGETS = ["x1", "x1 & x2"]
 RATE = "sources.sgd.optimizer.learning_rate"
@@ -284,7 +284,7 @@ def test_python_command_line_and_file_agree(study, out, monkeypatch):
     assert not ended.value.code
     told = json.loads(printed.getvalue())
     assert told["refused"] == refused
-    stored = pq.read_table(OutputDirectory(out).comparisons).to_pylist()
+    stored = pq.read_table(out / "comparisons.parquet").to_pylist()
     assert len(compared) == len(told["estimates"]) == len(stored) > 10
     for one, line, row in zip(compared, told["estimates"], stored, strict=True):
         fields = one.estimate.to_dict()
@@ -309,9 +309,10 @@ def test_estimates_do_not_depend_on_compaction_or_on_the_reader(study, out, tmp_
     assert [one.estimate for one in first] == [
         one.estimate for one in compare_all(Study.open(out))[0]
     ]
-    write_comparisons(tmp_path / "one.parquet", first)
-    write_comparisons(tmp_path / "two.parquet", compare_all(Study.open(out))[0])
-    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+    one, two = LocalFiles(tmp_path / "one"), LocalFiles(tmp_path / "two")
+    write_comparisons(one, first)
+    write_comparisons(two, compare_all(Study.open(out))[0])
+    assert one.read("comparisons.parquet") == two.read("comparisons.parquet")
 
 
 def test_two_columns_make_one_estimate(study):

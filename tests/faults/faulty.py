@@ -5,8 +5,6 @@ import io
 import os
 from enum import Enum
 
-from sweep_engine.store import LocalFiles
-
 
 class Crash(BaseException):
     """The process is gone: nothing it would have done after happens."""
@@ -53,17 +51,18 @@ class Saboteur:
         raise Crash
 
 
-class FaultyFiles(LocalFiles):
-    """Local files of which every storage operation goes through a saboteur."""
+class FaultyFiles:
+    """Files of which every storage operation goes through a saboteur."""
 
-    OPERATIONS = frozenset({"write_all", "put_if_absent", "read", "sizes", "publish", "remove"})
+    OPERATIONS = frozenset(
+        {"write", "write_all", "put_if_absent", "replace", "read", "sizes", "publish", "remove"}
+    )
 
-    def __init__(self, root, saboteur):
-        super().__init__(root)
-        self.saboteur = saboteur
+    def __init__(self, files, saboteur):
+        self.files, self.saboteur = files, saboteur
 
-    def __getattribute__(self, name):
-        attribute = super().__getattribute__(name)
+    def __getattr__(self, name):
+        attribute = getattr(self.files, name)
         if name not in FaultyFiles.OPERATIONS:
             return attribute
         return lambda *args, **kwargs: self.saboteur.call(attribute, *args, **kwargs)

@@ -1,19 +1,27 @@
 """A process that forks committing processes, so that each need not import Arrow again.
 
 Every line of the input is `start ROOT NUM_SHARDS MODE REPORT` (answered with the child's id) or
-`wait ID` (answered with its exit status). A child of mode `session` resumes; one of mode `race`
-commits every shard, done or not, from the moment that there is a file `go` beside REPORT. Either
-writes the shards it won to REPORT as JSON.
+`wait ID` (answered with its exit status). A child of mode `session` resumes; one of mode `all`
+commits every shard, done or not; one of mode `race` does so with seven others. Each writes the
+shards it won to REPORT as JSON.
 """
 
 import json
+import multiprocessing
 import os
 import random
 import sys
-import time
 from pathlib import Path
 
-from workload import LocalFiles, commit_all, session
+from workload import commit_all, session
+
+from sweep_engine.store import open_files
+from sweep_engine.store.files import objects, s3
+
+del objects, s3  # imported for the children, whose connections are their own
+
+RACERS = 8
+everyone = multiprocessing.Barrier(RACERS)
 
 
 def main():
@@ -27,22 +35,26 @@ def start(root, num_shards, mode, report):
     child = os.fork()
     if child:
         return child
-    files, count = LocalFiles(root), int(num_shards)
-    while mode == "race" and not (Path(report).parent / "go").exists():
-        time.sleep(0.001)
-    won = session(files, count) if mode == "session" else commit_all(files, order(report, count))
+    files, count = open_files(root), int(num_shards)
+    if mode == "race":
+        won = race(files, count, random.Random(Path(report).name))
+    else:
+        won = session(files, count) if mode == "session" else commit_all(files, range(count))
     Path(report).write_text(json.dumps(won))
     os._exit(0)
 
 
-def order(report, count):
-    """All shards, eight by eight, the eight in an order of the racer's own.
+def race(files, count, rng):
+    """Commit all shards, eight by eight, in an order of the racer's own; all start each eight.
 
-    In one order for all, whoever is first at one shard is first at every shard.
+    Else whoever is first at one shard would be first at every shard.
     """
-    rng = random.Random(Path(report).name)
-    eights = (range(first, min(first + 8, count)) for first in range(0, count, 8))
-    return [shard for eight in eights for shard in rng.sample(eight, len(eight))]
+    won = []
+    for first in range(0, count, RACERS):
+        eight = range(first, min(first + RACERS, count))
+        everyone.wait()
+        won += commit_all(files, rng.sample(eight, len(eight)))
+    return won
 
 
 main()

@@ -11,17 +11,28 @@ from pathlib import Path
 
 import pytest
 
-from sweep_engine.store import LocalFiles, verify
+from sweep_engine.store import open_files, verify
+from tests.s3 import environment
 
-from .workload import assert_complete, assert_whole, expected_rows, session
+from .workload import (
+    PLACES,
+    assert_complete,
+    assert_whole,
+    check_then_resume,
+    expected_rows,
+    session,
+)
 
 
 @pytest.fixture(scope="module")
-def nursery():
+def nursery(endpoint_of):
     script = Path(__file__).with_name("nursery.py")
-    with subprocess.Popen(
-        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with (
+        environment(endpoint_of("localbucket")),
+        subprocess.Popen(
+            [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
         yield lambda *words: ask(process, *words)
         process.stdin.close()
 
@@ -32,55 +43,58 @@ def ask(process, *words):
     return int(process.stdout.readline())
 
 
+def long(*values):
+    return pytest.param(*values, marks=pytest.mark.long)
+
+
 @pytest.mark.parametrize(
-    "num_kills", [30, pytest.param(100, marks=pytest.mark.long)], ids="kills={}".format
+    ("where", "num_kills"),
+    [("local", 30), ("localbucket", 6), long("local", 100), long("localbucket", 100)],
 )
-def test_killed_at_random_points(tmp_path, nursery, num_kills):
+def test_killed_at_random_points(place, tmp_path, nursery, where, num_kills):
     """Kill, resume and kill again until the sweep is complete; then begin another."""
     delays, num_shards = random.Random(num_kills), 20
+    longest = 0.1 if where == "local" else 0.6
     killed = completed = 0
     while killed < num_kills:
-        root = tmp_path / str(completed)
-        child = nursery("start", root, num_shards, "session", tmp_path / "won")
-        time.sleep(delays.uniform(0.0, 0.1))
+        address = f"{place}/{completed}"
+        child = nursery("start", address, num_shards, "session", tmp_path / "won")
+        time.sleep(delays.uniform(0.0, longest))
         os.kill(child, signal.SIGKILL)
         was_killed = nursery("wait", child) == signal.SIGKILL
         killed, completed = killed + was_killed, completed + (not was_killed)
-        assert_whole(root, num_shards)
-    for root in (tmp_path / str(index) for index in range(completed + 1)):
-        for _ in range(2):  # the second clears what attempts left on shards the first committed
-            session(LocalFiles(root), num_shards)
-        assert_complete(root, num_shards)
-        found = verify(LocalFiles(root), expected_rows(num_shards))
-        assert (found.problems, found.notes) == ([], [])
+        assert_whole(open_files(address), num_shards)
+    for number in range(completed + 1):
+        check_then_resume(open_files(f"{place}/{number}"), num_shards)
 
 
 @pytest.mark.parametrize(
-    "num_shards", [100, pytest.param(500, marks=pytest.mark.long)], ids="shards={}".format
+    ("where", "num_shards"),
+    [("local", 100), ("localbucket", 40), long("local", 500), long("localbucket", 500)],
 )
-def test_eight_processes_race_for_every_shard(tmp_path, nursery, num_shards):
-    root, reports = tmp_path / "out", [tmp_path / f"won{i}" for i in range(8)]
-    children = [nursery("start", root, num_shards, "race", report) for report in reports]
-    (tmp_path / "go").touch()
+def test_eight_processes_race_for_every_shard(place, tmp_path, nursery, num_shards):
+    reports = [tmp_path / f"won{i}" for i in range(8)]
+    children = [nursery("start", place, num_shards, "race", report) for report in reports]
     assert [nursery("wait", child) for child in children] == [0] * 8
     won = [shard for report in reports for shard in json.loads(report.read_text())]
     assert sorted(won) == sorted(expected_rows(num_shards))
     assert sum(report.read_text() != "[]" for report in reports) > 1, "there was no race"
-    assert_complete(root, num_shards)
-    found = verify(LocalFiles(root), expected_rows(num_shards))
+    files = open_files(place)
+    assert_complete(files, num_shards)
+    found = verify(files, expected_rows(num_shards))
     assert (found.problems, found.notes) == ([], [])
 
 
-def test_a_frozen_worker_that_comes_back_changes_nothing(tmp_path, nursery):
-    root, num_shards, delays = tmp_path / "out", 20, random.Random(0)
-    (tmp_path / "go").touch()
-    child = nursery("start", root, num_shards, "race", tmp_path / "won")
+@pytest.mark.parametrize("where", PLACES)
+def test_a_frozen_worker_that_comes_back_changes_nothing(place, tmp_path, nursery):
+    num_shards, delays, files = 20, random.Random(0), open_files(place)
+    child = nursery("start", place, num_shards, "all", tmp_path / "won")
     for _ in range(20):
         time.sleep(delays.uniform(0.0, 0.02))
         os.kill(child, signal.SIGSTOP)
-        session(LocalFiles(root), num_shards)
+        session(files, num_shards)
         os.kill(child, signal.SIGCONT)
     nursery("wait", child)
-    session(LocalFiles(root), num_shards)
-    assert_complete(root, num_shards)
-    assert verify(LocalFiles(root), expected_rows(num_shards)).problems == []
+    session(files, num_shards)
+    assert_complete(files, num_shards)
+    assert verify(files, expected_rows(num_shards)).problems == []

@@ -5,10 +5,11 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.fs import FileSelector
 
 from sweep_engine.store import (
     Column,
-    LocalFiles,
+    Files,
     ShardFiles,
     commit_shard,
     curves_schema,
@@ -18,9 +19,11 @@ from sweep_engine.store import (
     read_ledger,
     runs_schema,
     tallies_schema,
+    verify,
     with_file_metadata,
 )
 
+PLACES = ["local", "localbucket"]
 ROWS = 5
 NUM_PARAMS = 3
 RATE = "sources.sgd.optimizer.learning_rate"
@@ -61,7 +64,7 @@ def expected_rows(num_shards):
     }
 
 
-def session(files: LocalFiles, num_shards: int) -> list[str]:
+def session(files: Files, num_shards: int) -> list[str]:
     """What a driver does: take up what is there, commit what is missing; the shards it won."""
     ledger = read_ledger(files)
     finish_publishing(files, ledger)
@@ -70,32 +73,44 @@ def session(files: LocalFiles, num_shards: int) -> list[str]:
     return commit_all(files, todo)
 
 
-def commit_all(files: LocalFiles, indices) -> list[str]:
+def commit_all(files: Files, indices) -> list[str]:
     done = [commit_shard(files, shard_files(i), shard_tables(i), {"host": "a"}) for i in indices]
     return [committed.entry.shard for committed in done if committed.won]
 
 
-def plain_rows(root, table):
+def plain_rows(files, table):
     """What a reader that knows nothing of the ledger sees, file by file."""
-    paths = sorted(root.glob(f"{table}/**/*"))
-    return [pq.ParquetFile(path).read() for path in paths if path.is_file()]
+    system = files.arrow()
+    below = FileSelector(table, allow_not_found=True, recursive=True)
+    paths = sorted(found.path for found in system.get_file_info(below) if found.is_file)
+    return [pq.ParquetFile(path, filesystem=system).read() for path in paths]
 
 
-def assert_whole(root, num_shards):
+def assert_whole(files, num_shards):
     """Every visible table holds shards of the plan, each whole and once."""
     for table in ("runs", "params", "curves", "tallies"):
         key = "setting" if table == "tallies" else "run_id"
-        seen = [value for part in plain_rows(root, table) for value in part[key].to_pylist()]
+        seen = [value for part in plain_rows(files, table) for value in part[key].to_pylist()]
         planned = [keys(index, table, key) for index in range(num_shards)]
         visible = [values for values in planned if not set(seen).isdisjoint(values)]
         assert sorted(seen) == sorted(value for values in visible for value in values)
 
 
-def assert_complete(root, num_shards):
-    assert_whole(root, num_shards)
+def assert_complete(files, num_shards):
+    assert_whole(files, num_shards)
     for table in ("runs", "params", "curves", "tallies"):
-        rows = sum(part.num_rows for part in plain_rows(root, table))
+        rows = sum(part.num_rows for part in plain_rows(files, table))
         assert rows == sum(shard_tables(index)[table].num_rows for index in range(num_shards))
+
+
+def check_then_resume(files, num_shards):
+    """Nothing is half there; then a resume completes it and leaves nothing behind."""
+    assert_whole(files, num_shards)
+    for _ in range(2):  # the second clears what attempts left on shards the first committed
+        session(files, num_shards)
+    assert_complete(files, num_shards)
+    found = verify(files, expected_rows(num_shards))
+    assert (found.problems, found.notes) == ([], [])
 
 
 @cache

@@ -12,6 +12,11 @@ from sweep_engine.store import open_results, read_ledger, verify
 RUNS_FILE = "runs/source=box/bucket=b0/s00002.parquet"
 
 
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "out"
+
+
 def read_table(files, path):
     return open_results(files.root).table(path.split("/")[0]).read()
 
@@ -49,11 +54,11 @@ def is_refused(files, path, whole):
     return True
 
 
-@pytest.mark.parametrize("place", ["first", "middle", "last"])
-def test_a_flipped_bit_in_the_ledger(files, place):
+@pytest.mark.parametrize("where", ["first", "middle", "last"])
+def test_a_flipped_bit_in_the_ledger(files, where):
     path = files.root / "ledger/s00002.json"
     num_bits = 8 * path.stat().st_size
-    flip(path, {"first": 0, "middle": num_bits // 2, "last": num_bits - 1}[place])
+    flip(path, {"first": 0, "middle": num_bits // 2, "last": num_bits - 1}[where])
     assert_refused(files, "ledger/s00002.json")
 
 

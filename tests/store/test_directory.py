@@ -40,7 +40,7 @@ def test_the_lock_dies_with_its_holder(directory):
 
 
 def test_a_directory_may_be_taken_up_again(directory):
-    directory.sweep_yaml.write_text("name: x")
+    directory.files.write("sweep.yaml", b"name: x")
     directory.create()
     assert directory.free_bytes() > 0
 

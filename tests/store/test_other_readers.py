@@ -9,6 +9,11 @@ import pytest
 from sweep_engine.store import compact, open_results
 
 
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "out"
+
+
 def with_duckdb(folder):
     query = f"select * from read_parquet('{folder}/**/*.parquet', hive_partitioning = true)"
     return duckdb.sql(query).to_arrow_table()

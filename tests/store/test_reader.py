@@ -4,13 +4,13 @@ import pyarrow.compute as pc
 import pytest
 
 from sweep_engine.errors import OutputError
-from sweep_engine.store import LocalFiles, commit_shard, curves_schema, open_results
+from sweep_engine.store import commit_shard, curves_schema, open_files, open_results
 from tests.faults.workload import METADATA, NUM_PARAMS, RATE, ROWS, RUNS, shard_files, shard_tables
 
 
 @pytest.fixture
 def results(files):
-    return open_results(files.root)
+    return open_results(files.location)
 
 
 def test_rows_come_back_as_they_were_written(results):
@@ -76,27 +76,27 @@ def test_file_metadata(results):
         results.file_metadata("params", "sgd", "b9")
 
 
-def test_tables_without_rows_have_their_columns(tmp_path):
-    (tmp_path / "ledger").mkdir()
-    results = open_results(tmp_path, {"runs": RUNS})
+def test_tables_without_rows_have_their_columns(place):
+    open_files(place).write("sweep.json", b"{}")
+    results = open_results(place, {"runs": RUNS})
     assert results.runs().schema.names == [*RUNS.names, "source", "bucket"]
     assert results.curves(["run_id"]).num_rows == results.tallies().num_rows == 0
     assert results.params("sgd") == []
 
 
-def test_tables_of_buckets_with_other_columns_are_joined(tmp_path):
-    files = LocalFiles(tmp_path)
+def test_tables_of_buckets_with_other_columns_are_joined(place):
+    files = open_files(place)
     for index, name in enumerate(["grad_norm", "l2_norm"]):
         schema = curves_schema().append(pa.field(name, pa.float32()))
         rows = pa.Table.from_pylist([{"run_id": index, "step": 0, name: 1.0}], schema=schema)
         commit_shard(files, shard_files(index), {"curves": rows}, {})
-    joined = open_results(tmp_path).curves(["run_id", "grad_norm", "l2_norm"]).to_pylist()
+    joined = open_results(place).curves(["run_id", "grad_norm", "l2_norm"]).to_pylist()
     assert joined == [
         {"run_id": 0, "grad_norm": 1.0, "l2_norm": None},
         {"run_id": 1, "grad_norm": None, "l2_norm": 1.0},
     ]
 
 
-def test_a_directory_without_results(tmp_path):
+def test_a_directory_without_results(place):
     with pytest.raises(OutputError, match="no results here"):
-        open_results(tmp_path)
+        open_results(place)

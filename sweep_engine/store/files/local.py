@@ -1,42 +1,63 @@
-"""The storage operations that everything in the store goes through.
-
-Paths are relative to the root, with `/` between the parts, so that an object store can answer
-the same operations. Each leaves the old state or the new one, never something between, and may
-be asked for again after a crash or a lost reply.
-"""
+"""The storage operations on a file system."""
 
 import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TypeVar
 
 import pyarrow.fs as pafs
 
-from sweep_engine.errors import OutputError
-from sweep_engine.store.layout import STAGING
+from sweep_engine.store.files.lock import hold
+from sweep_engine.store.layout import LOGS, STAGING, check_path
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+_LOCK_NAME = "driver.lock"
 
 
 class LocalFiles:
-    """The storage operations on a local or network file system with hard links.
-
-    Every operation raises `OSError` as the system gave it (no space, an input/output error) and
-    `OutputError` if a path would leave the root.
+    """The storage operations on a local or network file system with hard links; see `Files`.
 
     Attributes:
-        root: The output directory.
+        root: The output directory, absolute: another process may stand in another folder.
     """
 
     def __init__(self, root: Path | str) -> None:
-        self.root = Path(root)
+        self.root = Path(root).absolute()
+
+    @property
+    def location(self) -> str:
+        return str(self.root)
+
+    def create(self, folders: Iterable[str]) -> None:
+        for folder in (self.root, *(self._path(folder) for folder in folders)):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def is_empty(self) -> bool:
+        try:
+            return not any(self.root.iterdir())
+        except FileNotFoundError:
+            return True
+
+    def lock(self) -> AbstractContextManager[None]:
+        return hold(self._target(f"{LOGS}/{_LOCK_NAME}"))
+
+    def free_bytes(self) -> int:
+        existing = self.root.absolute()
+        while not existing.exists():
+            existing = existing.parent
+        return shutil.disk_usage(existing).free
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a whole file durably, in place of an older one."""
         self.write_all({path: data})
 
     def write_all(self, contents: Mapping[str, bytes]) -> None:
-        """Write whole files, by path. All are durable on return; before, any of them may be."""
         targets = {self._target(path): data for path, data in contents.items()}
         for target, data in targets.items():
             self._write_temporary(data).replace(target)
@@ -44,11 +65,6 @@ class LocalFiles:
             _sync(folder)
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
-        """Write a whole file durably unless there is one; the commit point of the store.
-
-        Of any number of writers with different data exactly one ever gets True. It gets True
-        again if it repeats the call, as it must after a lost reply.
-        """
         target = self._target(path)
         temporary = self._write_temporary(data)
         try:
@@ -60,32 +76,39 @@ class LocalFiles:
         _sync(target.parent)
         return True
 
+    def replace(self, path: str, data: bytes, *, previous: bytes | None) -> bool:
+        current = self.read(path) if self.exists(path) else None
+        if current != previous:
+            return current == data
+        self.write(path, data)
+        return True
+
     def read(self, path: str, *, last: int | None = None) -> bytes:
-        """Read a file, or only its `last` bytes."""
         with self._path(path).open("rb") as stream:
             if last is not None:
                 size = stream.seek(0, os.SEEK_END)
                 stream.seek(max(0, size - last))
             return stream.read()
 
+    def map(self, function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
+        return map(function, items)
+
     def exists(self, path: str) -> bool:
         return self._path(path).exists()
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """The size in bytes of every file below a folder, by path; none if it does not exist."""
         found: dict[str, int] = {}
         _collect(str(self._path(folder)), folder, found)
         return found
 
     def folders(self) -> list[str]:
-        """The folders that stand directly below the root."""
-        return sorted(entry.name for entry in self.root.iterdir() if entry.is_dir())
+        try:
+            return sorted(entry.name for entry in self.root.iterdir() if entry.is_dir())
+        except FileNotFoundError:
+            return []
 
     def publish(self, staged: str, final: str) -> None:
-        """Move a staged file to its final path; nothing if that was already done.
-
-        Not synchronised: a power cut undoes the move as a whole, and then it is done again.
-        """
+        # Not synchronised: a power cut undoes the move as a whole, and then it is done again.
         source, target = self._path(staged), self._target(final)
         try:
             source.rename(target)
@@ -94,23 +117,17 @@ class LocalFiles:
                 raise
 
     def remove(self, path: str) -> None:
-        """Remove a file; nothing if there is none."""
         self._path(path).unlink(missing_ok=True)
 
     def sha256(self, path: str) -> str:
-        """The SHA-256 of a file's bytes, in hex."""
         with self._path(path).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def arrow(self) -> pafs.FileSystem:
-        """The same files as an Arrow file system, for scans."""
         return pafs.SubTreeFileSystem(str(self.root.resolve()), pafs.LocalFileSystem())
 
     def _path(self, path: str) -> Path:
-        parts = path.split("/")
-        if PurePosixPath(path).is_absolute() or any(part in ("", ".", "..") for part in parts):
-            raise OutputError(f"{path!r} is not a path below {self.root}")
-        return self.root / path
+        return self.root / check_path(path)
 
     def _target(self, path: str) -> Path:
         target = self._path(path)
