@@ -72,7 +72,8 @@ def measure(size: int, law: dict[str, object]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    record = {"machine": describe()} | {
-        f"{law}_{size}": measure(size, spec) for size in SIZES for law, spec in LAWS.items()
-    }
-    Path(sys.argv[1]).write_text(json.dumps(record, indent=2) + "\n")
+    record: dict[str, object] = {"machine": describe()}
+    for size in SIZES:
+        for law, spec in LAWS.items():
+            record[f"{law}_{size}"] = measure(size, spec)
+            Path(sys.argv[1]).write_text(json.dumps(record, indent=2) + "\n")

@@ -20,7 +20,7 @@ from sweep_engine.execution.packing import pack_plan
 from sweep_engine.execution.programs import Programs
 from sweep_engine.execution.workers import Place
 from sweep_engine.planning import plan
-from sweep_engine.sources import bucket
+from sweep_engine.sources import opening
 from sweep_engine.spec import Sweep, load
 from sweep_engine.store import LocalFiles, OutputDirectory, open_results, verify
 from sweep_engine.store.manifest import read_manifest
@@ -127,11 +127,11 @@ def test_actors_use_the_lanes_that_the_first_run_froze(tmp_path, local_ray, monk
         SWEEP | {"sources": {"init": SWEEP["sources"]["init"]}, "execution": {}, "axes": {}}
     )
     with monkeypatch.context() as patch:
-        patch.setattr(bucket, "choose_lanes", lambda *_: 4)
+        patch.setattr(opening, "choose_lanes", lambda *_: 4)
         assert run(chosen, tmp_path / "whole").is_complete
         with pytest.raises(Interrupted):
             run(chosen, tmp_path / "begun", should_stop=lambda: True)
-    assert bucket.choose_lanes("cpu", 10, 10) != 4
+    assert opening.choose_lanes("cpu", 10, 10) != 4
     assert run(chosen, tmp_path / "begun", make_backend=ray_backend).is_complete
     whole, begun = (OutputDirectory(tmp_path / name) for name in ("whole", "begun"))
     assert set(read_manifest(begun).frozen.lanes.values()) == {4}
@@ -204,8 +204,9 @@ def test_the_command_line_on_ray(local_ray, with_data, tmp_path, monkeypatch, ca
             return ended.code
         return 0
 
+    shards = len(plan(with_data).shards)
     assert call("run", spec, "--out", out, "--backend", "ray") == 0
-    assert "1 shards done (1 now" in capsys.readouterr().out
+    assert f"{shards} shards done ({shards} now" in capsys.readouterr().out
     assert call("retry", out, "--backend", "ray") == 0
     assert "(0 now" in capsys.readouterr().out
     assert call("run", spec, "--out", out, "--address", "auto") == 2
