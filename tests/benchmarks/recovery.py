@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from main_job import machine
+from sweep_engine.bench.machine import describe
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -35,7 +35,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = cache
         record = {
-            "machine": machine(),
+            "machine": describe(),
             **on_machines(ordeal),
             "head killed, with the driver": on_machines(beheading, 1),
             "head killed, driver elsewhere": on_machines(beheading, 2),

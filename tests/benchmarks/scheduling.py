@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import psutil
-from main_job import machine
+from sweep_engine.bench.machine import describe
 
 from sweep_engine.backends.ray.backend import RayBackend
 from sweep_engine.execution.loop import Loop
@@ -175,7 +175,7 @@ def simulation(devices: int, shards: int, buckets: int) -> dict[str, object]:
 
 if __name__ == "__main__":
     record = {
-        "machine": machine(),
+        "machine": describe(),
         "empty_shards_through_ray": through_ray(EMPTY_SHARDS),
         "schedule_alone": simulation(DEVICES, SHARDS, BUCKETS),
         "schedule_alone_small": simulation(10, 10_000, 20),
