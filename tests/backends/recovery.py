@@ -177,10 +177,14 @@ def kill_driver(sweep: Watched, driver, number=1):
 
 
 def ordeal(folder, machines):
-    """All that can happen to workers and the driver, one after another in one sweep."""
-    reference = run_here(folder / "reference")
+    """All that can happen to workers and the driver, one after another in one sweep.
+
+    It is long enough for all of it on an idle machine of two cores.
+    """
+    many = sgd(runs=64 * 250)
+    reference = run_here(folder / "reference", **many)
     machines.start_ray()
-    sweep = Watched(machines, write_spec(folder), folder / "out")
+    sweep = Watched(machines, write_spec(folder, **many), folder / "out")
     driver, record = sweep.drive(), {}
     sweep.await_workers(3)
     record["actor killed"] = kill_actor(sweep)

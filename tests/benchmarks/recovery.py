@@ -31,17 +31,15 @@ def on_machines(function, *arguments):
             machines.close()
 
 
+def main(path: Path) -> None:
+    record = {"machine": describe()} | on_machines(ordeal)
+    record["head killed, with the driver"] = on_machines(beheading, 1)
+    record["head killed, driver elsewhere"] = on_machines(beheading, 2)
+    record["load_after"] = os.getloadavg()[0]
+    path.write_text(json.dumps(record, indent=2) + "\n")
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = cache
-        record = {
-            "machine": describe(),
-            **on_machines(ordeal),
-            "head killed, with the driver": on_machines(beheading, 1),
-            "head killed, driver elsewhere": on_machines(beheading, 2),
-            "load_after": os.getloadavg()[0],
-        }
-    text = json.dumps(record, indent=2)
-    print(text)
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(text + "\n")
+        main(Path(sys.argv[1]))

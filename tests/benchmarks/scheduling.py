@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import psutil
-from sweep_engine.bench.machine import describe
 
 from sweep_engine.backends.ray.backend import RayBackend
+from sweep_engine.bench.machine import describe
 from sweep_engine.execution.loop import Loop
 from sweep_engine.execution.progress import Quiet
 from sweep_engine.execution.schedule import Schedule
