@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sweep_engine.errors import SpecError
-from sweep_engine.observables import OBSERVABLES
+from sweep_engine.observables import observables
 from sweep_engine.spec import Comparison, Sweep, axis_paths, touches
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.sources import GuessAndCheck, Splitting
@@ -88,7 +88,7 @@ def _columns(named: Any) -> list[tuple[str, str]]:
     """(name, dtype) of an observable's columns; a user's own may be at hand as a description."""
     if isinstance(named, Custom):
         return [(c["name"], c["dtype"]) for c in named.fields.get("columns", ())]
-    return [(c.name, c.dtype) for c in OBSERVABLES[named].columns]
+    return [(c.name, c.dtype) for c in observables((named,))[0].columns]
 
 
 def _nearest(name: str, allowed: Sequence[str]) -> str:

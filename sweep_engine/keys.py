@@ -8,8 +8,9 @@ on its neighbours, its order or the number of runs. `fold_in` wraps at 2^32 in s
 from enum import IntEnum
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key, UInt32
+from jaxtyping import Array, Float, Key, UInt32
 
 
 class Purpose(IntEnum):
@@ -54,6 +55,18 @@ def run_key(
         return jax.random.fold_in(jax.random.fold_in(key, 1), run[1])
     key = jax.random.fold_in(jax.random.fold_in(key, 0), run[0])
     return jax.random.fold_in(key, run[1])
+
+
+def key_of(theta: Float[Array, " P"]) -> Key[Array, ""]:
+    """Make the key of a network from the bits of its parameters.
+
+    Two words, each the sum of the parameters' 32-bit words times fixed random odd numbers
+    (multilinear hashing): equal networks share a stream, others do so once in 2^62 pairs.
+    """
+    words = jax.lax.bitcast_convert_type(theta.astype(jnp.float32), jnp.uint32)
+    factors = jax.random.bits(jax.random.key(0), (2, len(words)), jnp.uint32) | 1
+    high, low = jnp.sum(words * factors, axis=1, dtype=jnp.uint32)
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(0), high), low)
 
 
 def data_rng(seed: int, purpose: str) -> np.random.Generator:

@@ -52,6 +52,11 @@ class Canonical(NamedTuple):
     undecided: Int[Array, ""]
 
 
+def has_canonical_form(network: Network) -> bool:
+    """Whether the model is one chain of dense layers, as `canonicalise` needs it."""
+    return isinstance(network.module, MlpNetwork)
+
+
 def canonicalise(
     network: Network, theta: Float[Array, " P"], *, scaling: bool = False
 ) -> Canonical:

@@ -1,6 +1,6 @@
 """Observables: where a network lands. Each is a pure function of one network."""
 
-from typing import Any
+from typing import Any, assert_never
 
 from sweep_engine.observables.function import (
     COMPLEXITY,
@@ -10,9 +10,21 @@ from sweep_engine.observables.function import (
     pack,
     unpack,
 )
+from sweep_engine.observables.learning_coefficient import (
+    learning_coefficient,
+    volume_exponent,
+)
+from sweep_engine.observables.local_volume import local_volume
 from sweep_engine.observables.networks import BALANCE, CONFIDENCE, DISTANCE, MARGIN, NORMS, PATH
 from sweep_engine.observables.observable import Observable, Outcome
+from sweep_engine.observables.symmetry import SYMMETRY
 from sweep_engine.spec.custom import Custom
+from sweep_engine.spec.observables import (
+    LearningCoefficient,
+    LocalVolume,
+    ObservableSpec,
+    VolumeExponent,
+)
 
 __all__ = [
     "OBSERVABLES",
@@ -34,20 +46,40 @@ OBSERVABLES: dict[str, Observable] = {
     "function": FUNCTION,
     "complexity": COMPLEXITY,
     "balance": BALANCE,
+    "symmetry": SYMMETRY,
 }
-"""The observables that a sweep file can name; `spec.sweep.ObservableName` lists the names."""
+"""The observables that a sweep file can name; `spec.observables.ObservableName` lists
+them, and beside it stand those that have settings."""
 
 
 def observables(names: tuple[Any, ...]) -> list[Observable]:
-    """Look the named observables up; a user's own are given as objects.
+    """Look observables up by name, or make them; a user's own are given as objects.
 
     Raises:
         ValueError: an object is not an `Observable`, or two fill one column.
     """
-    chosen = [n.value if isinstance(n, Custom) else OBSERVABLES[n] for n in names]
+    chosen = [_observable(name) for name in names]
     if any(not isinstance(observable, Observable) for observable in chosen):
         raise ValueError("expected an instance of sweep_engine.Observable")
     columns = [column.name for observable in chosen for column in observable.columns]
     if len(set(columns)) < len(columns):
         raise ValueError("two observables fill one column, or one is named twice")
     return chosen
+
+
+def _observable(name: Any) -> Observable:
+    if isinstance(name, str):
+        return OBSERVABLES[name]
+    return name.value if isinstance(name, Custom) else _made(name)
+
+
+def _made(spec: ObservableSpec) -> Observable:
+    match spec:
+        case LocalVolume():
+            return local_volume(spec)
+        case LearningCoefficient():
+            return learning_coefficient(spec)
+        case VolumeExponent():
+            return volume_exponent(spec)
+        case _:
+            assert_never(spec)

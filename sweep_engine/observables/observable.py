@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Key, UInt8
 
 from sweep_engine.columns import Column
-from sweep_engine.models import Layout
+from sweep_engine.keys import key_of
+from sweep_engine.models import Layout, Network
 from sweep_engine.observables.scales import weight_matrices
 from sweep_engine.spec.models import DENSE_MODELS
 from sweep_engine.tasks import Loss, Task
@@ -22,23 +23,47 @@ class Outcome:
         theta: Parameters, shape (P,).
         params: The same as a pytree.
         start: theta at initialisation; None for a draw that was not trained.
+        network: The model.
+        train_inputs: Shape (N, ...).
         train_outputs: Outputs on the training inputs, shape (N, C).
         train_targets: Shape (N,).
         test_outputs: Outputs on the test inputs; None without a test set.
         test_targets: None without a test set.
         loss: The task's loss.
-        layout: How theta is made of the parameters.
     """
 
     theta: Float[Array, " P"]
     params: Any
     start: Float[Array, " P"] | None
+    network: Network
+    train_inputs: Float[Array, "N ..."]
     train_outputs: Float[Array, "N C"]
     train_targets: Array
     test_outputs: Float[Array, "M C"] | None
     test_targets: Array | None
     loss: Loss
-    layout: Layout
+
+    @property
+    def layout(self) -> Layout:
+        """How theta is made of the parameters."""
+        return self.network.layout
+
+    @property
+    def key(self) -> Key[Array, ""]:
+        """A random stream of this network's own.
+
+        It is folded from the bits of theta, so that a Monte Carlo observable too is a pure
+        function of the network: whenever it is observed again, it has the same value.
+        """
+        return key_of(self.theta)
+
+    def outputs(self, theta: Float[Array, " P"]) -> Float[Array, "N C"]:
+        """Compute what a network with other parameters gives on the training inputs."""
+        return self.network.apply(self.layout.unflatten(theta), self.train_inputs)
+
+    def train_loss(self, theta: Float[Array, " P"]) -> Float[Array, ""]:
+        """Compute the mean training loss of a network with other parameters."""
+        return self.loss.mean(self.outputs(theta), self.train_targets)
 
     def weights(self) -> list[Array]:
         """The weight matrices, input side first, shape (fan_in, fan_out) each."""

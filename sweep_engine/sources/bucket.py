@@ -133,12 +133,13 @@ class Bucket:
             theta=theta,
             params=params,
             start=start if self.needs_start else None,
+            network=self.network,
+            train_inputs=inputs[:num_train],
             train_outputs=outputs[:num_train],
             train_targets=targets[:num_train],
             test_outputs=outputs[num_train:] if self.task.test else None,
             test_targets=targets[num_train:] if self.task.test else None,
             loss=loss,
-            layout=self.network.layout,
         )
         found = {"function": pack(loss, outputs[self.data.reference])} | _losses(outcome)
         for observable in self.observed:

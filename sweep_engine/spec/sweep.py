@@ -7,21 +7,10 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from sweep_engine.spec.axes import Axis, AxisSpec, Sobol
 from sweep_engine.spec.base import Count, Name, PartName, Spec
-from sweep_engine.spec.custom import Custom, wrap_custom
 from sweep_engine.spec.models import ModelSpec
+from sweep_engine.spec.observables import Observables
 from sweep_engine.spec.sources import Accept, SourceSpec
 from sweep_engine.spec.tasks import TaskSpec
-
-ObservableName = Literal[
-    "norms", "distance", "margin", "path", "confidence", "function", "complexity", "balance"
-]
-
-
-def _name_or_custom(value: Any, info: Any) -> Any:
-    return value if isinstance(value, str) else wrap_custom(value, info)
-
-
-Observables = tuple[Annotated[ObservableName | Custom, BeforeValidator(_name_or_custom)], ...]
 
 
 class Store(Spec):

@@ -28,12 +28,13 @@ def outcome(network=None, theta=THETA, loss=LOGISTIC, outputs=OUTPUTS, labels=LA
         theta=theta,
         params=network.layout.unflatten(theta),
         start=jnp.asarray(START, jnp.float32)[: len(theta)],
+        network=network,
+        train_inputs=jnp.zeros((len(outputs), *network.input_shape)),
         train_outputs=jnp.asarray(outputs, jnp.float32),
         train_targets=jnp.asarray(labels),
         test_outputs=jnp.asarray(-outputs[:4], jnp.float32),
         test_targets=jnp.asarray(labels[:4]),
         loss=loss,
-        layout=network.layout,
     )
 
 

@@ -13,7 +13,7 @@ from sweep_engine.models import build
 from sweep_engine.observables import OBSERVABLES, Observable, Outcome, observables
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.models import Mlp, ScalarFactorisation
-from sweep_engine.spec.sweep import ObservableName
+from sweep_engine.spec.observables import ObservableName
 from sweep_engine.store.schema import runs_schema
 from sweep_engine.tasks import LOGISTIC, SQUARED, cross_entropy, make_task
 
@@ -33,12 +33,13 @@ def outcome(task, model):
         theta=theta,
         params=params,
         start=theta / 2 + 1,
+        network=network,
+        train_inputs=jnp.asarray(task.train.x),
         train_outputs=network.apply(params, task.train.x),
         train_targets=jnp.asarray(task.train.y),
         test_outputs=None if task.test is None else network.apply(params, task.test.x),
         test_targets=None if task.test is None else jnp.asarray(task.test.y),
         loss=task.loss,
-        layout=network.layout,
     )
 
 

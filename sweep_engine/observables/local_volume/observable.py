@@ -1,0 +1,115 @@
+"""The observable `local_volume`: ln of the measure of the basin around a network."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from sweep_engine import laws
+from sweep_engine.columns import Column
+from sweep_engine.models import canonicalise, has_canonical_form
+from sweep_engine.observables.local_volume import preconditioners
+from sweep_engine.observables.local_volume.costs import rise_of
+from sweep_engine.observables.local_volume.preconditioners import Transform
+from sweep_engine.observables.local_volume.star_domain import Measured, measure
+from sweep_engine.observables.observable import Observable, Outcome
+from sweep_engine.spec.laws import Box
+from sweep_engine.spec.observables import LocalVolume
+
+ERROR_THRESHOLD = 0.1
+"""The rise of the loss to which a preconditioner is fitted where the cost is the error."""
+
+EXACT_SHARE = 0.5
+"""An estimate whose lines count as less than this share of independent ones is a lower bound."""
+
+
+def local_volume(spec: LocalVolume) -> Observable:
+    """Make the observable; its columns end in the name of the cost."""
+
+    def named(name: str) -> str:
+        return f"local_{name}_{spec.cost}"
+
+    kinds = ", ".join(spec.preconditioners)
+    return Observable(
+        columns=(
+            Column(named("log_measure"), "float32", "nats",
+                   "ln of the law's measure of the basin: the largest of the bounds"),
+            Column(named("log_measures"), "list<float32>", "nats", f"the bound by each: {kinds}"),
+            Column(named("spread"), "float32", "nats", "largest less smallest of the bounds"),
+            Column(named("n_eff"), "float32", "lines", f"independent ones of {spec.directions}"),
+            Column(named("is_lower_bound"), "bool", "",
+                   "n_eff is below half of the lines: the basin is larger than said"),
+            Column(named("nats"), "float32", "nats",
+                   "-ln of the measure of the basin and its symmetric copies"),
+        ),
+        compute=lambda outcome: {
+            named(name): value for name, value in _columns(spec, outcome).items()
+        },
+        needs=("labels",) if spec.cost == "error" else (),
+    )  # fmt: skip
+
+
+def _columns(spec: LocalVolume, outcome: Outcome) -> dict[str, Array]:
+    found = [one(spec, outcome, i) for i in range(len(spec.preconditioners))]
+    logs = jnp.stack([estimate.log_measure for estimate in found])
+    n_eff = jnp.stack([estimate.n_eff for estimate in found])[jnp.argmax(logs)]
+    copies = jnp.zeros(())
+    if has_canonical_form(outcome.network):
+        copies = canonicalise(outcome.network, outcome.theta).log_orbit
+    return {
+        "log_measure": jnp.max(logs),
+        "log_measures": logs,
+        "spread": jnp.max(logs) - jnp.min(logs),
+        "n_eff": n_eff,
+        "is_lower_bound": ~(n_eff >= EXACT_SHARE * spec.directions),
+        "nats": -(jnp.max(logs) + copies),
+    }
+
+
+def one(spec: LocalVolume, outcome: Outcome, index: int) -> Measured:
+    """Estimate by one of the preconditioners."""
+    scale = _scale(spec, outcome)
+    rise = rise_of(spec.cost, outcome)
+    fitting, measuring = jax.random.split(jax.random.fold_in(outcome.key, index))
+    transform = _transform(spec, outcome, index, fitting)
+    return measure(
+        lambda z: rise(scale * z) <= spec.threshold,
+        outcome.theta / scale,
+        transform,
+        measuring,
+        law="box" if isinstance(spec.law, Box) else "gaussian",
+        directions=spec.directions,
+    )
+
+
+def _scale(spec: LocalVolume, outcome: Outcome) -> Float[Array, " P"]:
+    """What a parameter is divided by to be of the law N(0, 1), or uniform on [-1, 1]."""
+    if isinstance(spec.law, Box):
+        return jnp.full_like(outcome.theta, spec.law.half_width)
+    return jnp.asarray(laws.std(spec.law, outcome.layout), outcome.theta.dtype)
+
+
+def _transform(spec: LocalVolume, outcome: Outcome, index: int, key: Array) -> Transform:
+    scale = _scale(spec, outcome)
+    z, smooth = outcome.theta / scale, "loss" if spec.cost == "error" else spec.cost
+    threshold = ERROR_THRESHOLD if spec.cost == "error" else spec.threshold
+    rise = rise_of(smooth, outcome)
+
+    def cost(z: Float[Array, " P"]) -> Float[Array, ""]:
+        return rise(scale * z)
+
+    def loss_of(z: Float[Array, " P"], example: Array) -> Float[Array, ""]:
+        params = outcome.layout.unflatten(scale * z)
+        outputs = outcome.network.apply(params, outcome.train_inputs[example][None])
+        return outcome.loss.per_example(outputs, outcome.train_targets[example][None])[0]
+
+    match spec.preconditioners[index]:
+        case "none":
+            return preconditioners.none
+        case "hessian_diagonal":
+            curvature = preconditioners.hessian_diagonal(cost, z, key)
+        case "adam":
+            curvature = preconditioners.second_moment(loss_of, z, len(outcome.train_inputs))
+        case "low_rank":
+            pairs = preconditioners.leading_eigenpairs(cost, z, key, spec.rank)
+            return preconditioners.low_rank(*pairs, threshold)
+    return preconditioners.diagonal(curvature, threshold)

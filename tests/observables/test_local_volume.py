@@ -1,0 +1,154 @@
+"""Local volume of networks: costs, preconditioners and columns."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from sweep_engine.models import build
+from sweep_engine.observables import observables
+from sweep_engine.observables.local_volume.costs import mean_kl, rise_of
+from sweep_engine.observables.local_volume.preconditioners import low_rank
+from sweep_engine.spec.models import Linear, Mlp
+from sweep_engine.spec.observables import LocalVolume
+from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, cross_entropy
+from tests.observables.outcomes import outcome_at
+
+SIZE, THRESHOLD = 10, 0.1
+CURVATURE = np.geomspace(1e4, 1e7, SIZE)
+RNG = np.random.default_rng(0)
+ROTATION = np.linalg.qr(RNG.normal(size=(SIZE, SIZE)))[0]
+
+
+def quadratic(rotation=None, *, copies=1):
+    """A linear network at 0 whose training loss is sum h (v . w)^2 / 2, and residuals +-1 apart.
+
+    With `copies` = 2 every input is there twice, with targets 1 and -1.
+    """
+    x = np.sqrt(SIZE * CURVATURE)[:, None] * (np.eye(SIZE) if rotation is None else rotation)
+    x = np.repeat(x, copies, axis=0)
+    y = np.zeros(len(x)) if copies == 1 else np.tile([1.0, -1.0], SIZE)
+    network = build(Linear(bias=False), (SIZE,), 1)
+    return outcome_at(network, np.zeros(SIZE), SQUARED, x, y.astype(np.float32))
+
+
+def truth():
+    """ln of N(0, I) of the ellipsoid: so small that the density is that at 0."""
+    volume = SIZE / 2 * math.log(2 * THRESHOLD * math.pi) - math.lgamma(SIZE / 2 + 1)
+    return volume - np.log(CURVATURE).sum() / 2 - SIZE / 2 * math.log(2 * math.pi)
+
+
+def values(spec, outcome):
+    (observable,) = observables((spec,))
+    found = jax.jit(lambda: observable.compute(outcome))()
+    assert set(found) == {column.name for column in observable.columns}
+    return {name: np.asarray(value) for name, value in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("preconditioner", "outcome"),
+    [
+        ("hessian_diagonal", quadratic()),
+        ("adam", quadratic(copies=2)),
+        ("low_rank", quadratic()),
+        ("low_rank", quadratic(ROTATION)),
+    ],
+)
+def test_an_ellipsoid_is_measured_exactly(preconditioner, outcome):
+    """To float32: radii to 1e-6, and 10 of them multiplied."""
+    found = values(LocalVolume(preconditioners=(preconditioner,), directions=16), outcome)
+    assert found["local_log_measure_loss"] == pytest.approx(truth(), abs=1e-3)
+    assert found["local_n_eff_loss"] == pytest.approx(16, abs=0.01)
+    assert not found["local_is_lower_bound_loss"]
+    assert found["local_nats_loss"] == -found["local_log_measure_loss"]
+
+
+@pytest.mark.parametrize(
+    ("preconditioner", "outcome"),
+    [("none", quadratic()), ("hessian_diagonal", quadratic(ROTATION))],
+)
+def test_a_preconditioner_that_does_not_fit_is_flagged(preconditioner, outcome):
+    found = values(LocalVolume(preconditioners=(preconditioner,)), outcome)
+    assert found["local_log_measure_loss"] < truth() - 0.5
+    assert found["local_is_lower_bound_loss"]
+
+
+def test_the_largest_bound_and_the_spread_over_the_preconditioners():
+    spec = LocalVolume(preconditioners=("none", "low_rank"), directions=16)
+    found = values(spec, quadratic())
+    bounds = found["local_log_measures_loss"]
+    assert found["local_log_measure_loss"] == bounds[1] == max(bounds)
+    assert found["local_spread_loss"] == bounds[1] - bounds[0] > 0.5
+    assert not found["local_is_lower_bound_loss"]
+
+
+def test_half_a_line_is_the_error_of_a_perceptron():
+    """w > 0 fits f = wx on x = 1: half of N(0, 1), from any w whose line reaches -inf and 0."""
+    network = build(Linear(bias=False), (1,), 1)
+    spec = LocalVolume(cost="error", threshold=0.0, preconditioners=("none",), directions=64)
+    found = values(spec, outcome_at(network, [0.7], LOGISTIC, [[1.0]], [1]))
+    assert found["local_log_measure_error"] == pytest.approx(math.log(0.5), abs=0.2)
+    wide = LocalVolume(cost="error", threshold=1.0, preconditioners=("none",), directions=64)
+    everything = values(wide, outcome_at(network, [0.7], LOGISTIC, [[1.0]], [1]))
+    assert everything["local_log_measure_error"] == pytest.approx(0.0, abs=0.3)
+
+
+def test_the_nats_count_the_symmetric_copies():
+    network = build(Mlp(widths=(4,), activation="tanh"), (2,), 1)
+    theta = RNG.normal(size=network.layout.num_params)
+    outcome = outcome_at(network, theta, LOGISTIC, RNG.normal(size=(5, 2)), [0, 1, 1, 0, 1])
+    found = values(LocalVolume(directions=8, rank=4), outcome)
+    copies = math.lgamma(5) + 4 * math.log(2)
+    assert found["local_nats_loss"] == pytest.approx(
+        -found["local_log_measure_loss"] - copies, rel=1e-5
+    )
+    again = values(LocalVolume(directions=8, rank=4), outcome)
+    assert all(np.array_equal(again[name], found[name]) for name in found)
+
+
+def test_a_low_rank_map_has_determinant_1():
+    vectors = jnp.asarray(ROTATION[:, :3], jnp.float32)
+    transform = low_rank(jnp.array([10.0, 3.0, -1.0]), vectors, 0.1)
+    matrix = np.asarray(jax.vmap(transform)(jnp.eye(SIZE)), float)
+    assert np.linalg.det(matrix) == pytest.approx(1.0, rel=1e-5)
+    assert np.allclose(matrix, matrix.T, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [LOGISTIC, SQUARED, SQUARED_LABELS, cross_entropy(3)])
+def test_the_kl_of_outputs(loss):
+    size = loss.num_outputs()
+    a, b = RNG.normal(size=(2, 6, size))
+    if loss in (SQUARED, SQUARED_LABELS):
+        truth = 0.5 * ((a - b) ** 2).mean() * size
+    else:
+        full = [np.concatenate([np.zeros((6, 1)), x], 1) if size == 1 else x for x in (a, b)]
+        p, q = (np.exp(x) / np.exp(x).sum(1, keepdims=True) for x in full)
+        truth = (p * np.log(p / q)).sum(1).mean()
+    found = mean_kl(loss, jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32))
+    assert float(found) == pytest.approx(truth, rel=1e-4)
+
+
+@pytest.mark.parametrize("cost", ["loss", "kl", "error"])
+def test_every_cost_is_0_at_the_solution(cost):
+    network = build(Linear(), (2,), 1)
+    outcome = outcome_at(network, [1.0, -2.0, 0.3], LOGISTIC, RNG.normal(size=(8, 2)), [0, 1] * 4)
+    rise = rise_of(cost, outcome)
+    assert float(rise(outcome.theta)) == pytest.approx(0.0, abs=1e-7)
+    assert float(rise(-outcome.theta)) != 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"threshold": 0.0}, "threshold: 0 is for the error"),
+        ({"law": {"kind": "fan_in"}}, "zero biases have no volume"),
+        ({"law": {"kind": "sphere"}}, "sphere"),
+        ({"preconditioners": ()}, "at least 1"),
+    ],
+)
+def test_what_has_no_volume_is_refused(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        LocalVolume(**fields)
