@@ -122,7 +122,7 @@ def _by_draws(spec: VolumeExponent, outcome: Outcome) -> dict[str, Array]:
     least = -jax.lax.top_k(-rises, count)[0]
     exponent = (count - 1) / jnp.sum(jnp.log(least[-1] / least[:-1]))
     return {
-        "volume_exponent": exponent,
+        "volume_exponent": jnp.where(least[0] > 0, exponent, jnp.nan),
         "volume_exponent_stderr": exponent / (count - 2) ** 0.5,
         "volume_exponent_rise": least[-1],
     }

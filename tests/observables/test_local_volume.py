@@ -49,18 +49,22 @@ def values(spec, outcome):
 
 
 @pytest.mark.parametrize(
-    ("preconditioner", "outcome"),
+    ("preconditioner", "outcome", "rounding"),
     [
-        ("hessian_diagonal", quadratic()),
-        ("adam", quadratic(copies=2)),
-        ("low_rank", quadratic()),
-        ("low_rank", quadratic(ROTATION)),
+        ("hessian_diagonal", quadratic(), 1e-3),
+        ("adam", quadratic(copies=2), 1e-3),
+        ("low_rank", quadratic(), 0.03),
+        ("low_rank", quadratic(ROTATION), 0.03),
     ],
 )
-def test_an_ellipsoid_is_measured_exactly(preconditioner, outcome):
-    """To float32: radii to 1e-6, and 10 of them multiplied."""
+def test_an_ellipsoid_is_measured_exactly(preconditioner, outcome, rounding):
+    """To float32: 10 radii to 1e-6 multiplied.
+
+    The low-rank map is 1 minus nearly 1 along its vectors: it is off by 6e-8 over its least
+    width, here 5e-5, in each of 10 directions.
+    """
     found = values(LocalVolume(preconditioners=(preconditioner,), directions=16), outcome)
-    assert found["local_log_measure_loss"] == pytest.approx(truth(), abs=1e-3)
+    assert found["local_log_measure_loss"] == pytest.approx(truth(), abs=rounding)
     assert found["local_n_eff_loss"] == pytest.approx(16, abs=0.01)
     assert not found["local_is_lower_bound_loss"]
     assert found["local_nats_loss"] == -found["local_log_measure_loss"]
