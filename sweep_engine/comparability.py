@@ -31,29 +31,67 @@ def check_comparisons(sweep: Sweep) -> None:
         raise SpecError(problems)
 
 
-def comparison_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """List what is wrong with a comparison, as (field, message)."""
-    sides = {"source": comparison.source, "reference": comparison.reference}
-    unknown = {field: name for field, name in sides.items() if name not in sweep.sources}
+def comparison_problems(
+    sweep: Sweep, comparison: Comparison, other: Sweep | None = None
+) -> Iterator[tuple[str, str]]:
+    """List what is wrong with a comparison, as (field, message).
+
+    Args:
+        sweep: Where the source stands.
+        comparison: What is asked.
+        other: Where the reference stands, if elsewhere.
+    """
+    sides = Sides({"source": sweep, "reference": other or sweep}, comparison)
+    unknown = {f: n for f, n in sides.names.items() if n not in sides.sweeps[f].sources}
     for field, name in unknown.items():
-        yield field, f"no source named {name!r}{_nearest(name, list(sweep.sources))}"
+        known = list(sides.sweeps[field].sources)
+        yield field, f"no source named {name!r}{_nearest(name, known)}"
     if not unknown:
-        yield from _rule_problems(sweep, comparison)
-    yield from _observable_problems(sweep, comparison)
-    paths = axis_paths(sweep)
-    if comparison.by is not None and comparison.by not in paths:
-        yield "by", f"{comparison.by!r} is no axis of this sweep{_nearest(comparison.by, paths)}"
-    elif comparison.by is not None and not any(
-        touches(sweep, comparison.by, s) for s in sides.values()
-    ):
-        yield "by", f"{comparison.by!r} touches neither of the two sources"
+        yield from _rule_problems(sides)
+    for one in [sweep] if other is None or other is sweep else [sweep, other]:
+        yield from _column_problems(one, comparison)
+    yield from _axis_problems(sides, comparison)
 
 
-def _rule_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str, str]]:
-    names = (comparison.source, comparison.reference)
-    rules = [sweep.accept_of(name).model_dump(exclude_none=True) for name in names]
-    rejection = any(isinstance(sweep.sources[name], GuessAndCheck | Splitting) for name in names)
-    if (comparison.given == "fit" or rejection) and rules[0] != rules[1]:
+class Sides:
+    """The two sides of a comparison: by `source` and `reference`, sweep and name."""
+
+    def __init__(self, sweeps: dict[str, Sweep], comparison: Comparison) -> None:
+        self.sweeps = sweeps
+        self.names = {"source": comparison.source, "reference": comparison.reference}
+        self.given = comparison.given
+
+    def touched_by(self, path: str) -> bool:
+        """Whether an axis multiplies one of the two."""
+        return any(
+            path in axis_paths(sweep) and touches(sweep, path, self.names[field])
+            for field, sweep in self.sweeps.items()
+        )
+
+
+def _axis_problems(sides: Sides, comparison: Comparison) -> Iterator[tuple[str, str]]:
+    paths = list(dict.fromkeys(p for sweep in sides.sweeps.values() for p in axis_paths(sweep)))
+    asked = [("at", path) for path in comparison.at or {}]
+    if comparison.by is not None:
+        asked.insert(0, ("by", comparison.by))
+    for field, path in asked:
+        if path not in paths:
+            yield field, f"{path!r} is no axis of this sweep{_nearest(path, paths)}"
+        elif not sides.touched_by(path):
+            yield field, f"{path!r} touches neither of the two sources"
+
+
+def _rule_problems(sides: Sides) -> Iterator[tuple[str, str]]:
+    names = list(sides.names.values())
+    rules = [
+        sweep.accept_of(sides.names[field]).model_dump(exclude_none=True)
+        for field, sweep in sides.sweeps.items()
+    ]
+    rejection = any(
+        isinstance(sweep.sources[sides.names[field]], GuessAndCheck | Splitting)
+        for field, sweep in sides.sweeps.items()
+    )
+    if (sides.given == "fit" or rejection) and rules[0] != rules[1]:
         yield (
             "reference",
             f"{names[0]} and {names[1]} have different acceptance rules, {rules[0]} and "
@@ -61,16 +99,22 @@ def _rule_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str, 
         )
 
 
-def _observable_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str, str]]:
-    if comparison.observable == "function":
-        return
+def _column_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str, str]]:
     columns = numeric_columns(sweep)
-    named = split_columns(comparison.observable)
-    for name in named:
+    asked = [("where", name) for name in comparison.where or {}]
+    if comparison.match is not None:
+        asked.append(("match", comparison.match.column))
+    if comparison.observable == "function":
+        if comparison.estimator not in {None, "ledger"}:
+            yield "estimator", f"{comparison.estimator} is for columns: functions are counted"
+    else:
+        asked += [("observable", name) for name in split_columns(comparison.observable)]
+    for field, name in asked:
         if name not in columns:
-            yield "observable", f"no numeric column {name!r}{_nearest(name, columns)}"
-    if len(named) > 2:
-        yield "observable", "give `function`, one column, or two joined by a comma"
+            yield field, f"no numeric column {name!r}{_nearest(name, columns)}"
+    for name, (low, high) in (comparison.where or {}).items():
+        if low > high:
+            yield "where", f"{name}: the low end {low:g} is above the high end {high:g}"
 
 
 def split_columns(observable: str) -> list[str]:

@@ -1,41 +1,37 @@
 """The sweep's comparisons: from stored tables to Estimates."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
-from sweep_engine.comparability import split_columns
-from sweep_engine.densities.binned import binned_divergences
-from sweep_engine.densities.counts import CellCounts, align_counts
 from sweep_engine.densities.dependence import effective_counts
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
-from sweep_engine.densities.function_space import compare_functions
 from sweep_engine.densities.log_probability import log_mean_probability
-from sweep_engine.densities.one_dimensional import ks_distance, mass_outside_range, quantiles
-from sweep_engine.densities.pairing import Pair, pairs
+from sweep_engine.densities.pairing import Pair
 from sweep_engine.densities.proportions import (
     clopper_pearson,
     inverse_proportion,
     ln_probability,
     proportion,
 )
-from sweep_engine.densities.two_dimensional import binned_total_variation_2d
-from sweep_engine.errors import IncomparableSources, InsufficientSamples
+from sweep_engine.errors import IncomparableSources
 from sweep_engine.planning import Plan
-from sweep_engine.spec import Comparison, Setting, Sweep
+from sweep_engine.spec import Setting, Sweep
 from sweep_engine.spec.sources import GuessAndCheck, Splitting, unit_size
 from sweep_engine.store import Files, OutputDirectory, Results, open_results
 from sweep_engine.store.encoding import to_parquet
 from sweep_engine.store.layout import COMPARISONS
 from sweep_engine.store.manifest import read_manifest
+
+Where = Mapping[str, tuple[float, float]]
+"""Column: (low, high), of runs that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +71,16 @@ class Study:
         return self.plan.sweep
 
     def draws(
-        self, source: str, settings: Sequence[int], columns: Sequence[str], given: str
+        self,
+        source: str,
+        settings: Sequence[int],
+        columns: Sequence[str],
+        given: str,
+        where: Where | None = None,
     ) -> Draws:
-        """Read one or two columns of the chosen runs, with their weights and units."""
-        table = self.results.runs([*columns, *_ADDRESS], self._runs(source, settings, given))
+        """Read columns of the chosen runs, with their weights and units."""
+        chosen = self._runs(source, settings, given, where)
+        table = self.results.runs([*columns, *_ADDRESS], chosen)
         missing = [name for name in columns if table[name].null_count]
         if missing:
             raise IncomparableSources(f"{missing[0]} has no value for the runs of {source}")
@@ -86,10 +88,34 @@ class Study:
         values = values[:, 0] if len(columns) == 1 else values
         return Draws.of(values, table["log_weight"].to_numpy(), _units(table))
 
-    def _runs(self, source: str, settings: Sequence[int], given: str) -> pc.Expression:
+    def _runs(
+        self, source: str, settings: Sequence[int], given: str, inside: Where | None = None
+    ) -> pc.Expression:
         where = pc.field("source") == source
         where &= pc.field("setting").isin(list(settings))
+        for column, (low, high) in (inside or {}).items():
+            where &= (pc.field(column) >= low) & (pc.field(column) <= high)
         return where & pc.field("fit") if given == "fit" else where
+
+    def function_draws(
+        self,
+        source: str,
+        settings: Sequence[int],
+        given: str,
+        where: Where | None = None,
+        column: str | None = None,
+    ) -> tuple[np.ndarray, Draws]:
+        """Read the functions of the chosen runs, and the draws that they are of.
+
+        The draws' values are those of `column`, or zeros. Only kept rows are read, where
+        `function_counts` reads tallies of all draws.
+        """
+        columns = ["function_id", *_ADDRESS, *([column] if column else [])]
+        table = self.results.runs(columns, self._runs(source, settings, given, where))
+        table = table.filter(table["function_id"].is_valid())
+        names = table["function_id"].to_numpy(zero_copy_only=False)
+        values = table[column].to_numpy().astype(float) if column else np.zeros(len(names))
+        return names, Draws.of(values, table["log_weight"].to_numpy(), _units(table))
 
     def function_counts(
         self, source: str, settings: Sequence[int], given: str
@@ -100,13 +126,9 @@ class Study:
         worth (`effective_counts`).
         """
         if unit_size(self.sweep.sources[source]) > 1:
-            table = self.results.runs(
-                ["function_id", *_ADDRESS], self._runs(source, settings, given)
-            ).drop_null()
-            names = table["function_id"].to_numpy(zero_copy_only=False)
-            weights = Draws.of(np.zeros(len(names)), table["log_weight"].to_numpy()).weights
+            names, draws = self.function_draws(source, settings, given)
             rng = np.random.default_rng([self.sweep.seed, 2])
-            return effective_counts(names, weights, _units(table), rng)
+            return effective_counts(names, draws.weights, draws.units, rng)
         fits_only = isinstance(self.sweep.sources[source], GuessAndCheck) or given == "fit"
         what = "function_given_fit" if fits_only else "function"
         where = (pc.field("source") == source) & (pc.field("what") == what)
@@ -131,15 +153,16 @@ class Study:
         columns = ["setting", "unit", "what", "function_id", "value", "stderr"]
         return self.results.tallies(columns, where & pc.field("value").is_valid())
 
-    def ln_fit_probability(self, settings: Sequence[Setting]) -> Estimate:
+    def ln_fit_probability(self, settings: Sequence[Setting], confidence: float = 0.95) -> Estimate:
         """Estimate ln P(fit) of a source, in nats: of its law, or of the training's outcome.
 
         Raises:
             InsufficientSamples: too few draws or repetitions.
         """
         if isinstance(settings[0].spec, Splitting):
-            return log_mean_probability(self._repetitions(settings, "log_p_fit"))
-        return ln_probability(self.fit_probability(settings))
+            log_p = self._repetitions(settings, "log_p_fit")
+            return log_mean_probability(log_p, confidence=confidence)
+        return ln_probability(self.fit_probability(settings, confidence))
 
     def _repetitions(self, settings: Sequence[Setting], what: str) -> Float[np.ndarray, " R"]:
         table = self.measured(settings)
@@ -148,7 +171,7 @@ class Study:
         ].to_numpy()
         return values
 
-    def fit_probability(self, settings: Sequence[Setting]) -> Estimate:
+    def fit_probability(self, settings: Sequence[Setting], confidence: float = 0.95) -> Estimate:
         """Estimate P(fit) of a source from its counts, with the exact interval.
 
         A fixed number of draws gives k/N; a source that stops at the k-th acceptance
@@ -157,7 +180,7 @@ class Study:
         """
         ids = [setting.id for setting in settings]
         if unit_size(settings[0].spec) > 1:
-            return self._dependent_share(settings[0].source, ids)
+            return self._dependent_share(settings[0].source, ids, confidence)
         where = (pc.field("source") == settings[0].source) & pc.field("setting").isin(ids)
         table = self.results.tallies(["what", "count"], where & pc.field("what").isin(WHOLE))
         sums = dict.fromkeys(WHOLE, 0)
@@ -166,20 +189,23 @@ class Study:
         spec = settings[0].spec
         target = spec.accepted if isinstance(spec, GuessAndCheck) else None
         if target is not None and len(settings) == 1 and sums["fit"] == target:
-            return inverse_proportion(sums["fit"], sums["draws"], name="p_fit")
-        return proportion(sums["fit"], sums["draws"], name="p_fit")
+            return inverse_proportion(
+                sums["fit"], sums["draws"], name="p_fit", confidence=confidence
+            )
+        return proportion(sums["fit"], sums["draws"], name="p_fit", confidence=confidence)
 
-    def _dependent_share(self, source: str, ids: Sequence[int]) -> Estimate:
+    def _dependent_share(self, source: str, ids: Sequence[int], confidence: float) -> Estimate:
         table = self.results.runs(["fit", *_ADDRESS], self._runs(source, ids, "all"))
         fit = table["fit"].to_numpy(zero_copy_only=False).astype(float)
         draws = Draws.of(fit, table["log_weight"].to_numpy(), _units(table))
         hits = float(draws.effective_weights @ fit)
-        low, high = clopper_pearson(hits, draws.n_eff)
+        low, high = clopper_pearson(hits, draws.n_eff, confidence)
         return Estimate(
             name="p_fit",
             value=hits / draws.n_eff,
             low=float(low),
             high=float(high),
+            confidence=confidence,
             num_source=len(draws),
             n_eff_source=draws.n_eff,
             unit="1",
@@ -201,113 +227,6 @@ def _units(table: pa.Table) -> Int[np.ndarray, " R"] | None:
     return numbers
 
 
-def compare(
-    results: Path | str | Study,
-    source: str,
-    reference: str,
-    observable: str,
-    *,
-    given: str = "all",
-    at: dict[str, Any] | None = None,
-    estimator: str | None = None,
-) -> Estimate:
-    """Estimate one divergence between two sources of a sweep.
-
-    Args:
-        results: An output directory.
-        source: Name of a source.
-        reference: What it is compared with.
-        observable: `function`, a column of `runs`, or two columns joined by a comma.
-        given: `fit`: only networks that pass the acceptance rule.
-        at: Axis values that pick one of several settings.
-        estimator: Name of the estimate; left out, the first: total variation for functions,
-            the Kolmogorov-Smirnov distance for a column.
-
-    Raises:
-        IncomparableSources: the comparison means nothing, or `at` does not pick one setting.
-        InsufficientSamples: too few draws; says how many are needed.
-    """
-    study = results if isinstance(results, Study) else Study.open(results)
-    comparison = Comparison.model_validate(
-        {"source": source, "reference": reference, "observable": observable, "given": given}
-    )
-    paired = pairs(study.plan, comparison)
-    chosen = [pair for pair in paired if (at or {}).items() <= pair.at.items()]
-    if len(chosen) != 1:
-        raise IncomparableSources(
-            f"{len(chosen)} settings are paired here: pick one with `at`, from "
-            f"{[pair.at for pair in paired]}"
-        )
-    estimates = {estimate.name: estimate for estimate in estimates_of(study, chosen[0])}
-    name = estimator or next(iter(estimates))
-    if name not in estimates:
-        raise IncomparableSources(f"no estimator {name!r} (there are {list(estimates)})")
-    return estimates[name]
-
-
-def compare_all(study: Study) -> tuple[list[Compared], list[str]]:
-    """Make every estimate that the sweep asks for.
-
-    Returns:
-        The estimates, and a line for each comparison that has too few draws.
-    """
-    found, refused = [], []
-    for comparison in study.sweep.compare:
-        for pair in pairs(study.plan, comparison):
-            try:
-                found += [Compared(pair, estimate) for estimate in estimates_of(study, pair)]
-            except InsufficientSamples as error:
-                refused.append(
-                    f"{comparison.source} against {comparison.reference}, "
-                    f"{comparison.observable} {pair.label()}: {error}"
-                )
-    return found, refused
-
-
-def estimates_of(study: Study, pair: Pair) -> list[Estimate]:
-    """Make all estimates of one pair.
-
-    Raises:
-        IncomparableSources: the observable is no column that both sources fill.
-        InsufficientSamples: too few draws.
-    """
-    seed = study.sweep.seed
-    if pair.comparison.observable == "function":
-        return list(compare_functions(function_cells(study, pair)[1], seed=seed))
-    columns = split_columns(pair.comparison.observable)
-    sides = [
-        study.draws(name, settings, columns, pair.comparison.given)
-        for name, settings in (
-            (pair.comparison.source, pair.source),
-            (pair.comparison.reference, pair.reference),
-        )
-    ]
-    source, reference = sides
-    if len(columns) == 2:
-        return [binned_total_variation_2d(source, reference, seed=seed)]
-    return [
-        ks_distance(source, reference),
-        *binned_divergences(source, reference, seed=seed),
-        mass_outside_range(source, reference),
-        *_quantiles("source", source),
-        *_quantiles("reference", reference),
-    ]
-
-
-def _quantiles(side: str, draws: Draws) -> list[Estimate]:
-    return [replace(one, name=f"{side}_{one.name}") for one in quantiles(draws)]
-
-
-def function_cells(study: Study, pair: Pair) -> tuple[np.ndarray, CellCounts]:
-    """Count functions on both sides: (function ids, counts)."""
-    given = pair.comparison.given
-    source = study.function_counts(pair.comparison.source, pair.source, given)
-    reference = study.function_counts(pair.comparison.reference, pair.reference, given)
-    if not len(source[0]) and not len(reference[0]):
-        raise IncomparableSources("this task's outputs are not discrete: no functions to count")
-    return align_counts(*source, *reference)
-
-
 def write_comparisons(files: Files, compared: Sequence[Compared]) -> None:
     """Write `comparisons.parquet`: each estimate with everything needed to redo it."""
     rows = []
@@ -316,7 +235,7 @@ def write_comparisons(files: Files, compared: Sequence[Compared]) -> None:
         numbers = {k: float(v) for k, v in estimate.items() if k in _NUMBERS and v is not None}
         rows.append(
             {
-                **one.pair.comparison.model_dump(),
+                **_asked(one.pair),
                 "at": json.dumps(one.pair.at, sort_keys=True),
                 **{k: v for k, v in estimate.items() if k not in _NUMBERS},
                 **numbers,
@@ -326,6 +245,20 @@ def write_comparisons(files: Files, compared: Sequence[Compared]) -> None:
     files.write(COMPARISONS, to_parquet(table))
 
 
+_ASKED = (
+    "source", "reference", "observable", "given", "by", "where", "match", "estimator", "at",
+)  # fmt: skip
+
+
+def _asked(pair: Pair) -> dict[str, str | None]:
+    """What was asked, as columns of text: parts of it, and the axis values, as JSON."""
+    asked = pair.comparison.model_dump(mode="json", exclude={"at"})
+    return {
+        name: value if isinstance(value, str | None) else json.dumps(value, sort_keys=True)
+        for name, value in asked.items()
+    }
+
+
 _NUMBERS = (
     "value", "low", "high", "confidence", "n_eff_source", "n_eff_reference",
     "null_value", "null_low", "null_high", "p_value",
@@ -333,8 +266,7 @@ _NUMBERS = (
 
 _SCHEMA = pa.schema(
     [
-        *(pa.field(n, pa.string()) for n in ("source", "reference", "observable", "given", "by")),
-        pa.field("at", pa.string()),
+        *(pa.field(name, pa.string()) for name in _ASKED),
         pa.field("name", pa.string()),
         *(pa.field(name, pa.float64()) for name in _NUMBERS),
         *(pa.field(name, pa.int64()) for name in ("num_source", "num_reference", "seed")),

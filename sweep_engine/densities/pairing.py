@@ -10,6 +10,9 @@ from sweep_engine.errors import IncomparableSources
 from sweep_engine.planning import Plan
 from sweep_engine.spec import Comparison, Setting, axis_paths, touches
 from sweep_engine.spec.base import canonical_json
+from sweep_engine.spec.settings import identity
+
+Groups = list[tuple[dict[str, Any], tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -33,42 +36,74 @@ class Pair:
         return ", ".join(f"{path.split('.')[-1]} = {value}" for path, value in self.at.items())
 
 
-def pairs(plan: Plan, comparison: Comparison) -> list[Pair]:
+def pairs(plan: Plan, comparison: Comparison, other: Plan | None = None) -> list[Pair]:
     """Pair settings on the axes that both sources share, and split them by one more.
 
     Task and model axes touch every source, so a comparison never mixes two tasks. Axes that
-    only one side has are pooled, unless `by` names them.
+    only one side has are pooled, unless `by` names them; `at` picks values before.
+
+    Args:
+        plan: Of the sweep that the source stands in.
+        comparison: What is asked.
+        other: Of the sweep that the reference stands in, where it is another one.
 
     Raises:
-        IncomparableSources: a source, column or axis does not exist, or the acceptance rules
-            differ.
+        IncomparableSources: a source, column or axis does not exist, no setting is `at` the
+            values asked for, or the acceptance rules or the tasks differ.
     """
-    problems = list(comparison_problems(plan.sweep, comparison))
+    theirs = other or plan
+    problems = list(comparison_problems(plan.sweep, comparison, theirs.sweep))
     if problems:
         raise IncomparableSources("; ".join(message for _, message in problems))
     split_on = [
         path
-        for path in axis_paths(plan.sweep)
+        for path in dict.fromkeys((*axis_paths(plan.sweep), *axis_paths(theirs.sweep)))
         if path == comparison.by
-        or all(touches(plan.sweep, path, s) for s in (comparison.source, comparison.reference))
+        or (
+            touches(plan.sweep, path, comparison.source)
+            and touches(theirs.sweep, path, comparison.reference)
+        )
     ]
-    sides = [_groups(plan, name, split_on) for name in (comparison.source, comparison.reference)]
+    at = comparison.at or {}
+    found = _paired(
+        comparison,
+        _groups(plan, comparison.source, split_on, at),
+        _groups(theirs, comparison.reference, split_on, at),
+    )
+    if at and not found:
+        raise IncomparableSources(f"no setting of both sources is at {at}")
+    if other is not None and comparison.observable == "function":
+        _check_tasks(plan, other, found)
+    return found
+
+
+def _check_tasks(plan: Plan, other: Plan, found: list[Pair]) -> None:
+    """Refuse functions of two tasks: their ids are of other inputs."""
+    for pair in found:
+        tasks = {canonical_json(identity(plan.settings[i].task)) for i in pair.source}
+        tasks |= {canonical_json(identity(other.settings[i].task)) for i in pair.reference}
+        if len(tasks) > 1 or plan.sweep.seed != other.sweep.seed:
+            raise IncomparableSources(
+                "functions can be compared on one task only, with one seed for its data"
+            )
+
+
+def _paired(comparison: Comparison, sources: Groups, references: Groups) -> list[Pair]:
     found = []
-    for (mine, source), (theirs, reference) in itertools.product(sides[0], sides[1]):
+    for (mine, source), (theirs, reference) in itertools.product(sources, references):
         shared = mine.keys() & theirs.keys()
         if all(canonical_json(mine[path]) == canonical_json(theirs[path]) for path in shared):
             found.append(Pair(comparison, mine | theirs, source, reference))
     return found
 
 
-def _groups(
-    plan: Plan, source: str, split_on: list[str]
-) -> list[tuple[dict[str, Any], tuple[int, ...]]]:
+def _groups(plan: Plan, source: str, split_on: list[str], at: dict[str, Any]) -> Groups:
     groups: dict[str, list[Setting]] = defaultdict(list)
     for setting in plan.settings.values():
-        if setting.source == source:
-            at = {path: setting.values[path] for path in split_on if path in setting.values}
-            groups[canonical_json(at)].append(setting)
+        asked = all(setting.values.get(path, value) == value for path, value in at.items())
+        if setting.source == source and asked:
+            values = {path: setting.values[path] for path in split_on if path in setting.values}
+            groups[canonical_json(values)].append(setting)
     return [
         (
             {path: members[0].values[path] for path in split_on if path in members[0].values},

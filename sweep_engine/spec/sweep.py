@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from sweep_engine.spec.axes import Axis, AxisSpec, Sobol
-from sweep_engine.spec.base import Count, Name, PartName, Spec
+from sweep_engine.spec.base import Count, Name, PartName, Real, Spec
 from sweep_engine.spec.models import ModelSpec
 from sweep_engine.spec.observables import Observables
 from sweep_engine.spec.sources import Accept, SourceSpec
@@ -34,14 +34,40 @@ class Execution(Spec):
 Zipped = Annotated[dict[str, AxisSpec], Field(min_length=1)]
 
 
+EstimatorName = Literal[
+    "ledger", "binned", "ks", "mean", "wasserstein", "energy", "mmd", "kde", "knn", "c2st",
+]  # fmt: skip
+
+Span = tuple[Real, Real]
+
+
+class Match(Spec):
+    """Compare as if both sources had the same law of one column, bin by bin."""
+
+    column: str = Field(description="a column of runs, such as a normalised margin or a loss")
+    bins: Annotated[int, Field(strict=True, ge=2, le=64)] = 8
+
+
 class Comparison(Spec):
     """A source against a reference in one observable, per setting that both share."""
 
     source: str
     reference: str
-    observable: str = Field(description="`function`, a column of runs, or two joined by a comma")
+    observable: str = Field(description="`function`, a column of runs, or several, by commas")
     given: Literal["fit", "all"] = "all"
     by: str | None = Field(default=None, description="a swept axis: one estimate per value")
+    at: dict[str, Any] | None = Field(
+        default=None, description="axis values: only settings that have them"
+    )
+    where: dict[str, Span] | None = Field(
+        default=None, description="column: [low, high]; only runs inside, ends included"
+    )
+    match: Match | None = Field(
+        default=None, description="weigh the reference's runs so that bins of a column agree"
+    )
+    estimator: EstimatorName | None = Field(
+        default=None, description="how it is estimated; left out, what suits the observable"
+    )
 
 
 def _listed(value: Any) -> Any:

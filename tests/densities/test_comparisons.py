@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import sys
 from collections import Counter
 from contextlib import redirect_stdout
@@ -13,7 +14,7 @@ import pytest
 
 from sweep_engine import cli, compare
 from sweep_engine.densities import Draws, Estimate, Study, compare_all, pairs, write_comparisons
-from sweep_engine.densities.comparisons import estimates_of, function_cells
+from sweep_engine.densities.estimates import estimates_of, function_cells
 from sweep_engine.densities.one_dimensional import ks_distance
 from sweep_engine.errors import IncomparableSources, InsufficientSamples, SpecError
 from sweep_engine.execution import run
@@ -225,7 +226,6 @@ def test_two_ways_to_stop_agree_on_the_probability(study):
         (("guess", "lax", "l2_norm", "all"), "different acceptance rules"),
         (("sgd", "init", "l3_norm", "all"), "l3_norm"),
         (("sgd", "init", "l2_norm, l3_norm", "all"), "l3_norm"),
-        (("sgd", "init", "l2_norm, test_error, steps", "all"), "one column, or two"),
         (("sgd", "nobody", "l2_norm", "all"), "nobody"),
         (("sgd", "init", "source", "all"), "source"),
     ],
@@ -272,6 +272,59 @@ def test_a_sweep_that_asks_for_it_is_refused_before_it_runs(tmp_path, change, sa
     assert not (tmp_path / "out").exists()
 
 
+# --- the ledger ---------------------------------------------------------------------------
+
+
+def test_the_ledger_comes_with_functions_given_a_fit(study, out):
+    """-ln P(fit) as counted, the KL bound as estimated, and their sum."""
+    (pair, _) = pairs_of(study, "sgd", "guess", "function", given="fit")
+    found = {one.name: one for one in estimates_of(study, pair)}
+    (setting,) = (study.plan.settings[i] for i in pair.reference)
+    data, optimiser, total = (found[f"ledger_{n}"] for n in ("data", "optimiser", "total"))
+    assert data.value == -study.ln_fit_probability([setting]).value
+    assert optimiser.value == found["kl_lower_bound"].value
+    assert total.value == data.value + optimiser.value
+    assert total.low < data.low + optimiser.low, "the sum's ends are at 97.5 % each"
+    bound = found["pac_bayes_bound"]
+    assert "n = 4" in bound.method
+    asked = {"given": "fit", "at": pair.at, "estimator": "ledger"}
+    assert compare(out, "sgd", "guess", "function", **asked) == data
+    assert compare(out, "sgd", "guess", "function", **asked, quantity="ledger_total") == total
+
+
+def test_the_ledger_in_another_observable(study, out):
+    asked = {"given": "fit", "at": {"task.target": "x1"}}
+    for observable, name in (("l2_norm", "kl_lower_bound"), ("l2_norm, test_error", None)):
+        optimiser = compare(
+            out, "sgd", "fixed", observable, **asked, estimator="ledger",
+            quantity="ledger_optimiser",
+        )  # fmt: skip
+        assert any(f"measured in {observable}" in w for w in optimiser.warnings)
+        if name:
+            kl = compare(out, "sgd", "fixed", observable, **asked, quantity=name)
+            assert optimiser.value == kl.value
+
+
+def test_the_ledger_of_a_prior_counts_its_fits(study, out):
+    asked = {"given": "fit", "at": {"task.target": "x1"}, "estimator": "ledger"}
+    total = compare(out, "sgd", "init", "function", **asked, quantity="ledger_total")
+    assert math.isnan(total.value)
+    assert any("at least 100" in w for w in total.warnings), "too few of 400 draws fit"
+    (pair,) = (p for p in pairs_of(study, "sgd", "init") if p.at["task.target"] == "x1")
+    setting = study.plan.settings[pair.reference[0]]
+    assert total.low == -study.ln_fit_probability([setting], 0.975).high
+
+
+@pytest.mark.parametrize("change", [{"reference": "sgd"}, {"given": "all"}])
+def test_the_ledger_needs_a_law_and_a_fit(out, change):
+    asked = {"reference": "guess", "given": "fit"} | change
+    reference = asked.pop("reference")
+    with pytest.raises(IncomparableSources, match="the ledger is of networks that fit"):
+        compare(out, "sgd", reference, "function", estimator="ledger",
+                at={"task.target": "x1", RATE: 0.5} if reference == "sgd" else
+                {"task.target": "x1"}, **asked)  # fmt: skip
+
+
 # --- three doors, one answer --------------------------------------------------------------
 
 
@@ -296,12 +349,11 @@ def test_python_command_line_and_file_agree(study, out, monkeypatch):
         for name in ("source", "reference", "observable", "given", "by"):
             assert line[name] == row[name] == getattr(one.pair.comparison, name)
         asked = one.pair.comparison
-        if asked.by is None:
-            alone = compare(
-                study, asked.source, asked.reference, asked.observable, given=asked.given,
-                at=one.pair.at, estimator=one.estimate.name,
-            )  # fmt: skip
-            assert repr(alone) == repr(one.estimate)
+        alone = compare(
+            study, asked.source, asked.reference, asked.observable, given=asked.given,
+            at=one.pair.at, by=asked.by, estimator=one.estimate.name,
+        )  # fmt: skip
+        assert repr(alone) == repr(one.estimate)
 
 
 def test_estimates_do_not_depend_on_compaction_or_on_the_reader(study, out, tmp_path):
