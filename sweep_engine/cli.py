@@ -292,29 +292,53 @@ def compact(results: ResultsDir) -> None:
 
 
 @app.command()
-def compare(results: ResultsDir, as_json: AsJson = False) -> None:
-    """Make the sweep's comparisons and keep them in comparisons.parquet."""
+def compare(
+    results: ResultsDir,
+    other_results: Annotated[
+        Path | None,
+        typer.Option("--with", metavar="DIR2", help="Read every reference from here instead."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the sweep's comparisons and keep them in comparisons.parquet.
+
+    With DIR2 the references are read from there, and nothing is kept.
+    """
     from sweep_engine.densities import Study, compare_all, write_comparisons
     from sweep_engine.store import OutputDirectory
 
     study = Study.open(results)
-    compared, refused = compare_all(study)
-    write_comparisons(OutputDirectory(results).files, compared)
+    other = None if other_results is None else Study.open(other_results)
+    compared, refused = compare_all(study, other)
+    if other is None:
+        write_comparisons(OutputDirectory(results).files, compared)
     if as_json:
         rows = [
-            {**one.pair.comparison.model_dump(), "at": one.pair.at} | one.estimate.to_dict()
+            {**one.pair.comparison.model_dump(mode="json"), "at": one.pair.at}
+            | one.estimate.to_dict()
+            | {"p_adjusted": one.p_adjusted}
             for one in compared
         ]
         _print_json({"estimates": rows, "refused": refused})
         return
-    table = Table("source | reference", "observable", "at", "estimate", "value", "null", "warnings")
+    table = Table(
+        "source | reference",
+        "observable",
+        "at",
+        "estimate",
+        "value",
+        "null",
+        "p (Holm)",
+        "warnings",
+    )
     for one in compared:
         e, c = one.estimate, one.pair.comparison
         null = "" if e.null_value is None else f"{e.null_value:.3g}"
         observable = c.observable + (" given fit" if c.given == "fit" else "")
         table.add_row(
             f"{c.source} | {c.reference}", observable, one.pair.label(), e.name,
-            f"{e.value:.4g} ({e.low:.4g} to {e.high:.4g})", null, "; ".join(e.warnings),
+            f"{e.value:.4g} ({e.low:.4g} to {e.high:.4g})", null,
+            "" if one.p_adjusted is None else f"{one.p_adjusted:.2g}", "; ".join(e.warnings),
         )  # fmt: skip
     out.print(table if compared else "no comparisons: the sweep file's `compare` lists none")
     for line in refused:

@@ -4,7 +4,7 @@ from sweep_engine.densities.binned import density_ratio
 from sweep_engine.densities.comparisons import Compared, Study, write_comparisons
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
-from sweep_engine.densities.estimates import compare, compare_all, function_cells
+from sweep_engine.densities.estimates import compare, compare_all, function_cells, read_pair
 from sweep_engine.densities.function_plots import rank_plot, scatter
 from sweep_engine.densities.histograms import histogram, histograms
 from sweep_engine.densities.one_dimensional import quantiles
@@ -27,6 +27,7 @@ __all__ = [
     "pairs",
     "quantiles",
     "rank_plot",
+    "read_pair",
     "scatter",
     "write_comparisons",
 ]

@@ -69,6 +69,41 @@ def mean_difference(
     )
 
 
+def mean(draws: Draws, *, name: str, seed: int, confidence: float = 0.95) -> Estimate:
+    """Estimate a mean, with a bootstrap over runs or units; see `mean_difference`.
+
+    Example:
+        >>> mean(Draws.of(np.arange(50.0)), name="mean_steps", seed=0).value
+        24.5
+
+    Args:
+        draws: One column.
+        name: The estimate's name.
+        seed: Of the resamples.
+        confidence: Of the interval.
+
+    Raises:
+        InsufficientSamples: Fewer than 2 runs or units.
+    """
+    finite = draws.finite
+    require_draws(finite)
+    value, variance, units = _resampled_mean(finite, np.random.default_rng([seed, 10]))
+    reach = float(stats.t.ppf((1 + confidence) / 2, units - 1)) * math.sqrt(variance)
+    return Estimate(
+        name=name,
+        value=value,
+        low=value - reach,
+        high=value + reach,
+        confidence=confidence,
+        num_source=len(draws),
+        n_eff_source=finite.n_eff,
+        unit="1",
+        method=f"mean; {NUM_RESAMPLES} bootstrap resamples of {units:,} runs or units, t interval",
+        seed=seed,
+        warnings=sample_warnings(draws, draws)[:1],
+    )
+
+
 def _resampled_mean(draws: Draws, rng: np.random.Generator) -> tuple[float, float, int]:
     """The mean, its bootstrap variance, and how many units were resampled."""
     sums, masses = _unit_sums(draws, rng)

@@ -41,10 +41,12 @@ class Compared:
     Attributes:
         pair: What was compared.
         estimate: The number.
+        p_adjusted: Its p-value, adjusted for all that were made with it (Holm).
     """
 
     pair: Pair
     estimate: Estimate
+    p_adjusted: float | None = None
 
 
 class Study:
@@ -239,6 +241,7 @@ def write_comparisons(files: Files, compared: Sequence[Compared]) -> None:
                 "at": json.dumps(one.pair.at, sort_keys=True),
                 **{k: v for k, v in estimate.items() if k not in _NUMBERS},
                 **numbers,
+                "p_adjusted": one.p_adjusted,
             }
         )
     table = pa.Table.from_pylist(rows, schema=_SCHEMA)
@@ -268,7 +271,7 @@ _SCHEMA = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in _ASKED),
         pa.field("name", pa.string()),
-        *(pa.field(name, pa.float64()) for name in _NUMBERS),
+        *(pa.field(name, pa.float64()) for name in (*_NUMBERS, "p_adjusted")),
         *(pa.field(name, pa.int64()) for name in ("num_source", "num_reference", "seed")),
         *(pa.field(name, pa.string()) for name in ("unit", "method")),
         pa.field("warnings", pa.list_(pa.string())),

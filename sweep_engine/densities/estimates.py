@@ -1,6 +1,6 @@
 """Every estimate of a sweep's comparisons, from stored tables: one door for all callers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sweep_engine.comparability import split_columns
+from sweep_engine.densities.bootstrap import mean
 from sweep_engine.densities.comparisons import Compared, Study
 from sweep_engine.densities.counts import CellCounts, align_counts
 from sweep_engine.densities.dependence import effective_counts
@@ -22,6 +23,7 @@ from sweep_engine.densities.ledger import (
     total_nats,
 )
 from sweep_engine.densities.matching import match
+from sweep_engine.densities.multiplicity import holm
 from sweep_engine.densities.pairing import Pair, pairs
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.spec import Comparison, Setting
@@ -158,19 +160,29 @@ def compare_all(study: Study, other: Study | None = None) -> tuple[list[Compared
         other: Where the references are, if elsewhere.
 
     Returns:
-        The estimates, and a line for each comparison that has too few draws.
+        The estimates, and a line for each comparison that has too few draws, or draws that its
+        estimator cannot use.
     """
     found, refused = [], []
     for comparison in study.sweep.compare:
         for pair in pairs(study.plan, comparison, other.plan if other else None):
             try:
                 found += [Compared(pair, one) for one in estimates_of(study, pair, other)]
-            except InsufficientSamples as error:
+            except (InsufficientSamples, IncomparableSources) as error:
                 refused.append(
                     f"{comparison.source} against {comparison.reference}, "
                     f"{comparison.observable} {pair.label()}: {error}"
                 )
-    return found, refused
+    return _adjusted(found), refused
+
+
+def _adjusted(found: list[Compared]) -> list[Compared]:
+    """Adjust the p-values of all tests that are made together."""
+    tests = [i for i, one in enumerate(found) if one.estimate.p_value is not None]
+    raw = np.array([found[i].estimate.p_value for i in tests], float)
+    for i, p in zip(tests, holm(raw), strict=True):
+        found[i] = replace(found[i], p_adjusted=float(p))
+    return found
 
 
 def estimates_of(study: Study, pair: Pair, other: Study | None = None) -> list[Estimate]:
@@ -202,6 +214,11 @@ def _observable_estimates(source: Side, reference: Side) -> list[Estimate]:
 
 def _noted(found: Sequence[Estimate], notes: tuple[str, ...]) -> list[Estimate]:
     return [replace(one, warnings=(*notes, *one.warnings)) for one in found]
+
+
+def read_pair(study: Study, pair: Pair, other: Study | None = None) -> tuple[Draws, Draws]:
+    """Read both sides of a pair as its estimates see them: those `where` asks for, matched."""
+    return _draws(*sides_of(study, pair, other))[0]
 
 
 def _draws(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[str, ...]]:
@@ -289,7 +306,7 @@ def _ledger(source: Side, reference: Side, confidence: float = 0.95) -> list[Est
     except InsufficientSamples as error:
         alone = total_nats(wide, None, confidence)
         entries = [data, replace(alone, warnings=(*alone.warnings, str(error)))]
-    return [*entries, *_bound(reference, wide)]
+    return [*entries, *_bound(source, reference, wide)]
 
 
 def _kl(source: Side, reference: Side, confidence: float) -> Estimate:
@@ -300,8 +317,11 @@ def _kl(source: Side, reference: Side, confidence: float) -> Estimate:
     return kl_lower_bound(*_draws(source, reference)[0], seed=seed, confidence=confidence)
 
 
-def _bound(reference: Side, data: Estimate) -> list[Estimate]:
-    """The PAC-Bayes bound, where the training set is a random sample and the rule its error."""
+def _bound(source: Side, reference: Side, data: Estimate) -> list[Estimate]:
+    """The PAC-Bayes bound, beside the measured test error of both sides.
+
+    It is there where the training set is a random sample and the acceptance rule its error.
+    """
     settings = reference.chosen
     setting, rule = settings[0], settings[0].accept.train_error
     task = setting.task
@@ -311,4 +331,13 @@ def _bound(reference: Side, data: Estimate) -> list[Estimate]:
         return []
     sweep = reference.study.sweep
     examples = len(load_task(task, sweep.seed, sweep.folder).train)
-    return [pac_bayes_bound(data, examples, rule)]
+    return [pac_bayes_bound(data, examples, rule), *_test_errors(source, reference)]
+
+
+def _test_errors(source: Side, reference: Side) -> Iterator[Estimate]:
+    for name, side in (("source", source), ("reference", reference)):
+        try:
+            draws = side.draws(["test_error"])
+            yield mean(draws, name=f"test_error_{name}", seed=side.study.sweep.seed)
+        except (IncomparableSources, InsufficientSamples):
+            continue  # there is no test set, or no row was kept

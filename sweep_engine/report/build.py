@@ -18,6 +18,9 @@ from sweep_engine.densities.mixing import mixing
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.report.figure import Figure
 from sweep_engine.report.function_figures import function_figures
+from sweep_engine.report.ledger import NAMES as LEDGER_NAMES
+from sweep_engine.report.ledger import WORDS as LEDGER_WORDS
+from sweep_engine.report.ledger import entries, ledger_figures, ledger_rows
 from sweep_engine.report.matplotlib_files import draw_files
 from sweep_engine.report.observable_figures import (
     comparison_figure,
@@ -71,6 +74,8 @@ def write_report(root: Path | str) -> str:
     page = Page(
         title=study.sweep.name,
         question=QUESTION,
+        ledger_words=LEDGER_WORDS,
+        ledger=tuple(ledger_rows(entries(compared))),
         summary=tuple(_row(one) for one in compared if one.estimate.name in HEADLINES),
         sections=sections,
         diagnostics=tuple(_diagnostics(study, compared, refused)),
@@ -83,6 +88,9 @@ def write_report(root: Path | str) -> str:
 def _row(one: Compared) -> Row:
     comparison, estimate = one.pair.comparison, one.estimate
     given = ", given fit" if comparison.given == "fit" else ""
+    given += "".join(f", {name} {lo:g} to {hi:g}" for name, (lo, hi) in
+                     (comparison.where or {}).items())  # fmt: skip
+    given += f", matched on {comparison.match.column}" if comparison.match else ""
     unit = f" ({estimate.unit})" if estimate.unit != "1" else ""
     return Row(
         source=comparison.source,
@@ -93,13 +101,15 @@ def _row(one: Compared) -> Row:
         value=estimate.value,
         low=estimate.low,
         high=estimate.high,
-        null=null_words(estimate),
-        meaning=meaning(estimate),
+        null=null_words(one),
+        meaning=meaning(one),
         warnings=estimate.warnings,
     )
 
 
 def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
+    if ledger := tuple(ledger_figures(entries(compared))):
+        yield Section("The ledger along the sweep", "", ledger)
     if plane := plane_figures(study):
         yield Section("The two pictures", "", tuple(plane))
     functions, observables = [], [*side_by_side_figures(study)]
@@ -110,6 +120,7 @@ def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
                 functions += function_figures(study, pair, _estimates(compared, pair))
         elif figure := _observable_figure(study, found):
             observables.append(figure)
+    functions, observables = _once(functions), _once(observables)
     if functions:
         yield Section("In function space", "", tuple(functions))
     if observables:
@@ -117,6 +128,11 @@ def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
     further = [*swept_figures(study), *filter(None, [curve_figure(study)])]
     if further:
         yield Section("Along the sweep, and on the way", "", tuple(further))
+
+
+def _once(figures: Sequence[Figure]) -> list[Figure]:
+    """One figure of a name: comparisons that differ in the estimator alone share theirs."""
+    return list({figure.name: figure for figure in reversed(figures)}.values())[::-1]
 
 
 def _observable_figure(study: Study, found: Sequence[Pair]) -> Figure | None:
@@ -143,7 +159,8 @@ def _diagnostics(
         yield Table(
             "Not estimated", ("comparison and what it lacks",), tuple((r,) for r in refused)
         )
-    others = [one for one in compared if one.estimate.name not in HEADLINES]
+    shown = (*HEADLINES, *LEDGER_NAMES)
+    others = [one for one in compared if one.estimate.name not in shown]
     if others:
         yield _other_estimates(others)
 

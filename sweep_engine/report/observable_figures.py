@@ -8,7 +8,15 @@ import numpy as np
 import pyarrow.compute as pc
 
 from sweep_engine.comparability import numeric_columns, split_columns
-from sweep_engine.densities import Draws, Pair, Study, density_ratio, histogram, histogram_2d
+from sweep_engine.densities import (
+    Draws,
+    Pair,
+    Study,
+    density_ratio,
+    histogram,
+    histogram_2d,
+    read_pair,
+)
 from sweep_engine.errors import InsufficientSamples
 from sweep_engine.report.figure import (
     Axis,
@@ -25,7 +33,7 @@ from sweep_engine.report.figure import (
 )
 from sweep_engine.report.function_figures import figure_name
 from sweep_engine.report.palette import source_colours
-from sweep_engine.spec import axis_paths
+from sweep_engine.spec import Comparison, axis_paths
 from sweep_engine.spec.sources import Train
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -42,6 +50,8 @@ def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
     """Draw one comparison of a column (or two): a panel for each point of the shared axes."""
     comparison = pairs[0].comparison
     columns = split_columns(comparison.observable)
+    if len(columns) > 2:
+        return None
     shown = pairs[:MAX_PAIRS]
     if len(columns) == 1:
         panels = tuple(panel for pair in shown for panel in _density_panels(study, pair, columns))
@@ -52,7 +62,7 @@ def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
     given = ", networks that fit" if comparison.given == "fit" else ""
     words = _caption(study, columns) + more
     return Figure(
-        name=figure_name(f"{'_'.join(columns)}", pairs[0].__class__(comparison, {}, (), ())),
+        name=figure_name(_kind(comparison), pairs[0].__class__(comparison, {}, (), ())),
         title=f"{' and '.join(columns)}: {comparison.source} and {comparison.reference}{given}",
         caption=words,
         panels=panels,
@@ -60,6 +70,15 @@ def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
         query=f"SELECT source, {', '.join(columns)} FROM read_parquet('runs/**/*.parquet', "
         "hive_partitioning = true)" + (" WHERE fit" if comparison.given == "fit" else ""),
     )
+
+
+def _kind(comparison: Comparison) -> str:
+    """What a figure is of, so that no two figures of one name differ."""
+    words = [*split_columns(comparison.observable)]
+    words += [f"{name}={span}" for name, span in (comparison.where or {}).items()]
+    words += [f"matched on {comparison.match.column}"] if comparison.match else []
+    words += [f"{path}={value}" for path, value in (comparison.at or {}).items()]
+    return " ".join(words)
 
 
 def _caption(study: Study, columns: Sequence[str]) -> str:
@@ -78,20 +97,9 @@ def _caption(study: Study, columns: Sequence[str]) -> str:
     return " ".join([*meanings, kind]).strip()
 
 
-def _draws(study: Study, pair: Pair, columns: Sequence[str]) -> list[Draws]:
-    comparison = pair.comparison
-    return [
-        study.draws(name, settings, columns, comparison.given)
-        for name, settings in (
-            (comparison.source, pair.source),
-            (comparison.reference, pair.reference),
-        )
-    ]
-
-
 def _density_panels(study: Study, pair: Pair, columns: Sequence[str]) -> list[Panel]:
     colours = source_colours(study.sweep)
-    sides = _draws(study, pair, columns)
+    sides = read_pair(study, pair)
     hist = histogram(*sides, num_bins=40)
     names = (pair.comparison.source, pair.comparison.reference)
     marks = [
@@ -155,7 +163,7 @@ def majority_error(study: Study, setting: int) -> float | None:
 
 
 def _heat_panel(study: Study, pair: Pair, columns: Sequence[str]) -> Panel:
-    plane = histogram_2d(*_draws(study, pair, columns))
+    plane = histogram_2d(*read_pair(study, pair))
     title = f"ln of {pair.comparison.source} over {pair.comparison.reference} {pair.label()}"
     return Panel(
         title.strip(),

@@ -45,6 +45,32 @@ class Row:
 
 
 @dataclass(frozen=True)
+class LedgerRow:
+    """One line of the ledger; numbers are words, with their intervals.
+
+    Attributes:
+        setting: The point of the swept axes.
+        observable: In which the second entry was measured.
+        data: -ln P(fit), nats.
+        optimiser: KL(source | prior given fit), nats, a lower bound.
+        total: Their sum.
+        errors: Names and values of the PAC-Bayes bound and of measured test errors.
+        meaning: One sentence a newcomer understands.
+    """
+
+    source: str
+    reference: str
+    setting: str
+    observable: str
+    data: str
+    optimiser: str
+    total: str
+    errors: tuple[tuple[str, str], ...] = ()
+    meaning: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Section:
     """Figures on one theme. A blank line in `text` starts a paragraph."""
 
@@ -76,6 +102,8 @@ class Page:
 
     title: str
     question: str
+    ledger_words: str = ""
+    ledger: tuple[LedgerRow, ...] = ()
     summary: tuple[Row, ...] = ()
     sections: tuple[Section, ...] = ()
     diagnostics: tuple[Table, ...] = ()

@@ -2,20 +2,23 @@
 
 import math
 
-from sweep_engine.densities import Estimate
+from sweep_engine.densities import Compared, Estimate
 
 HEADLINES = (
     "total_variation", "total_variation_lower_bound", "kl_lower_bound",
-    "ks_distance", "binned_total_variation",
+    "ks_distance", "mean_difference", "wasserstein_1", "energy_distance", "mmd_squared",
+    "kl_knn", "tv_bound_kde", "kl_bound_kde", "c2st_accuracy", "tv_bound_c2st", "kl_bound_c2st",
 )  # fmt: skip
 """The estimates of the first table; the others stand in a table of their own."""
 
 
-def meaning(estimate: Estimate) -> str:
+def meaning(one: Compared) -> str:
     """Say what an estimate means."""
-    name = estimate.name
-    if name.endswith("_lower_bound"):
+    estimate, name = one.estimate, one.estimate.name
+    if name.endswith("_lower_bound") or "_bound_" in name:
         return _bound(estimate)
+    if name in DIFFERENCES:
+        return f"{DIFFERENCES[name].format(estimate)} {_verdict(one)}".strip()
     if name in {"total_variation", "jensen_shannon", "kl"}:
         return (
             "Plug-in: not above its null, so no difference is shown this way."
@@ -23,7 +26,8 @@ def meaning(estimate: Estimate) -> str:
             else "Plug-in: above what two halves of one source show."
         )
     if name == "ks_distance":
-        return f"The cumulative shares differ by {estimate.value:.0%} where they differ most."
+        most = f"The cumulative shares differ by {estimate.value:.0%} where they differ most."
+        return f"{most} {_verdict(one)}"
     if name == "mass_outside_range":
         return f"{estimate.value:.1%} of the source lies where the reference was never seen."
     if name == "mass_unseen_by_reference":
@@ -39,10 +43,34 @@ def meaning(estimate: Estimate) -> str:
     return ""
 
 
+DIFFERENCES = {
+    "c2st_accuracy": "A classifier tells the two apart {0.value:.0%} of the time (chance: 50%).",
+    "mmd_squared": "How far apart the two are in a kernel's eyes; its size has no unit.",
+    "energy_distance": "How much farther apart two of different sources are than two of one.",
+    "wasserstein_1": "Mass must move this far on average, in the column's unit.",
+    "mean_difference": "The source's mean less the reference's, in the column's unit.",
+    "kl_knn": "The source's preference over the reference, from nearest neighbours.",
+    "entropy_source": "How spread out the source is, in nats of its columns' units.",
+    "entropy_reference": "How spread out the reference is, in nats of its columns' units.",
+}
+LEVEL = 0.05
+
+
+def _verdict(one: Compared) -> str:
+    """Say whether the two differ, at 5 % over all tests shown, or by the interval."""
+    if one.p_adjusted is not None:
+        differ = one.p_adjusted < LEVEL
+    elif one.estimate.name in {"wasserstein_1", "mean_difference"}:
+        differ = one.estimate.low > 0 or one.estimate.high < 0
+    else:
+        return ""
+    return "They differ." if differ else "No difference is shown."
+
+
 def _bound(estimate: Estimate) -> str:
     if estimate.low <= 0:
         return "No difference is shown at this number of draws."
-    if estimate.name.startswith("total_variation") or "total_variation" in estimate.name:
+    if estimate.name.startswith(("total_variation", "tv_")):
         return f"At least {estimate.low:.0%} of the networks would have to move."
     if estimate.name.startswith("kl"):
         return f"At least {estimate.low:.2g} nats of preference that the reference lacks."
@@ -53,8 +81,11 @@ def _within_null(estimate: Estimate) -> bool:
     return estimate.null_high is not None and estimate.value <= estimate.null_high
 
 
-def null_words(estimate: Estimate) -> str:
-    """The same-source null with its range."""
+def null_words(one: Compared) -> str:
+    """The same-source null with its range, or the p-value of the test."""
+    estimate = one.estimate
+    if one.p_adjusted is not None:
+        return f"p = {estimate.p_value:.2g}, {one.p_adjusted:.2g} among all tests here"
     if estimate.null_value is None or estimate.null_low is None or estimate.null_high is None:
         return ""
     return f"{estimate.null_value:.3g} ({estimate.null_low:.3g} to {estimate.null_high:.3g})"
