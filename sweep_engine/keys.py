@@ -10,7 +10,7 @@ from enum import IntEnum
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, UInt32
+from jaxtyping import Array, Float, Int, Key, UInt32
 
 
 class Purpose(IntEnum):
@@ -67,6 +67,35 @@ def key_of(theta: Float[Array, " P"]) -> Key[Array, ""]:
     factors = jax.random.bits(jax.random.key(0), (2, len(words)), jnp.uint32) | 1
     high, low = jnp.sum(words * factors, axis=1, dtype=jnp.uint32)
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(0), high), low)
+
+
+MAX_PACKED = 2**12
+"""Numbers that are shuffled as one word each; more would leave under 20 bits to chance."""
+
+
+def permutation(key: Key[Array, ""], count: int) -> Int[Array, " N"]:
+    """Draw an order of 0 .. count - 1.
+
+    Few numbers are sorted as one word each, random bits above the number: on a CPU four times
+    as fast as sorting pairs, as jax.random does.
+    """
+    if count > MAX_PACKED:
+        return jax.random.permutation(key, count).astype(jnp.int32)
+    words = jax.random.bits(key, (count + 1,))
+    return order_of_words(words[:count], words[count])
+
+
+def order_of_words(words: UInt32[Array, " N"], mask: UInt32[Array, ""]) -> Int[Array, " N"]:
+    """Order 0 .. N - 1 by the high bits of their words.
+
+    Ties are broken by the number XOR a mask, so over the masks either of two comes first
+    equally often.
+    """
+    count = len(words)
+    low = jnp.uint32(2 ** max(1, (count - 1).bit_length()) - 1)
+    number = jnp.arange(count, dtype=jnp.uint32) ^ (mask & low)
+    ordered = jnp.sort((words & ~low) | number)
+    return ((ordered ^ mask) & low).astype(jnp.int32)
 
 
 def data_rng(seed: int, purpose: str) -> np.random.Generator:

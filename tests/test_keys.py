@@ -1,15 +1,27 @@
 """Random streams: one for every (seed, run, purpose), and the same from everywhere."""
 
 import itertools
+import math
 
 import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from sweep_engine.keys import Purpose, data_rng, halves, run_ids, run_key, sweep_key
-from tests.statistics import assert_catches, assert_ks
+from sweep_engine.keys import (
+    MAX_PACKED,
+    Purpose,
+    data_rng,
+    halves,
+    order_of_words,
+    permutation,
+    run_ids,
+    run_key,
+    sweep_key,
+)
+from tests.statistics import assert_catches, assert_ks, assert_p_value
 
 SEEDS = [0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, 2**33, 2**63 - 1]
 SETTINGS = [0, 1, 2**30, 2**31 - 1]
@@ -104,3 +116,55 @@ def test_data_streams():
 @pytest.mark.parametrize("seed", SEEDS)
 def test_any_seed_makes_a_typed_key(seed):
     assert jax.dtypes.issubdtype(sweep_key(seed).dtype, jax.dtypes.prng_key)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 64, 1437, MAX_PACKED, MAX_PACKED + 1])
+def test_a_permutation_holds_every_number_once(count):
+    order = np.asarray(permutation(jax.random.key(count), count))
+    assert order.dtype == np.int32
+    assert np.array_equal(np.sort(order), np.arange(count))
+
+
+def _orders(draw, count, num_draws):
+    keys = jax.random.split(jax.random.key(1), num_draws)
+    return np.asarray(jax.jit(jax.vmap(lambda key: draw(key, count)))(keys))
+
+
+def _assert_uniform(orders):
+    """All orders of a few numbers equally often: chi squared."""
+    count = orders.shape[1]
+    index = orders @ count ** np.arange(count)
+    seen = np.unique(index, return_counts=True)[1]
+    all_orders = math.factorial(count)
+    seen = np.pad(seen, (0, all_orders - len(seen)))
+    assert_p_value(stats.chisquare(seen).pvalue, f"orders of {count} numbers")
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_permutations_are_uniform(count):
+    _assert_uniform(_orders(permutation, count, 24_000))
+
+
+def test_shifts_are_not_uniform_orders():
+    def shifted(key, count):
+        return (np.arange(count) + jax.random.randint(key, (), 0, count)) % count
+
+    assert_catches(_assert_uniform, lambda: _orders(shifted, 4, 24_000))
+
+
+@pytest.mark.parametrize("count", [2, 5, 8, 13])
+def test_of_two_whose_random_bits_tie_either_comes_first_equally_often(count):
+    """Exhaustively, over the masks; without a mask the lower number would always be first."""
+    masks = np.arange(2 ** (count - 1).bit_length(), dtype=np.uint32)
+    tied = np.full(count, 7 << 20, np.uint32)
+    orders = np.asarray(jax.vmap(lambda mask: order_of_words(tied, mask))(masks))
+    position = np.argsort(orders, axis=1)
+    first = np.sum(position[:, :, None] < position[:, None, :], axis=0)
+    off_diagonal = ~np.eye(count, dtype=bool)
+    assert np.all(first[off_diagonal] == len(masks) / 2)
+    assert np.array_equal(orders[0], np.arange(count))
+
+
+def test_random_bits_decide_before_the_number():
+    words = np.array([9, 3, 5, 1], np.uint32) << 10
+    assert order_of_words(words, np.uint32(2)).tolist() == [3, 1, 2, 0]

@@ -15,8 +15,30 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
+class Dense(nn.Module):
+    """A dense layer with flax's parameters and initialisers, of inputs in rows or in columns."""
+
+    num_units: int
+    bias: bool
+    columns: bool
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = (x.shape[0 if self.columns else 1], self.num_units)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        x = jnp.einsum("dh,dn->hn", kernel, x) if self.columns else x @ kernel
+        if not self.bias:
+            return x
+        bias = self.param("bias", nn.initializers.zeros_init(), shape[1:])
+        return x + (bias[:, None] if self.columns else bias)
+
+
 class MlpNetwork(nn.Module):
-    """Dense layers with an activation between them."""
+    """Dense layers with an activation between them.
+
+    Vectors are filled along the last axis: examples stand in columns where there are many more
+    of them than units.
+    """
 
     widths: tuple[int, ...]
     activation: str
@@ -25,9 +47,12 @@ class MlpNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "N D"]) -> Float[Array, "N C"]:
+        columns = len(x) >= 2 * max(self.widths, default=len(x))
+        x = x.T if columns else x
         for width in self.widths:
-            x = ACTIVATIONS[self.activation](nn.Dense(width, use_bias=self.bias)(x))
-        return nn.Dense(self.num_outputs, use_bias=self.bias)(x)
+            x = ACTIVATIONS[self.activation](Dense(width, self.bias, columns)(x))
+        x = Dense(self.num_outputs, self.bias, columns)(x)
+        return x.T if columns else x
 
 
 class DiagonalNetwork(nn.Module):

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from sweep_engine.keys import Purpose, halves, run_key, sweep_key
+from sweep_engine.keys import Purpose, halves, permutation, run_key, sweep_key
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
 from sweep_engine.spec.tasks import Boolean
@@ -143,7 +143,7 @@ def _minibatches(run_id, num_examples, batch_size):
     key = run_key(sweep_key(SEED), halves(np.array([run_id]))[0], Purpose.MINIBATCH)
     per_epoch = num_examples // batch_size
     for epoch in itertools.count():
-        order = jax.random.permutation(jax.random.fold_in(key, epoch), num_examples)
+        order = permutation(jax.random.fold_in(key, epoch), num_examples)
         yield from np.asarray(order)[: per_epoch * batch_size].reshape(per_epoch, batch_size)
 
 

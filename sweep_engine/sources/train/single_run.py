@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
-from sweep_engine.keys import Purpose, run_key
+from sweep_engine.keys import Purpose, permutation, run_key
 from sweep_engine.lanes import any_lane
 from sweep_engine.models import Network
 from sweep_engine.solutions import RunStatus
@@ -23,6 +23,9 @@ from sweep_engine.tasks import Loss
 
 GIVEN_START, GIVEN_MASK = "start", "mask"
 """Names, among a run's own values, of theta that it starts from and of what is not pruned."""
+
+CHECKED = ("status", "fit_step", "fit", "loss", "error", "curve", "first_fit")
+"""What a check writes of a run's state."""
 
 NUM_RECORDS = 32
 """Slots of a training curve: check 0, then checks 1, 2, 4, ... 2^30."""
@@ -137,14 +140,15 @@ class Training:
         spec = with_traced(self.spec, hyper)
         state = self._keep_snapshots(state)
         due = self._check_due(spec, state)
-        state = jax.lax.cond(
+        # Only what a check writes goes through the branch: all else would be copied every step.
+        untouched = {name: getattr(state, name) for name in CHECKED}
+        found = jax.lax.cond(
             any_lane(due),
-            lambda: _select(due, self._check(spec, state, data), state),
-            lambda: state,
+            lambda: _select(due, self._check(spec, state, data), untouched),
+            lambda: untouched,
         )
-        running = state.status == RunStatus.RUNNING
-        mask = hyper.get(GIVEN_MASK)
-        return _select(running, self._step(spec, state, root, run, data, mask), state)
+        state = state._replace(**found)
+        return self._step(spec, state, root, run, data, hyper.get(GIVEN_MASK))
 
     def _keep_snapshots(self, state: State) -> State:
         steps = self.spec.stop.snapshots
@@ -165,7 +169,7 @@ class Training:
             due |= (state.fit_step >= 0) & (state.step >= state.fit_step + spec.stop.extra_steps)
         return due & (state.status == RunStatus.RUNNING)
 
-    def _check(self, spec: Train, state: State, data: Data) -> State:
+    def _check(self, spec: Train, state: State, data: Data) -> dict[str, Any]:
         outputs = self.network.apply(state.params, data.x)
         loss, error = self.loss.mean(outputs, data.y), self.loss.error(outputs, data.y)
         scale = output_scale(self.accept, self.network, state.params, data.x)
@@ -181,7 +185,8 @@ class Training:
         if spec.stop.extra_steps:
             kept = _select(first, state.params, state.first_fit)
             state = state._replace(first_fit=kept)
-        return state._replace(status=self._status(spec, state))
+        state = state._replace(status=self._status(spec, state))
+        return {name: getattr(state, name) for name in CHECKED}
 
     def _status(self, spec: Train, state: State) -> Int[Array, ""]:
         """The first of these that holds: diverged, fit, loss reached, out of steps."""
@@ -219,13 +224,14 @@ class Training:
         data: Data,
         mask: Bool[Array, " P"] | None,
     ) -> State:
+        running = state.status == RunStatus.RUNNING
         key = run_key(root, run, Purpose.MINIBATCH)
         order = self._order(state, key)
         x, y = self._examples(state.step, order, key, data)
         turn = Turn(
             step=state.step,
             key=run_key(root, run, Purpose.OPTIMIZER),
-            running=state.status == RunStatus.RUNNING,
+            running=running,
             num_examples=self.num_examples,
         )
 
@@ -233,10 +239,11 @@ class Training:
             return self.loss.mean(self.network.apply(self._pruned(params, mask), x), y)
 
         added, carried = update(spec.optimizer, objective, state.params, state.optimizer, turn)
+        params = self._pruned(jax.tree.map(jnp.add, state.params, added), mask)
         return state._replace(
-            params=self._pruned(jax.tree.map(jnp.add, state.params, added), mask),
-            optimizer=carried,
-            step=state.step + 1,
+            params=_select(running, params, state.params),
+            optimizer=_select(running, carried, state.optimizer),
+            step=state.step + running,
             order=order,
         )
 
@@ -256,8 +263,8 @@ class Training:
         starts = (position == 0) & (state.status == RunStatus.RUNNING)
 
         def draw() -> Array:
-            drawn = jax.random.permutation(jax.random.fold_in(key, epoch), self.num_examples)
-            return jnp.where(starts, drawn[: len(state.order)].astype(jnp.int32), state.order)
+            drawn = permutation(jax.random.fold_in(key, epoch), self.num_examples)
+            return jnp.where(starts, drawn[: len(state.order)], state.order)
 
         return jax.lax.cond(any_lane(starts), draw, lambda: state.order)
 

@@ -1,0 +1,143 @@
+"""Problem: one workload at one number of networks, the same for every contender."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from sweep_engine.keys import Purpose, permutation, run_key
+from sweep_engine.models import Network
+from sweep_engine.sources import open_source
+from sweep_engine.sources.bucket import Bucket
+from sweep_engine.sources.drawn import draw_rows
+from sweep_engine.sources.train.programs import TrainPrograms
+from sweep_engine.sources.work import Runs
+from sweep_engine.spec import Piece, Setting, Sweep, settings
+from sweep_engine.spec.sources import Sgd, Train
+
+RATES = (0.02, 0.03, 0.05, 0.08)
+"""Learning rates of the networks, in turn: a contender must have one for each."""
+
+MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is trained: SGD with momentum, so many steps, with a learning rate a network.
+
+    Attributes:
+        name: For people.
+        task: As in a sweep.
+        model: As in a sweep.
+        minibatch: Examples of a step; None for all.
+        flops: Of the matrix products of one network-step: forward, and twice that backward.
+    """
+
+    name: str
+    task: Any
+    model: Any
+    minibatch: int | None
+    flops: float
+
+    def problem(self, networks: int) -> "Problem":
+        """Make the problem of training so many networks."""
+        rates = RATES[: min(networks, len(RATES))]
+        if networks % len(rates):
+            raise ValueError(f"networks must be 1 or a multiple of {len(RATES)}, got {networks}")
+        source = {
+            "kind": "train",
+            "init": {"kind": "lecun_normal"},
+            "optimizer": {"kind": "sgd", "momentum": MOMENTUM},
+            "batch_size": self.minibatch or "full",
+            "stop": {"fit": False, "check_every": 1000},
+            "runs": networks // len(rates),
+        }
+        sweep = Sweep(
+            name="bench-training",
+            task=self.task,
+            model=self.model,
+            sources={"sgd": source},
+            axes={"sources.sgd.optimizer.learning_rate": list(rates)},
+        )
+        found = settings(sweep)
+        programs = open_source(found[0], sweep.seed, sweep.folder, (), sweep.execution)
+        assert isinstance(programs, TrainPrograms)
+        return Problem(self, networks, tuple(found), programs)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A workload at a number of networks: data, initial parameters, rates, order of examples."""
+
+    workload: Workload
+    networks: int
+    settings: tuple[Setting, ...]
+    programs: TrainPrograms
+
+    @property
+    def bucket(self) -> Bucket:
+        return self.programs.bucket
+
+    @property
+    def network(self) -> Network:
+        return self.bucket.network
+
+    @cached_property
+    def x(self) -> Float32[np.ndarray, "N ..."]:
+        """Training inputs."""
+        return np.asarray(self.bucket.data.train.x, np.float32)
+
+    @cached_property
+    def y(self) -> Int32[np.ndarray, " N"]:
+        """Training labels."""
+        return np.asarray(self.bucket.data.train.y, np.int32)
+
+    def pieces(self, steps: int) -> list[Piece]:
+        """All runs, to be trained for so many steps."""
+        return [Piece(_stopped(s, steps), 0, self.networks // len(self.settings))
+                for s in self.settings]  # fmt: skip
+
+    @cached_property
+    def _runs(self) -> Runs:
+        return Runs.of(self.bucket, self.pieces(1))
+
+    @cached_property
+    def theta(self) -> Float32[np.ndarray, "R P"]:
+        """Initial parameters: those that the engine draws."""
+        return draw_rows(self.bucket, self._runs)
+
+    @cached_property
+    def rates(self) -> Float32[np.ndarray, " R"]:
+        """Learning rates."""
+        specs = [setting.spec for setting in self.settings]
+        each = [s.optimizer.learning_rate for s in specs
+                if isinstance(s, Train) and isinstance(s.optimizer, Sgd)]  # fmt: skip
+        return np.repeat(np.float32(each), self.networks // len(each))
+
+    def minibatches(self, steps: int) -> Int32[np.ndarray, "R T B"] | None:
+        """Which examples each network meets in each step: those that the engine draws."""
+        size = self.workload.minibatch
+        if size is None:
+            return None
+        per_epoch = len(self.x) // size
+        epochs = -(-steps // per_epoch)
+
+        def orders(run: jax.Array) -> jax.Array:
+            key = run_key(self.bucket.root, run, Purpose.MINIBATCH)
+            each = [permutation(jax.random.fold_in(key, e), len(self.x)) for e in range(epochs)]
+            return jnp.concatenate([order[: per_epoch * size] for order in each])
+
+        found = np.asarray(jax.jit(jax.vmap(orders))(self._runs.words))
+        return found.reshape(self.networks, -1, size)[:, :steps]
+
+
+def _stopped(setting: Setting, steps: int) -> Setting:
+    """The setting, but for the number of steps: a traced value, so the program is the same."""
+    spec = setting.spec
+    assert isinstance(spec, Train)
+    stop = spec.stop.model_copy(update={"max_steps": steps})
+    return replace(setting, spec=spec.model_copy(update={"stop": stop}))
