@@ -1,10 +1,11 @@
 """The command `sweep-engine`. Commands import what they need, so that help is quick."""
 
+import itertools
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -28,6 +29,7 @@ from sweep_engine.errors import (
 )
 
 if TYPE_CHECKING:
+    from sweep_engine.densities import Compared
     from sweep_engine.execution import RunSummary
     from sweep_engine.spec import Sweep
     from sweep_engine.store import LedgerEntry, StoredRun
@@ -295,7 +297,7 @@ def compact(results: ResultsDir) -> None:
 def compare(
     results: ResultsDir,
     other_results: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--with", metavar="DIR2", help="Read every reference from here instead."),
     ] = None,
     as_json: AsJson = False,
@@ -321,28 +323,49 @@ def compare(
         ]
         _print_json({"estimates": rows, "refused": refused})
         return
-    table = Table(
-        "source | reference",
-        "observable",
-        "at",
-        "estimate",
-        "value",
-        "null",
-        "p (Holm)",
-        "warnings",
-    )
-    for one in compared:
-        e, c = one.estimate, one.pair.comparison
-        null = "" if e.null_value is None else f"{e.null_value:.3g}"
-        observable = c.observable + (" given fit" if c.given == "fit" else "")
-        table.add_row(
-            f"{c.source} | {c.reference}", observable, one.pair.label(), e.name,
-            f"{e.value:.4g} ({e.low:.4g} to {e.high:.4g})", null,
-            "" if one.p_adjusted is None else f"{one.p_adjusted:.2g}", "; ".join(e.warnings),
-        )  # fmt: skip
-    out.print(table if compared else "no comparisons: the sweep file's `compare` lists none")
+    _print_estimates(compared)
     for line in refused:
         err.print(line, markup=False, highlight=False)
+
+
+_ESTIMATE_COLUMNS = {
+    "estimate": 22, "value": 9, "interval": 18, "null": 7, "p (Holm)": 8, "notes": 5,
+}  # fmt: skip
+
+
+def _print_estimates(compared: Sequence["Compared"]) -> None:
+    """Print the estimates, a table for each comparison, and what they warn of below."""
+    if not compared:
+        out.print("no comparisons: the sweep file's `compare` lists none")
+        return
+    notes: dict[str, int] = {}
+    for title, group in itertools.groupby(compared, _comparison_title):
+        out.print(f"\n{title}", markup=False, highlight=False)
+        table = Table(box=None, header_style="dim")
+        for name, width in _ESTIMATE_COLUMNS.items():
+            table.add_column(name, min_width=width, overflow="fold")
+        for one in group:
+            e = one.estimate
+            numbers = [notes.setdefault(warning, len(notes) + 1) for warning in e.warnings]
+            table.add_row(
+                e.name,
+                f"{e.value:.4g}",
+                f"{e.low:.4g} to {e.high:.4g}",
+                "" if e.null_value is None else f"{e.null_value:.3g}",
+                "" if one.p_adjusted is None else f"{one.p_adjusted:.2g}",
+                " ".join(map(str, numbers)),
+            )
+        out.print(table, width=max(out.width, 96))
+    out.print()
+    for warning, number in notes.items():
+        out.print(f"{number}: {warning}", markup=False, highlight=False)
+
+
+def _comparison_title(one: "Compared") -> str:
+    asked = one.pair.comparison
+    given = " given fit" if asked.given == "fit" else ""
+    at = f", {one.pair.label()}" if one.pair.at else ""
+    return f"{asked.source} | {asked.reference}: {asked.observable}{given}{at}"
 
 
 @app.command()
