@@ -46,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console(soft_wrap=True)
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, soft_wrap=True)
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A sweep file (YAML).")]
@@ -355,7 +355,7 @@ def _print_estimates(compared: Sequence["Compared"]) -> None:
                 "" if one.p_adjusted is None else f"{one.p_adjusted:.2g}",
                 " ".join(map(str, numbers)),
             )
-        out.print(table, width=max(out.width, 96))
+        out.print(table)
     out.print()
     for warning, number in notes.items():
         out.print(f"{number}: {warning}", markup=False, highlight=False)
