@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sweep_engine.columns import Column
     from sweep_engine.densities import Estimate, compare
     from sweep_engine.errors import SweepEngineError
-    from sweep_engine.execution import run
+    from sweep_engine.execution import observe, run
     from sweep_engine.observables import Observable, Outcome
     from sweep_engine.planning import plan
     from sweep_engine.report import write_report
@@ -30,6 +30,7 @@ _HOMES = {
     "compare": "densities",
     "load": "spec",
     "make_task": "tasks",
+    "observe": "execution",
     "open_results": "store",
     "plan": "planning",
     "write_report": "report",
@@ -48,6 +49,7 @@ __all__ = [
     "compare",
     "load",
     "make_task",
+    "observe",
     "open_results",
     "plan",
     "run",

@@ -369,6 +369,39 @@ def _comparison_title(one: "Compared") -> str:
 
 
 @app.command()
+def observe(
+    results: ResultsDir,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Observables as in a sweep file: local_volume, '{kind: local_volume, cost: kl}'.",
+        ),
+    ] = None,
+) -> None:
+    """Add observables to the stored networks, as columns of runs, without training again.
+
+    Without names it goes on with what an interrupted call left.
+    """
+    from sweep_engine.execution import observe as observe_stored
+    from sweep_engine.spec.load import read_observables
+
+    with _stop_on_signal() as should_stop:
+        found = observe_stored(
+            results,
+            read_observables(names or []),
+            report=lambda line: err.print(line, highlight=False),
+            should_stop=should_stop,
+        )
+    out.print(f"{found.rows:,} rows in {found.files:,} files observed", highlight=False)
+    if found.without_params:
+        out.print(
+            f"{found.without_params:,} of them have no stored parameters, and so no values",
+            highlight=False,
+        )
+
+
+@app.command()
 def report(results: ResultsDir) -> None:
     """Write report.html and the figures as PNG and SVG."""
     from sweep_engine.report import write_report

@@ -2,12 +2,11 @@
 
 import difflib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from sweep_engine.errors import SpecError
-from sweep_engine.observables import observables
+from sweep_engine.observables import columns_of
 from sweep_engine.spec import Comparison, Sweep, axis_paths, touches
-from sweep_engine.spec.custom import Custom
+from sweep_engine.spec.observables import Coordinates
 from sweep_engine.spec.sources import GuessAndCheck, Splitting
 
 RUN_COLUMNS = (
@@ -17,7 +16,7 @@ RUN_COLUMNS = (
 
 
 def check_comparisons(sweep: Sweep) -> None:
-    """Refuse comparisons that mean nothing.
+    """Refuse comparisons that mean nothing, and coordinates that cannot be fitted.
 
     Raises:
         SpecError: all problems of all comparisons, with their places.
@@ -26,6 +25,12 @@ def check_comparisons(sweep: Sweep) -> None:
         sweep.problem(("compare", i, field), message)
         for i, comparison in enumerate(sweep.compare)
         for field, message in comparison_problems(sweep, comparison)
+    ]
+    problems += [
+        sweep.problem(("observables", i, field), message)
+        for i, named in enumerate(sweep.observables)
+        if isinstance(named, Coordinates)
+        for field, message in _reference_problems(sweep, named)
     ]
     if problems:
         raise SpecError(problems)
@@ -117,6 +122,17 @@ def _column_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str
             yield "where", f"{name}: the low end {low:g} is above the high end {high:g}"
 
 
+def _reference_problems(sweep: Sweep, named: Coordinates) -> Iterator[tuple[str, str]]:
+    """List what keeps principal components from being fitted."""
+    if named.reference is None:
+        return
+    if named.reference not in sweep.sources:
+        nearest = _nearest(named.reference, list(sweep.sources))
+        yield "reference", f"no source named {named.reference!r}{nearest}"
+    if sweep.store.params == "none":
+        yield "method", "pca is fitted on stored parameters: `store: {params: none}` keeps none"
+
+
 def split_columns(observable: str) -> list[str]:
     """Split an observable into its columns."""
     return [name.strip() for name in observable.split(",")]
@@ -124,15 +140,8 @@ def split_columns(observable: str) -> list[str]:
 
 def numeric_columns(sweep: Sweep) -> list[str]:
     """The columns of `runs` that hold one number a run."""
-    found = [column for named in sweep.observables for column in _columns(named)]
+    found = [column for named in sweep.observables for column in columns_of(named)]
     return [*RUN_COLUMNS, *(n for n, dtype in found if dtype.startswith(("float", "int")))]
-
-
-def _columns(named: Any) -> list[tuple[str, str]]:
-    """(name, dtype) of an observable's columns; a user's own may be at hand as a description."""
-    if isinstance(named, Custom):
-        return [(c["name"], c["dtype"]) for c in named.fields.get("columns", ())]
-    return [(c.name, c.dtype) for c in observables((named,))[0].columns]
 
 
 def _nearest(name: str, allowed: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from sweep_engine.execution.costs import BucketCost, costs
 from sweep_engine.execution.driver import choose_backend, fits_of_done, run
 from sweep_engine.execution.heartbeat import read_heartbeat
 from sweep_engine.execution.loop import RunSummary
+from sweep_engine.execution.observing import Observed, observe
 from sweep_engine.execution.programs import Programs
 from sweep_engine.execution.progress import Display, Quiet, display_for
 from sweep_engine.execution.schedule import Schedule, needed
@@ -11,6 +12,7 @@ from sweep_engine.execution.schedule import Schedule, needed
 __all__ = [
     "BucketCost",
     "Display",
+    "Observed",
     "Programs",
     "Quiet",
     "RunSummary",
@@ -20,6 +22,7 @@ __all__ = [
     "display_for",
     "fits_of_done",
     "needed",
+    "observe",
     "read_heartbeat",
     "run",
 ]

@@ -9,6 +9,7 @@ from sweep_engine.backends import Backend, LocalBackend
 from sweep_engine.errors import OutputError, PlanError
 from sweep_engine.execution.costs import disk_bytes
 from sweep_engine.execution.loop import Loop, RunSummary
+from sweep_engine.execution.observing import observe_late
 from sweep_engine.execution.programs import Programs, compilation_cache
 from sweep_engine.execution.progress import Display, Quiet
 from sweep_engine.execution.workers import Place, open_workers, survey
@@ -28,6 +29,7 @@ from sweep_engine.store.manifest import (
     Manifest,
     check_growth,
     read_shards_and_choices,
+    with_stored_observables,
     write_manifest,
 )
 
@@ -90,6 +92,7 @@ def run(
     """
     directory = OutputDirectory(out)
     previous = read_shards_and_choices(directory)
+    sweep = with_stored_observables(directory, sweep)
     planned = plan(sweep, previous[0] if previous else ())
     check_growth(directory, sweep)
     compilation_cache()
@@ -112,6 +115,7 @@ def run(
             and planned.buckets.keys() <= previous[1].lanes.keys()
         ):
             write_manifest(directory, Manifest(planned, previous[1]), previous)
+            observe_late(directory, Manifest(planned, previous[1]))
             return loop.summary()
         with closing(make_backend()) as backend:
             here = backend.ask(survey, programs)
@@ -119,7 +123,10 @@ def run(
             write_manifest(directory, Manifest(planned, frozen), previous)
             place = Place(directory.files, directory.files.sha256(SWEEP_JSON), here)
             backend.open(open_workers, programs, frozen, place)
-            return loop.run(backend, should_stop)
+            summary = loop.run(backend, should_stop)
+        if summary.is_complete:
+            observe_late(directory, Manifest(planned, frozen))
+        return summary
 
 
 def _not_failed(planned: Plan, directory: OutputDirectory) -> set[str]:

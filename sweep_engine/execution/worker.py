@@ -128,9 +128,13 @@ class ShardWorker:
 
 
 def sweep_runs_schema(plan: Plan) -> pa.Schema:
-    """The schema of `runs`, one for the whole sweep."""
+    """The schema of `runs`, one for the whole sweep, as shards write it.
+
+    What is observed late is added when all is there (`observing`).
+    """
     axes = axis_columns(axis_paths(plan.sweep), list(plan.settings.values()))
-    found = [c for o in observables(plan.sweep.observables) for c in o.columns]
+    found = [c for o in observables(plan.sweep.observables)
+             if not o.is_late for c in o.columns]  # fmt: skip
     return runs_schema(axes, found)
 
 

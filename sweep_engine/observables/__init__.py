@@ -2,6 +2,12 @@
 
 from typing import Any, assert_never
 
+from sweep_engine.observables.coordinates import (
+    Basis,
+    coordinates,
+    fit_basis,
+    point_of,
+)
 from sweep_engine.observables.function import (
     COMPLEXITY,
     FUNCTION,
@@ -20,6 +26,7 @@ from sweep_engine.observables.observable import Observable, Outcome
 from sweep_engine.observables.symmetry import SYMMETRY
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.observables import (
+    Coordinates,
     LearningCoefficient,
     LocalVolume,
     ObservableSpec,
@@ -28,12 +35,17 @@ from sweep_engine.spec.observables import (
 
 __all__ = [
     "OBSERVABLES",
+    "Basis",
     "Observable",
     "Outcome",
+    "columns_of",
+    "coordinates",
     "distinct",
+    "fit_basis",
     "function_ids",
     "observables",
     "pack",
+    "point_of",
     "unpack",
 ]
 
@@ -67,6 +79,13 @@ def observables(names: tuple[Any, ...]) -> list[Observable]:
     return chosen
 
 
+def columns_of(name: Any) -> list[tuple[str, str]]:
+    """(name, dtype) of an observable's columns; a user's own may be at hand as a description."""
+    if isinstance(name, Custom):
+        return [(c["name"], c["dtype"]) for c in name.fields.get("columns", ())]
+    return [(column.name, column.dtype) for column in _observable(name).columns]
+
+
 def _observable(name: Any) -> Observable:
     if isinstance(name, str):
         return OBSERVABLES[name]
@@ -81,5 +100,7 @@ def _made(spec: ObservableSpec) -> Observable:
             return learning_coefficient(spec)
         case VolumeExponent():
             return volume_exponent(spec)
+        case Coordinates():
+            return coordinates(spec)
         case _:
             assert_never(spec)

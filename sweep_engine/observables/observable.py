@@ -84,12 +84,14 @@ class Observable:
             inputs to a value per column, in NumPy; computed once per function.
         needs: What task, source or model it needs; elsewhere its columns are null
             (`start`) or the sweep is refused.
+        is_late: Whether it needs other runs' results, so that it is computed when all are there.
     """
 
     columns: tuple[Column, ...]
     compute: Callable[[Outcome], dict[str, Array]] | None = None
     describe: Callable[[UInt8[np.ndarray, "F bytes"], int], dict[str, np.ndarray]] | None = None
     needs: tuple[Need, ...] = ()
+    is_late: bool = False
 
     def problem(self, task: Task, model_kind: str) -> str | None:
         """Say why it cannot be computed for a task and model; None if it can."""

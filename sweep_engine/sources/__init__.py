@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.draw.counting import draw
 from sweep_engine.sources.draw.programs import DrawPrograms
+from sweep_engine.sources.observe import observe_stored
 from sweep_engine.sources.opening import open_source
 from sweep_engine.sources.posterior.programs import PosteriorPrograms
 from sweep_engine.sources.posterior.sampling import sample
@@ -27,6 +28,7 @@ __all__ = [
     "LaneSteps",
     "SourcePrograms",
     "StoredRuns",
+    "observe_stored",
     "open_source",
     "work",
 ]

@@ -1,13 +1,19 @@
 """Observing networks block by block."""
 
 import threading
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 
 from sweep_engine.lanes import pad
 from sweep_engine.observables import distinct
 from sweep_engine.sources.bucket import Bucket
+from sweep_engine.sources.drawn import draw_rows
+from sweep_engine.sources.work import Runs
+from sweep_engine.spec.settings import Setting
+from sweep_engine.spec.sources import law_of
 
 Columns = dict[str, np.ndarray]
 
@@ -66,3 +72,24 @@ def describe(bucket: Bucket, functions: UInt8[np.ndarray, "R bytes"]) -> Columns
             found = observable.describe(unique, len(bucket.task.reference))
             columns |= {name: values[index] for name, values in found.items()}
     return columns
+
+
+def observe_stored(
+    bucket: Bucket,
+    run_id: Int[np.ndarray, " R"],
+    theta: Float[np.ndarray, "R P"],
+    settings: Mapping[int, Setting],
+) -> Columns:
+    """Observe networks that are stored, by their run ids.
+
+    Where a run started is drawn again from its law; of runs that started from another source's
+    networks the columns that need it have no values.
+    """
+    start = None
+    if bucket.needs_start:
+        if law_of(bucket.setting.spec) is None:
+            kept = [o for o in bucket.observed if "start" not in o.needs]
+            bucket = replace(bucket, observed=kept)
+        else:
+            start = draw_rows(bucket, Runs.of_ids(bucket, run_id, settings))
+    return observe(bucket, theta, start=start)[0]

@@ -52,7 +52,8 @@ def open_source(
     check_rule(setting.accept, task.loss, setting.model.kind)
     _check_minibatch(setting.spec, len(task.train))
     lanes = execution.lanes or _lanes(setting, task, network)
-    programs = _programs(Bucket(setting, task, network, observed, execution, seed, lanes))
+    at_once = [observable for observable in observed if not observable.is_late]
+    programs = _programs(Bucket(setting, task, network, at_once, execution, seed, lanes))
     programs.prepare()
     return programs
 

@@ -1,6 +1,6 @@
 """What the work on a shard takes from outside and what it gives back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ from sweep_engine.errors import Interrupted
 from sweep_engine.keys import halves, run_ids
 from sweep_engine.solutions import Curves, FunctionCounts, Measured, Solutions
 from sweep_engine.sources.bucket import Bucket, Hyper
-from sweep_engine.spec.settings import Piece
+from sweep_engine.spec.settings import Piece, Setting
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,15 @@ class Runs:
         ids = np.concatenate([run_ids(p.setting.id, p.start, p.stop) for p in pieces])
         index = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
         hyper = bucket.hyper([piece.setting for piece in pieces])
+        return cls(ids, halves(ids), {k: v[index] for k, v in hyper.items()}, ids >> 32)
+
+    @classmethod
+    def of_ids(
+        cls, bucket: Bucket, ids: Int[np.ndarray, " R"], settings: Mapping[int, Setting]
+    ) -> "Runs":
+        """List runs by their ids."""
+        known, index = np.unique(ids >> 32, return_inverse=True)
+        hyper = bucket.hyper([settings[int(setting)] for setting in known])
         return cls(ids, halves(ids), {k: v[index] for k, v in hyper.items()}, ids >> 32)
 
     def __len__(self) -> int:

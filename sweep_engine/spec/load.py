@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sweep_engine.errors import SpecError
-from sweep_engine.spec.base import canonical_json
-from sweep_engine.spec.document import read_document, validate
+from sweep_engine.spec.base import Spec, canonical_json
+from sweep_engine.spec.document import parse_document, read_document, validate
+from sweep_engine.spec.observables import Observables
 from sweep_engine.spec.sweep import Sweep
 from sweep_engine.spec.tasks import FileTask
 
@@ -25,6 +27,20 @@ def load(path: str | Path) -> Sweep:
     sweep._document = document
     sweep._folder = path.resolve().parent
     return pin_files(sweep)
+
+
+class _Asked(Spec):
+    observables: Observables
+
+
+def read_observables(texts: Sequence[str]) -> Observables:
+    """Read observables given as text: names, or mappings as in a sweep file.
+
+    Raises:
+        SpecError: one of them is not valid.
+    """
+    document = parse_document("observables:\n" + "".join(f"- {text}\n" for text in texts), "NAME")
+    return validate(document, _Asked).observables if texts else ()
 
 
 def pin_files(sweep: Sweep) -> Sweep:

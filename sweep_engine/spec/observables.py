@@ -1,10 +1,11 @@
 """Observables: names of those that have no settings, and specifications of those that have."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from sweep_engine.spec.base import Count, NonNegative, Positive, Spec
+from sweep_engine.spec.base import Count, Flag, NonNegative, Positive, Spec, canonical_json
 from sweep_engine.spec.custom import Custom, wrap_custom
 from sweep_engine.spec.laws import Box, FanIn, Gaussian
 
@@ -91,8 +92,38 @@ class VolumeExponent(Spec):
     quantile: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.01
 
 
+class Coordinates(Spec):
+    """Low-dimensional coordinates of theta, in columns such as `canonical_pca_1`.
+
+    `pca`: principal components of the stored networks of `reference`, fitted once when its
+    runs are done and then kept in the results. `random`: fixed orthonormal directions.
+    """
+
+    kind: Literal["coordinates"] = "coordinates"
+    method: Literal["pca", "random"] = "pca"
+    reference: str | None = Field(default=None, description="the source that pca is fitted on")
+    canonical: Flag = Field(
+        default=True,
+        description="of the canonical form: permutations and signs of hidden units divided out",
+    )
+    scaling: Flag = Field(
+        default=False,
+        description="divide out the scales of relu and linear units too: KL can then only fall",
+    )
+    components: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
+
+    @model_validator(mode="after")
+    def _has_reference(self) -> Self:
+        if (self.method == "pca") != (self.reference is not None):
+            raise ValueError("reference: pca needs the source that it is fitted on, random none")
+        if self.scaling and not self.canonical:
+            raise ValueError("scaling goes with canonical")
+        return self
+
+
 ObservableSpec = Annotated[
-    LocalVolume | LearningCoefficient | VolumeExponent, Field(discriminator="kind")
+    LocalVolume | LearningCoefficient | VolumeExponent | Coordinates,
+    Field(discriminator="kind"),
 ]
 DefaultName = Literal["local_volume", "learning_coefficient", "volume_exponent"]
 """A kind by its name alone: with its default settings."""
@@ -109,3 +140,17 @@ Observables = tuple[
     Annotated[ObservableName | DefaultName | ObservableSpec | Custom, BeforeValidator(_expanded)],
     ...,
 ]
+
+
+def merge(stored: Sequence[Any], given: Sequence[Any]) -> tuple[Any, ...]:
+    """Join two lists of observables: the stored ones in their order, then what is new.
+
+    Of a user's own object the stored list holds a description: the object takes its place.
+    """
+    objects = {_identity(one): one for one in given}
+    kept = [objects.pop(_identity(one), one) for one in stored]
+    return (*kept, *objects.values())
+
+
+def _identity(one: Any) -> str:
+    return canonical_json(one.model_dump(mode="json") if isinstance(one, Spec) else one)

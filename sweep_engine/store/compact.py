@@ -46,13 +46,19 @@ def compact(files: Files, target_bytes: int = TARGET_BYTES) -> int:
     if inventory.problems:
         raise CorruptResults(sorted(inventory.problems.values()))
     groups = list(_groups(inventory.ledger, target_bytes))
-    for number, records in enumerate(groups, start=len(inventory.ledger.compactions)):
+    before = sum(name.startswith(COMPACTION_PREFIX) for name in inventory.ledger.entries)
+    for number, records in enumerate(groups, start=before):
         _merge(files, records, number)
     return sum(map(len, groups))
 
 
 def _groups(ledger: Ledger, target_bytes: int) -> Iterator[list[FileRecord]]:
-    merged = {record.path for entry in ledger.compactions.values() for record in entry.files}
+    merged = {
+        record.path
+        for name, entry in ledger.replacements.items()
+        if name.startswith(COMPACTION_PREFIX)
+        for record in entry.files
+    }
     for _, bucket in itertools.groupby(ledger.files.values(), _folder):
         group: list[FileRecord] = []
         for record in bucket:

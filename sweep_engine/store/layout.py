@@ -19,7 +19,11 @@ NOT_TABLES = frozenset({LEDGER, STAGING, FAILED, LOGS, FIGURES})
 """Folders of the output directory that hold no table; every other folder is a table's."""
 
 COMPACTION_PREFIX = "compact-"
-"""Ledger entries that merge files start with it, so no shard may."""
+OBSERVED_PREFIX = "observe-"
+BASIS_PREFIX = "basis-"
+RESERVED_PREFIXES = (COMPACTION_PREFIX, OBSERVED_PREFIX, BASIS_PREFIX)
+"""Ledger entries that merge files, add columns, or keep what coordinates were fitted start with
+these, so no shard may."""
 
 TABLE_PATTERN = r"[a-z][a-z0-9_]{0,63}"
 TABLE_FILE_PATTERN = (
@@ -53,8 +57,8 @@ class ShardFiles:
     def __post_init__(self) -> None:
         for kind, name in (("shard", self.shard), ("source", self.source), ("bucket", self.bucket)):
             _check_name(kind, name)
-        if self.shard.startswith(COMPACTION_PREFIX):
-            raise OutputError(f"shard name {self.shard!r}: {COMPACTION_PREFIX!r} is reserved")
+        if self.shard.startswith(RESERVED_PREFIXES):
+            raise OutputError(f"shard name {self.shard!r}: its beginning is reserved")
         if not self.bucket[0].isalpha():
             raise OutputError(f"bucket name {self.bucket!r} does not start with a letter")
 

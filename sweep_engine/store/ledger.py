@@ -15,6 +15,7 @@ from sweep_engine.errors import CorruptResults
 from sweep_engine.store.files import Files
 from sweep_engine.store.layout import (
     LEDGER,
+    RESERVED_PREFIXES,
     TABLE_FILE_PATTERN,
     ledger_path,
     split_table_path,
@@ -58,10 +59,11 @@ class LedgerEntry:
     """What was committed for one shard, or by one compaction.
 
     Attributes:
-        shard: The shard's id; `compact-<hash>` for a compaction.
+        shard: The shard's id; `compact-<hash>` for a compaction,
+            `observe-<hash>` for columns added to a file, `basis-<hash>` for a fitted basis.
         attempt: The attempt that won, 32 hex digits.
         files: At most one a table: a table without rows has none.
-        replaces: The published files that a compaction's file stands for. Empty for a shard.
+        replaces: The published files that this entry's file stands for. Empty for a shard.
         receipt: What the worker reported: times, host, counts.
     """
 
@@ -101,7 +103,7 @@ class Ledger:
     """All entries at one moment.
 
     Attributes:
-        entries: By id: shards and compactions.
+        entries: By id: shards, and what was made of them.
     """
 
     entries: Mapping[str, LedgerEntry]
@@ -109,11 +111,15 @@ class Ledger:
     @cached_property
     def shards(self) -> dict[str, LedgerEntry]:
         """The entries of shards, by shard: what is done."""
-        return {name: entry for name, entry in self.entries.items() if not entry.replaces}
+        return {
+            name: entry
+            for name, entry in self.entries.items()
+            if not name.startswith(RESERVED_PREFIXES)
+        }
 
     @cached_property
-    def compactions(self) -> dict[str, LedgerEntry]:
-        """The entries of compactions, by id."""
+    def replacements(self) -> dict[str, LedgerEntry]:
+        """The entries whose files stand for others, merged or with more columns, by id."""
         return {name: entry for name, entry in self.entries.items() if entry.replaces}
 
     @cached_property
@@ -124,7 +130,7 @@ class Ledger:
     @cached_property
     def files(self) -> dict[str, FileRecord]:
         """The files that hold the results now, by path, in the order of their paths."""
-        replaced = {path for entry in self.compactions.values() for path in entry.replaces}
+        replaced = {path for entry in self.replacements.values() for path in entry.replaces}
         records = {r.path: r for e in self.entries.values() for r in e.files}
         return {path: records[path] for path in sorted(records.keys() - replaced)}
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sweep_engine.errors import CorruptResults, OutputError
 from sweep_engine.planning import Plan, Shard, plan, read_shards
 from sweep_engine.spec import Sweep, axis_paths, dump_sweep, restore, touches
+from sweep_engine.spec.observables import merge
 from sweep_engine.store.directory import OutputDirectory
 from sweep_engine.store.files import LocalFiles
 from sweep_engine.store.layout import SWEEP_JSON
@@ -103,6 +104,15 @@ def read_manifest(directory: OutputDirectory) -> Manifest:
     return Manifest(plan(sweep, shards), Frozen(**data["frozen"]))
 
 
+def with_stored_observables(directory: OutputDirectory, sweep: Sweep) -> Sweep:
+    """Give a sweep the observables that were added to its rows later (`observe`)."""
+    if not directory.files.exists(SWEEP_JSON):
+        return sweep
+    stored = restore(_read(directory)[0]["sweep"], _base(directory)).observables
+    merged = merge(stored, sweep.observables)
+    return sweep.model_copy(update={"observables": merged}) if len(merged) == len(stored) else sweep
+
+
 def check_growth(directory: OutputDirectory, sweep: Sweep) -> None:
     """Refuse a sweep whose rows would have other columns than those that are there.
 
@@ -119,7 +129,8 @@ def check_growth(directory: OutputDirectory, sweep: Sweep) -> None:
     if changed:
         raise OutputError(
             f"{directory.root} holds runs made with other {', '.join(changed)}: a sweep may grow "
-            "(more runs, points, sources), anything else is another sweep and needs another --out"
+            "(more runs, points, sources, and observables by `observe`), anything else is another "
+            "sweep and needs another --out"
         )
 
 

@@ -162,12 +162,17 @@ class Results:
             raise KeyError(f"{table}/source={source}/bucket={bucket}")
         return file_metadata(read_schema(self._files, records[0]))
 
+    def buckets(self, table: str, source: str) -> list[str]:
+        """The buckets of a source that have rows in a table."""
+        records = self.table(table, source).records
+        return sorted({split_table_path(record.path)[2] for record in records})
+
     def _params_buckets(
         self, source: str, bucket: str | None
     ) -> list[tuple[tuple[str, str], TableFiles]]:
-        records = self.table("params", source, bucket).records
-        buckets = sorted({split_table_path(record.path)[2] for record in records})
-        return [((source, name), self.table("params", source, name)) for name in buckets]
+        names = self.buckets("params", source) if bucket is None else [bucket]
+        tables = [((source, name), self.table("params", source, name)) for name in names]
+        return [(name, table) for name, table in tables if table.records]
 
 
 def open_results(root: Path | str, schemas: Mapping[str, pa.Schema] | None = None) -> Results:

@@ -92,6 +92,29 @@ def _cells(name: str, column: np.ndarray) -> Any:
     return column
 
 
+def observed_cells(
+    values: np.ndarray | None,
+    place: np.ndarray,
+    known: np.ndarray,
+    dtype: pa.DataType,
+) -> pa.Array:
+    """Make a column of `runs` of values for some of its rows; the others are null.
+
+    Args:
+        values: By the rows that have one; None where no row has.
+        place: The position in `values` of each row.
+        known: Which rows have one.
+        dtype: The column's type.
+    """
+    if values is None:
+        return pa.nulls(len(known), dtype)
+    found = values[np.where(known, place, 0)] if len(values) else np.zeros(len(known))
+    if values.ndim > 1:
+        cells = [row if is_known else None for row, is_known in zip(found, known, strict=True)]
+        return pa.array(cells, dtype)
+    return pa.array(found, dtype, mask=~known)
+
+
 def _axis_cells(
     field: pa.Field, setting: np.ndarray, settings: Mapping[int, Setting], count: int
 ) -> pa.Array:

@@ -99,6 +99,22 @@ def params_schema(num_params: int) -> pa.Schema:
     return schema.append(pa.field("theta", theta, nullable=False, metadata=meaning))
 
 
+def bases_schema(num_params: int) -> pa.Schema:
+    """The schema of `bases`: what coordinates are projected on, in the space of theta."""
+    schema = _schema(
+        (
+            Column("component", "int32", "", "0: the mean; from 1: the components", nullable=False),
+            Column("variance", "float64", "", "of the reference along it; null for the mean"),
+        )
+    )
+    return schema.append(params_schema(num_params).field("theta"))
+
+
+def observable_fields(columns: Iterable[Column]) -> list[pa.Field]:
+    """The fields of observables' columns, as they stand in `runs`."""
+    return [_field(column) for column in columns]
+
+
 def with_file_metadata(schema: pa.Schema, metadata: Mapping[str, Any]) -> pa.Schema:
     """The schema with what holds for the whole file; the values must be plain JSON."""
     return schema.with_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True)})

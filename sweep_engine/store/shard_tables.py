@@ -21,16 +21,22 @@ def shard_table(files: Files, shards: Iterable[str], table: str) -> TableFiles:
     entries = [read_entry(files, shard) for shard in done]
     records = [record for entry in entries for record in entry.files if record.table == table]
     if not all(files.exists(record.path) for record in records):
-        records = _merged(files, records)
+        records = _replaced(files, records)
     return TableFiles(files, tuple(dict.fromkeys(records)))
 
 
-def _merged(files: Files, records: list[FileRecord]) -> list[FileRecord]:
-    """Put in the place of every merged file the one that stands for it."""
+def _replaced(files: Files, records: list[FileRecord]) -> list[FileRecord]:
+    """Put in the place of every file that is gone the one that stands for it now."""
     stands_for = {
         path: record
-        for entry in read_ledger(files).compactions.values()
+        for entry in read_ledger(files).replacements.values()
         for path in entry.replaces
         for record in entry.files
     }
-    return [stands_for.get(record.path, record) for record in records]
+
+    def now(record: FileRecord) -> FileRecord:
+        while record.path in stands_for:
+            record = stands_for[record.path]
+        return record
+
+    return [now(record) for record in records]

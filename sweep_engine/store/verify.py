@@ -49,7 +49,7 @@ def verify(files: Files, expected: Mapping[str, ExpectedRows | None] | None = No
         *_wrong_rows(files, sound),
         *_mixed_schemas(files, sound),
         *_repeated_runs(files, [record for record in sound if record.table == "runs"]),
-        *_wrong_compactions(ledger),
+        *_wrong_replacements(ledger),
         *_against_plan(ledger, expected),
     ]
     return Verification(problems, _notes(files))
@@ -101,9 +101,9 @@ def _run_ids(files: Files, record: FileRecord) -> np.ndarray:
     return ids
 
 
-def _wrong_compactions(ledger: Ledger) -> Iterator[str]:
-    rows = {r.path: r.rows for entry in ledger.shards.values() for r in entry.files}
-    for name, entry in ledger.compactions.items():
+def _wrong_replacements(ledger: Ledger) -> Iterator[str]:
+    rows = {r.path: r.rows for entry in ledger.entries.values() for r in entry.files}
+    for name, entry in ledger.replacements.items():
         unknown = [path for path in entry.replaces if path not in rows]
         if unknown:
             yield f"{name}: stands for files that no shard committed: {unknown}"

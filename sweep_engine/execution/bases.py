@@ -1,0 +1,110 @@
+"""Bases of coordinates: fitted once on a source's stored networks, kept in the table `bases`."""
+
+import hashlib
+
+import jax
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Float32
+
+from sweep_engine.errors import OutputError
+from sweep_engine.models import Network
+from sweep_engine.observables import Basis, fit_basis, point_of
+from sweep_engine.spec.base import canonical_json
+from sweep_engine.spec.observables import Coordinates
+from sweep_engine.store import Files, Results, with_file_metadata
+from sweep_engine.store.commit import commit
+from sweep_engine.store.layout import BASIS_PREFIX
+from sweep_engine.store.ledger import FileRecord, read_ledger
+from sweep_engine.store.scan import TableFiles
+from sweep_engine.store.schema import bases_schema
+
+MAX_FITTED = 20_000
+"""Networks that a basis is fitted on, at most: the first in the order of the files."""
+
+BLOCK = 1024
+
+
+def basis_of(files: Files, results: Results, spec: Coordinates, network: Network) -> Basis:
+    """Read the basis for networks of one layout, or fit and store it.
+
+    Every stored network of the reference with that layout, in its final state, counts once.
+
+    Raises:
+        OutputError: the reference has too few stored networks of that layout.
+    """
+    content = {"spec": spec.model_dump(mode="json"), "layout": network.layout.describe()}
+    digest = hashlib.sha256(canonical_json(content).encode()).hexdigest()[:16]
+    name = f"{BASIS_PREFIX}{digest}"
+    if name not in read_ledger(files).entries:
+        bucket, theta = _reference_networks(results, spec, network)
+        try:
+            basis = fit_basis(_points(spec, network, theta), spec.components)
+        except ValueError as error:
+            raise OutputError(f"coordinates fitted on {spec.reference}: {error}") from error
+        path = f"bases/source={spec.reference}/bucket={bucket}/{digest}.parquet"
+        table = _to_table(basis)
+        metadata = with_file_metadata(table.schema, content | {"networks": len(theta)}).metadata
+        commit(files, name, {path: table.replace_schema_metadata(metadata)}, receipt={})
+    (record,) = read_ledger(files).entries[name].files
+    return _read(files, record)
+
+
+def final_thetas(
+    results: Results, source: str, bucket: str, where: pc.Expression | None = None
+) -> tuple[np.ndarray, Float32[np.ndarray, "R P"]]:
+    """(run ids, theta) of stored runs of one bucket in their last stored state, by id."""
+    parts = results.params(source, bucket, where)
+    if not parts or not len(parts[0].run_id):
+        return np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
+    (stored,) = parts
+    order = np.lexsort((stored.step, stored.run_id))
+    run_id = stored.run_id[order]
+    last = np.append(run_id[1:] != run_id[:-1], True)
+    return run_id[last], stored.theta[order[last]]
+
+
+def _reference_networks(
+    results: Results, spec: Coordinates, network: Network
+) -> tuple[str, Float32[np.ndarray, "R P"]]:
+    """The first bucket with networks of the layout, and theta of all such networks."""
+    assert spec.reference is not None
+    layout, names, thetas = network.layout.describe(), [], []
+    for bucket in results.buckets("params", spec.reference):
+        if results.file_metadata("params", spec.reference, bucket)["layout"] == layout:
+            names.append(bucket)
+            thetas.append(final_thetas(results, spec.reference, bucket)[1])
+    finite = [theta[np.isfinite(theta).all(axis=1)] for theta in thetas]
+    if not sum(map(len, finite)):
+        raise OutputError(
+            f"coordinates are fitted on {spec.reference}, which has no stored networks of "
+            f"{network.layout.num_params} parameters like these"
+        )
+    return names[0], np.concatenate(finite)[:MAX_FITTED]
+
+
+def _points(
+    spec: Coordinates, network: Network, theta: Float32[np.ndarray, "R P"]
+) -> Float32[np.ndarray, "R P"]:
+    form = jax.jit(jax.vmap(lambda one: point_of(spec, network, one)))
+    blocks = [theta[first : first + BLOCK] for first in range(0, len(theta), BLOCK)]
+    return np.concatenate([np.asarray(form(block)) for block in blocks])
+
+
+def _to_table(basis: Basis) -> pa.Table:
+    rows = np.vstack([basis.mean[None], basis.components]).astype(np.float32)
+    schema = bases_schema(rows.shape[1])
+    theta = pa.FixedSizeListArray.from_arrays(
+        pa.array(rows.ravel()), type=schema.field("theta").type
+    )
+    variance = pa.array([None, *map(float, basis.variances)], pa.float64())
+    return pa.Table.from_arrays(
+        [pa.array(range(len(rows)), pa.int32()), variance, theta], schema=schema
+    )
+
+
+def _read(files: Files, record: FileRecord) -> Basis:
+    table = TableFiles(files, (record,)).read(["variance", "theta"])
+    rows = np.stack(table["theta"].to_numpy(zero_copy_only=False))
+    return Basis(rows[0], rows[1:], table["variance"].to_numpy()[1:])
