@@ -272,6 +272,111 @@ def test_a_sweep_that_asks_for_it_is_refused_before_it_runs(tmp_path, change, sa
     assert not (tmp_path / "out").exists()
 
 
+# --- at, where, match, two directories ----------------------------------------------------
+
+
+def test_at_picks_before_pooling(study, out):
+    """One learning rate of the source, where the pair would pool both."""
+    (pair, _) = pairs_of(study, "sgd", "init", at={RATE: 0.25})
+    assert len(pair.source) == 1
+    assert study.plan.settings[pair.source[0]].values[RATE] == 0.25
+    assert RATE not in pair.at, "the reference does not have it"
+    with pytest.raises(IncomparableSources, match="no setting of both sources"):
+        pairs_of(study, "sgd", "init", at={RATE: 0.125})
+    with pytest.raises(IncomparableSources, match="no axis"):
+        pairs_of(study, "sgd", "init", at={"model.wide": 3})
+
+
+def test_where_looks_at_some_runs_only(study, out):
+    asked = {"at": {"task.target": "x1"}, "where": {"l2_norm": (3.0, 5.0)}}
+    rows = rows_of(study, "init", **{"task.target": "x1"})
+    inside = [row["l2_norm"] for row in rows if 3.0 <= row["l2_norm"] <= 5.0]
+    found = compare(out, "sgd", "init", "l2_norm", **asked)
+    assert 0 < found.num_reference == len(inside) < len(rows)
+    functions = compare(out, "sgd", "init", "function", **asked)
+    assert functions.num_reference == len(inside)
+    assert "of kept rows only" in functions.warnings
+    with pytest.raises(IncomparableSources, match="low end 5 is above"):
+        compare(out, "sgd", "init", "l2_norm", at=asked["at"], where={"l2_norm": (5.0, 3.0)})
+
+
+def test_match_takes_away_what_a_column_explains(out):
+    """Matched on itself, a norm no longer differs; functions are counted with the weights."""
+    at = {"task.target": "x1"}
+    plain = compare(out, "sgd", "init", "l2_norm", at=at, estimator="wasserstein")
+    same = {"column": "l2_norm", "bins": 8}
+    matched = compare(out, "sgd", "init", "l2_norm", at=at, estimator="wasserstein", match=same)
+    assert matched.value < 0.5 * plain.value
+    assert matched.n_eff_reference < plain.n_eff_reference
+    assert any("matched on l2_norm" in warning for warning in matched.warnings)
+    functions = compare(out, "sgd", "init", "function", at=at, match=same)
+    assert functions.num_reference < DRAWS, "effective draws"
+    with pytest.raises(IncomparableSources, match="no numeric column 'l3'"):
+        compare(out, "sgd", "init", "l2_norm", at=at, match={"column": "l3"})
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """Another sweep on the same tasks, whose `init` is twice as wide, and other data."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    wide = {"init": {"kind": "prior", "law": {"kind": "gaussian", "std": 2.0}, "draws": 300}}
+    changed = {"sources": wide, "axes": {"task.target": TARGETS}, "compare": []}
+    assert run(Sweep.model_validate(SWEEP | changed), folder / "wide").is_complete
+    assert run(Sweep.model_validate(SWEEP | changed | {"seed": 6}), folder / "data").is_complete
+    return folder
+
+
+def test_a_reference_from_another_directory(out, elsewhere):
+    at = {"task.target": "x1"}
+    here = compare(out, "init", "init", "l2_norm", at=at, estimator="mean")
+    assert here.value == 0.0
+    assert here == compare(out, "init", "init", "l2_norm", at=at, estimator="mean",
+                           reference_results=out)  # fmt: skip
+    there = compare(
+        out, "init", "init", "l2_norm", at=at, estimator="mean",
+        reference_results=elsewhere / "wide",
+    )  # fmt: skip
+    assert there.num_reference == 300
+    assert there.high < -2, "norms are twice as large there"
+    function = compare(out, "init", "init", "function", at=at,
+                       reference_results=elsewhere / "wide")  # fmt: skip
+    assert function.num_reference == 300
+    with pytest.raises(IncomparableSources, match="one task only"):
+        compare(out, "init", "init", "function", at=at, reference_results=elsewhere / "data")
+    with pytest.raises(IncomparableSources, match="no source named 'sgd'"):
+        compare(out, "init", "sgd", "l2_norm", at=at, reference_results=elsewhere / "wide")
+
+
+def test_the_command_line_compares_two_directories(out, elsewhere, monkeypatch):
+    alone = Sweep.model_validate(
+        SWEEP | {"compare": [{"source": "init", "reference": "init", "observable": "l2_norm"}]}
+    )
+    study = Study(Study.open(out).results, plan(alone))
+    found, refused = compare_all(study, Study.open(elsewhere / "wide"))
+    assert not refused
+    assert {one.estimate.num_reference for one in found if "ks" in one.estimate.name} == {300}
+    tests = [one for one in found if one.estimate.p_value is not None]
+    assert all(one.p_adjusted >= one.estimate.p_value for one in tests)
+    kept = OutputDirectory(out).comparisons
+    before = kept.read_bytes() if kept.exists() else None
+    monkeypatch.setattr(sys, "argv", ["sweep-engine", "compare", str(out), "--with", str(out)])
+    with pytest.raises(SystemExit) as ended, redirect_stdout(io.StringIO()):
+        cli.main()
+    assert not ended.value.code
+    assert (kept.read_bytes() if kept.exists() else None) == before, "nothing is kept"
+
+
+def test_several_columns_are_told_apart_by_a_classifier(study, out):
+    (pair, _) = pairs_of(study, "sgd", "init", "l2_norm, test_error, steps")
+    names = [one.name for one in estimates_of(study, pair)]
+    assert names == ["c2st_accuracy", "tv_bound_c2st", "kl_bound_c2st"]
+    found = compare(
+        out, "sgd", "init", "l2_norm, test_error, steps", at=pair.at, estimator="c2st",
+        quantity="kl_bound_c2st",
+    )  # fmt: skip
+    assert found == estimates_of(study, pair)[-1]
+
+
 # --- the ledger ---------------------------------------------------------------------------
 
 
