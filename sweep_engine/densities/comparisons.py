@@ -14,6 +14,7 @@ from sweep_engine.densities.dependence import effective_counts
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.log_probability import log_mean_probability
+from sweep_engine.densities.merging import add_up, fixed_width
 from sweep_engine.densities.pairing import Pair
 from sweep_engine.densities.proportions import (
     clopper_pearson,
@@ -115,14 +116,14 @@ class Study:
         columns = ["function_id", *_ADDRESS, *([column] if column else [])]
         table = self.results.runs(columns, self._runs(source, settings, given, where))
         table = table.filter(table["function_id"].is_valid())
-        names = table["function_id"].to_numpy(zero_copy_only=False)
+        names = fixed_width(table["function_id"])
         values = table[column].to_numpy().astype(float) if column else np.zeros(len(names))
         return names, Draws.of(values, table["log_weight"].to_numpy(), _units(table))
 
     def function_counts(
         self, source: str, settings: Sequence[int], given: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Count how often each function was drawn: (function ids, counts).
+        """Count how often each function was drawn: (function ids as bytes, counts).
 
         Weighted or dependent draws count as the number of independent ones that they are
         worth (`effective_counts`).
@@ -135,9 +136,10 @@ class Study:
         what = "function_given_fit" if fits_only else "function"
         where = (pc.field("source") == source) & (pc.field("what") == what)
         where &= pc.field("setting").isin(list(settings))
-        table = self.results.tallies(["function_id", "count"], where)
-        added = table.group_by("function_id").aggregate([("count", "sum")])
-        return added["function_id"].to_numpy(zero_copy_only=False), added["count_sum"].to_numpy()
+        where &= pc.field("function_id").is_valid()
+        stream = self.results.table("tallies").stream(["function_id", "count"], where)
+        added = add_up(stream)
+        return fixed_width(added["function_id"]), added["count"].to_numpy()
 
     def functions(self, source: str, settings: Sequence[int]) -> dict[str, bytes]:
         """The packed outputs of every counted function, where the input set is finite."""

@@ -236,7 +236,7 @@ def _draws(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[st
 def function_cells(
     study: Study, pair: Pair, other: Study | None = None
 ) -> tuple[np.ndarray, CellCounts]:
-    """Count functions on both sides: (function ids, counts)."""
+    """Count functions on both sides: (function ids as bytes, counts)."""
     return _function_cells(*sides_of(study, pair, other))[0]
 
 

@@ -8,6 +8,8 @@ from sweep_engine.errors import IncomparableSources
 from sweep_engine.report.figure import Axis, Bars, Figure, Line, Panel, Points, Role
 
 MAX_FUNCTIONS = 500
+MAX_RANKS = 500
+"""Points of a rank plot's curve: the first so many, and as many spread over the others."""
 SHORT = {
     "total_variation": "TV",
     "jensen_shannon": "JS",
@@ -69,7 +71,7 @@ def _scatter_panel(ids: np.ndarray, counts: CellCounts, pair: Pair) -> Panel:
     x, y = points.reference, points.source
     line = np.array([floor, 1.0])
     hover = tuple(
-        f"{name[:12]}: {int(a):,} and {int(b):,} draws"
+        f"{name.decode()[:12]}: {int(a):,} and {int(b):,} draws"
         for name, a, b in zip(points.ids, y.counts, x.counts, strict=True)
     )
     return Panel(
@@ -100,8 +102,17 @@ def _rank_panel(counts: CellCounts, pair: Pair) -> Panel:
         (pair.comparison.reference, counts.reference, Role.REFERENCE),
     ):
         plot = rank_plot(side)
-        marks.append(Line(plot.rank, plot.frequencies.probability, label=name, colour=colour))
+        shown = _log_spaced(len(plot.rank))
+        marks.append(
+            Line(plot.rank[shown], plot.frequencies.probability[shown], label=name, colour=colour)
+        )
     return Panel("By rank", Axis("rank", scale="log"), Axis("P(f)", scale="log"), tuple(marks))
+
+
+def _log_spaced(num_ranks: int) -> np.ndarray:
+    """The ranks that a curve on a logarithmic axis needs: all of few, some of many."""
+    places = np.geomspace(1, max(num_ranks, 1), MAX_RANKS).astype(int) - 1
+    return np.unique(np.concatenate([np.arange(min(num_ranks, MAX_RANKS)), places[:num_ranks]]))
 
 
 def _null_panel(estimates: list[Estimate]) -> Panel:

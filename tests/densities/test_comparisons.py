@@ -132,7 +132,7 @@ def test_function_counts_equal_a_recount_of_the_rows(study, given):
         rows = [row for row in rows_of(study, source) if row["setting"] in settings]
         recount = Counter(row["function_id"] for row in rows if given == "all" or row["fit"])
         ids, counts = study.function_counts(source, settings, given)
-        counted = {name: n for name, n in zip(ids, counts, strict=True) if n}
+        counted = {name.decode(): n for name, n in zip(ids, counts, strict=True) if n}
         assert counted == recount
         assert len(recount) > 1
 
@@ -144,7 +144,8 @@ def test_guess_and_check_counts_functions_given_a_fit(study):
         recount = Counter(row["function_id"] for row in rows)
         for given in ("all", "fit"):
             ids, counts = study.function_counts("guess", pair.reference, given)
-            assert dict(zip(ids, counts, strict=True)) == recount
+            names = [name.decode() for name in ids]
+            assert dict(zip(names, counts, strict=True)) == recount
             assert counts.sum() == ACCEPTED
 
 
