@@ -102,12 +102,12 @@ class Page:
 
     title: str
     question: str
-    ledger_words: str = ""
-    ledger: tuple[LedgerRow, ...] = ()
     summary: tuple[Row, ...] = ()
     sections: tuple[Section, ...] = ()
     diagnostics: tuple[Table, ...] = ()
     provenance: tuple[tuple[str, str], ...] = ()
+    ledger_words: str = ""
+    ledger: tuple[LedgerRow, ...] = ()
 
     def __post_init__(self) -> None:
         names = [figure.name for figure in self.figures()]

@@ -22,7 +22,7 @@ from sweep_engine.report.figure import (
     Rule,
     Steps,
 )
-from sweep_engine.report.page import Page, Row, Section, Table, write_page
+from sweep_engine.report.page import LedgerRow, Page, Row, Section, Table, write_page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 # The page needs a real browser, which the set-up does not install; pytest lists the skips.
@@ -103,7 +103,15 @@ def page(tmp_path_factory):
     table = Table("Statuses", ("a rather long name of a column",) * 9, (("1",) * 9,))
     figure = Figure("figure", EVIL, EVIL, panels, columns=3)
     path = tmp_path_factory.mktemp("page") / "report.html"
-    write_page(path, Page("A title", "Why?", rows, (Section("s", "", (figure,)),), (table,)))
+    errors = (("PAC-Bayes bound, a_long_name_of_a_source", "0.8825 (0.8817 to 0.8833)"),)
+    ledger = LedgerRow(
+        "sgd", EVIL, "learning_rate = 0.05", "functions", "13.490 (13.466 to 13.515)",
+        "0.59 (0.49 to 0.70)", "14.08 (13.94 to 14.24)", errors, EVIL, ("a remark",) * 2,
+    )  # fmt: skip
+    sections = (Section("s", "", (figure,)),)
+    write_page(
+        path, Page("A title", "Why?", rows, sections, (table,), (), "In nats.", (ledger,) * 3)
+    )
     return path
 
 

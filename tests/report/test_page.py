@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from html.parser import HTMLParser
 
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from sweep_engine.report.figure import Axis, Figure, Line, Panel
 from sweep_engine.report.page import (
+    LedgerRow,
     Page,
     Row,
     Section,
@@ -49,6 +51,8 @@ def page_of(text, figures=()):
         sections=(Section(text, text, figures),),
         diagnostics=(Table(text, (text, text), ((text, text),) * 13), Table(text, (text,), ())),
         provenance=((text, text),),
+        ledger_words=text,
+        ledger=(LedgerRow(*(text,) * 7, ((text, text),), text, (text,)),),
     )
 
 
@@ -94,7 +98,8 @@ def test_all_headers_of_tables_have_a_scope_and_all_plots_a_label(every_mark):
 
 
 def test_only_long_tables_collapse():
-    assert Reader(render_page(page_of("word"))).count("details") == 1
+    page = dataclasses.replace(page_of("word"), ledger=())  # its remarks open and close too
+    assert Reader(render_page(page)).count("details") == 1
 
 
 def test_plotly_is_written_once():
