@@ -172,7 +172,8 @@ class Machine:
                 os.kill(pid, signal.SIGSTOP)
 
     def thaw(self):
-        for pid in self.processes():
+        # nsenter stops with what it has started, and does not go on with it.
+        for pid in [*self.processes(), *(process.pid for process in self._started)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
 

@@ -21,6 +21,7 @@ from sweep_engine.execution import run
 from sweep_engine.planning import plan
 from sweep_engine.spec import Comparison, Sweep
 from sweep_engine.store import LocalFiles
+from sweep_engine.store.layout import COMPARISONS
 
 TARGETS = ["x1", "x1 & x2"]
 RATE = "sources.sgd.optimizer.learning_rate"
@@ -358,7 +359,7 @@ def test_the_command_line_compares_two_directories(out, elsewhere, monkeypatch):
     assert {one.estimate.num_reference for one in found if "ks" in one.estimate.name} == {300}
     tests = [one for one in found if one.estimate.p_value is not None]
     assert all(one.p_adjusted >= one.estimate.p_value for one in tests)
-    kept = OutputDirectory(out).comparisons
+    kept = out / COMPARISONS
     before = kept.read_bytes() if kept.exists() else None
     monkeypatch.setattr(sys, "argv", ["sweep-engine", "compare", str(out), "--with", str(out)])
     with pytest.raises(SystemExit) as ended, redirect_stdout(io.StringIO()):
