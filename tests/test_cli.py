@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections import namedtuple
@@ -103,6 +104,12 @@ def spec(tmp_path):
     return path
 
 
+@pytest.fixture
+def copied(ran, tmp_path):
+    """A sweep file and a directory of its run that may be changed."""
+    return ran[0], shutil.copytree(ran[1], tmp_path / "out")
+
+
 # --- every command ------------------------------------------------------------------------
 
 
@@ -200,6 +207,22 @@ def test_show(ran):
     assert text.code == COMPLETE
     assert "stored parameters: step" in text.out
     assert call("show", out, 7).code == BAD_INPUT
+
+
+def test_observe(copied):
+    spec, out = copied
+    volume = "{kind: volume_exponent, draws: 100, quantile: 0.1}"
+    ended = call("observe", out, "distance", volume)
+    assert ended.code == COMPLETE, ended.err
+    assert "files observed" in ended.out
+    table = open_results(out).runs()
+    assert {"distance_from_init", "volume_exponent"} <= set(table.column_names)
+    assert call("observe", out).out.startswith("0 rows in 0 files")
+    assert call("verify", out).code == COMPLETE
+    again = call("run", spec, "--out", out)
+    assert (again.code, "(0 now" in again.out) == (COMPLETE, True)
+    for wrong in ("distanc", "{kind: local_volume, cost: x}", "confidence, norms", "{kind"):
+        assert call("observe", out, wrong).code == BAD_INPUT
 
 
 def test_schema():

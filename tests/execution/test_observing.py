@@ -1,5 +1,6 @@
 """`observe`: columns added later are those that a run would have made."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
@@ -226,9 +227,9 @@ def canonical_thetas(out, source):
         ids.append(part.run_id)
         thetas.append(part.theta)
     ids, thetas = np.concatenate(ids), np.concatenate(thetas)
-    forms = [np.asarray(canonicalise(network, jnp.asarray(theta)).theta) for theta in thetas]
+    forms = jax.jit(jax.vmap(lambda theta: canonicalise(network, theta).theta))(thetas)
     order = np.argsort(ids)
-    return ids[order], np.stack(forms)[order]
+    return ids[order], np.asarray(forms)[order]
 
 
 def test_principal_components_are_those_of_the_reference_and_stay(tmp_path, monkeypatch):

@@ -67,7 +67,7 @@ SINGULAR = [(2, 2, 2, 0), (2, 2, 2, 1), (2, 3, 2, 0), (3, 1, 4, 1), (3, 3, 3, 2)
 def test_deep_linear_networks_by_sgld(widths):
     """Within 10 %, where the standard error is 3 % and a regular minimum is far away.
 
-    Measured: within 5 % (tests/benchmarks/records/learning_coefficient.json).
+    Measured: within 5 % (tests/benchmarks/records/geometry_2_cores.json).
     """
     truth, multiplicity = aoyagi_watanabe(*widths)
     outcome, temperature = deep_linear(*widths), 1e-3
