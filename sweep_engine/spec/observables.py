@@ -24,7 +24,7 @@ ObservableName = Literal[
 Measure = Annotated[Box | Gaussian | FanIn, Field(discriminator="kind")]
 """Laws whose density makes a volume around a solution a probability."""
 
-Preconditioner = Literal["none", "hessian_diagonal", "adam", "low_rank"]
+Preconditioner = Literal["law", "none", "hessian_diagonal", "adam", "low_rank"]
 
 
 class LocalVolume(Spec):
@@ -45,9 +45,10 @@ class LocalVolume(Spec):
         default=0.1, description="rise of the cost at which the basin ends"
     )
     law: Measure = Gaussian()
-    preconditioners: Annotated[tuple[Preconditioner, ...], Field(min_length=1)] = (
-        "hessian_diagonal",
-        "low_rank",
+    preconditioners: Annotated[tuple[Preconditioner, ...], Field(min_length=1)] = Field(
+        default=("law", "hessian_diagonal", "low_rank"),
+        description="where the lines go: through draws of the law, which suits wide basins, or "
+        "uniformly, stretched by an estimate of the curvature, which suits narrow ones",
     )
     directions: Count = 64
     rank: Count = Field(default=16, description="Lanczos steps of `low_rank`")

@@ -104,13 +104,23 @@ def test_the_nats_count_the_symmetric_copies():
     network = build(Mlp(widths=(4,), activation="tanh"), (2,), 1)
     theta = RNG.normal(size=network.layout.num_params)
     outcome = outcome_at(network, theta, LOGISTIC, RNG.normal(size=(5, 2)), [0, 1, 1, 0, 1])
-    found = values(LocalVolume(directions=8, rank=4), outcome)
-    copies = math.lgamma(5) + 4 * math.log(2)
-    assert found["local_nats_loss"] == pytest.approx(
-        -found["local_log_measure_loss"] - copies, rel=1e-5
-    )
-    again = values(LocalVolume(directions=8, rank=4), outcome)
+    spec = LocalVolume(directions=8, rank=4, threshold=1e-4)
+    found = values(spec, outcome)
+    nats = -found["local_log_measure_loss"] - math.lgamma(5) - 4 * math.log(2)
+    assert found["local_nats_loss"] == pytest.approx(nats, rel=1e-5)
+    assert nats > 0
+    again = values(spec, outcome)
     assert all(np.array_equal(again[name], found[name]) for name in found)
+
+
+def test_copies_of_a_basin_that_holds_everything_count_once():
+    network = build(Mlp(widths=(4,), activation="tanh"), (2,), 1)
+    outcome = outcome_at(network, np.ones(17), LOGISTIC, np.ones((1, 2)), [1])
+    spec = LocalVolume(cost="error", threshold=1.0, preconditioners=("law",), directions=4)
+    found = values(spec, outcome)
+    assert found["local_log_measure_error"] == pytest.approx(0.0, abs=1e-3)
+    assert found["local_nats_error"] == 0
+    assert not found["local_is_lower_bound_error"]
 
 
 def test_a_low_rank_map_has_determinant_1():

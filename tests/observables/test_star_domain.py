@@ -144,6 +144,28 @@ def test_the_gaussian_measure_of_everything_is_1():
     assert_unbiased(shares, 1.0, 0.5)
 
 
+@pytest.mark.parametrize("law", ["gaussian", "box"])
+def test_lines_through_draws_of_the_law_tell_wide_domains(law):
+    """All of 200 dimensions from a centre in the bulk: no variance, where uniform lines fail."""
+    centre = np.random.default_rng(0).uniform(-1, 1, 200)
+    everything = found(lambda z: jnp.bool_(True), centre, None, law=law, directions=4)
+    assert everything.log_measure == pytest.approx(0.0, abs=1e-9)
+    assert everything.n_eff == pytest.approx(4)
+    assert found(lambda z: jnp.bool_(True), centre, law=law).log_measure < -20
+
+
+def test_lines_through_draws_are_unbiased():
+    """Of a half-space 1/2, of a ball elsewhere as by uniform lines."""
+    centre = np.full(20, 0.5)
+    half = shares_of(lambda z: z[0] >= 0, centre, None, law="gaussian", directions=64)
+    assert_unbiased(half, 0.5, 0.2)
+    box = shares_of(lambda z: z[0] >= 0, centre, None, directions=64)
+    assert_unbiased(box, 0.5, 0.2)
+    centre = np.array([0.5, 0.0, 0.0, 0.0])
+    ball = shares_of(lambda z: jnp.sum((z - centre) ** 2) <= 1.5**2, centre, None, law="gaussian")
+    assert_unbiased(ball, stats.ncx2.cdf(1.5**2, 4, 0.25), 0.3)
+
+
 # --- lines ---------------------------------------------------------------------------------------
 
 
@@ -163,5 +185,7 @@ def test_ends_of_lines():
     assert nan == pytest.approx(1.0, rel=1e-12)
 
 
-def test_a_solution_outside_the_box_has_no_measure():
-    assert found(lambda z: jnp.bool_(True), np.array([1.5, 0.0])).log_measure == -math.inf
+@pytest.mark.parametrize("transform", [none, None])
+def test_a_solution_outside_the_box_has_no_measure(transform):
+    outside = found(lambda z: jnp.bool_(True), np.array([1.5, 0.0]), transform)
+    assert outside.log_measure == -math.inf

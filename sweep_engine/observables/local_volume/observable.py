@@ -39,7 +39,7 @@ def local_volume(spec: LocalVolume) -> Observable:
             Column(named("is_lower_bound"), "bool", "",
                    "n_eff is below half of the lines: the basin is larger than said"),
             Column(named("nats"), "float32", "nats",
-                   "-ln of the measure of the basin and its symmetric copies"),
+                   "-ln of the measure of the basin and its copies, if none overlap; at least 0"),
         ),
         compute=lambda outcome: {
             named(name): value for name, value in _columns(spec, outcome).items()
@@ -61,7 +61,7 @@ def _columns(spec: LocalVolume, outcome: Outcome) -> dict[str, Array]:
         "spread": jnp.max(logs) - jnp.min(logs),
         "n_eff": n_eff,
         "is_lower_bound": ~(n_eff >= EXACT_SHARE * spec.directions),
-        "nats": -(jnp.max(logs) + copies),
+        "nats": jnp.maximum(0.0, -(jnp.max(logs) + copies)),
     }
 
 
@@ -88,7 +88,7 @@ def _scale(spec: LocalVolume, outcome: Outcome) -> Float[Array, " P"]:
     return jnp.asarray(laws.std(spec.law, outcome.layout), outcome.theta.dtype)
 
 
-def _transform(spec: LocalVolume, outcome: Outcome, index: int, key: Array) -> Transform:
+def _transform(spec: LocalVolume, outcome: Outcome, index: int, key: Array) -> Transform | None:
     scale = _scale(spec, outcome)
     z, smooth = outcome.theta / scale, "loss" if spec.cost == "error" else spec.cost
     threshold = ERROR_THRESHOLD if spec.cost == "error" else spec.threshold
@@ -103,6 +103,8 @@ def _transform(spec: LocalVolume, outcome: Outcome, index: int, key: Array) -> T
         return outcome.loss.per_example(outputs, outcome.train_targets[example][None])[0]
 
     match spec.preconditioners[index]:
+        case "law":
+            return None
         case "none":
             return preconditioners.none
         case "hessian_diagonal":
