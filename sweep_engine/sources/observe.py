@@ -92,4 +92,7 @@ def observe_stored(
             bucket = replace(bucket, observed=kept)
         else:
             start = draw_rows(bucket, Runs.of_ids(bucket, run_id, settings))
-    return observe(bucket, theta, start=start)[0]
+    targets = None
+    if bucket.has_own_targets:  # not stored: what asks for them is refused before
+        targets = np.broadcast_to(bucket.data.targets, (len(theta), len(bucket.data.targets)))
+    return observe(bucket, theta, start=start, targets=targets)[0]

@@ -265,6 +265,18 @@ def test_principal_components_are_those_of_the_reference_and_stay(tmp_path, monk
     assert_sound(out)
 
 
+def test_chains_that_start_at_teachers(tmp_path):
+    """Their labels are not stored: coordinates need none, anything else is refused."""
+    out = tmp_path / "out"
+    posterior = {"kind": "posterior", "law": GAUSSIAN, "method": "sgld", "start": "teacher",
+                 "chains": 4, "draws": 3, "step_size": 1e-3}  # fmt: skip
+    asked = PCA | {"reference": "bayes"}
+    run(sweep(sources={"bayes": posterior}, axes={}, observables=[asked]), out)
+    assert rows(out)["canonical_pca_1"].null_count == 0
+    with pytest.raises(SpecError, match="labels of their own"):
+        observe(out, ["margin"])
+
+
 def test_a_reference_with_too_few_networks_is_an_error(tmp_path):
     out = tmp_path / "out"
     run(sweep(sources={"init": SWEEP["sources"]["init"] | {"draws": 2}}, axes={}), out)
