@@ -16,7 +16,7 @@ from sweep_engine.densities.neighbours import NUM_NEIGHBOURS, kl_of
 
 DIMENSIONS = (1, 2, 3, 5, 10, 20)
 TRUTHS = (0.0, 0.125, 0.5, 1.0, 2.0, 8.0)
-NUM_DRAWS, REPEATS = 4000, 8
+NUM_DRAWS, REPEATS = 4000, 6
 
 
 def estimate(dimension: int, truth: float, seed: int, num_draws: int = NUM_DRAWS) -> float:
