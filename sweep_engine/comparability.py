@@ -109,7 +109,14 @@ def _column_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str
     asked = [("where", name) for name in comparison.where or {}]
     if comparison.match is not None:
         asked.append(("match", comparison.match.column))
-    if comparison.observable == "function":
+    if comparison.coordinates is not None and comparison.observable != "theta":
+        yield "coordinates", "they are coordinates of `theta`: make that the observable"
+    if comparison.observable == "theta":
+        if sweep.store.params == "none":
+            yield "observable", "no parameters are kept: give `store: {params: all}`"
+        if comparison.match is not None:
+            yield "match", "match is for columns and functions, not for theta"
+    elif comparison.observable == "function":
         if comparison.estimator not in {None, "ledger"}:
             yield "estimator", f"{comparison.estimator} is for columns: functions are counted"
     else:

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int64
 
+from sweep_engine.densities.coordinates import last_of_each
 from sweep_engine.densities.dependence import effective_counts
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
@@ -22,7 +23,7 @@ from sweep_engine.densities.proportions import (
     ln_probability,
     proportion,
 )
-from sweep_engine.errors import IncomparableSources
+from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.planning import Plan
 from sweep_engine.spec import Setting, Sweep
 from sweep_engine.spec.sources import GuessAndCheck, Splitting, unit_size
@@ -30,6 +31,7 @@ from sweep_engine.store import Files, OutputDirectory, Results, open_results
 from sweep_engine.store.encoding import to_parquet
 from sweep_engine.store.layout import COMPARISONS
 from sweep_engine.store.manifest import read_manifest
+from sweep_engine.store.reader import Params
 
 Where = Mapping[str, tuple[float, float]]
 """Column: (low, high), of runs that are looked at."""
@@ -89,7 +91,7 @@ class Study:
             raise IncomparableSources(f"{missing[0]} has no value for the runs of {source}")
         values = np.stack([table[name].to_numpy().astype(float) for name in columns], axis=1)
         values = values[:, 0] if len(columns) == 1 else values
-        return Draws.of(values, table["log_weight"].to_numpy(), _units(table))
+        return Draws.of(values, table["log_weight"].to_numpy(), units_of(table))
 
     def _runs(
         self, source: str, settings: Sequence[int], given: str, inside: Where | None = None
@@ -99,6 +101,46 @@ class Study:
         for column, (low, high) in (inside or {}).items():
             where &= (pc.field(column) >= low) & (pc.field(column) <= high)
         return where & pc.field("fit") if given == "fit" else where
+
+    def thetas(
+        self,
+        source: str,
+        settings: Sequence[int],
+        given: str,
+        where: Where | None = None,
+    ) -> tuple[Int64[np.ndarray, " R"], Float[np.ndarray, "R P"], pa.Table]:
+        """Read the final parameters of the chosen runs, or of the first of very many.
+
+        Returns:
+            Run ids, parameters, and the runs' weights and units, in the order of run ids.
+
+        Raises:
+            InsufficientSamples: None are stored.
+            IncomparableSources: The networks differ in size.
+        """
+        chosen = self._runs(source, settings, given, where)
+        rows = self.results.runs(["run_id", *_ADDRESS], chosen)
+        wanted, kept = rows["run_id"].to_numpy(), list[Params]()
+        room = MAX_THETA_BYTES
+        for part in self.results.iter_params(source):
+            mine = np.isin(part.run_id, wanted)
+            if mine.any():
+                ids, steps, theta = part.run_id[mine], part.step[mine], part.theta[mine]
+                kept.append(replace(part, run_id=ids, step=steps, theta=theta))
+                room -= theta.nbytes
+            if room < 0:
+                break
+        if len({part.theta.shape[1] for part in kept}) > 1:
+            raise IncomparableSources(f"the networks of {source} differ in size: pick with `at`")
+        if not kept:
+            raise InsufficientSamples(f"no parameters of the runs of {source} are stored")
+        ids, steps, theta = (
+            np.concatenate([getattr(part, name) for part in kept])
+            for name in ("run_id", "step", "theta")
+        )
+        last = last_of_each(ids, steps)
+        rows = rows.filter(pc.is_in(rows["run_id"], pa.array(ids[last]))).sort_by("run_id")
+        return ids[last], theta[last], rows
 
     def function_draws(
         self,
@@ -118,7 +160,7 @@ class Study:
         table = table.filter(table["function_id"].is_valid())
         names = fixed_width(table["function_id"])
         values = table[column].to_numpy().astype(float) if column else np.zeros(len(names))
-        return names, Draws.of(values, table["log_weight"].to_numpy(), _units(table))
+        return names, Draws.of(values, table["log_weight"].to_numpy(), units_of(table))
 
     def function_counts(
         self, source: str, settings: Sequence[int], given: str
@@ -201,7 +243,7 @@ class Study:
     def _dependent_share(self, source: str, ids: Sequence[int], confidence: float) -> Estimate:
         table = self.results.runs(["fit", *_ADDRESS], self._runs(source, ids, "all"))
         fit = table["fit"].to_numpy(zero_copy_only=False).astype(float)
-        draws = Draws.of(fit, table["log_weight"].to_numpy(), _units(table))
+        draws = Draws.of(fit, table["log_weight"].to_numpy(), units_of(table))
         hits = float(draws.effective_weights @ fit)
         low, high = clopper_pearson(hits, draws.n_eff, confidence)
         return Estimate(
@@ -219,10 +261,13 @@ class Study:
 
 WHOLE = ("draws", "fit")
 
+MAX_THETA_BYTES = 200_000_000
+"""Of a source's parameters that are read to compare them: the first so many."""
+
 _ADDRESS = ("setting", "unit", "log_weight")
 
 
-def _units(table: pa.Table) -> Int[np.ndarray, " R"] | None:
+def units_of(table: pa.Table) -> Int[np.ndarray, " R"] | None:
     """Number the units of the runs; None where runs are independent."""
     if table["unit"].null_count:
         return None
@@ -251,7 +296,8 @@ def write_comparisons(files: Files, compared: Sequence[Compared]) -> None:
 
 
 _ASKED = (
-    "source", "reference", "observable", "given", "by", "where", "match", "estimator", "at",
+    "source", "reference", "observable", "given", "by", "where", "match", "coordinates",
+    "estimator", "at",
 )  # fmt: skip
 
 

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float, Int64
 
 from sweep_engine.comparability import split_columns
 from sweep_engine.densities.bootstrap import mean
-from sweep_engine.densities.comparisons import Compared, Study
+from sweep_engine.densities.comparisons import Compared, Study, units_of
+from sweep_engine.densities.coordinates import Projection, fit_coordinates, fitting_half
 from sweep_engine.densities.counts import CellCounts, align_counts
 from sweep_engine.densities.dependence import effective_counts
 from sweep_engine.densities.draws import Draws
@@ -29,9 +32,33 @@ from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.spec import Comparison, Setting
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.sources import GuessAndCheck, Prior, Splitting
+from sweep_engine.spec.sweep import Coordinates
 from sweep_engine.tasks import load_task
 
 Read = tuple[np.ndarray, Draws]
+
+
+@dataclass(frozen=True)
+class Thetas:
+    """Parameters of runs, with what their draws are worth.
+
+    Attributes:
+        run_id: One a row.
+        theta: One network a row.
+        rows: The runs' `log_weight`, `setting` and `unit`, in the same order.
+    """
+
+    run_id: Int64[np.ndarray, " R"]
+    theta: Float[np.ndarray, "R P"]
+    rows: pa.Table
+
+    def draws(self, projection: Projection, kept: Bool[np.ndarray, " R"]) -> Draws:
+        """Give the coordinates of some of them."""
+        values = projection(self.theta[kept])
+        values = values[:, 0] if values.shape[1] == 1 else values
+        units = units_of(self.rows)
+        weights = self.rows["log_weight"].to_numpy()[kept]
+        return Draws.of(values, weights, None if units is None else units[kept])
 
 
 @dataclass(frozen=True)
@@ -54,6 +81,11 @@ class Side:
         """Read columns of the runs that are looked at."""
         asked = self.comparison
         return self.study.draws(self.source, self.settings, columns, asked.given, asked.where)
+
+    def thetas(self) -> "Thetas":
+        """Read the final parameters of the runs that are looked at."""
+        asked = self.comparison
+        return Thetas(*self.study.thetas(self.source, self.settings, asked.given, asked.where))
 
     def functions(self, column: str | None = None) -> Read:
         """Read the functions of the kept rows that are looked at, with a column."""
@@ -88,6 +120,7 @@ def compare(
     by: str | None = None,
     where: dict[str, tuple[float, float]] | None = None,
     match: dict[str, Any] | None = None,
+    coordinates: dict[str, Any] | None = None,
     estimator: str | None = None,
     quantity: str | None = None,
     reference_results: Path | str | Study | None = None,
@@ -98,11 +131,12 @@ def compare(
         results: An output directory.
         source: Name of a source.
         reference: What it is compared with.
-        observable: `function`, a column of `runs`, or several joined by commas.
+        observable: `function`, `theta`, a column of `runs`, or several joined by commas.
         given: `fit`: only networks that pass the acceptance rule.
         at: Axis values that pick one of several settings.
         by: An axis that only one side has: pick one of its values with `at`.
         where: Column: (low, high), of the runs that are looked at.
+        coordinates: `kind` and `dimensions` of `theta`; left out, two principal components.
         match: `column` and `bins`: weigh the reference so that the column's bins agree.
         estimator: As in the sweep file, such as `mmd` or `ledger`; or the name of an estimate
             that is made when it is left out.
@@ -126,6 +160,7 @@ def compare(
             "by": by,
             "where": where,
             "match": match,
+            "coordinates": coordinates,
             "estimator": family,
         }
     )
@@ -224,6 +259,8 @@ def read_pair(study: Study, pair: Pair, other: Study | None = None) -> tuple[Dra
 def _draws(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[str, ...]]:
     """Read the observable's columns on both sides, matched if that is asked."""
     asked = source.comparison
+    if asked.observable == "theta":
+        return _theta_draws(source, reference)
     columns = split_columns(asked.observable)
     mine, theirs = source.draws(columns), reference.draws(columns)
     if asked.match is None or not len(mine) or not len(theirs):
@@ -231,6 +268,19 @@ def _draws(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[st
     by = [side.draws([asked.match.column]) for side in (source, reference)]
     one, two, notes = match(by[0], by[1], asked.match.bins, asked.match.column)
     return (one.apply(mine), two.apply(theirs)), notes
+
+
+def _theta_draws(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[str, ...]]:
+    """Read both sides' parameters, in coordinates that half of the reference fixes."""
+    asked = source.comparison.coordinates or Coordinates()
+    theirs, mine = reference.thetas(), source.thetas()
+    fitting = fitting_half(theirs.run_id)
+    projection = fit_coordinates(asked, theirs.theta[fitting], source.study.sweep.seed)
+    both = (
+        mine.draws(projection, np.ones(len(mine.run_id), bool)),
+        theirs.draws(projection, ~fitting),
+    )
+    return both, (f"in {projection.words}: over theta it can only be more",)
 
 
 def function_cells(

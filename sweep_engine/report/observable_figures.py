@@ -35,6 +35,7 @@ from sweep_engine.report.function_figures import figure_name
 from sweep_engine.report.palette import source_colours
 from sweep_engine.spec import Comparison, axis_paths
 from sweep_engine.spec.sources import Train
+from sweep_engine.spec.sweep import Coordinates
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 MAX_PAIRS = 8
@@ -49,7 +50,7 @@ ERRORS = ("test_error", "train_error")
 def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
     """Draw one comparison of a column (or two): a panel for each point of the shared axes."""
     comparison = pairs[0].comparison
-    columns = split_columns(comparison.observable)
+    columns = _axis_names(comparison)
     if len(columns) > 2:
         return None
     shown = pairs[:MAX_PAIRS]
@@ -67,18 +68,35 @@ def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
         caption=words,
         panels=panels,
         columns=min(4 if len(columns) == 1 else 3, len(panels)),
-        query=f"SELECT source, {', '.join(columns)} FROM read_parquet('runs/**/*.parquet', "
-        "hive_partitioning = true)" + (" WHERE fit" if comparison.given == "fit" else ""),
+        query=_query(comparison, columns),
     )
+
+
+def _axis_names(comparison: Comparison) -> list[str]:
+    if comparison.observable != "theta":
+        return split_columns(comparison.observable)
+    asked = comparison.coordinates or Coordinates()
+    name = {"pca": "component", "random": "direction"}[asked.kind]
+    return [f"{name} {i + 1} of theta" for i in range(asked.dimensions)]
 
 
 def _kind(comparison: Comparison) -> str:
     """What a figure is of, so that no two figures of one name differ."""
-    words = [*split_columns(comparison.observable)]
+    words = _axis_names(comparison)
     words += [f"{name}={span}" for name, span in (comparison.where or {}).items()]
     words += [f"matched on {comparison.match.column}"] if comparison.match else []
     words += [f"{path}={value}" for path, value in (comparison.at or {}).items()]
     return " ".join(words)
+
+
+def _query(comparison: Comparison, columns: Sequence[str]) -> str:
+    if comparison.observable == "theta":
+        return "SELECT run_id, theta FROM read_parquet('params/**/*.parquet')"
+    fits = " WHERE fit" if comparison.given == "fit" else ""
+    return (
+        f"SELECT source, {', '.join(columns)} FROM read_parquet('runs/**/*.parquet', "
+        f"hive_partitioning = true){fits}"
+    )
 
 
 def _caption(study: Study, columns: Sequence[str]) -> str:
@@ -86,6 +104,7 @@ def _caption(study: Study, columns: Sequence[str]) -> str:
     meanings = [
         f"{name}: {(schema.field(name).metadata or {}).get(b'meaning', b'').decode()}."
         for name in columns
+        if name in schema.names
     ]
     kind = (
         "Bands are exact 95% intervals, bin by bin. Beside each: ln of the density ratio "
