@@ -4,11 +4,12 @@ from sweep_engine.densities.binned import density_ratio
 from sweep_engine.densities.comparisons import Compared, Study, write_comparisons
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
-from sweep_engine.densities.estimates import compare, compare_all, function_cells, read_pair
+from sweep_engine.densities.estimates import compare, compare_all
 from sweep_engine.densities.function_plots import rank_plot, scatter
 from sweep_engine.densities.histograms import histogram, histograms
 from sweep_engine.densities.one_dimensional import quantiles
 from sweep_engine.densities.pairing import Pair, pairs
+from sweep_engine.densities.sides import function_cells, read_pair
 from sweep_engine.densities.two_dimensional import histogram_2d
 
 __all__ = [

@@ -22,8 +22,9 @@ from sweep_engine.densities import (
     read_pair,
     write_comparisons,
 )
-from sweep_engine.densities.estimates import estimates_of, function_cells
+from sweep_engine.densities.estimates import estimates_of
 from sweep_engine.densities.one_dimensional import ks_distance
+from sweep_engine.densities.sides import function_cells
 from sweep_engine.errors import IncomparableSources, InsufficientSamples, SpecError
 from sweep_engine.execution import run
 from sweep_engine.planning import plan

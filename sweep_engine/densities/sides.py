@@ -1,0 +1,166 @@
+"""The two sides of a pair: which runs, and what an estimate sees of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float, Int64
+
+from sweep_engine.comparability import split_columns
+from sweep_engine.densities.comparisons import Study, units_of
+from sweep_engine.densities.coordinates import Projection, fit_coordinates, fitting_half
+from sweep_engine.densities.counts import CellCounts, align_counts
+from sweep_engine.densities.dependence import effective_counts
+from sweep_engine.densities.draws import Draws
+from sweep_engine.densities.matching import match
+from sweep_engine.densities.pairing import Pair
+from sweep_engine.errors import IncomparableSources
+from sweep_engine.spec import Comparison, Setting
+from sweep_engine.spec.sweep import Coordinates
+
+Read = tuple[np.ndarray, Draws]
+
+
+@dataclass(frozen=True)
+class Thetas:
+    """Parameters of runs, with what their draws are worth.
+
+    Attributes:
+        run_id: One a row.
+        theta: One network a row.
+        rows: The runs' `log_weight`, `setting` and `unit`, in the same order.
+    """
+
+    run_id: Int64[np.ndarray, " R"]
+    theta: Float[np.ndarray, "R P"]
+    rows: pa.Table
+
+    def draws(self, projection: Projection, kept: Bool[np.ndarray, " R"]) -> Draws:
+        """Give the coordinates of some of them."""
+        values = projection(self.theta[kept])
+        values = values[:, 0] if values.shape[1] == 1 else values
+        units = units_of(self.rows)
+        weights = self.rows["log_weight"].to_numpy()[kept]
+        return Draws.of(values, weights, None if units is None else units[kept])
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a pair: where its runs are.
+
+    Attributes:
+        study: Results that hold them.
+        source: The source's name.
+        settings: Pooled settings.
+        comparison: What is asked of them.
+    """
+
+    study: Study
+    source: str
+    settings: tuple[int, ...]
+    comparison: Comparison
+
+    def draws(self, columns: Sequence[str]) -> Draws:
+        """Read columns of the runs that are looked at."""
+        asked = self.comparison
+        return self.study.draws(self.source, self.settings, columns, asked.given, asked.where)
+
+    def thetas(self) -> "Thetas":
+        """Read the final parameters of the runs that are looked at."""
+        asked = self.comparison
+        return Thetas(*self.study.thetas(self.source, self.settings, asked.given, asked.where))
+
+    def functions(self, column: str | None = None) -> Read:
+        """Read the functions of the kept rows that are looked at, with a column."""
+        asked = self.comparison
+        return self.study.function_draws(
+            self.source, self.settings, asked.given, asked.where, column
+        )
+
+    @property
+    def chosen(self) -> list[Setting]:
+        """The settings themselves."""
+        return [self.study.plan.settings[i] for i in self.settings]
+
+
+def sides_of(study: Study, pair: Pair, other: Study | None = None) -> tuple[Side, Side]:
+    """Find both sides of a pair; the reference's runs are in `other`, if that is given."""
+    asked = pair.comparison
+    return (
+        Side(study, asked.source, pair.source, asked),
+        Side(other or study, asked.reference, pair.reference, asked),
+    )
+
+
+def read_pair(study: Study, pair: Pair, other: Study | None = None) -> tuple[Draws, Draws]:
+    """Read both sides of a pair as its estimates see them: those `where` asks for, matched."""
+    return observed(*sides_of(study, pair, other))[0]
+
+
+def observed(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[str, ...]]:
+    """Read the observable's columns on both sides, matched if that is asked."""
+    asked = source.comparison
+    if asked.observable == "theta":
+        return _theta_draws(source, reference)
+    columns = split_columns(asked.observable)
+    mine, theirs = source.draws(columns), reference.draws(columns)
+    if asked.match is None or not len(mine) or not len(theirs):
+        return (mine, theirs), ()
+    by = [side.draws([asked.match.column]) for side in (source, reference)]
+    one, two, notes = match(by[0], by[1], asked.match.bins, asked.match.column)
+    return (one.apply(mine), two.apply(theirs)), notes
+
+
+def _theta_draws(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[str, ...]]:
+    """Read both sides' parameters, in coordinates that half of the reference fixes."""
+    asked = source.comparison.coordinates or Coordinates()
+    theirs, mine = reference.thetas(), source.thetas()
+    fitting = fitting_half(theirs.run_id)
+    projection = fit_coordinates(asked, theirs.theta[fitting], source.study.sweep.seed)
+    everyone = np.ones(len(mine.run_id), bool)
+    both = mine.draws(projection, everyone), theirs.draws(projection, ~fitting)
+    read = f"parameters of {len(mine.run_id):,} and {len(theirs.run_id):,} runs"
+    return both, (f"{read} in {projection.words}: over theta it can only be more",)
+
+
+def function_cells(
+    study: Study, pair: Pair, other: Study | None = None
+) -> tuple[np.ndarray, CellCounts]:
+    """Count functions on both sides: (function ids as bytes, counts)."""
+    return counted(*sides_of(study, pair, other))[0]
+
+
+def counted(source: Side, reference: Side) -> tuple[tuple[np.ndarray, CellCounts], tuple[str, ...]]:
+    asked, notes = source.comparison, tuple[str, ...]()
+    if asked.where is None and asked.match is None:
+        mine, theirs = (
+            side.study.function_counts(side.source, side.settings, asked.given)
+            for side in (source, reference)
+        )
+    else:
+        mine, theirs, notes = _counted_rows(source, reference)
+    if not len(mine[0]) and not len(theirs[0]):
+        raise IncomparableSources("this task's outputs are not discrete: no functions to count")
+    return align_counts(*mine, *theirs), notes
+
+
+def _counted_rows(source: Side, reference: Side) -> tuple[Any, Any, tuple[str, ...]]:
+    """Count the functions of kept rows, where only some of them, or weighed ones, are meant."""
+    asked = source.comparison
+    column = asked.match.column if asked.match else None
+    read = [source.functions(column), reference.functions(column)]
+    notes: tuple[str, ...] = ("of kept rows only",)
+    if asked.match is not None:
+        one, two, more = match(read[0][1], read[1][1], asked.match.bins, asked.match.column)
+        read = [(names[m.kept], m.apply(draws)) for (names, draws), m in
+                zip(read, (one, two), strict=True)]  # fmt: skip
+        notes += more
+    counted = (
+        effective_counts(
+            names, draws.weights, draws.units, np.random.default_rng([source.study.sweep.seed, 2])
+        )
+        for names, draws in read
+    )
+    return *counted, notes  # type: ignore[return-value]
