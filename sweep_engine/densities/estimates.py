@@ -12,7 +12,7 @@ from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.estimators import ESTIMATORS, default_estimators
 from sweep_engine.densities.function_space import compare_functions
 from sweep_engine.densities.multiplicity import holm
-from sweep_engine.densities.pair_ledger import ledger_of
+from sweep_engine.densities.pair_ledger import has_ledger, ledger_of
 from sweep_engine.densities.pairing import Pair, pairs
 from sweep_engine.densities.sides import Side, counted, observed, sides_of
 from sweep_engine.errors import IncomparableSources, InsufficientSamples

@@ -21,6 +21,7 @@ from sweep_engine.spec import Comparison, Setting
 from sweep_engine.spec.sweep import Coordinates
 
 Read = tuple[np.ndarray, Draws]
+Cells = tuple[np.ndarray, CellCounts]
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ def function_cells(
     return counted(*sides_of(study, pair, other))[0]
 
 
-def counted(source: Side, reference: Side) -> tuple[tuple[np.ndarray, CellCounts], tuple[str, ...]]:
+def counted(source: Side, reference: Side) -> tuple[Cells, tuple[str, ...]]:
+    """Count functions on both sides: cells, and what a reader must know of them."""
     asked, notes = source.comparison, tuple[str, ...]()
     if asked.where is None and asked.match is None:
         mine, theirs = (
