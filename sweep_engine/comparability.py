@@ -7,7 +7,7 @@ from sweep_engine.errors import SpecError
 from sweep_engine.observables import columns_of
 from sweep_engine.spec import Comparison, Sweep, axis_paths, touches
 from sweep_engine.spec.observables import Coordinates
-from sweep_engine.spec.sources import GuessAndCheck, Splitting
+from sweep_engine.spec.sources import GuessAndCheck, Prior, Splitting
 
 RUN_COLUMNS = (
     "seed", "steps", "fit_step", "train_loss", "train_error", "test_loss", "test_error",
@@ -53,6 +53,7 @@ def comparison_problems(
         yield field, f"no source named {name!r}{_nearest(name, known)}"
     if not unknown:
         yield from _rule_problems(sides)
+        yield from _kept_problems(sides, comparison)
     for one in [sweep] if other is None or other is sweep else [sweep, other]:
         yield from _column_problems(one, comparison)
     yield from _axis_problems(sides, comparison)
@@ -72,6 +73,19 @@ class Sides:
             path in axis_paths(sweep) and touches(sweep, path, self.names[field])
             for field, sweep in self.sweeps.items()
         )
+
+
+def _kept_problems(sides: Sides, comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Refuse rows of fits alone where all draws are asked for; functions are tallied for all."""
+    tallied = comparison.observable == "function" and not (comparison.where or comparison.match)
+    for field, sweep in sides.sweeps.items():
+        spec = sweep.sources[sides.names[field]]
+        if isinstance(spec, Prior) and spec.keep == "fit" and sides.given == "all" and not tallied:
+            yield (
+                field,
+                f"{sides.names[field]} keeps only the draws that fit (keep: fit): give "
+                "`given: fit`, or keep all",
+            )
 
 
 def _axis_problems(sides: Sides, comparison: Comparison) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sweep_engine import cli, compare
+from sweep_engine.comparability import comparison_problems
 from sweep_engine.densities import (
     Draws,
     Estimate,
@@ -386,6 +387,21 @@ def test_several_columns_are_told_apart_by_a_classifier(study, out):
         quantity="kl_bound_c2st",
     )  # fmt: skip
     assert found == estimates_of(study, pair)[-1]
+
+
+def test_rows_of_fits_alone_do_not_stand_for_all_draws():
+    keeping = {"sources": SWEEP["sources"] | {
+        "kept": {"kind": "prior", "law": GAUSSIAN, "draws": 9, "keep": "fit"}}}  # fmt: skip
+    sweep = Sweep.model_validate(SWEEP | keeping | {"compare": []})
+
+    def problems(observable, **asked):
+        one = {"source": "sgd", "reference": "kept", "observable": observable} | asked
+        return [field for field, _ in comparison_problems(sweep, Comparison.model_validate(one))]
+
+    assert problems("l2_norm") == ["reference"]
+    assert problems("function", where={"l2_norm": (0.0, 1.0)}) == ["reference"]
+    assert not problems("function"), "tallies count every draw"
+    assert not problems("l2_norm", given="fit")
 
 
 # --- coordinates of theta -----------------------------------------------------------------
