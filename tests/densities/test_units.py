@@ -38,8 +38,23 @@ def ran(tmp_path_factory):
             },
             "guess": {"kind": "guess_and_check", "law": law, "draws": 4000},
         },
-        observables=("norms",),
-        compare=({"source": "rare", "reference": "guess", "observable": "l2_norm"},),
+        observables=("norms", "margin"),
+        compare=(
+            {"source": "rare", "reference": "guess", "observable": "l2_norm"},
+            {
+                "source": "guess",
+                "reference": "guess",
+                "observable": "l2_norm, margin, train_loss",
+                "estimator": "kde",
+            },
+            {
+                "source": "rare",
+                "reference": "guess",
+                "observable": "l2_norm",
+                "given": "fit",
+                "estimator": "ledger",
+            },
+        ),
     )
     assert run(sweep, out).is_complete
     page = write_report(out).read_text()
@@ -89,3 +104,26 @@ def test_the_report_shows_it(ran):
     page = ran[1]
     assert "have they mixed?" in page
     assert "distinct_ancestors" in page
+
+
+def test_the_page_says_what_is_outside_its_range_and_opens_with_the_ledger(ran):
+    study, page = ran
+    outside = "outside the trusted range of kde: 3 dimensions (at most 2): a lower bound"
+    assert outside in page
+    found = compare(
+        study, "guess", "guess", "l2_norm, margin, train_loss", estimator="kde",
+        quantity="kl_bound_kde",
+    )  # fmt: skip
+    assert any(outside in warning for warning in found.warnings)
+    assert page.index('id="ledger"') < page.index('id="summary"')
+
+
+def test_the_ledger_of_dependent_draws(study):
+    """P(fit) = 1/4 costs ln 4 nats, and the same law given a fit adds none."""
+    data, optimiser, total = (
+        compare(study, "rare", "guess", "l2_norm", given="fit", estimator="ledger", quantity=name)
+        for name in ("ledger_data", "ledger_optimiser", "ledger_total")
+    )
+    assert data.low < math.log(4) < data.high
+    assert optimiser.low == 0
+    assert total.low < math.log(4) < total.high
