@@ -17,7 +17,7 @@ from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate, Interval
 from sweep_engine.densities.independent import Points, points
 from sweep_engine.densities.trust import Trust, ceiling
-from sweep_engine.densities.witness import kl_bound, p_value, tv_bound
+from sweep_engine.densities.witness import kl_bound, one_sided, p_value, tv_bound
 
 NUM_FOLDS = 5
 MAX_DRAWS = 10_000
@@ -52,8 +52,8 @@ def c2st(
         confidence: Of each interval.
 
     Returns:
-        `c2st_accuracy` (balanced; 1/2 for one law, at most (1 + TV)/2), `tv_bound_c2st` and
-        `kl_bound_c2st`.
+        `c2st_accuracy` (balanced; 1/2 for one law, at most (1 + TV)/2; the interval is for this
+        classifier's), `tv_bound_c2st` and `kl_bound_c2st`, whose intervals are open upwards.
 
     Raises:
         InsufficientSamples: Fewer than 100 independent draws on one side.
@@ -64,7 +64,8 @@ def c2st(
     rng = np.random.default_rng([seed, 6])
     sample = points(source, reference, TRUST, rng, max_draws=MAX_DRAWS)
     held_out = log_ratios(sample, rng)
-    tv, kl = tv_bound(*held_out, confidence), kl_bound(*held_out, confidence)
+    tv = one_sided(tv_bound(*held_out, confidence), 1.0)
+    kl = one_sided(kl_bound(*held_out, confidence), math.inf)
     accuracy = _accuracy(*held_out, confidence)
     method = f"classifier, {NUM_FOLDS} folds, held-out and calibrated log odds"
     range_warnings = TRUST.warnings(sample.dimension, kl.value)

@@ -11,7 +11,7 @@ from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.independent import points
 from sweep_engine.densities.trust import Trust, ceiling
-from sweep_engine.densities.witness import kl_bound, tv_bound
+from sweep_engine.densities.witness import kl_bound, one_sided, tv_bound
 
 FACTORS = np.geomspace(0.05, 2.0, 12)
 """Bandwidths that are tried, in units of Scott's rule n^(-1/(D+4)) times the spread."""
@@ -45,7 +45,8 @@ def kde(
         confidence: Of each interval.
 
     Returns:
-        `tv_bound_kde` and `kl_bound_kde`; their methods name the bandwidths.
+        `tv_bound_kde` and `kl_bound_kde`, whose intervals are open upwards; their methods name
+        the bandwidths.
 
     Raises:
         InsufficientSamples: Fewer than 100 independent draws on one side.
@@ -64,7 +65,8 @@ def kde(
                     zip(fitted, chosen, strict=True)]  # fmt: skip
             ratios[side].append(logs[0] - logs[1])
     held_out = np.concatenate(ratios[0]), np.concatenate(ratios[1])
-    tv, kl = tv_bound(*held_out, confidence), kl_bound(*held_out, confidence)
+    tv = one_sided(tv_bound(*held_out, confidence), 1.0)
+    kl = one_sided(kl_bound(*held_out, confidence), math.inf)
     spread = "x".join(f"{s:.3g}" for s in sample.scale)
     method = (
         "Gaussian kernels on one half, measured on the other; bandwidths "

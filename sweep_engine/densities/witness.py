@@ -79,6 +79,22 @@ def tv_bound(
     return Interval(found.value, found.low, min(found.high, 1.0))
 
 
+def one_sided(bound: Interval, most: float) -> Interval:
+    """Open the interval of a bound upwards: what T missed can be anything.
+
+    Then it holds the divergence itself, with confidence (1 + confidence) / 2.
+
+    Example:
+        >>> one_sided(Interval(0.4, 0.3, 0.5), 1.0)
+        Interval(value=0.4, low=0.3, high=1.0)
+
+    Args:
+        bound: What `kl_bound` or `tv_bound` gave.
+        most: The largest value that the divergence can have.
+    """
+    return Interval(bound.value, bound.low, most)
+
+
 def p_value(t_source: Float[np.ndarray, " n"], t_reference: Float[np.ndarray, " m"]) -> float:
     """Test P = Q: the chance of so many T > 0 at the source's draws (Fisher's exact test).
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from sweep_engine.densities import Estimate, Pair, Study, function_cells, rank_plot, scatter
 from sweep_engine.densities.counts import CellCounts
+from sweep_engine.densities.ledger import PREFIX as LEDGER
 from sweep_engine.errors import IncomparableSources
 from sweep_engine.report.figure import Axis, Bars, Figure, Line, Panel, Points, Role
 
@@ -120,7 +121,9 @@ def _null_panel(estimates: list[Estimate]) -> Panel:
     shown = [
         e
         for e in estimates
-        if e.null_value is not None and np.isfinite([e.value, e.null_value]).all()
+        if e.null_value is not None
+        and np.isfinite([e.value, e.null_value]).all()
+        and not e.name.startswith(LEDGER)
     ]
     names = tuple(_short(e.name) for e in shown)
     return Panel(

@@ -204,8 +204,8 @@ def test_c2st_reaches_the_bayes_accuracy_and_not_more(distance):
     accuracy, tv, kl = ([one[i] for one in found] for i in range(3))
     truth = gaussians.bayes_accuracy(distance)
     assert_coverage(starts_below(accuracy, truth), 0.975)
-    assert_coverage(starts_below(tv, gaussians.total_variation(distance)), 0.975)
-    assert_coverage(starts_below(kl, gaussians.kl(distance)), 0.975)
+    assert_coverage(covers(tv, gaussians.total_variation(distance)), 0.975)
+    assert_coverage(covers(kl, gaussians.kl(distance)), 0.975)
     assert_coverage([one.high >= truth - 0.02 for one in accuracy], 0.975)
     if not distance:
         assert_coverage([one.p_value > 0.05 for one in accuracy])
@@ -237,8 +237,8 @@ def test_c2st_accuracy_is_that_of_the_theory():
 
 def test_kde_bounds_from_below_and_names_its_bandwidths():
     found = repeated(kde, 30, 400, 1, 1.0)
-    assert_coverage(starts_below([kl for _, kl in found], gaussians.kl(1.0)), 0.975)
-    assert_coverage(starts_below([tv for tv, _ in found], gaussians.total_variation(1.0)), 0.975)
+    assert_coverage(covers([kl for _, kl in found], gaussians.kl(1.0)), 0.975)
+    assert_coverage(covers([tv for tv, _ in found], gaussians.total_variation(1.0)), 0.975)
     assert np.mean([kl.value for _, kl in found]) > 0.6 * gaussians.kl(1.0)
     assert "bandwidths" in found[0][0].method
 
