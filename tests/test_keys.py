@@ -8,18 +8,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from jax.extend.random import threefry_2x32
+from scipy import special, stats
 
 from sweep_engine.keys import (
     MAX_PACKED,
     Purpose,
     data_rng,
+    erfinv,
+    fold_in,
     halves,
+    normals,
     order_of_words,
     permutation,
+    random_words,
     run_ids,
     run_key,
     sweep_key,
+    uniforms,
 )
 from tests.statistics import assert_catches, assert_ks, assert_p_value
 
@@ -168,3 +174,38 @@ def test_of_two_whose_random_bits_tie_either_comes_first_equally_often(count):
 def test_random_bits_decide_before_the_number():
     words = np.array([9, 3, 5, 1], np.uint32) << 10
     assert order_of_words(words, np.uint32(2)).tolist() == [3, 1, 2, 0]
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 2001])
+def test_random_words_are_threefry(count):
+    """Against JAX's own, which the published vectors hold to the paper."""
+    key, blocks = jax.random.key(count), -(-count // 2)
+    counters = np.concatenate([np.arange(blocks), np.zeros(blocks)]).astype(np.uint32)
+    truth = threefry_2x32(jax.random.key_data(key), counters)
+    assert np.array_equal(random_words(key, count), truth[:count])
+
+
+@pytest.mark.parametrize("data", [0, 1, 2**31, 2**32 - 1])
+def test_folding_in_is_jaxs(data):
+    key = jax.random.key(3)
+    truth = jax.random.key_data(jax.random.fold_in(key, np.uint32(data)))
+    assert np.array_equal(jax.random.key_data(fold_in(key, np.uint32(data))), truth)
+
+
+def test_erfinv_is_exact_to_rounding():
+    x = np.linspace(-1, 1, 400_003)[1:-1].astype(np.float32)
+    near_one = (1 - np.float32(2) ** -np.arange(1, 24)).astype(np.float32)
+    x = np.concatenate([x, near_one, -near_one])
+    truth = special.erfinv(x.astype(float))
+    assert np.all(np.abs(np.asarray(erfinv(x)) - truth) <= 5e-7 * np.abs(truth) + 1e-9)
+
+
+def test_uniforms_and_normals_have_their_laws():
+    keys = jax.random.split(jax.random.key(5), 200)
+    uniform = np.asarray(jax.vmap(lambda key: uniforms(key, 201, 0.5))(keys)).ravel()
+    normal = np.asarray(jax.vmap(lambda key: normals(key, 201))(keys)).ravel()
+    assert np.all(np.abs(uniform) < 0.5)
+    assert np.all(np.isfinite(normal))
+    assert_ks(uniform, stats.uniform(-0.5, 1.0).cdf)
+    assert_ks(normal, stats.norm.cdf)
+    assert_catches(lambda draws: assert_ks(draws, stats.norm.cdf), lambda: normal * 1.2)

@@ -7,9 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from sweep_engine.bench.machine import describe, limits
+from sweep_engine.bench.prior import draw_rates
+from sweep_engine.bench.refill import refill_gain
 from sweep_engine.bench.sources import source_rates
+from sweep_engine.bench.training.experiment import training_rates
 
-EXPERIMENTS: dict[str, Callable[..., dict[str, Any]]] = {"sources": source_rates}
+EXPERIMENTS: dict[str, Callable[..., dict[str, Any]]] = {
+    "training": training_rates,
+    "refill": refill_gain,
+    "prior": draw_rates,
+    "sources": source_rates,
+}
 """By name; each takes `quick`, which makes it small enough for a test, and gives plain JSON."""
 
 

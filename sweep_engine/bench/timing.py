@@ -17,11 +17,14 @@ class Timing:
         median: The median.
         low: The least.
         high: The greatest.
+        processor: Median of the processor seconds of all threads; on a shared machine, what
+            others take does not count in it.
     """
 
     median: float
     low: float
     high: float
+    processor: float
 
     def rate(self, units: float) -> dict[str, float]:
         """Units a second: the median, and the range."""
@@ -40,9 +43,14 @@ def interleaved(
         for _ in range(warm_ups):
             call()
     seconds: dict[str, list[float]] = {name: [] for name in calls}
+    processor: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
-            began = time.perf_counter()
+            began, began_processor = time.perf_counter(), time.process_time()
             call()
             seconds[name].append(time.perf_counter() - began)
-    return {name: Timing(statistics.median(s), min(s), max(s)) for name, s in seconds.items()}
+            processor[name].append(time.process_time() - began_processor)
+    return {
+        name: Timing(statistics.median(s), min(s), max(s), statistics.median(processor[name]))
+        for name, s in seconds.items()
+    }

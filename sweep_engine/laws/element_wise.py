@@ -5,12 +5,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy import special, stats
 from jaxtyping import Array, Float, Key
 
+from sweep_engine.keys import normals, uniforms
 from sweep_engine.laws.distribution import Atoms, FloatLike
 
 ROUNDING = 1e-6
@@ -43,7 +43,7 @@ class Standard(ABC):
 
     def draw(self, key: Key[Array, ""], count: int) -> Float[Array, " n"]:
         """Draw `count` numbers."""
-        return self.from_normals(jax.random.normal(key, (self.normals_each, count)))
+        return self.from_normals(normals(key, self.normals_each * count).reshape(-1, count))
 
     def atoms(self) -> Atoms | None:
         """List the values of a discrete law."""
@@ -62,7 +62,7 @@ class Normal(Standard):
         return stats.norm.logpdf(x)
 
     def draw(self, key: Key[Array, ""], count: int) -> Float[Array, " n"]:
-        return jax.random.normal(key, (count,))
+        return normals(key, count)
 
 
 class Uniform(Standard):
@@ -77,7 +77,7 @@ class Uniform(Standard):
         return jnp.where(jnp.abs(x) <= 1 + ROUNDING, -math.log(2), -jnp.inf)
 
     def draw(self, key: Key[Array, ""], count: int) -> Float[Array, " n"]:
-        return jax.random.uniform(key, (count,), minval=-1.0)
+        return uniforms(key, count)
 
 
 class TruncatedNormal(Standard):
@@ -95,7 +95,8 @@ class TruncatedNormal(Standard):
         return jnp.where(inside, stats.norm.logpdf(x) - math.log(self.mass), -jnp.inf)
 
     def draw(self, key: Key[Array, ""], count: int) -> Float[Array, " n"]:
-        return jax.random.truncated_normal(key, -self.bound, self.bound, (count,))
+        drawn = math.sqrt(2) * special.erfinv(uniforms(key, count, self.mass))
+        return jnp.clip(drawn, -self.bound, self.bound)
 
 
 class Laplace(Standard):

@@ -6,10 +6,13 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 
-from sweep_engine.bench.training.problem import Problem
+from sweep_engine.bench.training.problem import Problem, Workload
 
-Run = Callable[[], Float[np.ndarray, " R"]]
-"""Trains from the initial parameters, and returns each network's loss on all training data."""
+Losses = Callable[[], Float[np.ndarray, " R"]]
+"""Computes each network's loss on all training data."""
+
+Run = Callable[[], Losses]
+"""Trains from the initial parameters to the end."""
 
 
 class Contender(Protocol):
@@ -23,5 +26,17 @@ class Contender(Protocol):
     def most_networks(self) -> int | None:
         """So many stand for all, where each is trained alone; None where all are trained."""
 
+    def least_steps(self, workload: Workload) -> int:
+        """Steps of a timed call at least."""
+
     def prepare(self, problem: Problem, steps: int) -> Run:
         """Make ready what is not timed: data on the device, indices of the minibatches."""
+
+
+class Bare:
+    """A contender that has nothing to do but the steps."""
+
+    most_networks: int | None = None
+
+    def least_steps(self, workload: Workload) -> int:
+        return 1

@@ -1,7 +1,5 @@
 """The JAX contenders: this engine, by its own path, and `jit(vmap(scan))` in one piece."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -10,12 +8,9 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from sweep_engine.bench.training.contender import Run
-from sweep_engine.bench.training.problem import MOMENTUM, Problem
-from sweep_engine.execution.programs import num_workers
-from sweep_engine.planning import RUNS_PER_SHARD
-from sweep_engine.sources import Control, work
-from sweep_engine.spec import Piece
+from sweep_engine.bench.shards import work_on_shards
+from sweep_engine.bench.training.contender import Bare, Losses, Run
+from sweep_engine.bench.training.problem import MOMENTUM, Problem, Workload
 
 
 class Engine:
@@ -28,53 +23,35 @@ class Engine:
     name = "this engine"
     most_networks = None
 
-    def prepare(self, problem: Problem, steps: int) -> Run:
-        shards = _shards(problem.pieces(steps), num_workers(), problem.bucket.lanes)
+    def least_steps(self, workload: Workload) -> int:
+        return workload.steps
 
-        def run() -> np.ndarray:
-            with ThreadPoolExecutor(num_workers()) as pool:
-                done = list(pool.map(lambda s: work(problem.programs, s, Control()), shards))
-            return np.concatenate([finished.columns["train_loss"] for finished in done])
+    def prepare(self, problem: Problem, steps: int) -> Run:
+        pieces = problem.pieces(steps)
+
+        def run() -> Losses:
+            done = work_on_shards(problem.programs, pieces)
+            return lambda: np.concatenate([finished.columns["train_loss"] for finished in done])
 
         return run
 
 
-def _shards(pieces: Sequence[Piece], workers: int, lanes: int) -> list[list[Piece]]:
-    """Cut the runs into shards as large as a sweep's, but one a worker where they are few."""
-    total = sum(map(len, pieces))
-    size = min(RUNS_PER_SHARD, max(lanes, -(-total // workers)))
-    shards: list[list[Piece]] = [[]]
-    room = size
-    for piece in pieces:
-        start = piece.start
-        while start < piece.stop:
-            stop = min(start + room, piece.stop)
-            shards[-1].append(Piece(piece.setting, start, stop))
-            room -= stop - start
-            start = stop
-            if not room:
-                shards.append([])
-                room = size
-    return [shard for shard in shards if shard]
-
-
-class OnePiece:
-    """`jit(vmap(scan))`: all networks in one vmap, all steps in one scan."""
+class OnePiece(Bare):
+    """`jit(vmap(scan))` of flax and optax: all networks in one vmap, all steps in one scan."""
 
     name = "jit(vmap(scan))"
-    most_networks = None
 
     def prepare(self, problem: Problem, steps: int) -> Run:
-        network, loss = problem.network, problem.bucket.task.loss
+        module, loss = problem.workload.module, problem.bucket.task.loss
         x, y = jnp.asarray(problem.x), jnp.asarray(problem.y)
-        params = jax.vmap(network.layout.unflatten)(jnp.asarray(problem.theta))
+        params = jax.vmap(problem.network.layout.unflatten)(jnp.asarray(problem.theta))
         rates = jnp.asarray(problem.rates)
         indices = problem.minibatches(steps)
 
         def objective(params: Any, x: Array, y: Array) -> Array:
-            return loss.mean(network.apply(params, x), y)
+            return loss.mean(module.apply({"params": params}, x), y)
 
-        def train(params: Any, rate: Array, indices: Array | None) -> Array:
+        def train(params: Any, rate: Array, indices: Array | None) -> Any:
             optimizer = optax.sgd(rate, momentum=MOMENTUM)
 
             def step(carry: tuple[Any, Any], index: Array | None) -> tuple[tuple[Any, Any], None]:
@@ -85,16 +62,16 @@ class OnePiece:
                 return (optax.apply_updates(params, updates), state), None
 
             start = (params, optimizer.init(params))
-            (params, _), _ = jax.lax.scan(step, start, indices, length=steps)
-            return objective(params, x, y)
+            return jax.lax.scan(step, start, indices, length=steps)[0][0]
 
         axes = (0, 0, None if indices is None else 0)
-        with jax.default_matmul_precision("highest"):
-            program = jax.jit(jax.vmap(train, in_axes=axes))
+        program = jax.jit(jax.vmap(train, in_axes=axes))
+        losses = jax.jit(jax.vmap(objective, in_axes=(0, None, None)))
         given = None if indices is None else jnp.asarray(indices)
 
-        def run() -> np.ndarray:
+        def run() -> Losses:
             with jax.default_matmul_precision("highest"):
-                return np.asarray(program(params, rates, given))
+                trained = jax.block_until_ready(program(params, rates, given))
+            return lambda: np.asarray(losses(trained, x, y))
 
         return run

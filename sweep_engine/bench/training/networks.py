@@ -1,4 +1,4 @@
-"""The convolutional network of the benchmark, as a user would give it."""
+"""The networks of the benchmark, as a user of flax would write them."""
 
 import flax.linen as nn
 import jax
@@ -25,3 +25,16 @@ class Conv1d(nn.Module):
             layer = nn.Conv(CHANNELS, (window,), strides=STRIDE, padding=PADDING)
             x = jax.nn.relu(layer(x))
         return nn.Dense(self.num_outputs)(x.reshape(len(x), -1))
+
+
+class PlainMlp(nn.Module):
+    """Dense layers with relu between them: the engine's `mlp` has its parameters."""
+
+    widths: tuple[int, ...]
+    num_outputs: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "N D"]) -> Float[Array, "N C"]:
+        for width in self.widths:
+            x = jax.nn.relu(nn.Dense(width)(x))
+        return nn.Dense(self.num_outputs)(x)

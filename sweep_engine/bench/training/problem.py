@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, Int32
 
@@ -33,14 +33,20 @@ class Workload:
         name: For people.
         task: As in a sweep.
         model: As in a sweep.
+        module: The same in plain flax.
         minibatch: Examples of a step; None for all.
-        flops: Of the matrix products of one network-step: forward, and twice that backward.
+        steps: Steps of the engine's runs at least. Shorter ones than anybody makes would time
+            its drawing, its checks on all examples and its observables.
+        flops: Of the matrix products of one network-step: forward, and twice that backward but
+            for the inputs' gradient.
     """
 
     name: str
     task: Any
     model: Any
+    module: nn.Module
     minibatch: int | None
+    steps: int
     flops: float
 
     def problem(self, networks: int) -> "Problem":
@@ -56,12 +62,14 @@ class Workload:
             "stop": {"fit": False, "check_every": 1000},
             "runs": networks // len(rates),
         }
-        sweep = Sweep(
-            name="bench-training",
-            task=self.task,
-            model=self.model,
-            sources={"sgd": source},
-            axes={"sources.sgd.optimizer.learning_rate": list(rates)},
+        sweep = Sweep.model_validate(
+            {
+                "name": "bench-training",
+                "task": self.task,
+                "model": self.model,
+                "sources": {"sgd": source},
+                "axes": {"sources.sgd.optimizer.learning_rate": list(rates)},
+            }
         )
         found = settings(sweep)
         programs = open_source(found[0], sweep.seed, sweep.folder, (), sweep.execution)
@@ -116,7 +124,7 @@ class Problem:
         specs = [setting.spec for setting in self.settings]
         each = [s.optimizer.learning_rate for s in specs
                 if isinstance(s, Train) and isinstance(s.optimizer, Sgd)]  # fmt: skip
-        return np.repeat(np.float32(each), self.networks // len(each))
+        return np.repeat(np.array(each, np.float32), self.networks // len(each))
 
     def minibatches(self, steps: int) -> Int32[np.ndarray, "R T B"] | None:
         """Which examples each network meets in each step: those that the engine draws."""
@@ -126,13 +134,13 @@ class Problem:
         per_epoch = len(self.x) // size
         epochs = -(-steps // per_epoch)
 
-        def orders(run: jax.Array) -> jax.Array:
+        def one(run: jax.Array, epoch: jax.Array) -> jax.Array:
             key = run_key(self.bucket.root, run, Purpose.MINIBATCH)
-            each = [permutation(jax.random.fold_in(key, e), len(self.x)) for e in range(epochs)]
-            return jnp.concatenate([order[: per_epoch * size] for order in each])
+            return permutation(jax.random.fold_in(key, epoch), len(self.x))[: per_epoch * size]
 
-        found = np.asarray(jax.jit(jax.vmap(orders))(self._runs.words))
-        return found.reshape(self.networks, -1, size)[:, :steps]
+        every_run = jax.jit(jax.vmap(one, in_axes=(0, None)))
+        orders = [np.asarray(every_run(self._runs.words, np.int32(e))) for e in range(epochs)]
+        return np.concatenate(orders, axis=1).reshape(self.networks, -1, size)[:, :steps]
 
 
 def _stopped(setting: Setting, steps: int) -> Setting:

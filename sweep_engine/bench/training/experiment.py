@@ -1,0 +1,213 @@
+"""The experiment `training`: gate, then interleaved times, over the number of networks."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from sweep_engine.bench.machine import limits
+from sweep_engine.bench.timing import REPEATS, WARM_UPS, interleaved
+from sweep_engine.bench.training.contender import Contender
+from sweep_engine.bench.training.engine import Engine, OnePiece
+from sweep_engine.bench.training.networks import Conv1d, PlainMlp
+from sweep_engine.bench.training.problem import Problem, Workload
+from sweep_engine.bench.training.signals import Signals
+from sweep_engine.errors import SweepEngineError
+
+WORKLOADS = (
+    Workload(
+        "Boolean 7-40-40-1, full batch of 128",
+        {"kind": "boolean", "bits": 7, "target": "x1 ^ (x2 & x3)", "train": 128},
+        {"kind": "mlp", "widths": [40, 40]},
+        PlainMlp((40, 40), 1),
+        minibatch=None,
+        steps=64,
+        flops=128 * (4 * 7 * 40 + 6 * (40 * 40 + 40)),
+    ),
+    Workload(
+        "digits 64-32-10, minibatch 32",
+        {"kind": "digits"},
+        {"kind": "mlp", "widths": [32]},
+        PlainMlp((32,), 10),
+        minibatch=32,
+        steps=512,
+        flops=32 * (4 * 64 * 32 + 6 * 32 * 10),
+    ),
+    Workload(
+        "CNN of MNIST-1D on signals of its shape, minibatch 32",
+        Signals(),
+        Conv1d(),
+        Conv1d(),
+        minibatch=32,
+        steps=256,
+        flops=32 * (4 * 19 * 5 * 25 + 6 * ((10 + 5) * 3 * 25 * 25 + 125 * 10)),
+    ),
+)
+
+NETWORKS = ((1, 32, 1024, 16_384), (1, 32, 1024), (1, 32, 128))
+"""By workload."""
+
+MAIN = 1024
+"""The number of networks that claims are about: more, and longer, repeats."""
+
+GATE_NETWORKS, GATE_STEPS, GATE_TOLERANCE = 8, 20, 1e-4
+"""Losses of so many networks, after so many steps, agree to this share; float32 rounds to 1e-7 a
+step."""
+
+MAX_STEPS = 512
+MAX_CALL_SECONDS = 4.0
+"""A contender whose single step takes longer is left out at that number of networks."""
+
+
+class Disagreement(SweepEngineError):
+    """Contenders do not compute the same training."""
+
+
+def training_rates(*, quick: bool = False) -> dict[str, Any]:
+    """Train the same networks in every way, on this machine, in one go.
+
+    Returns:
+        By workload: `gate`, the greatest relative difference of losses from the engine's;
+        and by number of networks, for each contender: network-steps a second with their
+        range, percent of the measured product limit, seconds of the first call (compilation
+        included), and the engine's rate over the contender's.
+    """
+    found, skipped = contenders()
+    chosen = WORKLOADS[:1] if quick else WORKLOADS
+    return {
+        "contenders": [c.name for c in found],
+        "skipped": skipped,
+        "note": "Median, least and most over the repeats. The engine's time holds drawing, "
+        "minibatch orders, checks and observables of its runs; the others are given initial "
+        "parameters and indices. PyTorch one at a time is measured on up to "
+        f"{min((c.most_networks for c in found if c.most_networks), default=0)} networks, in "
+        "one process.",
+        "workloads": {
+            workload.name: _measure(workload, networks, found, quick=quick)
+            for workload, networks in zip(chosen, NETWORKS, strict=False)
+        },
+    }
+
+
+def contenders() -> tuple[list[Contender], list[str]]:
+    """Those that can run here, and a line for those that cannot."""
+    found: list[Contender] = [Engine(), OnePiece()]
+    if find_spec("torch") is None:
+        line = "PyTorch is not installed: its contenders are SKIPPED (pip install '.[bench]')"
+        print(line, flush=True)
+        return found, [line]
+    from sweep_engine.bench.training.pytorch import FuncVmap, OneAtATime, Stacked
+
+    return [*found, OneAtATime(), FuncVmap(), Stacked()], []
+
+
+def gate(
+    workload: Workload, found: Sequence[Contender], steps: int = GATE_STEPS
+) -> dict[str, float]:
+    """Check that all contenders compute the same training.
+
+    Returns:
+        The greatest relative difference of a loss from the engine's, the first contender.
+
+    Raises:
+        Disagreement: it is larger than `GATE_TOLERANCE`.
+    """
+    problem = workload.problem(GATE_NETWORKS)
+    truth, *others = [c.prepare(problem, steps)()() for c in found]
+    gaps = {
+        contender.name: float(np.max(np.abs(losses / truth[: len(losses)] - 1)))
+        for contender, losses in zip(found[1:], others, strict=True)
+    }
+    for name, gap in gaps.items():
+        if not gap <= GATE_TOLERANCE:
+            raise Disagreement(
+                f"{workload.name}: losses of {name} differ from the engine's by {gap:.2g} of "
+                f"their value after {steps} steps, and at most {GATE_TOLERANCE:g} is rounding"
+            )
+    return gaps
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A contender made ready for calls of about the wanted length."""
+
+    contender: Contender
+    run: Any
+    networks: int
+    steps: int
+    cold: float
+
+
+def _measure(
+    workload: Workload, networks: Sequence[int], found: Sequence[Contender], *, quick: bool
+) -> dict[str, Any]:
+    gaps = gate(workload, found)
+    points = {str(n): _point(workload.problem(n), found, quick=quick)
+              for n in (networks[:2] if quick else networks)}  # fmt: skip
+    return {"gate": gaps, "flops_per_network_step": workload.flops, "networks": points}
+
+
+def _point(problem: Problem, found: Sequence[Contender], *, quick: bool) -> dict[str, Any]:
+    seconds = 0.02 if quick else 1.0 if problem.networks == MAIN else 0.4
+    repeats = 1 if quick else REPEATS if problem.networks == MAIN else 3
+    ready = [entry for c in found if (entry := _ready(problem, c, seconds)) is not None]
+    limit = limits()["product_gflops"]
+    times = interleaved(
+        {entry.contender.name: entry.run for entry in ready},
+        warm_ups=1 if quick else WARM_UPS,
+        repeats=repeats,
+    )
+    rates = {e.contender.name: times[e.contender.name].rate(e.networks * e.steps) for e in ready}
+    engine = rates[ready[0].contender.name]["median"]
+    print(_line(problem, rates), flush=True)
+    return {"product_gflops": limit} | {
+        e.contender.name: {
+            "network_steps_per_second": rate,
+            "percent_of_limit": round(
+                100 * rate["median"] * problem.workload.flops / (1e9 * limit), 1
+            ),
+            "engine_over_this": round(engine / rate["median"], 2),
+            "processor_us_per_network_step": round(
+                1e6 * times[e.contender.name].processor / (e.networks * e.steps), 2
+            ),
+            "cold_seconds": round(e.cold, 2),
+            "networks": e.networks,
+            "steps": e.steps,
+        }
+        for e in ready
+        for rate in [rates[e.contender.name]]
+    }
+
+
+def _ready(problem: Problem, contender: Contender, seconds: float) -> _Entry | None:
+    """Find how many steps fill a call; None where one step is too long."""
+    networks = min(problem.networks, contender.most_networks or problem.networks)
+    began = time.perf_counter()
+    run = contender.prepare(problem, 1)
+    run()
+    cold = time.perf_counter() - began
+    steps, each = 1, _seconds(run)
+    if each > MAX_CALL_SECONDS:
+        return None
+    while each < seconds / 4 and steps < MAX_STEPS:
+        steps = min(MAX_STEPS, 8 * steps)
+        run = contender.prepare(problem, steps)
+        each = _seconds(run)
+    wanted = int(np.clip(2 ** round(np.log2(steps * seconds / each)), 1, MAX_STEPS))
+    steps = max(wanted, contender.least_steps(problem.workload))
+    return _Entry(contender, contender.prepare(problem, steps), networks, steps, cold)
+
+
+def _seconds(run: Any) -> float:
+    run()
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def _line(problem: Problem, rates: Mapping[str, Mapping[str, float]]) -> str:
+    each = ", ".join(f"{name} {rate['median']:,.0f}" for name, rate in rates.items())
+    return f"{problem.workload.name}, {problem.networks:,} networks: {each} network-steps/s"
