@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool
 
 LANE = "lane"
 
-CPU_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
+CPU_OPTIONS: dict[str, str | bool] = {"xla_cpu_prefer_vector_width": "512"}
 """XLA keeps to 256 bits unless told; where there are 512, random numbers take half the time.
 Other processors are given what they have."""
 

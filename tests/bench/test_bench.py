@@ -5,7 +5,17 @@ import json
 import pytest
 
 from sweep_engine.bench import EXPERIMENTS, bench
+from sweep_engine.bench.shards import cut
 from sweep_engine.bench.timing import interleaved
+from sweep_engine.bench.training import experiment
+from sweep_engine.bench.training.engine import Engine, OnePiece
+from sweep_engine.bench.training.experiment import (
+    GATE_TOLERANCE,
+    WORKLOADS,
+    Disagreement,
+    contenders,
+    gate,
+)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -24,3 +34,54 @@ def test_calls_are_interleaved():
     assert met == ["a", "a", "b", "b", "a", "b", "a", "b"]
     assert times["a"].low <= times["a"].median <= times["a"].high
     assert times["a"].rate(1.0)["low"] <= times["a"].rate(1.0)["high"]
+
+
+def test_the_gate_passes_what_agrees_and_catches_what_does_not():
+    """A contender with other rates, or another order of the minibatches, is refused."""
+    digits = WORKLOADS[1]
+
+    class OtherRates(OnePiece):
+        name = "other rates"
+
+        def prepare(self, problem, steps):
+            problem.__dict__["rates"] = problem.rates[::-1].copy()
+            return super().prepare(problem, steps)
+
+    class OtherOrder(OnePiece):
+        name = "other order"
+
+        def prepare(self, problem, steps):
+            found = problem.minibatches(steps)[:, ::-1]
+            object.__setattr__(problem, "minibatches", lambda steps: found)
+            return super().prepare(problem, steps)
+
+    gaps = gate(digits, [Engine(), OnePiece()])
+    assert gaps["jit(vmap(scan))"] <= GATE_TOLERANCE
+    for wrong in (OtherRates(), OtherOrder()):
+        with pytest.raises(Disagreement, match=wrong.name):
+            gate(digits, [Engine(), wrong])
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_pytorch_trains_the_same(workload):
+    pytest.importorskip("torch", reason="the extra `bench`")
+    found, skipped = contenders()
+    assert skipped == []
+    gaps = gate(workload, found)
+    assert len(gaps) == 4
+
+
+def test_without_pytorch_its_contenders_are_skipped_loudly(monkeypatch, capsys):
+    monkeypatch.setattr(experiment, "find_spec", lambda name: None)
+    found, skipped = contenders()
+    assert [contender.name for contender in found] == ["this engine", "jit(vmap(scan))"]
+    assert "SKIPPED" in skipped[0]
+    assert "SKIPPED" in capsys.readouterr().out
+
+
+def test_a_shard_holds_every_run_once():
+    problem = WORKLOADS[0].problem(64)
+    shards = cut(problem.pieces(1), lanes=4, size=24)
+    runs = [(p.setting.id, i) for shard in shards for p in shard for i in range(p.start, p.stop)]
+    assert len(set(runs)) == len(runs) == 64
+    assert all(sum(map(len, shard)) <= 24 for shard in shards)

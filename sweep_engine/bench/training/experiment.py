@@ -47,7 +47,7 @@ WORKLOADS = (
     ),
 )
 
-NETWORKS = ((1, 32, 1024, 16_384), (1, 32, 1024), (1, 32, 128))
+NETWORKS = ((1, 32, 256, 1024, 4096, 16_384), (1, 32, 256, 1024, 4096), (1, 32, 128))
 """By workload."""
 
 MAIN = 1024
@@ -56,6 +56,9 @@ MAIN = 1024
 GATE_NETWORKS, GATE_STEPS, GATE_TOLERANCE = 8, 20, 1e-4
 """Losses of so many networks, after so many steps, agree to this share; float32 rounds to 1e-7 a
 step."""
+
+BUDGET_SECONDS = 240.0
+"""No further point is begun after so long; the record lists what was left out."""
 
 MAX_STEPS = 512
 MAX_CALL_SECONDS = 4.0
@@ -76,20 +79,42 @@ def training_rates(*, quick: bool = False) -> dict[str, Any]:
         included), and the engine's rate over the contender's.
     """
     found, skipped = contenders()
-    chosen = WORKLOADS[:1] if quick else WORKLOADS
+    began = time.perf_counter()
+    workloads: dict[str, dict[str, Any]] = {}
+    left_out = []
+    for workload, networks in _points(quick=quick):
+        if time.perf_counter() - began > BUDGET_SECONDS:
+            left_out.append(f"{workload.name}, {networks:,} networks")
+            continue
+        if workload.name not in workloads:
+            workloads[workload.name] = {
+                "gate": gate(workload, found),
+                "flops_per_network_step": workload.flops,
+                "networks": {},
+            }
+        point = _point(workload.problem(networks), found, quick=quick)
+        workloads[workload.name]["networks"][str(networks)] = point
+    for one in workloads.values():
+        one["networks"] = dict(sorted(one["networks"].items(), key=lambda pair: int(pair[0])))
     return {
         "contenders": [c.name for c in found],
         "skipped": skipped,
+        "left_out_for_time": left_out,
         "note": "Median, least and most over the repeats. The engine's time holds drawing, "
         "minibatch orders, checks and observables of its runs; the others are given initial "
         "parameters and indices. PyTorch one at a time is measured on up to "
         f"{min((c.most_networks for c in found if c.most_networks), default=0)} networks, in "
         "one process.",
-        "workloads": {
-            workload.name: _measure(workload, networks, found, quick=quick)
-            for workload, networks in zip(chosen, NETWORKS, strict=False)
-        },
+        "workloads": workloads,
     }
+
+
+def _points(*, quick: bool) -> list[tuple[Workload, int]]:
+    """Workloads and numbers of networks, those that claims are about first."""
+    if quick:
+        return [(WORKLOADS[0], 4)]
+    each = [(w, n) for w, numbers in zip(WORKLOADS, NETWORKS, strict=True) for n in numbers]
+    return sorted(each, key=lambda point: (point[1] != MAIN, WORKLOADS.index(point[0]) == 2))
 
 
 def contenders() -> tuple[list[Contender], list[str]]:
@@ -139,15 +164,6 @@ class _Entry:
     networks: int
     steps: int
     cold: float
-
-
-def _measure(
-    workload: Workload, networks: Sequence[int], found: Sequence[Contender], *, quick: bool
-) -> dict[str, Any]:
-    gaps = gate(workload, found)
-    points = {str(n): _point(workload.problem(n), found, quick=quick)
-              for n in (networks[:2] if quick else networks)}  # fmt: skip
-    return {"gate": gaps, "flops_per_network_step": workload.flops, "networks": points}
 
 
 def _point(problem: Problem, found: Sequence[Contender], *, quick: bool) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""What the width K of a block is worth: processor time over widths, models and sources."""
+
+from functools import partial
+from typing import Any
+
+import jax
+
+from sweep_engine.bench.timing import interleaved
+from sweep_engine.sources import open_source
+from sweep_engine.spec import Sweep, settings
+
+WIDTHS = (8, 16, 32, 64, 128, 256)
+
+TRAIN: dict[str, Any] = {
+    "kind": "train",
+    "optimizer": {"kind": "sgd", "momentum": 0.9},
+    "stop": {"fit": False, "check_every": 10},
+    "runs": 1,
+}
+MINIBATCH = TRAIN | {"batch_size": 32, "stop": {"fit": False}}
+PRIOR: dict[str, Any] = {"kind": "prior", "law": {"kind": "fan_in"}, "draws": 1}
+BOOLEAN: dict[str, Any] = {"kind": "boolean", "bits": 7, "target": "x1", "train": 128}
+DIGITS: dict[str, Any] = {"kind": "digits"}
+
+CASES: dict[str, tuple[dict[str, Any], list[int], dict[str, Any]]] = {
+    "train 7-10-10-1 full batch": (BOOLEAN, [10, 10], TRAIN),
+    "train 7-40-40-1 full batch": (BOOLEAN, [40, 40], TRAIN),
+    "train 7-100-100-1 full batch": (BOOLEAN, [100, 100], TRAIN),
+    "train 64-32-10 minibatch 32": (DIGITS, [32], MINIBATCH),
+    "train 64-128-10 minibatch 32": (DIGITS, [128], MINIBATCH),
+    "prior 7-40-40-1": (BOOLEAN, [40, 40], PRIOR),
+    "prior 7-100-100-1": (BOOLEAN, [100, 100], PRIOR),
+}
+
+
+def width_curve(*, quick: bool = False) -> dict[str, Any]:
+    """Measure what a unit of work costs over the width of a block.
+
+    Returns:
+        By case: processor microseconds a step of a run (or a draw) by K, the K that the rule
+        picks, and what that costs over the best.
+    """
+    cases = dict(list(CASES.items())[:1]) if quick else CASES
+    return {name: _curve(*case, quick=quick) for name, case in cases.items()}
+
+
+def _curve(
+    task: dict[str, Any], widths: list[int], source: dict[str, Any], *, quick: bool
+) -> dict[str, Any]:
+    calls, units = {}, {}
+    for lanes in (None, *(WIDTHS[:2] if quick else WIDTHS)):
+        sweep = Sweep.model_validate(
+            {
+                "name": "bench-lanes",
+                "task": task,
+                "model": {"kind": "mlp", "widths": widths},
+                "sources": {"source": source},
+                "execution": {"lanes": lanes},
+            }
+        )
+        (setting,) = settings(sweep)
+        programs = open_source(setting, 0, sweep.folder, (), sweep.execution)
+        if lanes is None:
+            chosen = programs.bucket.lanes
+            continue
+        timed = programs.timed()
+        executable = timed.program.compiled(*timed.arguments)
+        calls[str(lanes)] = partial(_call, executable, timed.arguments)
+        units[str(lanes)] = timed.units
+    times = interleaved(calls, warm_ups=1, repeats=1 if quick else 3)
+    cost = {name: round(1e6 * times[name].processor / units[name], 2) for name in calls}
+    best = min(cost.values())
+    return {
+        "processor_us_per_unit": cost,
+        "rule": chosen,
+        "rule_over_best": round(cost[str(chosen)] / best, 2) if str(chosen) in cost else None,
+    }
+
+
+def _call(executable: Any, arguments: tuple[Any, ...]) -> None:
+    jax.block_until_ready(executable(*arguments))
