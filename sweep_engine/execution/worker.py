@@ -2,10 +2,12 @@
 
 import socket
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+import jax
 import numpy as np
 import pyarrow as pa
 
@@ -13,6 +15,7 @@ from sweep_engine.backends import Job, Receipt
 from sweep_engine.execution.compiling import compile_seconds
 from sweep_engine.execution.parents import inputs_of
 from sweep_engine.execution.programs import Programs
+from sweep_engine.execution.turns import Turns
 from sweep_engine.observables import distinct, function_ids, observables
 from sweep_engine.planning import Plan, Shard
 from sweep_engine.solutions import Measured, RunStatus
@@ -37,7 +40,7 @@ class ShardWorker:
         frozen: The choices that decide the bits.
         programs: The plan's programs, on the worker's device.
         files: The output directory.
-        turns: Held while a shard is computed, so that only so many are at a time.
+        turns: How many shards are computed at once on the worker's device.
     """
 
     def __init__(
@@ -46,13 +49,13 @@ class ShardWorker:
         frozen: Frozen,
         programs: Programs,
         files: Files,
-        turns: AbstractContextManager[Any] | None = None,
+        turns: Turns,
     ) -> None:
         self._plan = plan
         self._frozen = frozen
         self._programs = programs
         self._files = files
-        self._turns = turns or nullcontext()
+        self._turns = turns
         self._shards = {shard.id: shard for shard in plan.shards}
         self._schema = sweep_runs_schema(plan)
 
@@ -61,25 +64,32 @@ class ShardWorker:
     ) -> Receipt:
         """Do the work of a shard and commit it; see `backends.Worker`."""
         shard = self._shards[job.shard]
+        compute = partial(self._compute, job, shard, Control(report, should_stop))
+        bucket, finished, times = self._turns.take(compute)
+        worked = time.monotonic()
+        tables = self._tables(shard, bucket, finished)
+        receipt = {**_summary(finished), **times, "host": socket.gethostname()}
+        placed = ShardFiles(shard=shard.id, source=shard.source, bucket=shard.bucket)
+        committed = commit_shard(self._files, placed, tables, receipt)
+        return {**committed.entry.receipt, "commit_seconds": time.monotonic() - worked}
+
+    def _compute(
+        self, job: Job, shard: Shard, control: Control
+    ) -> tuple[Bucket, Finished, dict[str, float]]:
+        """Do the work of a shard; also returns when it began and what it took, in seconds."""
         pieces = self._plan.pieces(shard)
-        with self._turns, self._programs.on_device():
+        with self._programs.on_device(), _memory_errors():
             programs = self._programs.of(shard.bucket)
             bucket = programs.bucket
             inputs = inputs_of(self._plan, shard, job.accepted, self._files, bucket.task)
             compiled, began, started_at = compile_seconds(), time.monotonic(), time.time()
-            finished = work(programs, pieces, Control(report, should_stop), inputs)
-            worked, compiled = time.monotonic(), compile_seconds() - compiled
-        tables = self._tables(shard, bucket, finished)
-        receipt = {
-            **_summary(finished),
-            "started_at": started_at,
-            "work_seconds": worked - began,
-            "compile_seconds": compiled,
-            "host": socket.gethostname(),
-        }
-        placed = ShardFiles(shard=shard.id, source=shard.source, bucket=shard.bucket)
-        committed = commit_shard(self._files, placed, tables, receipt)
-        return {**committed.entry.receipt, "commit_seconds": time.monotonic() - worked}
+            finished = work(programs, pieces, control, inputs)
+            times = {
+                "started_at": started_at,
+                "work_seconds": time.monotonic() - began,
+                "compile_seconds": compile_seconds() - compiled,
+            }
+        return bucket, finished, times
 
     def _tables(self, shard: Shard, bucket: Bucket, finished: Finished) -> dict[str, pa.Table]:
         unique, index = distinct(finished.functions)
@@ -136,6 +146,17 @@ def sweep_runs_schema(plan: Plan) -> pa.Schema:
     found = [c for o in observables(plan.sweep.observables)
              if not o.is_late for c in o.columns]  # fmt: skip
     return runs_schema(axes, found)
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Turn a device's lack of memory into the `MemoryError` that `Turns` knows."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" in str(error):
+            raise MemoryError(str(error)) from error
+        raise
 
 
 def _function_id(measured: Measured) -> str | None:

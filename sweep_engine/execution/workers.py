@@ -1,10 +1,8 @@
 """The workers of one process: one a device, or one for all cores."""
 
 import socket
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 
@@ -16,6 +14,7 @@ from sweep_engine.execution.programs import (
     num_cores,
     this_device,
 )
+from sweep_engine.execution.turns import Turns
 from sweep_engine.execution.worker import ShardWorker
 from sweep_engine.store import Files
 from sweep_engine.store.layout import SWEEP_JSON
@@ -66,8 +65,7 @@ def open_workers(programs: Programs, frozen: Frozen, place: Place) -> Sequence[W
 
 
 def _worker(programs: Programs, frozen: Frozen, place: Place, at_once: int) -> ShardWorker:
-    turns: Any = threading.BoundedSemaphore(at_once)
-    return ShardWorker(programs.plan, frozen, programs, place.files, turns)
+    return ShardWorker(programs.plan, frozen, programs, place.files, Turns(at_once))
 
 
 def _check(place: Place) -> None:
