@@ -35,23 +35,27 @@ def any_lane(condition: Bool[Array, ""]) -> Bool[Array, ""]:
     return count > 0
 
 
-def choose_lanes(platform: str, num_params: int, values_per_pass: int) -> int:
+def choose_lanes(
+    platform: str, num_params: int, values_per_pass: int, *, trains: bool = True
+) -> int:
     """Pick the block's width K for a device kind.
 
-    On a CPU, 4 bytes x (4 num_params + 3 values_per_pass) a lane are held near 4 MiB a
-    block: parameters, gradients, optimiser state and activations then stay in the cache,
-    and the interpreter of the program has enough to do per operation. An accelerator wants
-    many lanes at once.
+    On a CPU the bytes that a block holds are kept near 4 MiB: parameters, gradients,
+    optimiser state and activations then stay in the cache, and the interpreter of the program
+    has enough to do per operation. Training holds 4 bytes x (4 num_params +
+    3 values_per_pass) a lane, a forward pass 4 bytes x (num_params + values_per_pass). An
+    accelerator wants many lanes at once. Measured: `sweep-engine bench lanes`.
 
     Args:
         platform: JAX's name of the platform.
         num_params: P.
         values_per_pass: Activations of one forward pass over the examples of a step.
+        trains: Whether a lane holds gradients and an optimiser's state.
     """
     if platform != "cpu":
         return 4096
-    bytes_per_lane = 4 * (4 * num_params + 3 * values_per_pass)
-    return int(np.clip(2 ** round(np.log2(2**22 / bytes_per_lane)), 16, 256))
+    values = 4 * num_params + 3 * values_per_pass if trains else num_params + values_per_pass
+    return int(np.clip(2 ** round(np.log2(2**22 / (4 * values))), 16, 256))
 
 
 class Program:

@@ -121,6 +121,7 @@ def test_the_width_is_a_power_of_two_and_falls_with_size(num_params, values):
     assert choose_lanes("cpu", 2 * num_params, values) <= lanes
     assert choose_lanes("cpu", num_params, 2 * values) <= lanes
     assert choose_lanes("cpu", num_params, values) == lanes
+    assert choose_lanes("cpu", num_params, values, trains=False) >= lanes
     assert choose_lanes("gpu", num_params, values) == choose_lanes("gpu", 1, 1) > 256
 
 

@@ -85,5 +85,10 @@ def _lanes(setting: Setting, task: Task, network: Network) -> int:
     elif not isinstance(spec, Train):
         examples = len(task.inputs)
     outputs = sum((leaf.shape or (1,))[-1] for leaf in network.layout.leaves if not leaf.is_bias)
-    lanes = choose_lanes(jax.default_backend(), network.layout.num_params, examples * outputs)
+    lanes = choose_lanes(
+        jax.default_backend(),
+        network.layout.num_params,
+        examples * outputs,
+        trains=not isinstance(spec, Prior | GuessAndCheck),
+    )
     return lanes_of_chains(spec, lanes) if isinstance(spec, Posterior) else lanes
