@@ -10,8 +10,8 @@ from sweep_engine.bench.timing import interleaved
 from sweep_engine.sources import Finished, SourcePrograms, open_source
 from sweep_engine.spec import Piece, Setting, Sweep, settings
 
-RATES = {"log_uniform": [0.003, 0.3], "points": 8}
-RUNS = 512
+RATES = {"log_uniform": [0.01, 1.0], "points": 8}
+RUNS = 256
 
 
 def refill_gain(*, quick: bool = False) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def refill_gain(*, quick: bool = False) -> dict[str, Any]:
             "no_refill": lambda: call("no_refill", programs, mixed, lanes),
         },
         warm_ups=0,
-        repeats=1 if quick else 3,
+        repeats=1 if quick else 2,
     )
     per_step = times["full_speed"].median / _steps(last["full_speed"]).sum()
     useful = float(steps.sum()) * per_step

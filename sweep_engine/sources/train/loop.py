@@ -23,7 +23,7 @@ from sweep_engine.spec.starts import FromSource
 SEGMENT_SECONDS = 1.0
 """A device call cannot be interrupted: about so long until a stop is noticed."""
 
-REFILL_SHARE = 8
+REFILL_SHARE = 16
 """A segment ends early once one lane in so many could take another run."""
 
 
