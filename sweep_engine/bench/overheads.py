@@ -2,14 +2,15 @@
 
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from sweep_engine.backends import Backend, Job, LocalBackend, Receipt, Worker
+from sweep_engine.backends import Job, LocalBackend, Receipt, Worker
+from sweep_engine.backends.backend import OpenWorkers
 from sweep_engine.execution import run
 from sweep_engine.execution.programs import num_workers
 from sweep_engine.lanes import Program
@@ -67,12 +68,12 @@ def _sweep(runs: int, steps: int) -> Sweep:
     )
 
 
-@dataclass
+@dataclass(eq=False)  # each is one worker's
 class _Watched:
     """A worker whose shards' starts, ends and storing are noted."""
 
     worker: Worker
-    spans: list[tuple[float, float, float]] = field(default_factory=list)
+    spans: list[tuple[float, float, float]]
 
     def __call__(
         self, job: Job, report: Callable[[int], None], should_stop: Callable[[], bool]
@@ -84,17 +85,28 @@ class _Watched:
         return receipt
 
 
+class _Watching(LocalBackend):
+    """The local backend, its workers watched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spans: list[tuple[float, float, float]] = []
+
+    def open(self, open_workers: OpenWorkers, *arguments: Any) -> None:
+        def watched(*given: Any) -> Sequence[Worker]:
+            opened = open_workers(*given)
+            one = {id(worker): _Watched(worker, self.spans) for worker in opened}
+            return [one[id(worker)] for worker in opened]
+
+        super().open(watched, *arguments)
+
+
 def _measure(sweep: Sweep, out: Path) -> dict[str, Any]:
-    watched: list[_Watched] = []
-
-    def backend(worker: Worker) -> Backend:
-        watched.append(_Watched(worker))
-        return LocalBackend(watched[0], num_workers())
-
+    backend = _Watching()
     programs, began = Program.num_compilations, time.monotonic()
-    run(sweep, out, make_backend=backend)
+    run(sweep, out, make_backend=lambda: backend)
     seconds = time.monotonic() - began
-    spans = watched[0].spans
+    spans = backend.spans
     worked = sum(end - start for start, end, _ in spans)
     window = max(end for _, end, _ in spans) - min(start for start, _, _ in spans)
     return {
