@@ -17,7 +17,7 @@ from sweep_engine.lanes import Program
 from sweep_engine.planning import plan
 from sweep_engine.spec import Sweep
 
-RUNS, STEPS = 16_384, 1000
+RUNS, STEPS = 16_384, 250
 
 
 def overheads(*, quick: bool = False) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def draw_rates(*, quick: bool = False) -> dict[str, Any]:
         over keys that counts nothing: draws a second, percent of the measured product limit;
         and the engine's rate over the better of the plain ones.
     """
-    draws = 2048 if quick else 4 * DRAWS_PER_SHARD
+    draws = 2048 if quick else DRAWS_PER_SHARD
     law = {"kind": "fan_in", "weight_std": STD, "bias_std": BIAS_STD}
     sweep = Sweep.model_validate(
         {
