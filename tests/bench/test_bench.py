@@ -18,7 +18,13 @@ from sweep_engine.bench.training.experiment import (
 )
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+SLOW = {"lanes", "refill"}
+"""Experiments that compile many programs."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.long] * (n in SLOW)) for n in EXPERIMENTS]
+)
 def test_an_experiment_leaves_a_record(name, tmp_path):
     record = bench([name], out=tmp_path / "record.json", quick=True)
     assert json.loads((tmp_path / "record.json").read_text()) == record
@@ -62,7 +68,11 @@ def test_the_gate_passes_what_agrees_and_catches_what_does_not():
             gate(digits, [Engine(), wrong])
 
 
-@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+@pytest.mark.parametrize(
+    "workload",
+    [WORKLOADS[0], *(pytest.param(w, marks=pytest.mark.long) for w in WORKLOADS[1:])],
+    ids=lambda workload: workload.name,
+)
 def test_pytorch_trains_the_same(workload):
     pytest.importorskip("torch", reason="the extra `bench`")
     found, skipped = contenders()
