@@ -17,7 +17,6 @@ from sweep_engine.bench.training.experiment import (
     gate,
 )
 
-
 SLOW = {"lanes", "refill"}
 """Experiments that compile many programs."""
 

@@ -53,6 +53,9 @@ NETWORKS = ((1, 32, 256, 1024, 4096, 16_384), (1, 32, 256, 1024, 4096), (1, 32, 
 MAIN = 1024
 """The number of networks that claims are about: more, and longer, repeats."""
 
+MAIN_SECONDS, SECONDS = 1.0, 0.4
+"""About so long is a timed call, at `MAIN` networks and elsewhere."""
+
 GATE_NETWORKS, GATE_STEPS, GATE_TOLERANCE = 8, 20, 1e-4
 """Losses of so many networks, after so many steps, agree to this share; float32 rounds to 1e-7 a
 step."""
@@ -167,7 +170,7 @@ class _Entry:
 
 
 def _point(problem: Problem, found: Sequence[Contender], *, quick: bool) -> dict[str, Any]:
-    seconds = 0.02 if quick else 1.0 if problem.networks == MAIN else 0.4
+    seconds = 0.02 if quick else MAIN_SECONDS if problem.networks == MAIN else SECONDS
     repeats = 1 if quick else REPEATS if problem.networks == MAIN else 3
     ready = [entry for c in found if (entry := _ready(problem, c, seconds)) is not None]
     limit = limits()["product_gflops"]
