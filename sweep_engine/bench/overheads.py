@@ -2,12 +2,14 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 from sweep_engine.backends import Job, LocalBackend, Receipt, Worker
 from sweep_engine.backends.backend import OpenWorkers
@@ -30,20 +32,28 @@ def overheads(*, quick: bool = False) -> dict[str, Any]:
         compilations a bucket.
     """
     sweep = _sweep(64 if quick else RUNS, 20 if quick else STEPS)
-    before = jax.config.values["jax_compilation_cache_dir"]
-    with tempfile.TemporaryDirectory() as folder:
-        jax.config.update("jax_compilation_cache_dir", str(Path(folder, "cache")))
-        try:
-            cold = _measure(sweep, Path(folder, "cold"))
-            warm = _measure(sweep, Path(folder, "warm"))
-        finally:
-            jax.config.update("jax_compilation_cache_dir", before)
+    with tempfile.TemporaryDirectory() as folder, _compilation_cache(Path(folder, "cache")):
+        cold = _measure(sweep, Path(folder, "cold"))
+        warm = _measure(sweep, Path(folder, "warm"))
     return {
         "workload": f"Boolean 7-40-40-1, minibatch 16, {STEPS:,} steps, 2 widths, parameters kept",
         "workers": num_workers(),
         "cold": cold,
         "warm": warm,
     }
+
+
+@contextmanager
+def _compilation_cache(folder: Path) -> Iterator[None]:
+    """Keep compiled programs in a folder for a while."""
+    before = jax.config.values["jax_compilation_cache_dir"]
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    compilation_cache.reset_cache()  # JAX looks at the setting once
+    try:
+        yield
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+        compilation_cache.reset_cache()
 
 
 def _sweep(runs: int, steps: int) -> Sweep:
