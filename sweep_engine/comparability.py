@@ -123,14 +123,7 @@ def _column_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str
     asked = [("where", name) for name in comparison.where or {}]
     if comparison.match is not None:
         asked.append(("match", comparison.match.column))
-    if comparison.coordinates is not None and comparison.observable != "theta":
-        yield "coordinates", "they are coordinates of `theta`: make that the observable"
-    if comparison.observable == "theta":
-        if sweep.store.params == "none":
-            yield "observable", "no parameters are kept: give `store: {params: all}`"
-        if comparison.match is not None:
-            yield "match", "match is for columns and functions, not for theta"
-    elif comparison.observable == "function":
+    if comparison.observable == "function":
         if comparison.estimator not in {None, "ledger"}:
             yield "estimator", f"{comparison.estimator} is for columns: functions are counted"
     else:
@@ -152,6 +145,19 @@ def _reference_problems(sweep: Sweep, named: Coordinates) -> Iterator[tuple[str,
         yield "reference", f"no source named {named.reference!r}{nearest}"
     if sweep.store.params == "none":
         yield "method", "pca is fitted on stored parameters: `store: {params: none}` keeps none"
+
+
+def columns_fitted_on(sweep: Sweep, source: str) -> set[str]:
+    """The columns of coordinates that were fitted on half of a source's networks.
+
+    Those networks have no value there.
+    """
+    fitted = [
+        named
+        for named in sweep.observables
+        if isinstance(named, Coordinates) and named.reference == source
+    ]
+    return {name for named in fitted for name, _ in columns_of(named)}
 
 
 def split_columns(observable: str) -> list[str]:

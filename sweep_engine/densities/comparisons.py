@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Float, Int, Int64
+from jaxtyping import Float, Int
 
-from sweep_engine.densities.coordinates import last_of_each
+from sweep_engine.comparability import columns_fitted_on
 from sweep_engine.densities.dependence import effective_counts
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
@@ -23,7 +23,7 @@ from sweep_engine.densities.proportions import (
     ln_probability,
     proportion,
 )
-from sweep_engine.errors import IncomparableSources, InsufficientSamples
+from sweep_engine.errors import IncomparableSources
 from sweep_engine.planning import Plan
 from sweep_engine.spec import Setting, Sweep
 from sweep_engine.spec.sources import GuessAndCheck, Splitting, unit_size
@@ -31,7 +31,6 @@ from sweep_engine.store import Files, OutputDirectory, Results, open_results
 from sweep_engine.store.encoding import to_parquet
 from sweep_engine.store.layout import COMPARISONS
 from sweep_engine.store.manifest import read_manifest
-from sweep_engine.store.reader import Params
 
 Where = Mapping[str, tuple[float, float]]
 """Column: (low, high), of runs that are looked at."""
@@ -83,8 +82,13 @@ class Study:
         given: str,
         where: Where | None = None,
     ) -> Draws:
-        """Read columns of the chosen runs, with their weights and units."""
+        """Read columns of the chosen runs, with their weights and units.
+
+        Runs that coordinates among the columns were fitted on are left out.
+        """
         chosen = self._runs(source, settings, given, where)
+        for name in columns_fitted_on(self.sweep, source) & set(columns):
+            chosen &= pc.field(name).is_valid()
         table = self.results.runs([*columns, *_ADDRESS], chosen)
         missing = [name for name in columns if table[name].null_count]
         if missing:
@@ -101,46 +105,6 @@ class Study:
         for column, (low, high) in (inside or {}).items():
             where &= (pc.field(column) >= low) & (pc.field(column) <= high)
         return where & pc.field("fit") if given == "fit" else where
-
-    def thetas(
-        self,
-        source: str,
-        settings: Sequence[int],
-        given: str,
-        where: Where | None = None,
-    ) -> tuple[Int64[np.ndarray, " R"], Float[np.ndarray, "R P"], pa.Table]:
-        """Read the final parameters of the chosen runs, or of the first of very many.
-
-        Returns:
-            Run ids, parameters, and the runs' weights and units, in the order of run ids.
-
-        Raises:
-            InsufficientSamples: None are stored.
-            IncomparableSources: The networks differ in size.
-        """
-        chosen = self._runs(source, settings, given, where)
-        rows = self.results.runs(["run_id", *_ADDRESS], chosen)
-        wanted, kept = rows["run_id"].to_numpy(), list[Params]()
-        room = MAX_THETA_BYTES
-        for part in self.results.iter_params(source):
-            mine = np.isin(part.run_id, wanted)
-            if mine.any():
-                ids, steps, theta = part.run_id[mine], part.step[mine], part.theta[mine]
-                kept.append(replace(part, run_id=ids, step=steps, theta=theta))
-                room -= theta.nbytes
-            if room < 0:
-                break
-        if len({part.theta.shape[1] for part in kept}) > 1:
-            raise IncomparableSources(f"the networks of {source} differ in size: pick with `at`")
-        if not kept:
-            raise InsufficientSamples(f"no parameters of the runs of {source} are stored")
-        ids, steps, theta = (
-            np.concatenate([getattr(part, name) for part in kept])
-            for name in ("run_id", "step", "theta")
-        )
-        last = last_of_each(ids, steps)
-        rows = rows.filter(pc.is_in(rows["run_id"], pa.array(ids[last]))).sort_by("run_id")
-        return ids[last], theta[last], rows
 
     def function_draws(
         self,
@@ -261,9 +225,6 @@ class Study:
 
 WHOLE = ("draws", "fit")
 
-MAX_THETA_BYTES = 200_000_000
-"""Of a source's parameters that are read to compare them: the first so many."""
-
 _ADDRESS = ("setting", "unit", "log_weight")
 
 
@@ -296,7 +257,7 @@ def write_comparisons(files: Files, compared: Sequence[Compared]) -> None:
 
 
 _ASKED = (
-    "source", "reference", "observable", "given", "by", "where", "match", "coordinates",
+    "source", "reference", "observable", "given", "by", "where", "match",
     "estimator", "at",
 )  # fmt: skip
 

@@ -30,7 +30,6 @@ def compare(
     by: str | None = None,
     where: dict[str, tuple[float, float]] | None = None,
     match: dict[str, Any] | None = None,
-    coordinates: dict[str, Any] | None = None,
     estimator: str | None = None,
     quantity: str | None = None,
     reference_results: Path | str | Study | None = None,
@@ -41,12 +40,11 @@ def compare(
         results: An output directory.
         source: Name of a source.
         reference: What it is compared with.
-        observable: `function`, `theta`, a column of `runs`, or several joined by commas.
+        observable: `function`, a column of `runs`, or several joined by commas.
         given: `fit`: only networks that pass the acceptance rule.
         at: Axis values that pick one of several settings.
         by: An axis that only one side has: pick one of its values with `at`.
         where: Column: (low, high), of the runs that are looked at.
-        coordinates: `kind` and `dimensions` of `theta`; left out, two principal components.
         match: `column` and `bins`: weigh the reference so that the column's bins agree.
         estimator: As in the sweep file, such as `mmd` or `ledger`; or the name of an estimate
             that is made when it is left out.
@@ -70,7 +68,6 @@ def compare(
             "by": by,
             "where": where,
             "match": match,
-            "coordinates": coordinates,
             "estimator": family,
         }
     )

@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float, Int64
 
-from sweep_engine.comparability import split_columns
-from sweep_engine.densities.comparisons import Study, units_of
-from sweep_engine.densities.coordinates import Projection, fit_coordinates, fitting_half
+from sweep_engine.comparability import columns_fitted_on, split_columns
+from sweep_engine.densities.comparisons import Study
 from sweep_engine.densities.counts import CellCounts, align_counts
 from sweep_engine.densities.dependence import effective_counts
 from sweep_engine.densities.draws import Draws
@@ -18,33 +16,9 @@ from sweep_engine.densities.matching import match
 from sweep_engine.densities.pairing import Pair
 from sweep_engine.errors import IncomparableSources
 from sweep_engine.spec import Comparison, Setting
-from sweep_engine.spec.sweep import Coordinates
 
 Read = tuple[np.ndarray, Draws]
 Cells = tuple[np.ndarray, CellCounts]
-
-
-@dataclass(frozen=True)
-class Thetas:
-    """Parameters of runs, with what their draws are worth.
-
-    Attributes:
-        run_id: One a row.
-        theta: One network a row.
-        rows: The runs' `log_weight`, `setting` and `unit`, in the same order.
-    """
-
-    run_id: Int64[np.ndarray, " R"]
-    theta: Float[np.ndarray, "R P"]
-    rows: pa.Table
-
-    def draws(self, projection: Projection, kept: Bool[np.ndarray, " R"]) -> Draws:
-        """Give the coordinates of some of them."""
-        values = projection(self.theta[kept])
-        values = values[:, 0] if values.shape[1] == 1 else values
-        units = units_of(self.rows)
-        weights = self.rows["log_weight"].to_numpy()[kept]
-        return Draws.of(values, weights, None if units is None else units[kept])
 
 
 @dataclass(frozen=True)
@@ -75,11 +49,6 @@ class Side:
         found = self.study.function_counts(self.source, self.settings, self.comparison.given)
         _release_memory()
         return found
-
-    def thetas(self) -> "Thetas":
-        """Read the final parameters of the runs that are looked at."""
-        asked = self.comparison
-        return Thetas(*self.study.thetas(self.source, self.settings, asked.given, asked.where))
 
     def functions(self, column: str | None = None) -> Read:
         """Read the functions of the kept rows that are looked at, with a column."""
@@ -116,27 +85,18 @@ def read_pair(study: Study, pair: Pair, other: Study | None = None) -> tuple[Dra
 def observed(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[str, ...]]:
     """Read the observable's columns on both sides, matched if that is asked."""
     asked = source.comparison
-    if asked.observable == "theta":
-        return _theta_draws(source, reference)
     columns = split_columns(asked.observable)
     mine, theirs = source.draws(columns), reference.draws(columns)
+    halved = tuple(
+        f"of {side.source} only the half that {columns[0]} was not fitted on"
+        for side in (source, reference)
+        if columns_fitted_on(side.study.sweep, side.source) & set(columns)
+    )
     if asked.match is None or not len(mine) or not len(theirs):
-        return (mine, theirs), ()
+        return (mine, theirs), halved
     by = [side.draws([asked.match.column]) for side in (source, reference)]
     one, two, notes = match(by[0], by[1], asked.match.bins, asked.match.column)
-    return (one.apply(mine), two.apply(theirs)), notes
-
-
-def _theta_draws(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[str, ...]]:
-    """Read both sides' parameters, in coordinates that half of the reference fixes."""
-    asked = source.comparison.coordinates or Coordinates()
-    theirs, mine = reference.thetas(), source.thetas()
-    fitting = fitting_half(theirs.run_id)
-    projection = fit_coordinates(asked, theirs.theta[fitting], source.study.sweep.seed)
-    everyone = np.ones(len(mine.run_id), bool)
-    both = mine.draws(projection, everyone), theirs.draws(projection, ~fitting)
-    read = f"parameters of {len(mine.run_id):,} and {len(theirs.run_id):,} runs"
-    return both, (f"{read} in {projection.words}: over theta it can only be more",)
+    return (one.apply(mine), two.apply(theirs)), (*halved, *notes)
 
 
 def function_cells(

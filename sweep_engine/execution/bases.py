@@ -10,7 +10,7 @@ from jaxtyping import Float32
 
 from sweep_engine.errors import OutputError
 from sweep_engine.models import Network
-from sweep_engine.observables import Basis, fit_basis, point_of
+from sweep_engine.observables import Basis, fit_basis, is_fitted_on, point_of
 from sweep_engine.spec.base import canonical_json
 from sweep_engine.spec.observables import Coordinates
 from sweep_engine.store import Files, Results, with_file_metadata
@@ -26,10 +26,20 @@ MAX_FITTED = 20_000
 BLOCK = 1024
 
 
-def basis_of(files: Files, results: Results, spec: Coordinates, network: Network) -> Basis:
+def basis_of(
+    files: Files, results: Results, spec: Coordinates, network: Network, unit_size: int
+) -> Basis:
     """Read the basis for networks of one layout, or fit and store it.
 
-    Every stored network of the reference with that layout, in its final state, counts once.
+    Every stored network of the reference with that layout that is not kept for comparisons
+    (`is_fitted_on`) counts once, in its final state.
+
+    Args:
+        files: The output directory.
+        results: What is in it.
+        spec: The coordinates.
+        network: Gives the layout.
+        unit_size: How many draws of the reference depend on one another.
 
     Raises:
         OutputError: the reference has too few stored networks of that layout.
@@ -38,7 +48,7 @@ def basis_of(files: Files, results: Results, spec: Coordinates, network: Network
     digest = hashlib.sha256(canonical_json(content).encode()).hexdigest()[:16]
     name = f"{BASIS_PREFIX}{digest}"
     if name not in read_ledger(files).entries:
-        bucket, theta = _reference_networks(results, spec, network)
+        bucket, theta = _reference_networks(results, spec, network, unit_size)
         try:
             basis = fit_basis(_points(spec, network, theta), spec.components)
         except ValueError as error:
@@ -66,7 +76,7 @@ def final_thetas(
 
 
 def _reference_networks(
-    results: Results, spec: Coordinates, network: Network
+    results: Results, spec: Coordinates, network: Network, unit_size: int
 ) -> tuple[str, Float32[np.ndarray, "R P"]]:
     """The first bucket with networks of the layout, and theta of all such networks."""
     assert spec.reference is not None
@@ -74,7 +84,8 @@ def _reference_networks(
     for bucket in results.buckets("params", spec.reference):
         if results.file_metadata("params", spec.reference, bucket)["layout"] == layout:
             names.append(bucket)
-            thetas.append(final_thetas(results, spec.reference, bucket)[1])
+            run_id, theta = final_thetas(results, spec.reference, bucket)
+            thetas.append(theta[is_fitted_on(run_id, unit_size)])
     finite = [theta[np.isfinite(theta).all(axis=1)] for theta in thetas]
     if not sum(map(len, finite)):
         raise OutputError(

@@ -22,14 +22,22 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32
 from pydantic import TypeAdapter, ValidationError
 
+from sweep_engine.comparability import columns_fitted_on
 from sweep_engine.errors import CorruptResults, Interrupted, OutputError, SpecError
 from sweep_engine.execution.bases import basis_of, final_thetas
 from sweep_engine.execution.programs import Programs, compilation_cache
-from sweep_engine.observables import Observable, columns_of, coordinates, observables
+from sweep_engine.observables import (
+    Observable,
+    columns_of,
+    coordinates,
+    is_fitted_on,
+    observables,
+)
 from sweep_engine.planning import plan
 from sweep_engine.sources import Bucket, observe_stored
 from sweep_engine.spec import Sweep
 from sweep_engine.spec.observables import Coordinates, Observables, merge
+from sweep_engine.spec.sources import unit_size
 from sweep_engine.store import (
     OutputDirectory,
     Results,
@@ -192,8 +200,10 @@ class _Work:
 
     def _observable(self, named: Any, bucket: Bucket) -> Observable:
         if isinstance(named, Coordinates) and named.method == "pca":
+            assert named.reference is not None
+            size = unit_size(self.manifest.plan.sweep.sources[named.reference])
             files = self.directory.files
-            return coordinates(named, basis_of(files, self.results, named, bucket.network))
+            return coordinates(named, basis_of(files, self.results, named, bucket.network, size))
         return observables((named,))[0]
 
     def _add_columns(self, record: FileRecord, bucket: Bucket) -> int:
@@ -207,8 +217,13 @@ class _Work:
         columns = [column for observable in bucket.observed for column in observable.columns]
         place = np.searchsorted(stored, run_id)
         known = np.isin(run_id, stored)
+        fitted = columns_fitted_on(self.manifest.plan.sweep, source)
         for field in observable_fields(columns):
-            cells = observed_cells(values.get(field.name), place, known, field.type)
+            kept = known
+            if field.name in fitted:
+                size = unit_size(self.manifest.plan.sweep.sources[source])
+                kept = known & ~is_fitted_on(run_id, size)
+            cells = observed_cells(values.get(field.name), place, kept, field.type)
             table = table.append_column(field, cells)
         content = record.sha256 + ",".join(column.name for column in columns)
         digest = hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ from sweep_engine.observables.coordinates import (
     Basis,
     coordinates,
     fit_basis,
+    is_fitted_on,
     point_of,
 )
 from sweep_engine.observables.function import (
@@ -43,6 +44,7 @@ __all__ = [
     "distinct",
     "fit_basis",
     "function_ids",
+    "is_fitted_on",
     "observables",
     "pack",
     "point_of",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int64
 
 from sweep_engine.columns import Column
 from sweep_engine.models import Network, canonicalise
@@ -61,6 +61,19 @@ def point_of(spec: Coordinates, network: Network, theta: Float[Array, " P"]) -> 
     if not spec.canonical:
         return theta
     return canonicalise(network, theta, scaling=spec.scaling).theta
+
+
+def is_fitted_on(run_id: Int64[np.ndarray, " R"], unit_size: int) -> Bool[np.ndarray, " R"]:
+    """Say which runs of the reference a basis is fitted on: every other unit.
+
+    They get no coordinates: a law is always wider along axes that were fitted on its own draws,
+    and so would differ from itself.
+
+    Args:
+        run_id: The last 32 bits are the index in the setting.
+        unit_size: How many draws depend on one another.
+    """
+    return (run_id & 0xFFFFFFFF) // unit_size % 2 == 0
 
 
 def fit_basis(points: Float[np.ndarray, "R P"], components: int) -> Basis:

@@ -35,7 +35,6 @@ from sweep_engine.report.function_figures import figure_name
 from sweep_engine.report.palette import source_colours
 from sweep_engine.spec import Comparison, axis_paths
 from sweep_engine.spec.sources import Train
-from sweep_engine.spec.sweep import Coordinates
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 MAX_PAIRS = 8
@@ -50,7 +49,7 @@ ERRORS = ("test_error", "train_error")
 def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
     """Draw one comparison of a column (or two): a panel for each point of the shared axes."""
     comparison = pairs[0].comparison
-    columns = _axis_names(comparison)
+    columns = split_columns(comparison.observable)
     if len(columns) > 2:
         return None
     shown = pairs[:MAX_PAIRS]
@@ -72,17 +71,9 @@ def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
     )
 
 
-def _axis_names(comparison: Comparison) -> list[str]:
-    if comparison.observable != "theta":
-        return split_columns(comparison.observable)
-    asked = comparison.coordinates or Coordinates()
-    name = {"pca": "component", "random": "direction"}[asked.kind]
-    return [f"{name} {i + 1} of theta" for i in range(asked.dimensions)]
-
-
 def _kind(comparison: Comparison) -> str:
     """What a figure is of, so that no two figures of one name differ."""
-    words = _axis_names(comparison)
+    words = split_columns(comparison.observable)
     words += [f"{name}={span}" for name, span in (comparison.where or {}).items()]
     words += [f"matched on {comparison.match.column}"] if comparison.match else []
     words += [f"{path}={value}" for path, value in (comparison.at or {}).items()]
@@ -90,8 +81,6 @@ def _kind(comparison: Comparison) -> str:
 
 
 def _query(comparison: Comparison, columns: Sequence[str]) -> str:
-    if comparison.observable == "theta":
-        return "SELECT run_id, theta FROM read_parquet('params/**/*.parquet')"
     fits = " WHERE fit" if comparison.given == "fit" else ""
     return (
         f"SELECT source, {', '.join(columns)} FROM read_parquet('runs/**/*.parquet', "

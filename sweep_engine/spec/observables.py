@@ -96,8 +96,9 @@ class VolumeExponent(Spec):
 class Coordinates(Spec):
     """Low-dimensional coordinates of theta, in columns such as `canonical_pca_1`.
 
-    `pca`: principal components of the stored networks of `reference`, fitted once when its
-    runs are done and then kept in the results. `random`: fixed orthonormal directions.
+    `pca`: principal components of every other stored network of `reference` (every other
+    repetition or chain), fitted once when its runs are done and then kept in the results; those
+    networks get no coordinates. `random`: fixed orthonormal directions.
     """
 
     kind: Literal["coordinates"] = "coordinates"

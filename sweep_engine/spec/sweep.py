@@ -48,19 +48,12 @@ class Match(Spec):
     bins: Annotated[int, Field(strict=True, ge=2, le=64)] = 8
 
 
-class Coordinates(Spec):
-    """Low-dimensional coordinates of theta, fixed by the reference alone."""
-
-    kind: Literal["pca", "random"] = "pca"
-    dimensions: Annotated[int, Field(strict=True, ge=1, le=32)] = 2
-
-
 class Comparison(Spec):
     """A source against a reference in one observable, per setting that both share."""
 
     source: str
     reference: str
-    observable: str = Field(description="`function`, `theta`, a column of runs, or several")
+    observable: str = Field(description="`function`, a column of runs, or several, by commas")
     given: Literal["fit", "all"] = "all"
     by: str | None = Field(default=None, description="a swept axis: one estimate per value")
     at: dict[str, Any] | None = Field(
@@ -71,9 +64,6 @@ class Comparison(Spec):
     )
     match: Match | None = Field(
         default=None, description="weigh the reference's runs so that bins of a column agree"
-    )
-    coordinates: Coordinates | None = Field(
-        default=None, description="of `theta`; left out, two principal components"
     )
     estimator: EstimatorName | None = Field(
         default=None, description="how it is estimated; left out, what suits the observable"

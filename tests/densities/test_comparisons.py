@@ -20,7 +20,6 @@ from sweep_engine.densities import (
     Study,
     compare_all,
     pairs,
-    read_pair,
     write_comparisons,
 )
 from sweep_engine.densities.estimates import estimates_of
@@ -402,48 +401,6 @@ def test_rows_of_fits_alone_do_not_stand_for_all_draws():
     assert problems("function", where={"l2_norm": (0.0, 1.0)}) == ["reference"]
     assert not problems("function"), "tallies count every draw"
     assert not problems("l2_norm", given="fit")
-
-
-# --- coordinates of theta -----------------------------------------------------------------
-
-
-def test_theta_is_compared_in_coordinates_that_the_reference_fixes(study, out):
-    (pair, _) = pairs_of(study, "sgd", "init", "theta")
-    source, reference = read_pair(study, pair)
-    theta = {
-        name: {
-            int(i): row
-            for part in study.results.params(name)
-            for i, row in zip(part.run_id, part.theta, strict=True)
-            if int(i) >> 32 in settings
-        }
-        for name, settings in (("sgd", pair.source), ("init", pair.reference))
-    }
-    fitted = np.array([theta["init"][i] for i in sorted(theta["init"]) if i % 2 == 0], float)
-    axes = np.linalg.svd(fitted - fitted.mean(axis=0), full_matrices=False)[2][:2]
-    for draws, wanted in (
-        (source, [theta["sgd"][i] for i in sorted(theta["sgd"])]),
-        (reference, [theta["init"][i] for i in sorted(theta["init"]) if i % 2]),
-    ):
-        values = (np.array(wanted, float) - fitted.mean(axis=0)) @ axes.T
-        assert np.allclose(np.abs(draws.values), np.abs(values), atol=1e-5)
-    found = compare(out, "sgd", "init", "theta", at=pair.at)
-    assert (found.num_source, found.num_reference) == (len(RATES) * RUNS, DRAWS // 2)
-    assert any("2 principal components of theta" in warning for warning in found.warnings)
-
-
-def test_theta_in_other_coordinates_and_its_refusals(study, out):
-    at = {"task.target": "x1"}
-    asked = {"at": at, "coordinates": {"kind": "random", "dimensions": 3}}
-    found = compare(out, "sgd", "init", "theta", **asked)
-    assert found.name == "c2st_accuracy"
-    total = compare(out, "sgd", "fixed", "theta", at=at, given="fit", estimator="ledger",
-                    quantity="ledger_total", coordinates={"dimensions": 1})  # fmt: skip
-    assert any("at least 100 effective draws" in warning for warning in total.warnings)
-    with pytest.raises(IncomparableSources, match="coordinates of `theta`"):
-        compare(out, "sgd", "init", "l2_norm", **asked)
-    with pytest.raises(IncomparableSources, match="match is for columns"):
-        compare(out, "sgd", "init", "theta", at=at, match={"column": "l2_norm"})
 
 
 # --- the ledger ---------------------------------------------------------------------------

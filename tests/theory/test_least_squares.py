@@ -151,7 +151,8 @@ def test_momentum_and_minibatches_land_by_the_same_law_and_adam_does_not():
     for theta in momentum:
         np.testing.assert_allclose(theta @ X.T, np.broadcast_to(Y, (2000, NUM_EXAMPLES)), atol=1e-4)
         _check_landing_law(theta)
-    np.testing.assert_allclose(adam @ X.T, np.broadcast_to(Y, (2000, NUM_EXAMPLES)), atol=1e-2)
+    # At a constant rate Adam hovers about the solution.
+    np.testing.assert_allclose(adam @ X.T, np.broadcast_to(Y, (2000, NUM_EXAMPLES)), atol=3e-2)
     assert_catches(_check_landing_law, lambda: adam)
 
 
