@@ -127,7 +127,7 @@ def test_actors_use_the_lanes_that_the_first_run_froze(tmp_path, local_ray, monk
         SWEEP | {"sources": {"init": SWEEP["sources"]["init"]}, "execution": {}, "axes": {}}
     )
     with monkeypatch.context() as patch:
-        patch.setattr(opening, "choose_lanes", lambda *_: 4)
+        patch.setattr(opening, "choose_lanes", lambda *_, **__: 4)
         assert run(chosen, tmp_path / "whole").is_complete
         with pytest.raises(Interrupted):
             run(chosen, tmp_path / "begun", should_stop=lambda: True)
