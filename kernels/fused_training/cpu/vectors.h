@@ -1,0 +1,99 @@
+// Vectors as wide as the processor's, and the functions of them that training needs.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+namespace sweep {
+
+#if defined(__AVX512F__)
+constexpr int LANES = 16, ACCUMULATORS = 24, PANEL = 4;
+#elif defined(__AVX__)
+constexpr int LANES = 8, ACCUMULATORS = 12, PANEL = 3;
+#elif defined(__aarch64__)
+constexpr int LANES = 4, ACCUMULATORS = 24, PANEL = 4;
+#else
+constexpr int LANES = 4, ACCUMULATORS = 12, PANEL = 3;
+#endif
+
+typedef float Vec __attribute__((vector_size(4 * LANES)));
+typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
+
+#define INLINE inline __attribute__((always_inline))
+
+constexpr int padded(int n) { return (n + LANES - 1) / LANES * LANES; }
+
+// memcpy, so that the pointer need not be aligned: it is one instruction.
+INLINE Vec load(const float* from) {
+  Vec v;
+  memcpy(&v, from, sizeof v);
+  return v;
+}
+INLINE void store(float* to, Vec v) { memcpy(to, &v, sizeof v); }
+INLINE Vec all(float value) { return Vec{} + value; }
+INLINE Vec select(Ints where, Vec yes, Vec no) {
+  return (Vec)(((Ints)yes & where) | ((Ints)no & ~where));
+}
+INLINE Vec absolute(Vec x) { return (Vec)((Ints)x & 0x7fffffff); }
+
+INLINE float sum(Vec v) {
+  float total = 0;
+  for (int i = 0; i < LANES; i++) total += v[i];
+  return total;
+}
+
+// The first `count` lanes of v, 0 in the others.
+INLINE Vec first(int count, Vec v) {
+  Ints lane;
+  for (int i = 0; i < LANES; i++) lane[i] = i;
+  return select(lane < count, v, Vec{});
+}
+
+// exp(x) for x <= 0, to 2 ulp; at least exp(-87), where float32 has no normal number below.
+// 2^n e^r with |r| <= ln 2 / 2, and the Taylor polynomial's coefficients refitted (Cephes).
+INLINE Vec exp_nonpositive(Vec x) {
+  x = select(x < -87.0f, all(-87.0f), x);  // keeps NaN
+  const Vec n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;  // rounds to an integer
+  const Vec r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  Vec p = all(1.9875691500e-4f);
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  return p * (Vec)((__builtin_convertvector(n, Ints) + 127) << 23);
+}
+
+// ln(1 + u) for 0 <= u <= 1, to 2 ulp of the result: 2 artanh(u / (2 + u)).
+INLINE Vec log1p_unit(Vec u) {
+  const Vec s = u / (u + 2.0f), q = s * s;
+  Vec p = all(1.0f / 15);
+  p = p * q + 1.0f / 13;
+  p = p * q + 1.0f / 11;
+  p = p * q + 1.0f / 9;
+  p = p * q + 1.0f / 7;
+  p = p * q + 1.0f / 5;
+  p = p * q + 1.0f / 3;
+  return 2 * (s + s * q * p);
+}
+
+// tanh(x) to 4 ulp: the rational function of Eigen (and XLA), clamped where it is +-1.
+INLINE Vec tanh(Vec x) {
+  const float bound = 7.90531110763549805f;
+  x = select(x > bound, all(bound), select(x < -bound, all(-bound), x));
+  const Vec q = x * x;
+  Vec p = all(-2.76076847742355e-16f);
+  p = p * q + 2.00018790482477e-13f;
+  p = p * q + -8.60467152213735e-11f;
+  p = p * q + 5.12229709037114e-08f;
+  p = p * q + 1.48572235717979e-05f;
+  p = p * q + 6.37261928875436e-04f;
+  p = p * q + 4.89352455891786e-03f;
+  Vec d = all(1.19825839466702e-06f);
+  d = d * q + 1.18534705686654e-04f;
+  d = d * q + 2.26843463243900e-03f;
+  d = d * q + 4.89352518554385e-03f;
+  return x * p / d;
+}
+
+}  // namespace sweep

@@ -1,0 +1,218 @@
+"""A segment of training in plain JAX: the truth that the kernels are held to."""
+
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from sweep_engine.kernels.fused_training.case import (
+    DIVERGED,
+    FIT,
+    LOSS_REACHED,
+    MAX_STEPS,
+    RUNNING,
+    Adam,
+    Case,
+    Checks,
+    Data,
+    Limits,
+    Segment,
+    Sgd,
+    State,
+    check_segment,
+)
+
+Records = Float[Array, "R T 2"]
+
+_ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "gelu": jax.nn.gelu, "linear": lambda x: x}
+
+
+def start(case: Case, theta: Float[Array, "R P"]) -> State:
+    """Make the states of runs that have not taken a step."""
+    num_runs = len(theta)
+    nan = jnp.full(num_runs, jnp.nan, theta.dtype)
+    zero = jnp.zeros(num_runs, jnp.int32)
+    moments = jnp.zeros((num_runs, case.num_moments * case.num_params), theta.dtype)
+    return State(theta, moments, zero, zero + RUNNING, zero - 1, zero, nan, nan)
+
+
+def train_segment(
+    case: Case,
+    checks: Checks,
+    state: State,
+    hyper: Sgd | Adam,
+    limits: Limits,
+    data: Data,
+    segment: Segment,
+    *,
+    num_records: int,
+) -> tuple[State, Records]:
+    """Train every network for its number of turns.
+
+    Gradients are of the mean loss over the step's examples, plus l2 theta; then
+    theta <- theta - learning_rate (u + weight_decay theta), with u the optimiser's direction.
+    A check at step s is of the whole training set, due where s is a multiple of `every` or
+    max_steps is reached. It ends a run that has diverged, fits, has reached its loss or is
+    out of steps, the first of these that holds.
+
+    Args:
+        case: What is static.
+        checks: The rule, static too.
+        state: Where the runs are.
+        hyper: Their hyperparameters.
+        limits: Where they end.
+        data: The training examples, of all networks.
+        segment: Turns and minibatches.
+        num_records: T, recorded checks.
+
+    Returns:
+        The states, and (loss, error) at the first T multiples of `every` that are steps of this
+        segment; NaN where no such check was made.
+
+    Raises:
+        ValueError: the minibatches are not of the case's size.
+    """
+    check_segment(case, segment)
+    one = partial(_train_one, case, checks, num_records, data)
+    return jax.vmap(one)(state, hyper, limits, segment)
+
+
+class _Measured(NamedTuple):
+    loss: Float[Array, ""]
+    error: Float[Array, ""]
+
+
+def _train_one(
+    case: Case,
+    checks: Checks,
+    num_records: int,
+    data: Data,
+    state: State,
+    hyper: Sgd | Adam,
+    limits: Limits,
+    segment: Segment,
+) -> tuple[State, Float[Array, "T 2"]]:
+    first_check = -(-state.step // checks.every)
+
+    def turn(carry: tuple[Array, State, Array]) -> tuple[Array, State, Array]:
+        i, before, records = carry
+        regular = before.step % checks.every == 0
+        due = regular | (before.step >= limits.max_steps)
+        measured = _measure(case, before.theta, data)
+        state = _select(due, _check(case, checks, before, limits, measured), before)
+        here = jnp.arange(num_records) == before.step // checks.every - first_check
+        records = jnp.where((here & regular)[:, None], jnp.stack(measured), records)
+        examples = data if case.minibatch is None else _take(data, segment.indices[i])
+        stepped = _step(case, state, hyper, examples)
+        return i + 1, _select(state.status == RUNNING, stepped, state), records
+
+    def goes_on(carry: tuple[Array, State, Array]) -> Bool[Array, ""]:
+        i, state, _ = carry
+        return (i < segment.num_turns) & (state.status == RUNNING)
+
+    records = jnp.full((num_records, 2), jnp.nan, state.theta.dtype)
+    _, state, records = jax.lax.while_loop(goes_on, turn, (jnp.int32(0), state, records))
+    return state, records
+
+
+def _take(data: Data, index: Int[Array, " B"]) -> Data:
+    return Data(data.x[index], data.y[index])
+
+
+def outputs(case: Case, theta: Float[Array, " P"], x: Float[Array, "N D"]) -> Float[Array, "N C"]:
+    """Compute the outputs of one network."""
+    offset = 0
+    for layer, (n, m) in enumerate(pairwise(case.widths)):
+        weights = theta[offset : offset + n * m].reshape(n, m)
+        offset += n * m
+        x = jnp.matmul(x, weights, precision="highest")
+        if case.bias:
+            x += theta[offset : offset + m]
+            offset += m
+        if layer < len(case.widths) - 2:
+            x = _ACTIVATIONS[case.activation](x)
+    return x
+
+
+def losses(case: Case, f: Float[Array, "N C"], y: Array) -> Float[Array, " N"]:
+    """Compute the loss of every example from the outputs."""
+    match case.loss:
+        case "logistic":
+            return jax.nn.softplus(-(2.0 * y - 1.0) * f[:, 0])
+        case "cross_entropy":
+            return -jnp.take_along_axis(jax.nn.log_softmax(f), y[:, None], axis=1)[:, 0]
+        case "squared":
+            return 0.5 * (f[:, 0] - y) ** 2
+        case "squared_labels":
+            return 0.5 * (f[:, 0] - (2.0 * y - 1.0)) ** 2
+
+
+def _measure(case: Case, theta: Float[Array, " P"], data: Data) -> _Measured:
+    f = outputs(case, theta, data.x)
+    loss = jnp.mean(losses(case, f, data.y))
+    if case.loss == "squared":
+        return _Measured(loss, jnp.full_like(loss, jnp.nan))
+    labels = jnp.argmax(f, axis=1) if case.loss == "cross_entropy" else f[:, 0] > 0
+    wrong = (labels != data.y) | jnp.any(jnp.isnan(f), axis=1)
+    return _Measured(loss, jnp.mean(wrong.astype(f.dtype)))
+
+
+def _check(case: Case, checks: Checks, state: State, limits: Limits, found: _Measured) -> State:
+    if checks.rule == "train_error":  # as counts, so that a share means so many examples
+        allowed = limits.fit * case.num_examples + 1e-3
+        holds = found.error * case.num_examples <= allowed
+    else:
+        holds = found.loss <= limits.fit
+    fit = holds & jnp.isfinite(found.loss)
+    fit_step = jnp.where(fit & (state.fit_step < 0), state.step, state.fit_step)
+    status = jnp.select(
+        [
+            ~jnp.isfinite(found.loss),
+            (fit_step >= 0) & checks.stop_at_fit,
+            found.loss <= limits.loss,
+            state.step >= limits.max_steps,
+        ],
+        [jnp.int32(end) for end in (DIVERGED, FIT, LOSS_REACHED, MAX_STEPS)],
+        jnp.int32(RUNNING),
+    )
+    return state._replace(
+        status=status,
+        fit_step=fit_step,
+        fit=fit.astype(jnp.int32),
+        loss=found.loss,
+        error=found.error,
+    )
+
+
+def _step(case: Case, state: State, hyper: Sgd | Adam, examples: Data) -> State:
+    def objective(theta: Array) -> Array:
+        return jnp.mean(losses(case, outputs(case, theta, examples.x), examples.y))
+
+    gradient = jax.grad(objective)(state.theta) + hyper.l2 * state.theta
+    if isinstance(hyper, Adam):
+        direction, moments = _adam(hyper, state, gradient)
+    else:
+        moments = gradient + hyper.momentum * state.moments
+        nesterov = case.optimizer == "nesterov"
+        direction = gradient + hyper.momentum * moments if nesterov else moments
+    theta = state.theta - hyper.learning_rate * (direction + hyper.weight_decay * state.theta)
+    return state._replace(theta=theta, moments=moments, step=state.step + 1)
+
+
+def _adam(
+    hyper: Adam, state: State, gradient: Float[Array, " P"]
+) -> tuple[Float[Array, " P"], Float[Array, " M"]]:
+    first, second = jnp.split(state.moments, 2)
+    first = hyper.b1 * first + (1 - hyper.b1) * gradient
+    second = hyper.b2 * second + (1 - hyper.b2) * gradient**2
+    count = (state.step + 1).astype(gradient.dtype)
+    unbiased = first / (1 - hyper.b1**count), second / (1 - hyper.b2**count)
+    direction = unbiased[0] / (jnp.sqrt(unbiased[1]) + hyper.eps)
+    return direction, jnp.concatenate([first, second])
+
+
+def _select(condition: Bool[Array, ""], yes: Any, no: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)

@@ -1,0 +1,129 @@
+"""C++ sources built at first use with the system's compiler, and kept between processes."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import secrets
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+COMPILERS = ("c++", "g++", "clang++")
+FLAGS = (
+    "-std=gnu++20", "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno",
+    "-fno-trapping-math", "-fPIC", "-shared", "-w",
+)  # fmt: skip
+BUILD_SECONDS = 600
+
+
+class CannotBuild(RuntimeError):
+    """There is no compiler, or it refused; the message says what to do."""
+
+
+def build(main: Path, sources: Sequence[Path], defines: Sequence[str]) -> Path:
+    """Build the library of one source file, if that has not been done for this processor.
+
+    What was built is found again by the content of the sources, the flags, the compiler and
+    the processor, in a folder that is readable by this user alone: it is trusted code.
+
+    Args:
+        main: What is compiled.
+        sources: The other files that it includes.
+        defines: NAME=VALUE of each macro.
+
+    Returns:
+        The library; its name holds the digest of all that.
+
+    Raises:
+        CannotBuild: no compiler is on PATH, or it failed, or there is nowhere to write.
+    """
+    compiler = find_compiler()
+    command = [compiler, *FLAGS, *(f"-D{define}" for define in defines)]
+    folders = [f"-I{jax.ffi.include_dir()}", f"-I{main.parent}"]
+    identity = (*command, _version(compiler), jax.__version__, _processor())
+    content = b"".join(path.read_bytes() for path in (main, *sources))
+    digest = hashlib.sha256("\0".join(identity).encode() + content).hexdigest()[:32]
+    try:
+        built = cache_folder("native") / f"{main.parent.parent.name}-{digest}.so"
+        if not built.is_file():
+            _build([*command, *folders, str(main)], built)
+    except OSError as error:
+        raise CannotBuild(f"the kernel's library cannot be kept: {error}") from error
+    return built
+
+
+def load(built: Path) -> ctypes.CDLL:
+    """Load what was built.
+
+    Raises:
+        CannotBuild: this process cannot load it.
+    """
+    try:
+        return ctypes.CDLL(str(built))
+    except OSError as error:
+        raise CannotBuild(f"the kernel's library cannot be loaded: {error}") from error
+
+
+def find_compiler() -> str:
+    """Find a C++ compiler on PATH.
+
+    Raises:
+        CannotBuild: there is none.
+    """
+    for name in COMPILERS:
+        found = shutil.which(name)
+        if found is not None:
+            return found
+    raise CannotBuild(
+        f"no C++ compiler ({', '.join(COMPILERS)}) is on PATH; install one, for example with "
+        "'apt-get install g++'"
+    )
+
+
+def cache_folder(name: str) -> Path:
+    """A folder that outlives this process, readable by this user alone."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = base / "sweep_engine" / name
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.stat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise CannotBuild(f"others can write to {folder}: what is loaded from it is trusted code")
+    return folder
+
+
+def _build(command: list[str], built: Path) -> None:
+    """Compile to a file beside the final one, then rename: others see all of it or nothing."""
+    temporary = built.with_name(f"{built.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        done = subprocess.run(
+            [*command, "-o", str(temporary)],
+            capture_output=True, text=True, check=False, timeout=BUILD_SECONDS,
+        )  # fmt: skip
+        if done.returncode:
+            raise CannotBuild(f"the compiler failed: {command[0]}\n{done.stderr[-2000:]}")
+        temporary.replace(built)
+    except subprocess.TimeoutExpired as error:
+        raise CannotBuild(f"the compiler took more than {BUILD_SECONDS} s") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@functools.cache
+def _version(compiler: str) -> str:
+    command = [compiler, "--version"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+@functools.cache
+def _processor() -> str:
+    """What `-march=native` depends on."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    wanted = ("model name", "flags", "Features", "CPU part")
+    found = {line for line in lines if line.startswith(wanted)}
+    return "\n".join([platform.machine(), platform.processor(), *sorted(found)])

@@ -1,0 +1,122 @@
+"""Cases and examples for the tests of training kernels."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sweep_engine.kernels.fused_training import reference
+from sweep_engine.kernels.fused_training.case import (
+    Adam,
+    Case,
+    Checks,
+    Data,
+    Limits,
+    Segment,
+    Sgd,
+    State,
+)
+
+CASES = {
+    "yardstick": Case((7, 40, 40, 1), num_examples=128),
+    "ragged": Case((3, 5, 17, 1), "tanh", False, "logistic", "nesterov", 37, 5),
+    "classes": Case((6, 20, 12, 4), "gelu", True, "cross_entropy", "adam", 51, 9),
+    "many classes": Case((9, 33, 19), "relu", False, "cross_entropy", "nesterov", 40, 16),
+    "deep linear": Case((5, 9, 9, 1), "linear", True, "squared", "sgd", 33),
+    "one layer": Case((4, 1), "linear", True, "squared_labels", "adam", 20),
+    "wide": Case((2, 64, 64, 64, 1), "tanh", True, "squared", "adam", 70),
+}
+SMOOTH = [name for name, case in CASES.items() if case.activation != "relu"]
+KINKED = [name for name, case in CASES.items() if case.activation == "relu"]
+
+Train = Callable[..., tuple[State, Any]]
+
+
+class Example(NamedTuple):
+    """All that a segment is called with."""
+
+    case: Case
+    checks: Checks
+    state: State
+    hyper: Sgd | Adam
+    limits: Limits
+    data: Data
+    segment: Segment
+
+    def run(self, train: Train, num_records: int = 4) -> tuple[State, jax.Array]:
+        """Train by an implementation, compiled."""
+
+        def call(*arrays: Any) -> tuple[State, jax.Array]:
+            return train(self.case, self.checks, *arrays, num_records=num_records)
+
+        return jax.jit(call)(*self[2:])
+
+    def networks(self, chosen: slice) -> "Example":
+        """The same with some of the networks alone."""
+        state, hyper, limits, segment = jax.tree.map(
+            lambda a: a[chosen], (self.state, self.hyper, self.limits, self.segment)
+        )
+        return Example(self.case, self.checks, state, hyper, limits, self.data, segment)
+
+    def in_float64(self) -> "Example":
+        """The same at double precision; call it under `jax.enable_x64`."""
+        widened = jax.tree.map(
+            lambda a: (
+                jnp.asarray(np.asarray(a), jnp.float64)
+                if jnp.issubdtype(a.dtype, jnp.floating)
+                else a
+            ),
+            self[2:],
+        )
+        return Example(self.case, self.checks, *widened)
+
+
+def make(case: Case, num_runs: int, turns: int, *, seed: int = 0, every: int = 4) -> Example:
+    """Draw examples, networks and hyperparameters; no rule ends a run."""
+    rng = np.random.default_rng([seed, num_runs])
+    data_rng = np.random.default_rng(0)
+    x = data_rng.normal(size=(case.num_examples, case.widths[0])).astype(np.float32)
+    num_labels = max(2, case.widths[-1])
+    y = data_rng.integers(num_labels, size=case.num_examples).astype(np.int32)
+    if case.loss == "squared":
+        y = data_rng.normal(size=case.num_examples).astype(np.float32)
+    fan_in = np.concatenate(
+        [
+            np.full((n + case.bias) * m, n)
+            for n, m in zip(case.widths[:-1], case.widths[1:], strict=True)
+        ]
+    )
+    theta = rng.normal(size=(num_runs, case.num_params)) / np.sqrt(fan_in)
+    indices = rng.integers(
+        case.num_examples, size=(num_runs, turns if case.minibatch else 0, case.minibatch or 0)
+    )
+    return Example(
+        case,
+        Checks(every, "train_loss", stop_at_fit=False),
+        reference.start(case, jnp.asarray(theta, jnp.float32)),
+        hyperparameters(case, rng, num_runs),
+        Limits(
+            jnp.full(num_runs, 10**6, jnp.int32),
+            jnp.full(num_runs, 0.3, jnp.float32),
+            jnp.full(num_runs, -jnp.inf, jnp.float32),
+        ),
+        Data(jnp.asarray(x), jnp.asarray(y)),
+        Segment(jnp.full(num_runs, turns, jnp.int32), jnp.asarray(indices, jnp.int32)),
+    )
+
+
+def hyperparameters(case: Case, rng: np.random.Generator, num_runs: int) -> Sgd | Adam:
+    """Draw some for every network."""
+
+    def between(low: float, high: float) -> jax.Array:
+        return jnp.asarray(rng.uniform(low, high, num_runs), jnp.float32)
+
+    l2, decay = between(0.001, 0.01), between(0.001, 0.01)
+    if case.optimizer == "adam":
+        return Adam(
+            between(0.001, 0.01), between(0.8, 0.95), between(0.9, 0.999), between(1e-6, 1e-4),
+            l2, decay,
+        )  # fmt: skip
+    return Sgd(between(0.01, 0.05), between(0.5, 0.9), l2, decay)
