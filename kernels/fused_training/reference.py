@@ -106,7 +106,7 @@ def _train_one(
         here = jnp.arange(num_records) == before.step // checks.every - first_check
         records = jnp.where((here & regular)[:, None], jnp.stack(measured), records)
         examples = data if case.minibatch is None else _take(data, segment.indices[i])
-        stepped = _step(case, state, hyper, examples)
+        stepped = step(case, state, hyper, examples)
         return i + 1, _select(state.status == RUNNING, stepped, state), records
 
     def goes_on(carry: tuple[Array, State, Array]) -> Bool[Array, ""]:
@@ -187,7 +187,9 @@ def _check(case: Case, checks: Checks, state: State, limits: Limits, found: _Mea
     )
 
 
-def _step(case: Case, state: State, hyper: Sgd | Adam, examples: Data) -> State:
+def step(case: Case, state: State, hyper: Sgd | Adam, examples: Data) -> State:
+    """Take one step of one network."""
+
     def objective(theta: Array) -> Array:
         return jnp.mean(losses(case, outputs(case, theta, examples.x), examples.y))
 

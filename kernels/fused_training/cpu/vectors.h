@@ -77,7 +77,7 @@ INLINE Vec log1p_unit(Vec u) {
   return 2 * (s + s * q * p);
 }
 
-// tanh(x) to 4 ulp: the rational function of Eigen (and XLA), clamped where it is +-1.
+// tanh(x) to 6 ulp: the rational function of Eigen (and XLA), clamped where it is +-1.
 INLINE Vec tanh(Vec x) {
   const float bound = 7.90531110763549805f;
   x = select(x > bound, all(bound), select(x < -bound, all(-bound), x));

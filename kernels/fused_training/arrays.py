@@ -1,0 +1,81 @@
+"""The arrays that a kernel is called with and gives back, in the order of its arguments."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from sweep_engine.kernels.fused_training.case import (
+    Adam,
+    Case,
+    Checks,
+    Data,
+    Limits,
+    Segment,
+    Sgd,
+    State,
+)
+from sweep_engine.kernels.fused_training.reference import Records
+
+RULES = ("train_error", "train_loss")
+"""As numbered by `Rule` in the sources."""
+
+
+def operands(
+    state: State, hyper: Sgd | Adam, limits: Limits, data: Data, segment: Segment
+) -> tuple[Array, ...]:
+    """List what goes in: theta, moments, counters, measured, hyper, turns, x, y, indices."""
+    return (
+        jnp.asarray(state.theta, jnp.float32),
+        jnp.asarray(state.moments, jnp.float32),
+        jnp.stack([state.step, state.status, state.fit_step, state.fit], axis=1),
+        jnp.stack([state.loss, state.error], axis=1),
+        jnp.stack([*hyper, limits.fit, limits.loss], axis=1).astype(jnp.float32),
+        jnp.stack([segment.num_turns, limits.max_steps], axis=1),
+        jnp.asarray(data.x, jnp.float32),
+        jnp.asarray(data.y, jnp.float32),
+        segment.indices,
+    )
+
+
+def results(state: State, num_records: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """List the shapes of what comes out: theta, moments, counters, measured, records."""
+    num_runs = len(state.theta)
+    return (
+        jax.ShapeDtypeStruct(state.theta.shape, jnp.float32),
+        jax.ShapeDtypeStruct(state.moments.shape, jnp.float32),
+        jax.ShapeDtypeStruct((num_runs, 4), jnp.int32),
+        jax.ShapeDtypeStruct((num_runs, 2), jnp.float32),
+        jax.ShapeDtypeStruct((num_runs, num_records, 2), jnp.float32),
+    )
+
+
+def unpack(found: Sequence[Array]) -> tuple[State, Records]:
+    """Make the state and the records of what came out."""
+    theta, moments, counters, measured, records = found
+    return State(theta, moments, *counters.T, *measured.T), records
+
+
+def attributes(checks: Checks) -> dict[str, np.int32]:
+    """Name the static choices that are not compiled into a kernel."""
+    return {
+        "every": np.int32(checks.every),
+        "rule": np.int32(RULES.index(checks.rule)),
+        "stop_at_fit": np.int32(checks.stop_at_fit),
+    }
+
+
+def macros(case: Case) -> dict[str, str]:
+    """Name the static choices that are compiled into a kernel."""
+    values = {
+        "WIDTHS": ",".join(map(str, case.widths)),
+        "ACTIVATION": {"tanh": "tanh_"}.get(case.activation, case.activation),
+        "BIAS": int(case.bias),
+        "LOSS": case.loss,
+        "OPTIMIZER": case.optimizer,
+        "EXAMPLES": case.num_examples,
+        "MINIBATCH": case.minibatch or 0,
+    }
+    return {f"SWEEP_{name}": str(value) for name, value in values.items()}

@@ -1,0 +1,129 @@
+"""A segment of training on an NVIDIA GPU: one network a block, all of it in shared memory.
+
+Opt-in: `choice` takes it only after it has agreed with the reference on the device at hand.
+XLA takes PTX through an internal interface of its own; a version without it refuses the call.
+"""
+
+import functools
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sweep_engine.kernels.fused_training.arrays import (
+    attributes,
+    macros,
+    operands,
+    results,
+    unpack,
+)
+from sweep_engine.kernels.fused_training.case import (
+    Adam,
+    Case,
+    Checks,
+    Data,
+    Limits,
+    Segment,
+    Sgd,
+    State,
+    check_segment,
+)
+from sweep_engine.kernels.fused_training.reference import Records
+from sweep_engine.kernels.native import CannotBuild
+
+SHARED_BYTES = 227 * 1024
+"""Shared memory that a block can have on compute capability 9.0."""
+
+THREADS = 128
+_SOURCE = Path(__file__).parent / "training.cu"
+_TARGET = "__gpu$xla.gpu.ptx"
+
+
+def train_segment(
+    case: Case,
+    checks: Checks,
+    state: State,
+    hyper: Sgd | Adam,
+    limits: Limits,
+    data: Data,
+    segment: Segment,
+    *,
+    num_records: int,
+) -> tuple[State, Records]:
+    """Do what `reference.train_segment` does; inside `jax.jit` too, on an NVIDIA GPU alone.
+
+    Raises:
+        CannotBuild: there is no nvcc, or the network does not fit a block's shared memory.
+        ValueError: as the reference.
+    """
+    check_segment(case, segment)
+    text = ptx(case)
+    settings = [segment.indices.shape[1], num_records, *attributes(checks).values()]
+    grid = {"grid_x": len(state.theta), "grid_y": 1, "grid_z": 1}
+    block = {"block_x": THREADS, "block_y": 1, "block_z": 1}
+    sizes = grid | block | {"shared_mem_bytes": shared_bytes(text)}
+    found = jax.ffi.ffi_call(_TARGET, results(state, num_records))(
+        *operands(state, hyper, limits, data, segment),
+        jnp.asarray(settings, jnp.int32),
+        name="train_segment",
+        kernel_type="ptx",
+        kernel_data=text,
+        **{name: np.int32(size) for name, size in sizes.items()},
+    )
+    return unpack(found)
+
+
+def source(case: Case, threads: int, shared_limit: int = SHARED_BYTES) -> str:
+    """The source of a case: the values of its macros, then the file."""
+    values = macros(case) | {
+        "SWEEP_THREADS": str(threads),
+        "SWEEP_SHARED_BYTES": str(shared_limit),
+    }
+    lines = [f"#define {name} {value}\n" for name, value in values.items()]
+    return "".join(lines) + _SOURCE.read_text()
+
+
+@functools.cache
+def ptx(case: Case) -> str:
+    """Compile a case to PTX for compute capability 9.0 and later.
+
+    Raises:
+        CannotBuild: there is no nvcc, or it failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "kernel.ptx")
+        nvcc(case, out, "-arch=compute_90", "-ptx")
+        return out.read_text()
+
+
+def nvcc(case: Case, out: Path, *options: str) -> str:
+    """Compile a case to a file, and return what the compiler said.
+
+    Raises:
+        CannotBuild: there is no nvcc, or it failed.
+    """
+    compiler = shutil.which("nvcc")
+    if compiler is None:
+        raise CannotBuild("no nvcc is on PATH; the cuda kernel is compiled by it")
+    text = out.with_suffix(".cu")
+    text.write_text(source(case, THREADS))
+    command = [compiler, "-std=c++17", "--expt-relaxed-constexpr", "-O3", *options]
+    done = subprocess.run(
+        [*command, str(text), "-o", str(out)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise CannotBuild(f"nvcc failed:\n{(done.stdout + done.stderr)[-2000:]}")
+    return done.stdout + done.stderr
+
+
+def shared_bytes(text: str) -> int:
+    """Read the shared memory of a block off its PTX."""
+    found = re.search(r"shared_bytes = (\d+);", text)
+    if found is None:
+        raise CannotBuild("the PTX does not say how much shared memory it needs")
+    return int(found[1])

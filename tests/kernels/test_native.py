@@ -1,0 +1,118 @@
+"""Libraries that are built at first use."""
+
+import ctypes
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweep_engine.kernels import native
+from sweep_engine.kernels.fused_training import cpu
+
+SOURCE = 'extern "C" int answer() { return ANSWER; }\n'
+FUNCTIONS = """
+#include "{vectors}"
+extern "C" void apply(int which, const float* x, float* y, int n) {{
+  using namespace sweep;
+  for (int i = 0; i < n; i += LANES) {{
+    const Vec v = load(x + i);
+    store(y + i, which == 0 ? exp_nonpositive(v) : which == 1 ? log1p_unit(v) : tanh(v));
+  }}
+}}
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "answers" / "cpu" / "answer.cc"
+    path.parent.mkdir(parents=True)
+    path.write_text(SOURCE)
+    return path
+
+
+def test_what_was_built_is_found_again_and_what_changed_is_built(source: Path) -> None:
+    first = native.build(source, [], ["ANSWER=1"])
+    born = first.stat().st_mtime_ns
+    assert native.load(first).answer() == 1
+    assert native.build(source, [], ["ANSWER=1"]) == first
+    assert first.stat().st_mtime_ns == born
+    assert native.load(native.build(source, [], ["ANSWER=2"])).answer() == 2
+    source.write_text(SOURCE.replace("ANSWER;", "ANSWER + 1;"))
+    assert native.load(native.build(source, [], ["ANSWER=1"])).answer() == 2
+
+
+def test_nobody_else_can_read_the_folder_and_nothing_is_left_in_it(source: Path) -> None:
+    folder = native.build(source, [], ["ANSWER=1"]).parent
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert [path.suffix for path in folder.iterdir()] == [".so"]
+
+
+def test_a_folder_that_others_can_write_to_is_refused(source: Path) -> None:
+    native.build(source, [], ["ANSWER=1"]).parent.chmod(0o777)
+    with pytest.raises(native.CannotBuild, match="others can write"):
+        native.build(source, [], ["ANSWER=1"])
+
+
+def test_no_compiler_is_said(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(source.parent))
+    with pytest.raises(native.CannotBuild, match=r"no C\+\+ compiler .* install one"):
+        native.build(source, [], ["ANSWER=1"])
+
+
+def test_what_the_compiler_says_is_passed_on(source: Path) -> None:
+    with pytest.raises(native.CannotBuild, match="WRONG"):
+        native.build(source, [], ["ANSWER=WRONG"])
+    assert list(native.cache_folder("native").iterdir()) == []
+
+
+def test_a_library_that_is_not_one_is_refused(source: Path) -> None:
+    built = native.build(source, [], ["ANSWER=1"])
+    built.write_bytes(b"half")
+    with pytest.raises(native.CannotBuild, match="cannot be loaded"):
+        native.load(built)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root can write everywhere")
+def test_nowhere_to_write_is_said(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source.parent.chmod(0o500)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(source.parent))
+    with pytest.raises(native.CannotBuild, match="cannot be kept"):
+        native.build(source, [], ["ANSWER=1"])
+
+
+@pytest.fixture
+def functions(source: Path) -> ctypes.CDLL:
+    vectors = Path(cpu.__file__).parent / "vectors.h"
+    source.write_text(FUNCTIONS.format(vectors=vectors))
+    return native.load(native.build(source, [vectors], []))
+
+
+@pytest.mark.parametrize(
+    ("which", "truth", "low", "high", "ulps"),
+    [(0, np.exp, -86.0, 0.0, 2), (1, np.log1p, 0.0, 1.0, 2), (2, np.tanh, -12.0, 12.0, 6)],
+    ids=["exp", "log1p", "tanh"],
+)
+def test_vector_functions_to_so_many_units_in_the_last_place(
+    functions: ctypes.CDLL, which: int, truth: np.ufunc, low: float, high: float, ulps: int
+) -> None:
+    size = 2**18
+    small = np.geomspace(1e-30, 1, size // 2) * (low if high == 0 else high)
+    x = np.concatenate([np.linspace(low, high, size // 2), small]).astype(np.float32)
+    y = np.zeros_like(x)
+    pointer = ctypes.POINTER(ctypes.c_float)
+    functions.apply(which, x.ctypes.data_as(pointer), y.ctypes.data_as(pointer), size)
+    exact = truth(x.astype(np.float64))
+    unit = np.spacing(np.maximum(np.abs(exact), 1e-30).astype(np.float32))
+    assert np.max(np.abs(y - exact) / unit) <= ulps
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_vector_functions_keep_nan(functions: ctypes.CDLL, which: int) -> None:
+    x = np.full(16, np.nan, np.float32)
+    y = np.zeros_like(x)
+    pointer = ctypes.POINTER(ctypes.c_float)
+    functions.apply(which, x.ctypes.data_as(pointer), y.ctypes.data_as(pointer), 16)
+    assert np.isnan(y).all()
