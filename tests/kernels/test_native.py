@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from sweep_engine.kernels import native
-from sweep_engine.kernels.fused_training import cpu
 
 SOURCE = 'extern "C" int answer() { return ANSWER; }\n'
 FUNCTIONS = """
@@ -85,9 +84,9 @@ def test_nowhere_to_write_is_said(source: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def functions(source: Path) -> ctypes.CDLL:
-    vectors = Path(cpu.__file__).parent / "vectors.h"
+    vectors = Path(native.__file__).parent / "vectors.h"
     source.write_text(FUNCTIONS.format(vectors=vectors))
-    return native.load(native.build(source, [vectors], []))
+    return native.load(native.build(source, [], []))
 
 
 @pytest.mark.parametrize(

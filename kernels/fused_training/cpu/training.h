@@ -19,7 +19,7 @@ struct Arguments {
   float *theta_out, *moments_out;
   int32_t* counters_out;
   float *measured_out, *records;
-  int64_t num_networks, num_index_turns, num_records;
+  int64_t num_items, num_index_turns, num_records;
   int32_t every, rule, stop_at_fit;
 };
 
@@ -164,7 +164,12 @@ struct Run {
   }
 };
 
-void train_network(const Arguments& a, int64_t r, Workspace& w) {
+INLINE void begin(const Arguments& a, Workspace& w) {
+  memcpy(w.targets, a.y, sizeof(float) * EXAMPLES);
+}
+
+// Trains network r.
+inline void do_item(const Arguments& a, int64_t r, Workspace& w) {
   const float* hyper = a.hyper + r * (NUM_HYPER + 2);
   const int32_t *turns = a.turns + 2 * r, *counters = a.counters + 4 * r;
   Run run{counters[0],       counters[1],           counters[2], counters[3],

@@ -18,7 +18,7 @@ static void* shared_memory;
 #define NETWORK network_index
 #define SYNC() barrier->arrive_and_wait()
 #define SHARED(type, name) type& name = *(type*)shared_memory;
-#include "training.cu"
+#include "training_cu.h"
 
 extern "C" void run_blocks(long long num_networks, const float* theta, const float* moments,
                            const int* counters, const float* measured, const float* hyper,

@@ -63,10 +63,8 @@ def host_block(case: Case, shared_limit: int) -> ctypes.CDLL:
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     folder = Path(os.environ["XDG_CACHE_HOME"], "host_blocks", name)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "training.cu").write_text(text)
-    main = folder / "host_block.cc"
-    main.write_text(Path(__file__).with_name("host_block.cc").read_text())
-    return native.load(native.build(main, [folder / "training.cu"], []))
+    (folder / "training_cu.h").write_text(text)
+    return native.load(native.build(Path(__file__).with_name("host_block.cc"), [folder], []))
 
 
 def cuda_on_host(

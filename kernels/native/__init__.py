@@ -19,13 +19,14 @@ FLAGS = (
     "-fno-trapping-math", "-fPIC", "-shared", "-w",
 )  # fmt: skip
 BUILD_SECONDS = 600
+_FOLDER = Path(__file__).parent
 
 
 class CannotBuild(RuntimeError):
     """There is no compiler, or it refused; the message says what to do."""
 
 
-def build(main: Path, sources: Sequence[Path], defines: Sequence[str]) -> Path:
+def build(main: Path, folders: Sequence[Path], defines: Sequence[str]) -> Path:
     """Build the library of one source file, if that has not been done for this processor.
 
     What was built is found again by the content of the sources, the flags, the compiler and
@@ -33,7 +34,7 @@ def build(main: Path, sources: Sequence[Path], defines: Sequence[str]) -> Path:
 
     Args:
         main: What is compiled.
-        sources: The other files that it includes.
+        folders: Where the headers lie that it includes, beside those of this folder.
         defines: NAME=VALUE of each macro.
 
     Returns:
@@ -44,14 +45,16 @@ def build(main: Path, sources: Sequence[Path], defines: Sequence[str]) -> Path:
     """
     compiler = find_compiler()
     command = [compiler, *FLAGS, *(f"-D{define}" for define in defines)]
-    folders = [f"-I{jax.ffi.include_dir()}", f"-I{main.parent}"]
+    folders = [_FOLDER, *folders]
+    headers = [path for folder in folders for path in sorted(folder.glob("*.h"))]
+    includes = [f"-I{folder}" for folder in (jax.ffi.include_dir(), *folders)]
     identity = (*command, _version(compiler), jax.__version__, _processor())
-    content = b"".join(path.read_bytes() for path in (main, *sources))
+    content = b"".join(path.read_bytes() for path in (main, *headers))
     digest = hashlib.sha256("\0".join(identity).encode() + content).hexdigest()[:32]
     try:
         built = cache_folder("native") / f"{main.parent.parent.name}-{digest}.so"
         if not built.is_file():
-            _build([*command, *folders, str(main)], built)
+            _build([*command, *includes, str(main)], built)
     except OSError as error:
         raise CannotBuild(f"the kernel's library cannot be kept: {error}") from error
     return built
