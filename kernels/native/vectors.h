@@ -35,11 +35,22 @@ INLINE Vec select(Ints where, Vec yes, Vec no) {
 }
 INLINE Vec absolute(Vec x) { return (Vec)((Ints)x & 0x7fffffff); }
 
-INLINE float sum(Vec v) {
-  float total = 0;
-  for (int i = 0; i < LANES; i++) total += v[i];
-  return total;
+// The sum of all lanes, by halves.
+template <int N>
+struct Lanes {
+  typedef float type __attribute__((vector_size(4 * N)));
+};
+template <int N>
+INLINE float sum_of(typename Lanes<N>::type v) {
+  if constexpr (N == 4) {
+    return (v[0] + v[2]) + (v[1] + v[3]);
+  } else {
+    typename Lanes<N / 2>::type halves[2];
+    memcpy(halves, &v, sizeof v);
+    return sum_of<N / 2>(halves[0] + halves[1]);
+  }
 }
+INLINE float sum(Vec v) { return sum_of<LANES>(v); }
 
 // The first `count` lanes of v, 0 in the others.
 INLINE Vec first(int count, Vec v) {

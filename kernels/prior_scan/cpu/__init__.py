@@ -1,0 +1,75 @@
+"""A scan of a prior in C++: a draw's parameters never leave the cache."""
+
+import functools
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from sweep_engine.kernels import native
+from sweep_engine.kernels.fused_training import cpu as training
+from sweep_engine.kernels.prior_scan.case import Case, Found
+
+_FOLDER = Path(__file__).parent
+
+
+def scan(
+    case: Case,
+    keys: Key[Array, " R"],
+    scale: Float[Array, " R"],
+    x: Float[Array, "N D"],
+    targets: Int[Array, " N"],
+) -> Found:
+    """Do what `reference.scan` does; inside `jax.jit` too, on a CPU alone.
+
+    Uniform draws are the reference's bit for bit, normal ones to a few units in the last
+    place; an output within rounding of 0 may have another label.
+
+    Raises:
+        CannotBuild: the kernel of this case has to be built and cannot be.
+        ValueError: the keys are not JAX's default ones.
+    """
+    if (
+        str(jax.random.key_impl(keys)) != "threefry2x32"
+        or not (jax.config.values["jax_threefry_partitionable"])
+    ):
+        raise ValueError("expected partitionable threefry2x32 keys, JAX's default")
+    shapes = (
+        jax.ShapeDtypeStruct((len(keys), -(-case.num_inputs // 8)), jnp.uint8),
+        jax.ShapeDtypeStruct((len(keys),), jnp.int32),
+    )
+    call = jax.ffi.ffi_call(register(case), shapes)
+    return Found(*call(jax.random.key_data(keys), scale, x, targets))
+
+
+@functools.cache
+def build(case: Case) -> Path:
+    """Build the kernel of a case.
+
+    Raises:
+        CannotBuild: it cannot be built here.
+    """
+    values = {
+        "WIDTHS": ",".join(map(str, case.widths)),
+        "ACTIVATION": {"tanh": "tanh_"}.get(case.activation, case.activation),
+        "BIAS": int(case.bias),
+        "EXAMPLES": case.num_inputs,
+        "LAW": case.law,
+    }
+    defines = [f"SWEEP_{name}={value}" for name, value in values.items()]
+    folders = [_FOLDER, Path(training.__file__).parent]
+    return native.build(_FOLDER / "handler.cc", folders, defines)
+
+
+@functools.cache
+def register(case: Case) -> str:
+    """Make the kernel of a case known to XLA, and tell its name.
+
+    Raises:
+        CannotBuild: it cannot be built here.
+    """
+    built = build(case)
+    name = f"sweep_engine_{built.stem}"
+    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(native.load(built).scan), platform="cpu")
+    return name

@@ -1,0 +1,134 @@
+"""Scans of a prior: the kernel against plain JAX, and both against what is known."""
+
+import ctypes
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from sweep_engine.kernels import native
+from sweep_engine.kernels.prior_scan import cpu, reference
+from sweep_engine.kernels.prior_scan.case import Case, Found
+from tests.statistics import assert_catches, assert_ks, assert_probability
+
+CASES = {
+    "yardstick": Case((7, 40, 40, 1), law="gaussian", num_inputs=128),
+    "no bias": Case((5, 17, 1), "tanh", False, "uniform", 32),
+    "ragged": Case((3, 9, 6, 1), "gelu", True, "uniform", 13),
+    "one layer": Case((4, 1), "linear", True, "gaussian", 16),
+}
+IMPLEMENTATIONS = {"reference": reference.scan, "cpu": cpu.scan}
+NUM_DRAWS = 512
+
+
+def keys_of(num_draws: int, seed: int = 0) -> jax.Array:
+    return jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(jnp.arange(num_draws))
+
+
+def examples(case: Case) -> tuple[jax.Array, jax.Array]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(case.num_inputs, case.widths[0]))
+    targets = rng.integers(-1, 2, size=case.num_inputs)
+    return jnp.asarray(x, jnp.float32), jnp.asarray(targets, jnp.int32)
+
+
+def scan(implementation: str, case: Case, keys: jax.Array, scale: Any = 1.0) -> Found:
+    scales = jnp.broadcast_to(jnp.asarray(scale, jnp.float32), len(keys))
+    call = jax.jit(IMPLEMENTATIONS[implementation], static_argnums=0)
+    return call(case, keys, scales, *examples(case))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_kernel_finds_what_the_reference_finds(name):
+    """But where an output is within rounding of 0, which few draws have at any input."""
+    case, keys = CASES[name], keys_of(NUM_DRAWS)
+    scale = np.linspace(0.1, 2, NUM_DRAWS)
+    found, truth = scan("cpu", case, keys, scale), scan("reference", case, keys, scale)
+    same = np.all(found.function == truth.function, axis=1)
+    assert same.mean() >= 0.99
+    np.testing.assert_array_equal(found.wrong[same], truth.wrong[same])
+
+
+@pytest.mark.parametrize("name", ["yardstick", "ragged"])
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_functions_and_misses_are_those_of_float64(implementation, name):
+    case = CASES[name]
+    keys = keys_of(64)
+    x, targets = examples(case)
+    found = scan(implementation, case, keys)
+    theta = jax.vmap(lambda key: reference.draw(case, key, jnp.float32(1)))(keys)
+    with jax.enable_x64(True):
+        wide = jnp.asarray(np.asarray(theta), jnp.float64), jnp.asarray(np.asarray(x), jnp.float64)
+        f = np.asarray(jax.vmap(lambda t: reference.outputs(case, t, wide[1]))(wide[0]))
+    clear = np.abs(f).min(axis=1) > 1e-5 * np.abs(f).max(axis=1)
+    assert clear.mean() > 0.9
+    np.testing.assert_array_equal(found.function[clear], np.packbits(f > 0, axis=1)[clear])
+    targets = np.asarray(targets)
+    wrong = ((f > 0) != (targets > 0))[:, targets >= 0].sum(axis=1)
+    np.testing.assert_array_equal(found.wrong[clear], wrong[clear])
+
+
+def draw(case: Case, key: jax.Array) -> np.ndarray:
+    theta = np.zeros(case.num_params, np.float32)
+    words = np.asarray(jax.random.key_data(key))
+    library = native.load(cpu.build(case))
+    library.draw_standard(ctypes.c_void_p(words.ctypes.data), ctypes.c_void_p(theta.ctypes.data))
+    return theta
+
+
+def test_uniform_draws_are_those_of_jax_bit_for_bit():
+    case = CASES["no bias"]
+    for key in keys_of(20):
+        truth = reference.draw(case, key, jnp.float32(1))
+        np.testing.assert_array_equal(draw(case, key), truth)
+
+
+def test_normal_draws_are_those_of_jax_to_rounding():
+    case = CASES["yardstick"]
+    for key in keys_of(20):
+        truth = np.asarray(reference.draw(case, key, jnp.float32(1)))
+        assert np.max(np.abs(draw(case, key) - truth) / np.spacing(np.abs(truth))) <= 8
+
+
+def test_draws_have_their_law():
+    """Independent of JAX; uniform draws are caught."""
+    normal = [draw(CASES["yardstick"], key) for key in keys_of(50)]
+    assert_ks(np.concatenate(normal), stats.norm.cdf)
+    assert_catches(
+        lambda sample: assert_ks(sample, stats.norm.cdf),
+        lambda: np.concatenate([draw(CASES["no bias"], key) for key in keys_of(50)]),
+    )
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_one_target_is_met_by_half_of_a_symmetric_law(implementation):
+    """-theta's last layer gives -f: each input is labelled 1 with probability 1/2."""
+    case = CASES["no bias"]
+    x, _ = examples(case)
+    targets = jnp.full(case.num_inputs, -1, jnp.int32).at[3].set(1)
+    call = jax.jit(IMPLEMENTATIONS[implementation], static_argnums=0)
+    found = call(case, keys_of(4000), jnp.ones(4000), x, targets)
+    assert_probability(int((found.wrong == 0).sum()), 4000, 0.5)
+
+
+def test_a_draw_does_not_depend_on_the_others():
+    case, keys = CASES["ragged"], keys_of(9)
+    together = scan("cpu", case, keys)
+    for i in range(9):
+        alone = scan("cpu", case, keys[i : i + 1])
+        np.testing.assert_array_equal(alone.function[0], together.function[i])
+
+
+def test_keys_of_another_generator_are_refused():
+    case = CASES["ragged"]
+    keys = jax.random.split(jax.random.key(0, impl="rbg"), 2)
+    with pytest.raises(ValueError, match="threefry2x32"):
+        cpu.scan(case, keys, jnp.ones(2), *examples(case))
+
+
+def test_more_than_one_output_is_refused():
+    with pytest.raises(ValueError, match=r"widths D, \.\.\., 1"):
+        Case((3, 4, 2))
