@@ -16,9 +16,9 @@ from jaxtyping import Array, Bool
 
 LANE = "lane"
 
-CPU_OPTIONS: dict[str, str | bool] = {"xla_cpu_prefer_vector_width": "512"}
-"""XLA keeps to 256 bits unless told; where there are 512, random numbers take half the time.
-Other processors are given what they have."""
+WIDE: dict[str, str | bool] = {"xla_cpu_prefer_vector_width": "512"}
+"""XLA keeps to 256 bits on a CPU unless told; where there are 512, random numbers take half the
+time. Only for draws: in programs that train, a lane's place was seen to change its last bit."""
 
 
 def over_lanes(function: Callable[..., Any], in_axes: Any = 0) -> Callable[..., Any]:
@@ -67,9 +67,12 @@ class Program:
 
     num_compilations = 0
 
-    def __init__(self, function: Callable[..., Any], *, precision: str = "exact") -> None:
+    def __init__(
+        self, function: Callable[..., Any], *, precision: str = "exact", wide: bool = False
+    ) -> None:
         self._jitted = jax.jit(function)
         self._precision = "highest" if precision == "exact" else None
+        self._options = WIDE if wide and jax.default_backend() == "cpu" else None
         self._compiled: Any = None
         self._lock = threading.Lock()
 
@@ -81,9 +84,8 @@ class Program:
         with self._lock:
             if self._compiled is None:
                 with jax.default_matmul_precision(self._precision):
-                    on_cpu = jax.default_backend() == "cpu"
                     lowered = self._jitted.lower(*arguments)
-                    self._compiled = lowered.compile(CPU_OPTIONS if on_cpu else None)
+                    self._compiled = lowered.compile(self._options)
                 Program.num_compilations += 1
         return self._compiled
 

@@ -91,9 +91,9 @@ class Bucket:
         spec = self.setting.spec
         return isinstance(spec, Posterior) and spec.start == "teacher"
 
-    def program(self, function: Callable[..., Any]) -> Program:
-        """Make a program of this bucket's precision."""
-        return Program(function, precision=self.execution.precision)
+    def program(self, function: Callable[..., Any], *, wide: bool = False) -> Program:
+        """Make a program of this bucket's precision; `wide` as in `lanes.WIDE`."""
+        return Program(function, precision=self.execution.precision, wide=wide)
 
     def hyper(self, settings: Sequence[Setting]) -> Hyper:
         """Collect the traced values of each run's setting, one array per field."""

@@ -1,6 +1,7 @@
 """Sources whose draws depend on one another, from a sweep to its estimates."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def ran(tmp_path_factory):
         ),
     )
     assert run(sweep, out).is_complete
-    page = write_report(out).read_text()
+    page = Path(write_report(out)).read_text()
     return Study.open(out), page
 
 

@@ -56,7 +56,7 @@ class DrawPrograms:
             )
             return result
 
-        return self.bucket.program(scan)
+        return self.bucket.program(scan, wide=True)
 
     def _scan_one(
         self, run: Run, hyper: Hyper, root: Root, inputs: Array
