@@ -1,6 +1,6 @@
 """Network-steps per second of the training kernel against XLA, on this machine.
 
-    .venv/bin/python tests/benchmarks/fused_training.py tests/benchmarks/records/NAME.json
+    .venv/bin/python tests/benchmarks/fused_training.py tests/benchmarks/records/NAME.json [CASE ...]
 
 XLA's contender is vmap over a tile of networks of a loop over steps, mapped over the tiles;
 the two fastest tiles of a short race are timed. All start from the same parameters and take
@@ -157,9 +157,11 @@ def gap(case: Case) -> float:
 
 
 if __name__ == "__main__":
-    record: dict[str, Any] = {"machine": describe(), "networks": RUNS, "steps": STEPS}
-    for name, case in CASES.items():
-        record[name] = measure(case)
+    out, chosen = Path(sys.argv[1]), sys.argv[2:] or CASES
+    record: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
+    record |= {"machine": describe(), "networks": RUNS, "steps": STEPS}
+    for name in chosen:
+        record[name] = measure(CASES[name])
         record[name]["load_average"] = describe()["load_average"]
-        Path(sys.argv[1]).write_text(json.dumps(record, indent=2) + "\n")
+        out.write_text(json.dumps(record, indent=2) + "\n")
         print(name, record[name], flush=True)
