@@ -1,6 +1,6 @@
 """Network-steps per second of the training kernel against XLA, on this machine.
 
-    .venv/bin/python tests/benchmarks/fused_training.py tests/benchmarks/records/NAME.json [CASE ...]
+    python tests/benchmarks/fused_training.py tests/benchmarks/records/NAME.json [CASE...]
 
 XLA's contender is vmap over a tile of networks of a loop over steps, mapped over the tiles;
 the two fastest tiles of a short race are timed. All start from the same parameters and take
