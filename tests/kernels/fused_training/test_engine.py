@@ -60,7 +60,14 @@ def orders(run_ids: np.ndarray, num_examples: int, minibatch: int) -> jax.Array:
     return jax.vmap(of_run)(jnp.asarray(halves(run_ids))).astype(jnp.int32)
 
 
-@pytest.mark.parametrize(("name", "batch_size"), [("sgd", "full"), ("nesterov", 4), ("adam", 4)])
+@pytest.mark.parametrize(
+    ("name", "batch_size"),
+    [
+        pytest.param("sgd", "full", marks=pytest.mark.long),
+        ("nesterov", 4),
+        pytest.param("adam", 4, marks=pytest.mark.long),
+    ],
+)
 def test_segment_is_the_engines_training(name, batch_size):
     optimizer = OPTIMIZERS[name]
     starts = by_engine(optimizer, batch_size, {"train_loss": 1e9, "fit": False})
