@@ -22,11 +22,12 @@ KERNELS = [name for name in IMPLEMENTATIONS if name != "reference"]
 TOO_SLOW_FOR_MANY_RUNS = {"cuda on the host"}  # barriers
 NUM_RUNS = 12
 
-SHORT = ("ragged", "classes")
+SHORT = {"reference": ["ragged"], "cpu": ["yardstick", "ragged", "classes"]}
+SHORT |= {"cuda on the host": ["ragged", "classes"]}
 
 
 def pairs(implementations: list[str], names: list[str]) -> pytest.MarkDecorator:
-    """Every implementation with every case; of those but the CPU's kernel most are long tests."""
+    """Every implementation with every case; a few of each are not long tests."""
     return pytest.mark.parametrize(
         ("implementation", "name"),
         [
@@ -38,7 +39,7 @@ def pairs(implementations: list[str], names: list[str]) -> pytest.MarkDecorator:
             )
             for implementation in implementations
             for name in names
-            for is_long in [implementation != "cpu" and name not in SHORT]
+            for is_long in [name not in SHORT[implementation]]
         ],
     )
 
@@ -212,7 +213,11 @@ def test_two_segments_are_one(implementation, name):
 
 @pytest.mark.parametrize(
     ("name", "rule"),
-    [("yardstick", "train_error"), ("classes", "train_loss"), ("deep linear", "train_loss")],
+    [
+        ("yardstick", "train_error"),
+        pytest.param("classes", "train_loss", marks=pytest.mark.long),
+        pytest.param("deep linear", "train_loss", marks=pytest.mark.long),
+    ],
 )
 @every_kernel
 def test_runs_end_as_the_reference_ends_them(implementation, name, rule):
