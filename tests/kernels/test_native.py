@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sweep_engine.kernels import native
+from tests.kernels.compilers import needs_compiler
 
 SOURCE = 'extern "C" int answer() { return ANSWER; }\n'
 FUNCTIONS = """
@@ -61,6 +62,7 @@ def test_no_compiler_is_said(source: Path, monkeypatch: pytest.MonkeyPatch) -> N
         native.build(source, [], ["ANSWER=1"])
 
 
+@needs_compiler
 def test_what_the_compiler_says_is_passed_on(source: Path) -> None:
     with pytest.raises(native.CannotBuild, match="WRONG"):
         native.build(source, [], ["ANSWER=WRONG"])

@@ -11,11 +11,13 @@ import pytest
 from sweep_engine.kernels.fused_training import choice, cpu, reference
 from sweep_engine.kernels.fused_training.choice import Disagrees, choose, self_test
 from sweep_engine.kernels.native import CannotBuild
+from tests.kernels.compilers import needs_compiler
 from tests.kernels.fused_training.cases import CASES
 
 CASE = CASES["ragged"]
 
 
+@needs_compiler
 def test_a_kernel_that_agrees_and_wins_is_taken() -> None:
     found = choose(CASE, rival=1.0)
     assert found.implementation == "cpu"
@@ -24,6 +26,7 @@ def test_a_kernel_that_agrees_and_wins_is_taken() -> None:
     assert found.train_segment is cpu.train_segment
 
 
+@needs_compiler
 def test_a_kernel_that_loses_is_not() -> None:
     found = choose(CASE, rival=1e12)
     assert found.implementation == "reference"

@@ -10,6 +10,7 @@ import pytest
 
 from sweep_engine.kernels.fused_training import cuda, reference
 from sweep_engine.kernels.native import CannotBuild
+from tests.kernels.compilers import needs_compiler
 from tests.kernels.fused_training import raw
 from tests.kernels.fused_training.cases import CASES, make
 
@@ -28,6 +29,7 @@ def test_tiles_add_up_to_all_examples() -> None:
     np.testing.assert_allclose(found.loss, truth.loss, rtol=1e-5)
 
 
+@needs_compiler
 def test_a_network_that_does_not_fit_is_refused() -> None:
     with pytest.raises(CannotBuild, match="too large for the shared memory"):
         make(CASES["yardstick"], 1, 1).run(partial(raw.cuda_on_host, shared_limit=20_000))

@@ -10,7 +10,7 @@ import pytest
 from sweep_engine.kernels.fused_training import case as cases
 from sweep_engine.kernels.fused_training import cpu, reference
 from sweep_engine.kernels.fused_training.case import Adam, Case, Checks, Data, Limits, Segment, Sgd
-from sweep_engine.keys import Purpose, halves, run_key, sweep_key
+from sweep_engine.keys import Purpose, halves, permutation, run_key, sweep_key
 from sweep_engine.solutions import RunStatus, Solutions
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
@@ -52,7 +52,7 @@ def orders(run_ids: np.ndarray, num_examples: int, minibatch: int) -> jax.Array:
         key = run_key(sweep_key(SEED), words, Purpose.MINIBATCH)
 
         def epoch(i: jax.Array) -> jax.Array:
-            order = jax.random.permutation(jax.random.fold_in(key, i), num_examples)
+            order = permutation(jax.random.fold_in(key, i), num_examples)
             return order[: steps * minibatch].reshape(steps, minibatch)
 
         return jax.vmap(epoch)(jnp.arange(num_epochs)).reshape(-1, minibatch)[: MAX_STEPS + 1]
