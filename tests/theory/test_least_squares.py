@@ -140,7 +140,7 @@ def _other_trainers():
     changes = {"sources.source.optimizer.momentum": [0.5, 0.8]}
     source = _train(2000, steps=400, rate=0.2, batch_size=2)
     momentum = _finish(source, 2000, axes={"zip": [changes]}).solutions
-    source = _train(2000, steps=600)
+    source = _train(2000, steps=1200)
     source["optimizer"] = {"kind": "adam", "learning_rate": 0.05}
     return momentum.theta.reshape(2, 2000, NUM_PARAMS), _finish(source, 2000).solutions.theta
 
@@ -151,8 +151,7 @@ def test_momentum_and_minibatches_land_by_the_same_law_and_adam_does_not():
     for theta in momentum:
         np.testing.assert_allclose(theta @ X.T, np.broadcast_to(Y, (2000, NUM_EXAMPLES)), atol=1e-4)
         _check_landing_law(theta)
-    # At a constant rate Adam hovers about the solution.
-    np.testing.assert_allclose(adam @ X.T, np.broadcast_to(Y, (2000, NUM_EXAMPLES)), atol=3e-2)
+    np.testing.assert_allclose(adam @ X.T, np.broadcast_to(Y, (2000, NUM_EXAMPLES)), atol=1e-2)
     assert_catches(_check_landing_law, lambda: adam)
 
 
