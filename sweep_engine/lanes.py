@@ -18,7 +18,8 @@ LANE = "lane"
 
 WIDE: dict[str, str | bool] = {"xla_cpu_prefer_vector_width": "512"}
 """XLA keeps to 256 bits on a CPU unless told; where there are 512, random numbers take half the
-time. Only for draws: in those of chains, a lane's place was seen to change a step size's last bit."""
+time. Only for draws: in a chain's program a lane's place was seen to change a step size's last
+bit."""
 
 
 def over_lanes(function: Callable[..., Any], in_axes: Any = 0) -> Callable[..., Any]:

@@ -140,8 +140,10 @@ def _other_trainers():
     changes = {"sources.source.optimizer.momentum": [0.5, 0.8]}
     source = _train(2000, steps=400, rate=0.2, batch_size=2)
     momentum = _finish(source, 2000, axes={"zip": [changes]}).solutions
-    source = _train(2000, steps=1200)
-    source["optimizer"] = {"kind": "adam", "learning_rate": 0.05}
+    source = _train(2000, steps=600)
+    # At a constant rate Adam would go on jumping about the solution.
+    falling = {"kind": "cosine", "steps": 600}
+    source["optimizer"] = {"kind": "adam", "learning_rate": 0.05, "schedule": falling}
     return momentum.theta.reshape(2, 2000, NUM_PARAMS), _finish(source, 2000).solutions.theta
 
 
