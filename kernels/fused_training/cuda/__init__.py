@@ -6,9 +6,6 @@ XLA takes PTX through an internal interface of its own; a version without it ref
 
 import functools
 import re
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import jax
@@ -34,7 +31,7 @@ from sweep_engine.kernels.fused_training.case import (
     check_segment,
 )
 from sweep_engine.kernels.fused_training.reference import Records
-from sweep_engine.kernels.native import CannotBuild
+from sweep_engine.kernels.native import CannotBuild, nvrtc
 
 SHARED_BYTES = 227 * 1024
 """Shared memory that a block can have on compute capability 9.0."""
@@ -58,7 +55,7 @@ def train_segment(
     """Do what `reference.train_segment` does; inside `jax.jit` too, on an NVIDIA GPU alone.
 
     Raises:
-        CannotBuild: there is no nvcc, or the network does not fit a block's shared memory.
+        CannotBuild: there is no NVRTC, or the network does not fit a block's shared memory.
         ValueError: as the reference.
     """
     check_segment(case, segment)
@@ -93,32 +90,9 @@ def ptx(case: Case) -> str:
     """Compile a case to PTX for compute capability 9.0 and later.
 
     Raises:
-        CannotBuild: there is no nvcc, or it failed.
+        CannotBuild: there is no NVRTC, or it failed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder, "kernel.ptx")
-        nvcc(case, out, "-arch=compute_90", "-ptx")
-        return out.read_text()
-
-
-def nvcc(case: Case, out: Path, *options: str) -> str:
-    """Compile a case to a file, and return what the compiler said.
-
-    Raises:
-        CannotBuild: there is no nvcc, or it failed.
-    """
-    compiler = shutil.which("nvcc")
-    if compiler is None:
-        raise CannotBuild("no nvcc is on PATH; the cuda kernel is compiled by it")
-    text = out.with_suffix(".cu")
-    text.write_text(source(case, THREADS))
-    command = [compiler, "-std=c++17", "--expt-relaxed-constexpr", "-O3", *options]
-    done = subprocess.run(
-        [*command, str(text), "-o", str(out)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise CannotBuild(f"nvcc failed:\n{(done.stdout + done.stderr)[-2000:]}")
-    return done.stdout + done.stderr
+    return nvrtc.compile_ptx(source(case, THREADS), "compute_90")
 
 
 def shared_bytes(text: str) -> int:

@@ -244,7 +244,7 @@ DEVICE void check(Shared& s, const Settings& set, const float* limits, int max_s
   }
   run.loss = loss / EXAMPLES;
   run.error = LOSS == squared ? nanf("") : wrong / EXAMPLES;
-  const bool finite = fabsf(run.loss) < INFINITY;
+  const bool finite = isfinite(run.loss);
   const bool holds = set.rule == train_error ? wrong <= limits[0] * EXAMPLES + 1e-3f
                                              : run.loss <= limits[0];
   run.fit = finite && holds;

@@ -12,6 +12,7 @@ static thread_local long long network_index;
 static std::barrier<>* barrier;
 static void* shared_memory;
 
+using std::isfinite;
 #define DEVICE static inline
 #define KERNEL static void
 #define THREAD thread_index

@@ -1,21 +1,28 @@
-"""The CUDA kernel where there is no GPU: tiles, what nvcc makes of it, how JAX lowers it."""
+"""The CUDA kernel where there is no GPU: tiles, what NVRTC makes of it, how JAX lowers it."""
 
 import re
 from functools import partial
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
 from sweep_engine.kernels.fused_training import cuda, reference
-from sweep_engine.kernels.native import CannotBuild
+from sweep_engine.kernels.native import CannotBuild, nvrtc
 from tests.kernels.compilers import needs_compiler
 from tests.kernels.fused_training import raw
 from tests.kernels.fused_training.cases import CASES, make
 
-needs_nvcc = pytest.mark.skipif(
-    cuda.shutil.which("nvcc") is None, reason="NO NVCC: the CUDA kernel is not compiled"
+
+def _has_nvrtc() -> bool:
+    try:
+        return bool(nvrtc.load_nvrtc())
+    except CannotBuild:
+        return False
+
+
+needs_nvrtc = pytest.mark.skipif(
+    not _has_nvrtc(), reason="NO NVRTC: the CUDA kernel is not compiled"
 )
 
 
@@ -35,10 +42,10 @@ def test_a_network_that_does_not_fit_is_refused() -> None:
         make(CASES["yardstick"], 1, 1).run(partial(raw.cuda_on_host, shared_limit=20_000))
 
 
-@needs_nvcc
+@needs_nvrtc
 @pytest.mark.parametrize("name", ["yardstick", "classes", "wide"])
-def test_compiles_without_spills_within_the_limits(name: str, tmp_path: Path) -> None:
-    said = cuda.nvcc(CASES[name], tmp_path / "k.cubin", "-arch=sm_90", "-cubin", "-Xptxas", "-v")
+def test_compiles_without_spills_within_the_limits(name: str) -> None:
+    said = nvrtc.resource_usage(cuda.source(CASES[name], cuda.THREADS), "sm_90")
     assert "0 bytes spill stores, 0 bytes spill loads" in said
     registers = re.search(r"Used (\d+) registers", said)
     assert registers is not None
@@ -46,7 +53,7 @@ def test_compiles_without_spills_within_the_limits(name: str, tmp_path: Path) ->
     assert cuda.shared_bytes(cuda.ptx(CASES[name])) <= cuda.SHARED_BYTES
 
 
-@needs_nvcc
+@needs_nvrtc
 def test_jax_lowers_it_for_cuda() -> None:
     example = make(CASES["yardstick"], 5, 3)
     call = partial(cuda.train_segment, example.case, example.checks, num_records=2)
@@ -57,7 +64,14 @@ def test_jax_lowers_it_for_cuda() -> None:
     assert f"shared_mem_bytes = {cuda.shared_bytes(cuda.ptx(example.case))} : i32" in text
 
 
-def test_no_nvcc_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(CannotBuild, match="no nvcc"):
-        cuda.nvcc(CASES["ragged"], tmp_path / "k.ptx", "-ptx")
+@needs_nvrtc
+def test_what_does_not_compile_is_said() -> None:
+    with pytest.raises(CannotBuild, match='identifier "nothing" is undefined'):
+        nvrtc.compile_ptx("__global__ void kernel(float* x) { *x = nothing; }", "compute_90")
+
+
+def test_no_nvrtc_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvrtc.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(nvrtc.ctypes.util, "find_library", lambda _: None)
+    with pytest.raises(CannotBuild, match="comes with the extra cuda13"):
+        nvrtc.load_nvrtc.__wrapped__()
