@@ -16,10 +16,18 @@ from jaxtyping import Array, Bool
 
 LANE = "lane"
 
-WIDE: dict[str, str | bool] = {"xla_cpu_prefer_vector_width": "512"}
+Options = dict[str, str | bool]
+"""How XLA compiles a program on a CPU; elsewhere they are left out."""
+
+WIDE: Options = {"xla_cpu_prefer_vector_width": "512"}
 """XLA keeps to 256 bits on a CPU unless told; where there are 512, random numbers take half the
 time. Only for draws: in a chain's program a lane's place was seen to change a step size's last
 bit."""
+
+STEADY: Options = {"xla_cpu_use_fusion_emitters": False}
+"""XLA unrolls sums of up to 8 terms and takes several lanes at a time; where two such sums are
+fused, the lanes that are left over at the end are rounded otherwise. Its older code, a tenth
+slower in training, does not. For observing, where anybody's sums stand side by side."""
 
 
 def over_lanes(function: Callable[..., Any], in_axes: Any = 0) -> Callable[..., Any]:
@@ -69,11 +77,15 @@ class Program:
     num_compilations = 0
 
     def __init__(
-        self, function: Callable[..., Any], *, precision: str = "exact", wide: bool = False
+        self,
+        function: Callable[..., Any],
+        *,
+        precision: str = "exact",
+        options: Options | None = None,
     ) -> None:
         self._jitted = jax.jit(function)
         self._precision = "highest" if precision == "exact" else None
-        self._options = WIDE if wide and jax.default_backend() == "cpu" else None
+        self._options = options if jax.default_backend() == "cpu" else None
         self._compiled: Any = None
         self._lock = threading.Lock()
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key, UInt32
 
 from sweep_engine import laws
 from sweep_engine.keys import Purpose, run_key, sweep_key
-from sweep_engine.lanes import Program, over_lanes
+from sweep_engine.lanes import STEADY, Options, Program, over_lanes
 from sweep_engine.models import Network
 from sweep_engine.observables import Observable, Outcome, pack
 from sweep_engine.spec.base import traced_fields, with_traced
@@ -91,9 +91,9 @@ class Bucket:
         spec = self.setting.spec
         return isinstance(spec, Posterior) and spec.start == "teacher"
 
-    def program(self, function: Callable[..., Any], *, wide: bool = False) -> Program:
-        """Make a program of this bucket's precision; `wide` as in `lanes.WIDE`."""
-        return Program(function, precision=self.execution.precision, wide=wide)
+    def program(self, function: Callable[..., Any], *, options: Options | None = None) -> Program:
+        """Make a program of this bucket's precision; options as in `lanes`."""
+        return Program(function, precision=self.execution.precision, options=options)
 
     def hyper(self, settings: Sequence[Setting]) -> Hyper:
         """Collect the traced values of each run's setting, one array per field."""
@@ -121,7 +121,7 @@ class Bucket:
     def observe(self) -> Program:
         """(theta, start, inputs, targets) -> a value per column and the packed function."""
         targets = 0 if self.has_own_targets else None
-        return self.program(over_lanes(self._observe_one, (0, 0, None, targets)))
+        return self.program(over_lanes(self._observe_one, (0, 0, None, targets)), options=STEADY)
 
     def _observe_one(
         self, theta: Float[Array, " P"], start: Float[Array, " S"], inputs: Array, targets: Array

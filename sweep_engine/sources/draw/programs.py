@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, UInt32
 
-from sweep_engine.lanes import Program, over_lanes
+from sweep_engine.lanes import WIDE, Program, over_lanes
 from sweep_engine.observables import pack
 from sweep_engine.sources.acceptance import accepts, output_scale
 from sweep_engine.sources.bucket import Bucket, Hyper, Root, Run
@@ -56,7 +56,7 @@ class DrawPrograms:
             )
             return result
 
-        return self.bucket.program(scan, wide=True)
+        return self.bucket.program(scan, options=WIDE)
 
     def _scan_one(
         self, run: Run, hyper: Hyper, root: Root, inputs: Array
