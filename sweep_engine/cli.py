@@ -304,7 +304,8 @@ def compare(
 ) -> None:
     """Make the sweep's comparisons and keep them in comparisons.parquet.
 
-    With DIR2 the references are read from there, and nothing is kept.
+    `interval` is of one setting by itself, `all settings` holds for every setting of the
+    comparison at once. With DIR2 the references are read from there, and nothing is kept.
     """
     from sweep_engine.densities import Study, compare_all, write_comparisons
     from sweep_engine.store import OutputDirectory
@@ -316,9 +317,7 @@ def compare(
         write_comparisons(OutputDirectory(results).files, compared)
     if as_json:
         rows = [
-            {**one.pair.comparison.model_dump(mode="json"), "at": one.pair.at}
-            | one.estimate.to_dict()
-            | {"p_adjusted": one.p_adjusted}
+            {**one.pair.comparison.model_dump(mode="json"), "at": one.pair.at} | one.to_dict()
             for one in compared
         ]
         _print_json({"estimates": rows, "refused": refused})
@@ -329,7 +328,8 @@ def compare(
 
 
 _ESTIMATE_COLUMNS = {
-    "estimate": 22, "value": 9, "interval": 18, "null": 7, "p (Holm)": 8, "notes": 5,
+    "estimate": 22, "value": 9, "interval": 18, "all settings": 18, "null": 7, "p (Holm)": 8,
+    "notes": 5,
 }  # fmt: skip
 
 
@@ -351,6 +351,7 @@ def _print_estimates(compared: Sequence["Compared"]) -> None:
                 e.name,
                 f"{e.value:.4g}",
                 f"{e.low:.4g} to {e.high:.4g}",
+                "" if one.simultaneous is None else "{:.4g} to {:.4g}".format(*one.simultaneous),
                 "" if e.null_value is None else f"{e.null_value:.3g}",
                 "" if one.p_adjusted is None else f"{one.p_adjusted:.2g}",
                 " ".join(map(str, numbers)),

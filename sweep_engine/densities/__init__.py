@@ -1,7 +1,8 @@
 """Densities: how far one source's law is from another's. Every estimator returns an Estimate."""
 
 from sweep_engine.densities.binned import density_ratio
-from sweep_engine.densities.comparisons import Compared, Study, write_comparisons
+from sweep_engine.densities.compared import Compared, write_comparisons
+from sweep_engine.densities.comparisons import Study
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.estimates import compare, compare_all

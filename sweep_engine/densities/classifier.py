@@ -6,12 +6,13 @@ dimension, and `witness` makes lower bounds of TV and KL of it.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import special
+from threadpoolctl import ThreadpoolController
 
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate, Interval
@@ -61,18 +62,40 @@ def c2st(
     Source:
         Lopez-Paz & Oquab (2017), arXiv:1610.06545; Platt (1999) for the calibration.
     """
+    return classified(source, reference, seed=seed)(confidence)
+
+
+def classified(
+    source: Draws, reference: Draws, *, seed: int
+) -> Callable[[float], tuple[Estimate, ...]]:
+    """Make the test of `c2st` once, to be read at any confidence.
+
+    Args:
+        source: As in `c2st`.
+        reference: As in `c2st`.
+        seed: As in `c2st`.
+
+    Raises:
+        InsufficientSamples: As in `c2st`.
+    """
     rng = np.random.default_rng([seed, 6])
     sample = points(source, reference, TRUST, rng, max_draws=MAX_DRAWS)
     held_out = log_ratios(sample, rng)
-    tv = one_sided(tv_bound(*held_out, confidence), 1.0)
-    kl = one_sided(kl_bound(*held_out, confidence), math.inf)
-    accuracy = _accuracy(*held_out, confidence)
+    return lambda confidence: _estimates(sample, *held_out, confidence, seed)
+
+
+def _estimates(
+    sample: Points, p: Scores, q: Scores, confidence: float, seed: int
+) -> tuple[Estimate, ...]:
+    tv = one_sided(tv_bound(p, q, confidence), 1.0)
+    kl = one_sided(kl_bound(p, q, confidence), math.inf)
     method = f"classifier, {NUM_FOLDS} folds, held-out and calibrated log odds"
     range_warnings = TRUST.warnings(sample.dimension, kl.value)
     return (
         sample.estimate(
-            "c2st_accuracy", accuracy, unit="1", method=f"{method}; balanced accuracy",
-            confidence=confidence, seed=seed, p_value=p_value(*held_out),
+            "c2st_accuracy", _accuracy(p, q, confidence), unit="1",
+            method=f"{method}; balanced accuracy", confidence=confidence, seed=seed,
+            p_value=p_value(p, q),
         ),
         sample.estimate(
             "tv_bound_c2st", tv, unit="1", method=f"{method}; difference of the shares told "
@@ -102,11 +125,21 @@ def log_ratios(sample: Points, rng: np.random.Generator) -> tuple[Scores, Scores
     for side in (mine, ~mine):
         fold[side] = rng.permutation(np.arange(int(side.sum())) % NUM_FOLDS)
     scores = np.empty(len(x))
-    for i in range(NUM_FOLDS):
-        out = fold == i
-        inner = fold == (i + 1) % NUM_FOLDS
-        scores[out] = _fitted(x, mine, ~out & ~inner, inner, out, rng)
+    # Samples this small gain nothing from a second thread, and where other work has the cores,
+    # threads that wait for one another take twenty times as long.
+    with _scikit_learn().limit(limits=1):
+        for i in range(NUM_FOLDS):
+            out = fold == i
+            inner = fold == (i + 1) % NUM_FOLDS
+            scores[out] = _fitted(x, mine, ~out & ~inner, inner, out, rng)
     return scores[mine], scores[~mine]
+
+
+def _scikit_learn() -> ThreadpoolController:
+    """Load scikit-learn, which takes seconds and most reports need none of, and see its threads."""
+    import sklearn.ensemble  # noqa: F401
+
+    return ThreadpoolController()
 
 
 def _fitted(
@@ -128,7 +161,6 @@ def _fitted(
 
 
 def _candidates(dimension: int, seed: int) -> Iterator[Any]:
-    # Imported here: scikit-learn takes seconds to import, and most reports need none of it.
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

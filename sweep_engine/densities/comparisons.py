@@ -1,8 +1,6 @@
-"""The sweep's comparisons: from stored tables to Estimates."""
+"""A stored sweep as estimates see it: draws, counts of functions, P(fit)."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,6 @@ from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.log_probability import log_mean_probability
 from sweep_engine.densities.merging import add_up, fixed_width
-from sweep_engine.densities.pairing import Pair
 from sweep_engine.densities.proportions import (
     clopper_pearson,
     inverse_proportion,
@@ -27,28 +24,11 @@ from sweep_engine.errors import IncomparableSources
 from sweep_engine.planning import Plan
 from sweep_engine.spec import Setting, Sweep
 from sweep_engine.spec.sources import GuessAndCheck, Splitting, unit_size
-from sweep_engine.store import Files, OutputDirectory, Results, open_results
-from sweep_engine.store.encoding import to_parquet
-from sweep_engine.store.layout import COMPARISONS
+from sweep_engine.store import OutputDirectory, Results, open_results
 from sweep_engine.store.manifest import read_manifest
 
 Where = Mapping[str, tuple[float, float]]
 """Column: (low, high), of runs that are looked at."""
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One estimate of one comparison at one point of the axes.
-
-    Attributes:
-        pair: What was compared.
-        estimate: The number.
-        p_adjusted: Its p-value, adjusted for all that were made with it (Holm).
-    """
-
-    pair: Pair
-    estimate: Estimate
-    p_adjusted: float | None = None
 
 
 class Study:
@@ -235,54 +215,3 @@ def units_of(table: pa.Table) -> Int[np.ndarray, " R"] | None:
     both = np.stack([table["setting"].to_numpy(), table["unit"].to_numpy()])
     numbers: Int[np.ndarray, " R"] = np.unique(both, axis=1, return_inverse=True)[1].ravel()
     return numbers
-
-
-def write_comparisons(files: Files, compared: Sequence[Compared]) -> None:
-    """Write `comparisons.parquet`: each estimate with everything needed to redo it."""
-    rows = []
-    for one in compared:
-        estimate = one.estimate.to_dict()
-        numbers = {k: float(v) for k, v in estimate.items() if k in _NUMBERS and v is not None}
-        rows.append(
-            {
-                **_asked(one.pair),
-                "at": json.dumps(one.pair.at, sort_keys=True),
-                **{k: v for k, v in estimate.items() if k not in _NUMBERS},
-                **numbers,
-                "p_adjusted": one.p_adjusted,
-            }
-        )
-    table = pa.Table.from_pylist(rows, schema=_SCHEMA)
-    files.write(COMPARISONS, to_parquet(table))
-
-
-_ASKED = (
-    "source", "reference", "observable", "given", "by", "where", "match",
-    "estimator", "at",
-)  # fmt: skip
-
-
-def _asked(pair: Pair) -> dict[str, str | None]:
-    """What was asked, as columns of text: parts of it, and the axis values, as JSON."""
-    asked = pair.comparison.model_dump(mode="json", exclude={"at"})
-    return {
-        name: value if isinstance(value, str | None) else json.dumps(value, sort_keys=True)
-        for name, value in asked.items()
-    }
-
-
-_NUMBERS = (
-    "value", "low", "high", "confidence", "n_eff_source", "n_eff_reference",
-    "null_value", "null_low", "null_high", "p_value",
-)  # fmt: skip
-
-_SCHEMA = pa.schema(
-    [
-        *(pa.field(name, pa.string()) for name in _ASKED),
-        pa.field("name", pa.string()),
-        *(pa.field(name, pa.float64()) for name in (*_NUMBERS, "p_adjusted")),
-        *(pa.field(name, pa.int64()) for name in ("num_source", "num_reference", "seed")),
-        *(pa.field(name, pa.string()) for name in ("unit", "method")),
-        pa.field("warnings", pa.list_(pa.string())),
-    ]
-)

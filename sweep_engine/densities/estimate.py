@@ -78,7 +78,7 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields as strict JSON: a float that is not finite becomes its name."""
-        return {name: _to_json(value) for name, value in dataclasses.asdict(self).items()}
+        return {name: to_json(value) for name, value in dataclasses.asdict(self).items()}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
@@ -150,7 +150,8 @@ def check_confidence(confidence: float) -> None:
         raise ValueError(f"expected a confidence in (0, 1), got {confidence}")
 
 
-def _to_json(value: object) -> object:
+def to_json(value: object) -> object:
+    """Make a value strict JSON: a float that is not finite becomes its name."""
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, float) and not math.isfinite(value):

@@ -2,21 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sweep_engine.densities.comparisons import Compared, Study
+from sweep_engine.densities.compared import Compared
+from sweep_engine.densities.comparisons import Study
+from sweep_engine.densities.counts import CellCounts
 from sweep_engine.densities.estimate import Estimate
-from sweep_engine.densities.estimators import ESTIMATORS, default_estimators
+from sweep_engine.densities.estimators import ESTIMATORS, Measured, default_estimators
 from sweep_engine.densities.function_space import compare_functions
-from sweep_engine.densities.multiplicity import holm
+from sweep_engine.densities.multiplicity import each_of, holm
 from sweep_engine.densities.pair_ledger import has_ledger, ledger_of
 from sweep_engine.densities.pairing import Pair, pairs
 from sweep_engine.densities.sides import Side, counted, observed, sides_of
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.spec import Comparison
+
+CONFIDENCE = 0.95
 
 
 def compare(
@@ -33,6 +38,7 @@ def compare(
     estimator: str | None = None,
     quantity: str | None = None,
     reference_results: Path | str | Study | None = None,
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """Estimate one divergence between two sources, of one sweep or of two.
 
@@ -51,6 +57,7 @@ def compare(
         quantity: Which of the estimator's estimates, such as `ledger_total`; left out, the
             first: total variation for functions, the Kolmogorov-Smirnov distance for a column.
         reference_results: The output directory of the reference, if it is another one.
+        confidence: Of the interval.
 
     Raises:
         IncomparableSources: the comparison means nothing, or `at` does not pick one setting.
@@ -79,7 +86,7 @@ def compare(
             f"{[pair.at for pair in paired]}"
         )
     name = quantity or (None if family else estimator)
-    return _named(estimates_of(study, chosen[0], other), name)
+    return _named(estimates_of(study, chosen[0], other)(confidence), name)
 
 
 def _opened(results: Path | str | Study | None) -> Study | None:
@@ -107,15 +114,28 @@ def compare_all(study: Study, other: Study | None = None) -> tuple[list[Compared
     """
     found, refused = [], []
     for comparison in study.sweep.compare:
-        for pair in pairs(study.plan, comparison, other.plan if other else None):
+        paired = pairs(study.plan, comparison, other.plan if other else None)
+        for pair in paired:
             try:
-                found += [Compared(pair, one) for one in estimates_of(study, pair, other)]
+                found += _together(pair, estimates_of(study, pair, other), len(paired))
             except (InsufficientSamples, IncomparableSources) as error:
                 refused.append(
                     f"{comparison.source} against {comparison.reference}, "
                     f"{comparison.observable} {pair.label()}: {error}"
                 )
     return _adjusted(found), refused
+
+
+def _together(pair: Pair, measured: Measured, num_pairs: int) -> list[Compared]:
+    """Estimates with intervals of their own, and with those that hold for all pairs at once."""
+    alone = measured(CONFIDENCE)
+    if num_pairs == 1:
+        return [Compared(pair, one) for one in alone]
+    wide = measured(each_of(num_pairs, CONFIDENCE))
+    return [
+        Compared(pair, one, num_settings=num_pairs, simultaneous=(other.low, other.high))
+        for one, other in zip(alone, wide, strict=True)
+    ]
 
 
 def _adjusted(found: list[Compared]) -> list[Compared]:
@@ -127,12 +147,12 @@ def _adjusted(found: list[Compared]) -> list[Compared]:
     return found
 
 
-def estimates_of(study: Study, pair: Pair, other: Study | None = None) -> list[Estimate]:
-    """Make all estimates of one pair.
+def estimates_of(study: Study, pair: Pair, other: Study | None = None) -> Measured:
+    """Look at the draws of one pair: what all its estimates are, at any confidence.
 
     Raises:
         IncomparableSources: the observable is no column that both sources fill.
-        InsufficientSamples: too few draws.
+        InsufficientSamples: too few draws; or what is returned raises it.
     """
     sides = sides_of(study, pair, other)
     asked = pair.comparison
@@ -140,19 +160,29 @@ def estimates_of(study: Study, pair: Pair, other: Study | None = None) -> list[E
         return ledger_of(*sides)
     own = _observable_estimates(*sides)
     by_default = asked.estimator is None and asked.observable == "function"
-    return [*own, *ledger_of(*sides)] if by_default and has_ledger(*sides) else own
+    if not (by_default and has_ledger(*sides)):
+        return own
+    ledger = ledger_of(*sides)
+    return lambda confidence: [*own(confidence), *ledger(confidence)]
 
 
-def _observable_estimates(source: Side, reference: Side) -> list[Estimate]:
+def _observable_estimates(source: Side, reference: Side) -> Measured:
     asked, seed = source.comparison, source.study.sweep.seed
     if asked.observable == "function":
         cells, notes = counted(source, reference)
-        return _noted(compare_functions(cells[1], seed=seed), notes)
+        return _noted([partial(_functions, cells[1], seed)], notes)
     draws, notes = observed(source, reference)
     names = [asked.estimator] if asked.estimator else default_estimators(draws[0])
-    found = [one for name in names if name for one in ESTIMATORS[name](*draws, seed)]
-    return _noted(found, notes)
+    return _noted([ESTIMATORS[name](*draws, seed) for name in names], notes)
 
 
-def _noted(found: Sequence[Estimate], notes: tuple[str, ...]) -> list[Estimate]:
-    return [replace(one, warnings=(*notes, *one.warnings)) for one in found]
+def _functions(counts: CellCounts, seed: int, confidence: float) -> Sequence[Estimate]:
+    return compare_functions(counts, seed=seed, confidence=confidence)
+
+
+def _noted(measured: Sequence[Measured], notes: tuple[str, ...]) -> Measured:
+    return lambda confidence: [
+        replace(one, warnings=(*notes, *one.warnings))
+        for estimator in measured
+        for one in estimator(confidence)
+    ]

@@ -1,4 +1,4 @@
-"""Many tests at once: p-values adjusted so that the chance of one false alarm stays as stated."""
+"""Many tests and many intervals at once: the chance of any false alarm stays as stated."""
 
 import numpy as np
 from jaxtyping import Float
@@ -26,3 +26,20 @@ def holm(p_values: Float[np.ndarray, " K"]) -> Float[np.ndarray, " K"]:
     adjusted = np.empty(len(order))
     adjusted[order] = np.minimum(stepped, 1.0)
     return adjusted
+
+
+def each_of(num_intervals: int, confidence: float = 0.95) -> float:
+    """Give the confidence of each of K intervals that are all to hold at once (Bonferroni).
+
+    Each misses with chance (1 - confidence) / K, so that any of them does with at most
+    1 - confidence, whatever their dependence: settings share their reference.
+
+    Example:
+        >>> round(each_of(8), 5)
+        0.99375
+
+    Args:
+        num_intervals: K, of all that are shown together.
+        confidence: Of all of them together.
+    """
+    return 1 - (1 - confidence) / num_intervals

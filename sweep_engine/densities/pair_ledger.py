@@ -1,7 +1,8 @@
 """The ledger of a pair, from what is stored: P(fit), the KL given a fit, the test errors."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache, partial
 
 from sweep_engine.densities.bootstrap import mean
 from sweep_engine.densities.estimate import Estimate
@@ -14,6 +15,9 @@ from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.sources import GuessAndCheck, Prior, Splitting
 from sweep_engine.tasks import load_task
 
+Level = Callable[[float], Estimate]
+"""From a confidence to an estimate whose interval is at it."""
+
 
 def has_ledger(source: Side, reference: Side) -> bool:
     """Whether the reference is a law over networks, and both sides are given a fit."""
@@ -24,13 +28,23 @@ def has_ledger(source: Side, reference: Side) -> bool:
     return law and whole and measures_fit and source.comparison.given == "fit"
 
 
-def ledger_of(source: Side, reference: Side, confidence: float = 0.95) -> list[Estimate]:
-    """The ledger of a pair: its two entries, their sum, and the PAC-Bayes bound."""
+def ledger_of(source: Side, reference: Side) -> Callable[[float], list[Estimate]]:
+    """The ledger of a pair: its two entries, their sum, and the PAC-Bayes bound.
+
+    The draws are looked at once; what is returned takes a confidence.
+    """
     if not has_ledger(source, reference):
         raise IncomparableSources(
             "the ledger is of networks that fit (`given: fit`, without `where` or `match`) "
             "against a law: prior, guess_and_check or splitting"
         )
+    kl = cache(partial(_kl, source, reference))
+    return lambda confidence: _entries(source, reference, kl, confidence)
+
+
+def _entries(
+    source: Side, reference: Side, kl: Callable[[], Level], confidence: float
+) -> list[Estimate]:
     each = (1 + confidence) / 2
     data, wide = (
         data_nats(reference.study.ln_fit_probability(reference.chosen, level))
@@ -38,7 +52,7 @@ def ledger_of(source: Side, reference: Side, confidence: float = 0.95) -> list[E
     )
     try:
         optimiser, wide_optimiser = (
-            optimiser_nats(_kl(source, reference, level), source.comparison.observable)
+            optimiser_nats(kl()(level), source.comparison.observable)
             for level in (confidence, each)
         )
         entries = [data, optimiser, total_nats(wide, wide_optimiser, confidence)]
@@ -48,14 +62,19 @@ def ledger_of(source: Side, reference: Side, confidence: float = 0.95) -> list[E
     return [*entries, *_bound(source, reference, wide)]
 
 
-def _kl(source: Side, reference: Side, confidence: float) -> Estimate:
+def _kl(source: Side, reference: Side) -> Level:
     seed = source.study.sweep.seed
     if source.comparison.observable == "function":
         cells = counted(source, reference)[0][1]
-        return divergence_lower_bounds(cells, seed=seed, confidence=confidence)[-1]
+        return lambda level: divergence_lower_bounds(cells, seed=seed, confidence=level)[-1]
     draws, notes = observed(source, reference)
-    kl = kl_lower_bound(*draws, seed=seed, confidence=confidence)
-    return replace(kl, warnings=(*notes, *kl.warnings))
+    kl = kl_lower_bound(*draws, seed)
+
+    def noted(confidence: float) -> Estimate:
+        found = kl(confidence)
+        return replace(found, warnings=(*notes, *found.warnings))
+
+    return noted
 
 
 def _bound(source: Side, reference: Side, data: Estimate) -> list[Estimate]:

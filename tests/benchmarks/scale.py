@@ -150,7 +150,7 @@ def tallies(setting: int, codes: np.ndarray, draws: int) -> pa.Table:
 
 def compared(out: Path) -> None:
     study = Study.open(out)
-    write_comparisons(OutputDirectory(out).comparisons, compare_all(study)[0])
+    write_comparisons(OutputDirectory(out).files, compare_all(study)[0])
 
 
 def reported(out: Path) -> None:

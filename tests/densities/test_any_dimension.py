@@ -306,7 +306,7 @@ def test_wasserstein_is_scipys():
 def test_too_few_draws_are_refused_with_a_number(name):
     few = Draws.of(np.arange(10.0))
     with pytest.raises(InsufficientSamples, match=r"at least (20|100|200)"):
-        ESTIMATORS[name](few, few, 0)
+        ESTIMATORS[name](few, few, 0)(0.95)
 
 
 @pytest.mark.parametrize("name", ["ks", "mean", "wasserstein"])
@@ -319,4 +319,4 @@ def test_one_column_estimators_refuse_several(name):
 def test_the_same_seed_gives_the_same_estimate():
     sides = gaussians.shifted(np.random.default_rng(0), 300, 2, 0.5)
     for name in ("energy", "mmd", "kde", "knn", "c2st"):
-        assert ESTIMATORS[name](*sides, 5) == ESTIMATORS[name](*sides, 5)
+        assert ESTIMATORS[name](*sides, 5)(0.95) == ESTIMATORS[name](*sides, 5)(0.95)

@@ -7,7 +7,8 @@ from scipy import stats
 from sweep_engine.densities import Draws
 from sweep_engine.densities.bootstrap import MAX_UNITS, mean, mean_difference
 from sweep_engine.densities.matching import match
-from sweep_engine.densities.multiplicity import holm
+from sweep_engine.densities.multiplicity import each_of, holm
+from sweep_engine.densities.one_dimensional import quantiles
 from sweep_engine.errors import InsufficientSamples
 from tests.statistics import assert_catches, assert_coverage, assert_mean_within
 
@@ -126,3 +127,18 @@ def test_holm_keeps_the_chance_of_any_false_alarm():
     p = stats.norm.sf(rng.normal(size=(2000, 1)) * 0.6 + rng.normal(size=(2000, 10)) * 0.8)
     assert_coverage([holm(row).min() > 0.05 for row in p])
     assert_catches(assert_coverage, lambda: [row.min() > 0.05 for row in p])
+
+
+def all_cover(confidence, num_settings=8, repeats=400):
+    """Medians of settings whose truth is 0: do all intervals hold?"""
+    rng = np.random.default_rng(3)
+    for values in rng.normal(size=(repeats, num_settings, 99)):
+        found = [quantiles(Draws.of(row), (0.5,), confidence=confidence)[0] for row in values]
+        yield all(one.low <= 0 <= one.high for one in found)
+
+
+def test_simultaneous_intervals_cover_all_settings_at_once():
+    """Eight intervals at 95 % each cover all at once in 0.66 to 0.72 of the time, exactly."""
+    assert_coverage(list(all_cover(each_of(8))))
+    assert_catches(assert_coverage, lambda: list(all_cover(0.95)))
+    assert each_of(1) == pytest.approx(0.95)

@@ -379,13 +379,14 @@ def test_the_command_line_compares_two_directories(out, elsewhere, monkeypatch):
 
 def test_several_columns_are_told_apart_by_a_classifier(study, out):
     (pair, _) = pairs_of(study, "sgd", "init", "l2_norm, test_error, steps")
-    names = [one.name for one in estimates_of(study, pair)]
+    estimates = estimates_of(study, pair)(0.95)
+    names = [one.name for one in estimates]
     assert names == ["c2st_accuracy", "tv_bound_c2st", "kl_bound_c2st"]
     found = compare(
         out, "sgd", "init", "l2_norm, test_error, steps", at=pair.at, estimator="c2st",
         quantity="kl_bound_c2st",
     )  # fmt: skip
-    assert found == estimates_of(study, pair)[-1]
+    assert found == estimates[-1]
 
 
 def test_rows_of_fits_alone_do_not_stand_for_all_draws():
@@ -409,7 +410,7 @@ def test_rows_of_fits_alone_do_not_stand_for_all_draws():
 def test_the_ledger_comes_with_functions_given_a_fit(study, out):
     """-ln P(fit) as counted, the KL bound as estimated, and their sum."""
     (pair, _) = pairs_of(study, "sgd", "guess", "function", given="fit")
-    found = {one.name: one for one in estimates_of(study, pair)}
+    found = {one.name: one for one in estimates_of(study, pair)(0.95)}
     (setting,) = (study.plan.settings[i] for i in pair.reference)
     data, optimiser, total = (found[f"ledger_{n}"] for n in ("data", "optimiser", "total"))
     assert data.value == -study.ln_fit_probability([setting]).value
@@ -456,6 +457,29 @@ def test_the_ledger_needs_a_law_and_a_fit(out, change):
                 {"task.target": "x1"}, **asked)  # fmt: skip
 
 
+# --- many settings at once ----------------------------------------------------------------
+
+
+def test_settings_shown_together_have_intervals_that_hold_together(study, out):
+    """Four settings of `by`: Bonferroni at 1 - 0.05 / 4, for every estimate; alone, none."""
+    found = [one for one in compare_all(study)[0] if one.pair.comparison.by == RATE]
+    assert {one.num_settings for one in found} == {4}
+    for one in found:
+        alone = compare(
+            out, "sgd", "init", "l2_norm", by=RATE, at=one.pair.at, estimator=one.estimate.name,
+            confidence=1 - 0.05 / 4,
+        )  # fmt: skip
+        low, high = one.simultaneous
+        assert repr((low, high)) == repr((alone.low, alone.high))
+        assert low <= one.estimate.low
+        assert high >= one.estimate.high
+    single = Comparison(source="init", reference="fixed", observable="l2_norm",
+                        at={"task.target": "x1"})  # fmt: skip
+    asked = Sweep.model_validate(SWEEP | {"compare": [single]})
+    (ks, *_), _ = compare_all(Study(study.results, plan(asked)))
+    assert (ks.num_settings, ks.simultaneous) == (1, None)
+
+
 # --- three doors, one answer --------------------------------------------------------------
 
 
@@ -476,6 +500,10 @@ def test_python_command_line_and_file_agree(study, out, monkeypatch):
         assert repr(told_back) == repr(one.estimate), "repr: a NaN is not equal to itself"
         assert line["at"] == json.loads(row["at"]) == one.pair.at
         kept = {name: row[name] for name in fields} | {"warnings": tuple(row["warnings"])}
+        for name, value in one.to_dict().items():
+            if name not in fields:
+                assert line[name] == value
+                assert row[name] == (float(value) if isinstance(value, str) else value)
         assert repr(Estimate(**kept)) == repr(one.estimate)
         for name in ("source", "reference", "observable", "given", "by"):
             assert line[name] == row[name] == getattr(one.pair.comparison, name)
@@ -500,7 +528,7 @@ def test_estimates_do_not_depend_on_compaction_or_on_the_reader(study, out, tmp_
 
 def test_two_columns_make_one_estimate(study):
     (pair, _) = pairs_of(study, "sgd", "init", "l2_norm, test_error")
-    (estimate,) = estimates_of(study, pair)
+    (estimate,) = estimates_of(study, pair)(0.95)
     assert estimate.num_source == len(RATES) * RUNS
     assert estimate.num_reference == DRAWS
 
