@@ -139,6 +139,10 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
             _bytes(sum(c.disk_bytes for c in mine)), _duration(sum(c.seconds for c in mine)),
         )  # fmt: skip
     out.print(table)
+    said = dict.fromkeys(f"{c.source} is trained by {c.implementation}: {c.reason}." for c in found
+                         if planned.sweep.sources[c.source].kind == "train")  # fmt: skip
+    for line in said:
+        out.print(line, markup=False, highlight=False)
     parents = {cost.source: cost.starts_from for cost in found if cost.starts_from}
     if parents:
         starts = ", ".join(f"{source} needs {parent}" for source, parent in parents.items())
@@ -254,6 +258,9 @@ def status(results: ResultsDir, as_json: AsJson = False) -> None:
         + (": complete" if found["complete"] else ""),
         highlight=False,
     )
+    for name, lines in found["trained_by"].items():
+        for line in lines:
+            out.print(f"{name} is trained by {line}", markup=False, highlight=False)
     if found["run"] and not found["complete"]:
         out.print(_run_line(found["run"]), markup=False, highlight=False)
     for shard, error in found["errors"].items():
@@ -579,10 +586,11 @@ def _run_line(run: dict[str, Any]) -> str:
 def _status(results: str) -> dict[str, Any]:
     from sweep_engine.execution import needed, read_heartbeat
     from sweep_engine.store import OutputDirectory, read_failures, read_ledger
-    from sweep_engine.store.manifest import read_manifest
+    from sweep_engine.store.manifest import describe_choices, read_manifest
 
     directory = OutputDirectory(results)
-    planned = read_manifest(directory).plan
+    manifest = read_manifest(directory)
+    planned = manifest.plan
     entries = read_ledger(directory.files).shards
     failures = read_failures(directory.files)
     wanted, _ = needed(planned, {name: entry.count("fits") for name, entry in entries.items()})
@@ -605,6 +613,12 @@ def _status(results: str) -> dict[str, Any]:
         "complete": done == len(wanted),
         "run": read_heartbeat(directory.files),
         "sources": sources,
+        "implementation": {k: vars(v) for k, v in manifest.frozen.implementation.items()},
+        "trained_by": {
+            name: [describe_choices(each) for each in manifest.choices(name).values()]
+            for name, source in planned.sweep.sources.items()
+            if source.kind == "train"
+        },
         "errors": {s: failures[s].error.strip().splitlines()[-1] for s in failed},
     }
 

@@ -2,5 +2,6 @@
 
 `reference` says what a segment is, in plain JAX. `cpu` keeps a network in the processor's
 cache for all of its steps, `cuda` in a block's shared memory (not yet verified on a GPU).
-`choice` says which of them trains a case on the device at hand, and why.
+`implementations` lists them. Which one trains is chosen in `execution.choosing`, where it
+has to agree with XLA on the sweep's own data and to win a race.
 """

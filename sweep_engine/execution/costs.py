@@ -7,7 +7,7 @@ import jax
 
 from sweep_engine.execution.programs import Programs, num_workers
 from sweep_engine.planning import Plan, num_rows, num_runs
-from sweep_engine.sources import Bucket, SourcePrograms
+from sweep_engine.sources import Bucket, SourcePrograms, TrainPrograms
 from sweep_engine.spec import Setting
 from sweep_engine.spec.parents import parent_of
 from sweep_engine.spec.sources import GuessAndCheck, Splitting, Train
@@ -40,6 +40,8 @@ class BucketCost:
         disk_bytes: Of its tables, before compression.
         seconds: Of all workers together; at most, since runs may end early.
         is_measured: Whether the program was timed, or scaled from one that was.
+        implementation: What trains: `auto` where the first run will find out. The time is XLA's.
+        reason: Why.
     """
 
     bucket: str
@@ -53,6 +55,8 @@ class BucketCost:
     disk_bytes: int
     seconds: float
     is_measured: bool
+    implementation: str
+    reason: str
 
 
 def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
@@ -61,7 +65,7 @@ def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
     measured: dict[str, tuple[float, int, int]] = {}
     for name, ids in plan.buckets.items():
         opened = programs.of(name)
-        bucket = opened.bucket
+        bucket, expected = opened.bucket, programs.expected(name)
         settings = [plan.settings[i] for i in ids]
         num_params = bucket.network.layout.num_params
         kind = settings[0].source
@@ -84,6 +88,8 @@ def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
                 disk_bytes=sum(_disk(s, plan, bucket) for s in settings),
                 seconds=per_unit * scale * units / num_workers(),
                 is_measured=is_new,
+                implementation=expected.name,
+                reason=expected.reason,
             )
         )
     return found
@@ -127,7 +133,7 @@ def _units(setting: Setting) -> int:
 
 def _measure(programs: SourcePrograms) -> tuple[float, int]:
     """Time a unit of work, in seconds, and read a lane's memory off the program."""
-    timed = programs.timed()
+    timed = (programs.by("reference") if isinstance(programs, TrainPrograms) else programs).timed()
     compiled = timed.program.compiled(*timed.arguments)
     memory = compiled.memory_analysis()
     total = memory.temp_size_in_bytes + memory.output_size_in_bytes

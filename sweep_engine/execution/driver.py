@@ -96,7 +96,7 @@ def run(
     planned = plan(sweep, previous[0] if previous else ())
     check_growth(directory, sweep)
     compilation_cache()
-    programs = Programs(planned, previous[1].lanes if previous else None)
+    programs = Programs(planned, previous.frozen if previous else None)
     programs.open_all()
     _check_disk(planned, programs, directory)
     directory.create()
@@ -118,7 +118,7 @@ def run(
             observe_late(directory, Manifest(planned, previous[1]))
             return loop.summary()
         with closing(make_backend()) as backend:
-            here = backend.ask(survey, programs)
+            here = _survey(backend, programs, display or Quiet())
             frozen = _freeze(here, previous[1] if previous else None)
             write_manifest(directory, Manifest(planned, frozen), previous)
             place = Place(directory.files, directory.files.sha256(SWEEP_JSON), here)
@@ -127,6 +127,18 @@ def run(
         if summary.is_complete:
             observe_late(directory, Manifest(planned, frozen))
         return summary
+
+
+def _survey(backend: Backend, programs: Programs, display: Display) -> Frozen:
+    """Ask a worker what decides the bits; say who trains, where that has to be found out."""
+    tried = programs.undecided()
+    if tried:
+        display.note(f"building and testing the training kernels of {len(tried)} buckets")
+    here: Frozen = backend.ask(survey, programs)
+    for name in tried:
+        choice, source = here.implementation[name], programs.of(name).bucket.setting.source
+        display.note(f"{source} ({name}) is trained by {choice.name}: {choice.reason}")
+    return here
 
 
 def _not_failed(planned: Plan, directory: OutputDirectory) -> set[str]:
@@ -152,7 +164,7 @@ def _freeze(chosen: Frozen, previous: Frozen | None) -> Frozen:
         platform=previous.platform,
         device_kind=previous.device_kind,
         precision=previous.precision,
-        implementation=previous.implementation,
+        implementation=chosen.implementation | previous.implementation,
         lanes=chosen.lanes | previous.lanes,
         versions=chosen.versions,
     )

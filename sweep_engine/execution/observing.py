@@ -144,7 +144,7 @@ class _Work:
     def programs(self) -> Programs:
         """The buckets without observables, whatever classes theirs may be of."""
         bare = self.manifest.plan.sweep.model_copy(update={"observables": ()})
-        return Programs(plan(bare, self.manifest.plan.shards), self.manifest.frozen.lanes)
+        return Programs(plan(bare, self.manifest.plan.shards), self.manifest.frozen)
 
     @cached_property
     def results(self) -> Results:

@@ -12,15 +12,15 @@ import jax
 
 from sweep_engine.backends import CORES
 from sweep_engine.comparability import check_comparisons
-from sweep_engine.errors import SpecError
+from sweep_engine.errors import OutputError, PlanError, SpecError
 from sweep_engine.execution.agreement import disagreements
+from sweep_engine.execution.choosing import Disagrees, check_frozen, choose, expect
 from sweep_engine.execution.packing import PackedPlan, cache_folder, pack_plan
+from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.planning import Plan
-from sweep_engine.sources import SourcePrograms, open_source
-from sweep_engine.store.manifest import Frozen
-
-IMPLEMENTATION = "reference"
-"""What `implementation: auto` stands for until a faster one has earned its use."""
+from sweep_engine.sources import SourcePrograms, TrainPrograms, open_source
+from sweep_engine.spec import Setting
+from sweep_engine.store.manifest import Choice, Frozen
 
 
 class Programs:
@@ -30,19 +30,21 @@ class Programs:
 
     Args:
         plan: The plan.
-        lanes: K, by bucket, where it is frozen.
+        chosen: What an earlier run froze, if there was one.
         device: Where the arrays and programs are; JAX's default device if left out.
     """
 
-    def __init__(self, plan: Plan, lanes: dict[str, int] | None = None, device: Any = None) -> None:
+    def __init__(self, plan: Plan, chosen: Frozen | None = None, device: Any = None) -> None:
         self._plan = plan
-        self._lanes = lanes or {}
+        self._lanes = chosen.lanes if chosen else {}
+        self._choices = chosen.implementation if chosen else {}
+        self._chosen = chosen
         self._device = device
         self._opened: dict[str, SourcePrograms] = {}
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpack, (pack_plan(self._plan), self._lanes)
+        return _unpack, (pack_plan(self._plan), self._chosen)
 
     @property
     def plan(self) -> Plan:
@@ -52,9 +54,11 @@ class Programs:
     def frozen(self, frozen: Frozen, device: Any = None) -> "Programs":
         """The programs of frozen choices on a device: these, if they are that."""
         lanes = {name: opened.bucket.lanes for name, opened in self._opened.items()}
-        if device is self._device and lanes == frozen.lanes:
+        trained_by = {name: _implementation(opened) for name, opened in self._opened.items()}
+        wanted = {name: choice.name for name, choice in frozen.implementation.items()}
+        if device is self._device and (lanes, trained_by) == (frozen.lanes, wanted):
             return self
-        return Programs(self._plan, frozen.lanes, device)
+        return Programs(self._plan, frozen, device)
 
     def on_device(self) -> AbstractContextManager[Any]:
         """What stands around all that is computed with them, in every thread."""
@@ -76,7 +80,9 @@ class Programs:
         sweep = self._plan.sweep
         execution = sweep.execution
         if name in self._lanes:
-            execution = execution.model_copy(update={"lanes": self._lanes[name]})
+            implementation = self._choices[name].name
+            update = {"lanes": self._lanes[name], "implementation": implementation}
+            execution = execution.model_copy(update=update)
         setting = self._plan.settings[self._plan.buckets[name][0]]
         return open_source(setting, sweep.seed, sweep.folder, sweep.observables, execution)
 
@@ -119,21 +125,67 @@ class Programs:
                 message = "this task's outputs are not discrete: there are no functions to count"
                 yield sweep.problem(("compare", i, "observable"), message)
 
+    def expected(self, name: str) -> Choice:
+        """What can be known of a bucket's implementation without the device."""
+        if name in self._choices:
+            return self._choices[name]
+        return expect(self.of(name), self._settings(name))
+
+    def undecided(self) -> list[str]:
+        """List the buckets of which the first run tries a kernel."""
+        return [name for name in self._plan.buckets if name not in self._choices
+                and self.expected(name).name != "reference"]  # fmt: skip
+
     def freeze(self) -> Frozen:
-        """Say what decides the bits beside the sweep, on this machine."""
+        """Say what decides the bits beside the sweep, on this machine.
+
+        What is not frozen yet is chosen.
+
+        Raises:
+            PlanError: a kernel that the sweep names cannot be used here.
+            OutputError: nor can one that an earlier run froze.
+        """
         platform, device_kind = this_device()
         return Frozen(
             platform=platform,
             device_kind=device_kind,
             precision=self._plan.sweep.execution.precision,
-            implementation=IMPLEMENTATION,
+            implementation=self._choose(),
             lanes={name: self.of(name).bucket.lanes for name in self._plan.buckets},
             versions=_versions(),
         )
 
+    def _choose(self) -> dict[str, Choice]:
+        known = {name: self._choices[name] for name in self._plan.buckets if name in self._choices}
+        try:
+            for name in known:
+                check_frozen(self.of(name))
+        except CannotBuild as error:
+            raise OutputError(
+                "these results were begun with a training kernel that cannot be used here, and "
+                f"another implementation gives other bits: {error}; or go on where it was begun, "
+                "or use another --out"
+            ) from error
+        chosen = {}
+        try:
+            for name in self._plan.buckets.keys() - known.keys():
+                settings = self._settings(name)
+                found = choose(self.of(name), settings, num_workers())
+                chosen[name], self._opened[name] = found
+        except (CannotBuild, Disagrees) as error:
+            raise PlanError(f"execution.implementation: {error}") from error
+        return {name: (known | chosen)[name] for name in self._plan.buckets}
 
-def _unpack(packed: PackedPlan, lanes: dict[str, int]) -> Programs:
-    return Programs(packed.unpack(), lanes)
+    def _settings(self, name: str) -> list[Setting]:
+        return [self._plan.settings[i] for i in self._plan.buckets[name]]
+
+
+def _unpack(packed: PackedPlan, chosen: Frozen | None) -> Programs:
+    return Programs(packed.unpack(), chosen)
+
+
+def _implementation(opened: SourcePrograms) -> str:
+    return opened.implementation if isinstance(opened, TrainPrograms) else "reference"
 
 
 def num_workers() -> int:

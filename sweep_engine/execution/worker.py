@@ -123,13 +123,14 @@ class ShardWorker:
         return {"all": np.ones_like(fit), "fit": fit, "none": np.zeros_like(fit)}[choice]
 
     def _metadata(self, shard: Shard, bucket: Bucket) -> Mapping[str, Any]:
-        frozen = self._frozen
+        frozen, choice = self._frozen, self._frozen.implementation[shard.bucket]
         return {
             "spec_id": self._plan.spec_id,
             "platform": frozen.platform,
             "device_kind": frozen.device_kind,
             "precision": frozen.precision,
-            "implementation": frozen.implementation,
+            "implementation": choice.name,
+            "implementation_reason": choice.reason,
             "lanes": frozen.lanes[shard.bucket],
             "versions": frozen.versions,
             "majority_error": bucket.task.majority_error,

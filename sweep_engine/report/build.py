@@ -33,9 +33,10 @@ from sweep_engine.report.plane import plane_figures
 from sweep_engine.report.side_by_side import side_by_side_figures
 from sweep_engine.report.words import HEADLINES, meaning, null_words
 from sweep_engine.spec import Setting
+from sweep_engine.spec.sources import Train
 from sweep_engine.store import OutputDirectory
 from sweep_engine.store.layout import FIGURES, REPORT
-from sweep_engine.store.manifest import read_manifest
+from sweep_engine.store.manifest import describe_choices, read_manifest
 
 MAX_ROWS = 400
 
@@ -255,7 +256,11 @@ def _provenance(directory: OutputDirectory, study: Study) -> Iterator[tuple[str,
     yield "sweep", f"{study.sweep.name}, spec {manifest.plan.spec_id}, seed {study.sweep.seed}"
     yield "shards done", f"{len(entries):,} of {needed:,} planned"
     yield "device", f"{frozen.device_kind} ({frozen.platform})"
-    yield "precision", f"{frozen.precision}, implementation {frozen.implementation}"
+    yield "precision", frozen.precision
+    for source, spec in study.sweep.sources.items():
+        if isinstance(spec, Train):
+            each = manifest.choices(source).values()
+            yield f"{source} trained by", "; ".join(map(describe_choices, each))
     yield "lanes", ", ".join(f"{bucket}: {k}" for bucket, k in sorted(frozen.lanes.items())[:20])
     yield "versions", ", ".join(f"{name} {v}" for name, v in frozen.versions.items())
     yield "acceptance rule", str(study.sweep.accept.model_dump(exclude_none=True))

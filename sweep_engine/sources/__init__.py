@@ -28,6 +28,7 @@ __all__ = [
     "LaneSteps",
     "SourcePrograms",
     "StoredRuns",
+    "TrainPrograms",
     "observe_stored",
     "open_source",
     "work",

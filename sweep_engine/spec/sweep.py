@@ -25,7 +25,10 @@ class Execution(Spec):
     precision: Literal["exact", "fast"] = Field(
         default="exact", description="exact: float32 products; fast: the device's default"
     )
-    implementation: Literal["auto", "reference"] = "auto"
+    implementation: Literal["auto", "reference", "cpu", "cuda"] = Field(
+        default="auto",
+        description="what trains: XLA (reference), a kernel, or whichever the first run finds best",
+    )
     lanes: Count | None = Field(
         default=None, description="networks per block; left out, a rule picks it"
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,19 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
+class Choice:
+    """An implementation, and why it was taken.
+
+    Attributes:
+        name: `reference` is XLA; else a kernel.
+        reason: For the plan, the metadata, `status` and the report.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Frozen:
     """What decides the bits beside the sweep: chosen by the first run, kept by all others.
 
@@ -25,7 +39,7 @@ class Frozen:
         platform: JAX's name of the platform.
         device_kind: The device.
         precision: `exact` or `fast`.
-        implementation: What trains.
+        implementation: What trains, by bucket.
         lanes: K, by bucket.
         versions: Of sweep_engine, jax, flax, optax, numpy and Python.
     """
@@ -33,7 +47,7 @@ class Frozen:
     platform: str
     device_kind: str
     precision: str
-    implementation: str
+    implementation: dict[str, Choice]
     lanes: dict[str, int]
     versions: dict[str, str]
 
@@ -49,6 +63,20 @@ class Manifest:
 
     plan: Plan
     frozen: Frozen
+
+    def choices(self, source: str) -> dict[str, list[Choice]]:
+        """What trains a source: by implementation, the choices of its buckets."""
+        found: dict[str, list[Choice]] = {}
+        for bucket, choice in self.frozen.implementation.items():
+            if self.plan.settings[self.plan.buckets[bucket][0]].source == source:
+                found.setdefault(choice.name, []).append(choice)
+        return found
+
+
+def describe_choices(choices: Sequence[Choice]) -> str:
+    """Say which implementation trains some buckets, and why it trains the first of them."""
+    more = f" (of the first of {len(choices):,} buckets)" if len(choices) > 1 else ""
+    return f"{choices[0].name}: {choices[0].reason}{more}"
 
 
 class Previous(NamedTuple):
@@ -101,7 +129,7 @@ def read_manifest(directory: OutputDirectory) -> Manifest:
     data, _ = _read(directory)
     sweep = restore(data["sweep"], (_base(directory) / data["folder"]).resolve())
     shards = read_shards(data["shards"])
-    return Manifest(plan(sweep, shards), Frozen(**data["frozen"]))
+    return Manifest(plan(sweep, shards), _frozen(data["frozen"]))
 
 
 def with_stored_observables(directory: OutputDirectory, sweep: Sweep) -> Sweep:
@@ -139,7 +167,15 @@ def read_shards_and_choices(directory: OutputDirectory) -> Previous | None:
     if not directory.files.exists(SWEEP_JSON):
         return None
     data, text = _read(directory)
-    return Previous(read_shards(data["shards"]), Frozen(**data["frozen"]), text)
+    return Previous(read_shards(data["shards"]), _frozen(data["frozen"]), text)
+
+
+def _frozen(data: dict[str, Any]) -> Frozen:
+    chosen = data["implementation"]
+    if isinstance(chosen, str):  # of 0.1.0, which had one for all buckets
+        one = {"name": chosen, "reason": "there was no other"}
+        chosen = dict.fromkeys(data["lanes"], one)
+    return Frozen(**data | {"implementation": {k: Choice(**v) for k, v in chosen.items()}})
 
 
 def _base(directory: OutputDirectory) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -89,6 +90,7 @@ SQUARED = Loss(
 """Half the squared error."""
 
 
+@cache  # so that it can be known again
 def cross_entropy(num_classes: int) -> Loss:
     """Cross-entropy over classes; the label is the largest logit, the first of equals.
 

@@ -1,6 +1,6 @@
 """A segment of training on an NVIDIA GPU: one network a block, all of it in shared memory.
 
-Opt-in: `choice` takes it only after it has agreed with the reference on the device at hand.
+Opt-in: it trains only where a sweep names it, after it has agreed with XLA on the device.
 XLA takes PTX through an internal interface of its own; a version without it refuses the call.
 """
 

@@ -105,7 +105,7 @@ class _Lanes:
         self.occupant = np.full(self.programs.bucket.lanes, -1)
         self.orders = np.full(self.programs.bucket.lanes, IDLE, np.int32)
         self.states = self.programs.empty_state
-        self.steps = 16 * self.programs.training.alignment
+        self.steps = 16 * self.programs.block.alignment
 
     def fill(self) -> bool:
         """Give idle lanes the next runs; False when no lane has a run any more."""
@@ -140,12 +140,12 @@ class _Lanes:
 
     def _count(self, taken: np.ndarray, seconds: float) -> None:
         longest = int(taken.max())
-        self.lane_steps = LaneSteps(
-            self.lane_steps.busy + int(taken.sum()), self.lane_steps.all + longest * len(taken)
-        )
+        busy = int(taken.sum())
+        there = longest * len(taken) if self.programs.block.waits else busy
+        self.lane_steps = LaneSteps(self.lane_steps.busy + busy, self.lane_steps.all + there)
         if longest >= self.steps and seconds < SEGMENT_SECONDS / 2:
             self.steps = min(2 * self.steps, 2**30)
-        elif seconds > SEGMENT_SECONDS and self.steps > self.programs.training.alignment:
+        elif seconds > SEGMENT_SECONDS and self.steps > self.programs.block.alignment:
             self.steps //= 2
 
     def ended(self, states: State) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The programs of a `train` source: a segment of steps over a block of lanes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from sweep_engine.lanes import Program, over_lanes
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
 from sweep_engine.sources.programs import Timed
+from sweep_engine.sources.train.kernel import KernelBlock, obstacles
 from sweep_engine.sources.train.single_run import GIVEN_MASK, GIVEN_START, State, Training
 from sweep_engine.spec.sources import Train
 from sweep_engine.spec.starts import FromSource
@@ -20,11 +22,104 @@ START, KEEP, IDLE = 0, 1, 2
 """What a lane is told at the start of a segment."""
 
 
+class Block(Protocol):
+    """How the lanes of a block are started and advanced, inside a compiled program.
+
+    Attributes:
+        alignment: A segment that goes on later ends after a multiple of so many turns.
+        waits: Whether lanes that have ended take as long as the others.
+    """
+
+    @property
+    def alignment(self) -> int: ...
+
+    @property
+    def waits(self) -> bool: ...
+
+    def start(self, root: Root, runs: UInt32[Array, "K 2"], hyper: Hyper) -> State:
+        """Initialise the lanes' runs."""
+
+    def advance(
+        self,
+        states: State,
+        root: Root,
+        runs: UInt32[Array, "K 2"],
+        hyper: Hyper,
+        data: Data,
+        most: Int[Array, ""],
+    ) -> tuple[Int[Array, ""], State]:
+        """Advance all lanes by some turns, which it tells, and at most so many."""
+
+
+@dataclass(frozen=True)
+class XlaBlock:
+    """A block of lanes that XLA advances in step, turn by turn."""
+
+    training: Training
+    waits: bool = True
+
+    @property
+    def alignment(self) -> int:
+        return self.training.alignment
+
+    def start(self, root: Root, runs: UInt32[Array, "K 2"], hyper: Hyper) -> State:
+        started: State = over_lanes(self.training.start, (None, 0, 0))(root, runs, hyper)
+        return started
+
+    def advance(
+        self,
+        states: State,
+        root: Root,
+        runs: UInt32[Array, "K 2"],
+        hyper: Hyper,
+        data: Data,
+        most: Int[Array, ""],
+    ) -> tuple[Int[Array, ""], State]:
+        advance = over_lanes(self.training.advance, (0, None, 0, 0, None))
+        return jnp.int32(1), advance(states, root, runs, hyper, data)
+
+
 @dataclass(frozen=True)
 class TrainPrograms:
-    """The single-run code of a `train` source, mapped over lanes and compiled."""
+    """The single-run code of a `train` source, mapped over lanes and compiled.
+
+    Raises:
+        ValueError: the bucket asks by name for a kernel that cannot train its runs.
+    """
 
     bucket: Bucket
+
+    def __post_init__(self) -> None:
+        if self.implementation != "reference" and (found := self.obstacles(self.implementation)):
+            raise ValueError(
+                f"the {self.implementation} kernel does not know {', '.join(found)}; "
+                "`implementation: auto` trains these runs by XLA"
+            )
+
+    @property
+    def implementation(self) -> str:
+        """What trains: XLA (`reference`) where no kernel is named."""
+        asked = self.bucket.execution.implementation
+        return "reference" if asked == "auto" else asked
+
+    def obstacles(self, implementation: str) -> list[str]:
+        """List what a kernel does not know of these runs; empty where it can train them."""
+        return obstacles(self.training, self.bucket, implementation)
+
+    def by(self, implementation: str) -> "TrainPrograms":
+        """The same runs, trained by another implementation."""
+        if implementation == self.implementation:
+            return self
+        update = {"implementation": implementation}
+        execution = self.bucket.execution.model_copy(update=update)
+        return TrainPrograms(replace(self.bucket, execution=execution))
+
+    @cached_property
+    def block(self) -> Block:
+        """What starts and advances the lanes."""
+        if self.implementation == "reference":
+            return XlaBlock(self.training)
+        return KernelBlock(self.training, self.implementation)
 
     def prepare(self) -> None:
         _ = self.bucket.root, self.bucket.data, self.bucket.observe, self.empty_state, self.advance
@@ -54,12 +149,11 @@ class TrainPrograms:
         """A block of states before any run has started."""
         lanes = self.bucket.lanes
         runs = np.zeros((lanes, 2), np.uint32)
-        start = over_lanes(self.training.start, (None, 0, 0))
-        shapes = jax.eval_shape(start, self.bucket.root, runs, self._example)
+        shapes = jax.eval_shape(self.block.start, self.bucket.root, runs, self.example)
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
     @property
-    def _example(self) -> Hyper:
+    def example(self) -> Hyper:
         """A block of runs' own values, of the shapes that real ones have."""
         lanes, num_params = self.bucket.lanes, self.bucket.network.layout.num_params
         hyper = self.bucket.hyper([self.bucket.setting] * lanes)
@@ -77,9 +171,7 @@ class TrainPrograms:
         `limits` is (steps at most, lanes at least): the segment also ends, at a multiple of
         the alignment, when so few lanes are still running that others could start.
         """
-        start = over_lanes(self.training.start, (None, 0, 0))
-        advance = over_lanes(self.training.advance, (0, None, 0, 0, None))
-        alignment = self.training.alignment
+        block = self.block
 
         def segment(
             states: State,
@@ -90,7 +182,7 @@ class TrainPrograms:
             data: Data,
             limits: Int[Array, "2"],
         ) -> State:
-            fresh = start(root, runs, hyper)
+            fresh = block.start(root, runs, hyper)
             states = jax.tree.map(lambda a, b: _where(orders == START, a, b), fresh, states)
             idle = _where(orders == IDLE, jnp.int32(RunStatus.MAX_STEPS), states.status)
             states = states._replace(status=idle)
@@ -98,12 +190,14 @@ class TrainPrograms:
             def goes_on(carry: tuple[Array, State]) -> Array:
                 i, states = carry
                 running = jnp.sum(states.status == RunStatus.RUNNING)
-                enough = (i % alignment != 0) | (running > limits[1])
+                enough = (i % block.alignment != 0) | (running > limits[1])
                 return (i < limits[0]) & (running > 0) & enough
 
             def body(carry: tuple[Array, State]) -> tuple[Array, State]:
                 i, states = carry
-                return i + 1, advance(states, root, runs, hyper, data)
+                most = limits[0] - i
+                turns, states = block.advance(states, root, runs, hyper, data, most)
+                return i + turns, states
 
             done: State = jax.lax.while_loop(goes_on, body, (jnp.int32(0), states))[1]
             return done
@@ -112,18 +206,22 @@ class TrainPrograms:
 
     def timed(self) -> Timed:
         """A short segment in which every lane starts a run."""
-        bucket = self.bucket
-        lanes, steps = bucket.lanes, 8 * self.training.alignment
-        arguments = (
+        steps = 8 * self.block.alignment
+        arguments = self.first_segment(steps, self.example)
+        return Timed(self.advance, arguments, steps * self.bucket.lanes)
+
+    def first_segment(self, steps: int, hyper: Hyper) -> tuple[Any, ...]:
+        """The arguments of a segment of so many steps in which every lane starts a run."""
+        bucket, lanes = self.bucket, self.bucket.lanes
+        return (
             self.empty_state,
             np.full(lanes, START, np.int32),
             np.stack([np.zeros(lanes, np.uint32), np.arange(lanes, dtype=np.uint32)], axis=1),
-            self._example,
+            hyper,
             bucket.root,
             bucket.data.train,
             np.array([steps, 0], np.int32),
         )
-        return Timed(self.advance, arguments, steps * lanes)
 
 
 def _where(condition: Bool[Array, " K"], yes: Array, no: Array) -> Array:

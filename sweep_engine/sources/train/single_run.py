@@ -263,10 +263,19 @@ class Training:
         starts = (position == 0) & (state.status == RunStatus.RUNNING)
 
         def draw() -> Array:
-            drawn = permutation(jax.random.fold_in(key, epoch), self.num_examples)
-            return jnp.where(starts, drawn[: len(state.order)], state.order)
+            return jnp.where(starts, self.draw_order(key, epoch), state.order)
 
         return jax.lax.cond(any_lane(starts), draw, lambda: state.order)
+
+    def draw_order(self, key: Key[Array, ""], epoch: Int[Array, ""]) -> Int[Array, " S"]:
+        """Draw the order in which a run meets the examples in an epoch; the rest is skipped."""
+        drawn = permutation(jax.random.fold_in(key, epoch), self.num_examples)
+        return drawn[: self.steps_per_epoch * self.minibatch]
+
+    def draw_examples(self, key: Key[Array, ""], step: Int[Array, ""]) -> Int[Array, " B"]:
+        """Draw the minibatch of a step with replacement."""
+        key = jax.random.fold_in(key, step)
+        return jax.random.randint(key, (self.minibatch,), 0, self.num_examples)
 
     def _examples(
         self, step: Int[Array, ""], order: Int[Array, " S"], key: Key[Array, ""], data: Data
@@ -277,8 +286,7 @@ class Training:
             position = step % self.steps_per_epoch
             index = jax.lax.dynamic_slice(order, (position * self.minibatch,), (self.minibatch,))
         else:
-            key = jax.random.fold_in(key, step)
-            index = jax.random.randint(key, (self.minibatch,), 0, self.num_examples)
+            index = self.draw_examples(key, step)
         return Data(data.x[index], data.y[index])
 
 

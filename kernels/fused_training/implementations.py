@@ -1,0 +1,48 @@
+"""The implementations of a training segment by name, and what each of them is for."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from sweep_engine.kernels.fused_training import cpu, cuda, reference
+from sweep_engine.kernels.fused_training.case import Case, State
+from sweep_engine.kernels.native import CannotBuild
+
+Implementation = Literal["reference", "cpu", "cuda"]
+Train = Callable[..., tuple[State, Any]]
+
+TRAIN: dict[str, Train] = {
+    "reference": reference.train_segment,
+    "cpu": cpu.train_segment,
+    "cuda": cuda.train_segment,
+}
+PLATFORMS = {"cpu": "cpu", "cuda": "gpu"}
+"""What JAX calls the device that a kernel is for."""
+
+MOST_WIDTH = {"cpu": 1024, "cuda": 512}
+"""Layers wider than this leave the cache, or the shared memory, and XLA's products win."""
+
+
+def obstacle(case: Case, implementation: str) -> str | None:
+    """Say why a kernel cannot train a case, if it cannot."""
+    most = MOST_WIDTH[implementation]
+    return f"layers of more than {most} units" if max(case.widths) > most else None
+
+
+def build(case: Case, implementation: str) -> None:
+    """Compile the kernel of a case, if that has not been done.
+
+    Raises:
+        CannotBuild: there is no compiler, or it refused; the message says what to do.
+    """
+    match implementation:
+        case "cpu":
+            cpu.build(case)
+        case "cuda":
+            cuda.ptx(case)
+
+
+def check_platform(implementation: str, platform: str) -> None:
+    """Raise CannotBuild unless a kernel is for a platform, as JAX names it."""
+    wanted = PLATFORMS[implementation]
+    if platform != wanted:
+        raise CannotBuild(f"the {implementation} kernel needs a {wanted}, and this is a {platform}")

@@ -1,0 +1,224 @@
+"""`train` by a kernel: which runs one can train, and a block of lanes that it advances.
+
+Runs start from the same parameters as by XLA and meet the same minibatches: both are drawn
+by XLA, from the same keys. What differs is the order in which sums are rounded.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, UInt32
+
+from sweep_engine.kernels.fused_training import case as kernels
+from sweep_engine.kernels.fused_training.case import Case, Checks, Limits, Segment
+from sweep_engine.kernels.fused_training.implementations import TRAIN, obstacle
+from sweep_engine.keys import Purpose, run_key
+from sweep_engine.lanes import over_lanes
+from sweep_engine.models.networks import MlpNetwork
+from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
+from sweep_engine.sources.train.single_run import State, Training, record_checks
+from sweep_engine.spec.sources import Accept, Adam, Constant, Sgd
+from sweep_engine.spec.starts import FromSource
+from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, Loss, cross_entropy
+
+CALL_TURNS = 128
+"""A call of the kernel is about so many turns: minibatches are drawn for as many ahead."""
+
+_LOSSES = {"logistic": LOGISTIC, "squared": SQUARED, "squared_labels": SQUARED_LABELS}
+
+
+def obstacles(training: Training, bucket: Bucket, implementation: str) -> list[str]:
+    """List what a kernel does not know of some runs; empty where it can train them."""
+    found = list(_obstacles(training))
+    if bucket.execution.precision != "exact":
+        found.append(f"precision {bucket.execution.precision}")
+    if not found and (wide := obstacle(case_of(training), implementation)):
+        found.append(wide)
+    return found
+
+
+def _obstacles(training: Training) -> Iterator[str]:
+    spec, accept = training.spec, training.accept
+    optimizer, module = spec.optimizer, training.network.module
+    if not isinstance(optimizer, Sgd | Adam):
+        yield f"the optimiser {optimizer.kind}"
+    elif not isinstance(optimizer.schedule, Constant):
+        yield f"the schedule {optimizer.schedule.kind}"
+    if not isinstance(module, MlpNetwork):
+        yield "models other than dense layers"
+    elif module.activation == "sin":
+        yield "the activation sin"
+    if len(training.network.input_shape) != 1:
+        yield f"inputs of shape {training.network.input_shape}"
+    if _loss_name(training.loss) is None:
+        yield "losses other than logistic, squared error and cross-entropy"
+    if accept.train_error is None and accept.train_loss is None:
+        yield f"the acceptance rule {next(r for r in Accept.RULES if getattr(accept, r))}"
+    if spec.stop.extra_steps:
+        yield "extra_steps"
+    if spec.stop.snapshots:
+        yield "snapshots"
+    if isinstance(spec.init, FromSource) and spec.init.mask is not None:
+        yield "pruning masks"
+
+
+def _loss_name(loss: Loss) -> str | None:
+    for name, known in _LOSSES.items():
+        if loss is known:
+            return name
+    labels = loss.num_labels
+    is_known = labels is not None and labels > 2 and loss is cross_entropy(labels)
+    return "cross_entropy" if is_known else None
+
+
+def case_of(training: Training) -> Case:
+    """Say what a kernel needs to know of runs that it can train."""
+    module, optimizer = training.network.module, training.spec.optimizer
+    assert isinstance(module, MlpNetwork)
+    assert isinstance(optimizer, Sgd | Adam)
+    rule = "nesterov" if isinstance(optimizer, Sgd) and optimizer.nesterov else "sgd"
+    return Case(
+        widths=(*training.network.input_shape, *module.widths, module.num_outputs),
+        activation=module.activation,  # type: ignore[arg-type]  # `obstacles` has looked
+        bias=module.bias,
+        loss=_loss_name(training.loss),  # type: ignore[arg-type]
+        optimizer="adam" if isinstance(optimizer, Adam) else rule,  # type: ignore[arg-type]
+        num_examples=training.num_examples,
+        minibatch=None if training.spec.batch_size == "full" else training.minibatch,
+    )
+
+
+@dataclass(frozen=True)
+class KernelBlock:
+    """A block of lanes that a kernel advances; see `programs.Block`.
+
+    A network is trained by one thread, turn after turn, so that lanes that have ended cost
+    nothing. The optimiser's state is the kernel's moments; there is no order to carry.
+
+    Attributes:
+        training: The code of one run, for its start and the order of its examples.
+        implementation: The kernel.
+    """
+
+    training: Training
+    implementation: str
+    waits: bool = False
+
+    @property
+    def case(self) -> Case:
+        """What is fixed when the kernel is built."""
+        return case_of(self.training)
+
+    @property
+    def alignment(self) -> int:
+        """A call begins where runs begin an epoch."""
+        return self.training.steps_per_epoch if self.training.has_order else 1
+
+    @property
+    def call_turns(self) -> int:
+        """Turns of a call at most: whole epochs."""
+        return self.alignment * max(1, CALL_TURNS // self.alignment)
+
+    @property
+    def checks(self) -> Checks:
+        """When the rule is checked, and which it is."""
+        by_error = self.training.accept.train_error is not None
+        rule = "train_error" if by_error else "train_loss"
+        return Checks(self.training.check_every, rule, self.training.spec.stop.fit)  # type: ignore[arg-type]
+
+    def start(self, root: Root, runs: UInt32[Array, "K 2"], hyper: Hyper) -> State:
+        """Initialise the lanes' runs."""
+        started = over_lanes(self.training.start, (None, 0, 0))(root, runs, hyper)
+        moments = jnp.zeros((len(runs), self.case.num_moments * self.case.num_params))
+        return started._replace(optimizer=moments, order=jnp.zeros((len(runs), 0), jnp.int32))
+
+    def advance(
+        self,
+        states: State,
+        root: Root,
+        runs: UInt32[Array, "K 2"],
+        hyper: Hyper,
+        data: Data,
+        most: Int[Array, ""],
+    ) -> tuple[Int[Array, ""], State]:
+        """Advance all lanes by some turns, which it tells, and at most so many."""
+        layout = self.training.network.layout
+        turns = jnp.minimum(most, self.call_turns)
+        indices = self._indices(states.step, root, runs)
+        before = kernels.State(
+            theta=over_lanes(layout.flatten)(states.params),
+            moments=states.optimizer,
+            step=states.step,
+            status=states.status,
+            fit_step=states.fit_step,
+            fit=states.fit.astype(jnp.int32),
+            loss=states.loss,
+            error=states.error,
+        )
+        after, records = TRAIN[self.implementation](
+            self.case,
+            self.checks,
+            before,
+            self._hyper(hyper),
+            self._limits(hyper, len(runs)),
+            kernels.Data(data.x, data.y),
+            Segment(jnp.full(len(runs), turns, jnp.int32), indices),
+            num_records=-(-self.call_turns // self.checks.every),
+        )
+        return turns, states._replace(
+            params=over_lanes(layout.unflatten)(after.theta),
+            optimizer=after.moments,
+            step=after.step,
+            status=after.status,
+            fit_step=after.fit_step,
+            fit=after.fit.astype(bool),
+            loss=after.loss,
+            error=after.error,
+            curve=self._curve(states, records),
+        )
+
+    def _hyper(self, hyper: Hyper) -> kernels.Sgd | kernels.Adam:
+        fields = (kernels.Adam if self.case.optimizer == "adam" else kernels.Sgd)._fields
+        values = {name: hyper[f"optimizer.{name}"] for name in fields}
+        return kernels.Adam(**values) if "b1" in values else kernels.Sgd(**values)
+
+    def _limits(self, hyper: Hyper, lanes: int) -> Limits:
+        accept = self.training.accept
+        allowed = accept.train_loss if accept.train_error is None else accept.train_error
+        assert allowed is not None
+        none = jnp.full(lanes, -jnp.inf)
+        return Limits(
+            max_steps=hyper["stop.max_steps"],
+            fit=jnp.full(lanes, allowed, jnp.float32),
+            loss=hyper.get("stop.train_loss", none),
+        )
+
+    def _indices(
+        self, steps: Int[Array, " K"], root: Root, runs: UInt32[Array, "K 2"]
+    ) -> Int[Array, "K T B"]:
+        """The examples of the next turns' minibatches, by the keys that XLA would use."""
+        if self.case.minibatch is None:
+            return jnp.zeros((len(runs), 0, 0), jnp.int32)
+
+        def of_run(step: Int[Array, ""], run: UInt32[Array, "2"]) -> Int[Array, "T B"]:
+            key = run_key(root, run, Purpose.MINIBATCH)
+            if not self.training.has_order:
+                draw = jax.vmap(self.training.draw_examples, in_axes=(None, 0))
+                return draw(key, step + jnp.arange(self.call_turns))
+            epoch = step // self.alignment + jnp.arange(self.call_turns // self.alignment)
+            orders = jax.vmap(self.training.draw_order, in_axes=(None, 0))(key, epoch)
+            return orders.reshape(self.call_turns, -1)
+
+        return over_lanes(of_run)(steps, runs)
+
+    def _curve(self, before: State, records: Float[Array, "K T 2"]) -> Float[Array, "K S 2"]:
+        """The training curves with the checks that this call made."""
+        first = -(-before.step // self.checks.every)
+        place = jnp.asarray(record_checks()) - first[:, None]
+        inside = (place >= 0) & (place < records.shape[1])
+        kept = jnp.clip(place, 0, records.shape[1] - 1)[..., None]
+        found = jnp.take_along_axis(records, kept, axis=1)
+        made = inside & ~jnp.isnan(found[..., 0])
+        return jnp.where(made[..., None], found, before.curve)

@@ -1,0 +1,294 @@
+"""Who trains a bucket: what is refused, tested and raced, what is frozen, and where it is said."""
+
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import pyarrow.parquet as pq
+import pytest
+
+from sweep_engine import cli
+from sweep_engine.densities import Study
+from sweep_engine.errors import OutputError, PlanError, SpecError
+from sweep_engine.execution import choosing, run
+from sweep_engine.execution.choosing import Disagrees, choose, expect, self_test
+from sweep_engine.execution.programs import Programs
+from sweep_engine.kernels.fused_training import implementations, reference
+from sweep_engine.kernels.native import CannotBuild
+from sweep_engine.planning import plan
+from sweep_engine.report.build import _provenance
+from sweep_engine.sources import open_source
+from sweep_engine.spec import Sweep, settings
+from sweep_engine.store import OutputDirectory, open_results
+from sweep_engine.store.manifest import Choice, read_manifest
+from sweep_engine.store.schema import file_metadata
+from tests.kernels.compilers import needs_compiler
+
+SGD = {
+    "kind": "train",
+    "init": {"kind": "gaussian", "std": 0.7},
+    "optimizer": {"kind": "sgd", "learning_rate": 0.5, "momentum": 0.8},
+    "batch_size": 4,
+    "stop": {"max_steps": 60},
+    "runs": 12,
+}
+SWEEP = {
+    "name": "choosing",
+    "seed": 5,
+    "task": {"kind": "boolean", "bits": 4, "target": "x1 ^ x2", "train": 9},
+    "model": {"kind": "mlp", "widths": [6], "activation": "tanh"},
+    "sources": {"sgd": SGD},
+    "execution": {"lanes": 8},
+}
+
+
+def sweep(implementation="auto", source=(), **changes):
+    execution = {"lanes": 8, "implementation": implementation} | changes.pop("execution", {})
+    sources = {"sgd": SGD | dict(source)}
+    return Sweep.model_validate(SWEEP | {"sources": sources, "execution": execution} | changes)
+
+
+def opened(implementation="auto", source=(), **changes):
+    one = sweep(implementation, source, **changes)
+    (setting,) = settings(one)
+    return open_source(setting, one.seed, one.folder, one.observables, one.execution), [setting]
+
+
+def chosen(*given, **changes):
+    return choose(*opened(*given, **changes), threads=1)[0]
+
+
+# --- what a kernel does not know ----------------------------------------------------------
+
+STOP, TASK, MODEL = SGD["stop"], SWEEP["task"], SWEEP["model"]
+COSINE = {"kind": "cosine", "steps": 9}
+LINE = {"kind": "regression", "inputs": 3, "examples": 8}
+
+
+def by(optimizer, batch_size=4, **fields):
+    return {"source": {"optimizer": {"kind": optimizer, **fields}, "batch_size": batch_size}}
+
+
+UNKNOWN = {
+    "schedule cosine": by("sgd", schedule=COSINE),
+    "optimiser rmsprop": by("rmsprop"),
+    "optimiser langevin": by("langevin"),
+    "optimiser random_search": by("random_search", "full"),
+    "optimiser pattern_search": by("pattern_search", "full"),
+    "extra_steps": {"source": {"stop": STOP | {"extra_steps": 5}}},
+    "snapshots": {"source": {"stop": STOP | {"snapshots": [0, 5]}}},
+    "acceptance rule margin": {"accept": {"margin": {"above": 0.1}}},
+    "acceptance rule loss": {"accept": {"loss": {"below": 0.1}, "normalise": "path"}},
+    "acceptance rule max_residual": {
+        "accept": {"max_residual": 0.1},
+        "task": TASK | {"loss": "squared"},
+    },
+    "activation sin": {"model": MODEL | {"activation": "sin"}},
+    "other than dense layers": {
+        "model": {"kind": "diagonal"},
+        "task": LINE,
+        "accept": {"train_loss": 0.1},
+    },
+    "precision fast": {"execution": {"precision": "fast"}},
+    "more than 1024 units": {"model": MODEL | {"widths": [2048]}},
+}
+
+
+@pytest.mark.parametrize(("what", "change"), UNKNOWN.items(), ids=UNKNOWN)
+def test_what_a_kernel_does_not_know_keeps_xla_and_is_refused_by_name(what, change):
+    found = expect(*opened(**change))
+    assert found.name == "reference"
+    assert what in found.reason
+    with pytest.raises(SpecError, match=r"sources.sgd: the cpu kernel does not know .*" + what):
+        Programs(plan(sweep("cpu", **change))).open_all()
+
+
+def test_a_pruning_mask_is_not_known():
+    ticket = SGD | {"init": {"from": "sgd", "mask": {"keep": 0.5}}}
+    one = Sweep.model_validate(SWEEP | {"sources": {"sgd": SGD, "ticket": ticket}})
+    programs = Programs(plan(one))
+    reasons = {
+        programs.of(bucket).bucket.setting.source: programs.expected(bucket).reason
+        for bucket in programs.plan.buckets
+    }
+    assert "pruning masks" in reasons["ticket"]
+    assert "pruning masks" not in reasons["sgd"]
+
+
+def test_little_work_is_left_to_xla_and_much_is_raced(monkeypatch):
+    assert expect(*opened()).reason.startswith("too little work")
+    assert expect(*opened(source={"runs": 10**6, "stop": {"max_steps": 10**5}})).name == "auto"
+
+
+# --- tested and raced ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def worth_it(monkeypatch):
+    monkeypatch.setattr(choosing, "WORTH_FLOPS", 0.0)
+
+
+@needs_compiler
+def test_a_kernel_that_agrees_and_wins_is_taken(worth_it, monkeypatch):
+    monkeypatch.setattr(choosing, "race", lambda contenders, threads: [2.0, 1.0])
+    found = chosen()
+    assert found.name == "cpu"
+    assert found.reason.startswith("agreed with XLA to ")
+    assert "2 network-steps/s against 1 by XLA" in found.reason
+
+
+@needs_compiler
+def test_a_kernel_that_loses_is_not(worth_it, monkeypatch):
+    monkeypatch.setattr(choosing, "race", lambda contenders, threads: [1.0, 2.0])
+    reason = "faster: the cpu kernel does 1 network-steps/s against 2 by XLA"
+    assert chosen() == Choice("reference", reason)
+
+
+@needs_compiler
+def test_the_race_is_between_programs_that_take_the_same_steps(monkeypatch):
+    monkeypatch.setattr(choosing, "RACE_SECONDS", 0.0)
+    contenders = [opened(name)[0] for name in ("cpu", "reference")]
+    speeds = choosing.race(contenders, 2)
+    assert all(speed > 0 for speed in speeds)
+    taken = [choosing._seconds(programs, 16, 2)[1] for programs in contenders]
+    assert taken[0] == taken[1] > 0
+
+
+def test_what_is_asked_for_is_taken_whoever_is_faster(monkeypatch):
+    monkeypatch.setattr(choosing, "race", None)
+    assert chosen("reference") == Choice("reference", "asked for")
+    assert chosen("cpu").reason.startswith("asked for; agreed")
+
+
+def test_a_kernel_for_another_device_is_refused():
+    with pytest.raises(CannotBuild, match="needs a gpu, and this is a cpu"):
+        chosen("cuda")
+    assert "not verified on this device" in expect(*opened("cuda")).reason
+
+
+def test_on_a_gpu_auto_takes_xla(worth_it, monkeypatch):
+    programs = opened()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    found, _ = choose(*programs, threads=1)
+    assert found == Choice("reference", "no kernel for gpu has been verified; ask for it by name")
+
+
+def test_without_a_compiler_auto_says_so_and_takes_xla(worth_it, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    never_built = {"task": SWEEP["task"] | {"train": 8}}
+    implementations.cpu.build.cache_clear()
+    found = chosen(**never_built)
+    assert found.name == "reference"
+    assert "no C++ compiler" in found.reason
+    with pytest.raises(PlanError, match=r"execution.implementation: no C\+\+ compiler"):
+        run(sweep("cpu", **never_built), tmp_path / "out")
+
+
+def wrong(field, factor):
+    def train(case, checks, state, hyper, *rest, num_records):
+        hyper = hyper._replace(**{field: factor * getattr(hyper, field)})
+        return reference.train_segment(case, checks, state, hyper, *rest, num_records=num_records)
+
+    return train
+
+
+def one_step_too_few(case, checks, state, hyper, limits, data, segment, *, num_records):
+    fewer = segment._replace(num_turns=jnp.maximum(segment.num_turns - 1, 0))
+    return reference.train_segment(
+        case, checks, state, hyper, limits, data, fewer, num_records=num_records
+    )
+
+
+def other_examples(case, checks, state, hyper, limits, data, segment, *, num_records):
+    rolled = segment._replace(indices=jnp.roll(segment.indices, 1, axis=1))
+    return reference.train_segment(
+        case, checks, state, hyper, limits, data, rolled, num_records=num_records
+    )
+
+
+WRONG = {
+    "rate": wrong("learning_rate", 1.05),
+    "momentum": wrong("momentum", 0.9),
+    "l2": wrong("l2", 0.8),
+    "weight decay": wrong("weight_decay", 0.8),
+    "steps": one_step_too_few,
+    "examples": other_examples,
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("train", WRONG.values(), ids=WRONG)
+def test_the_self_test_catches_a_wrong_kernel(train, monkeypatch):
+    programs, _ = opened("cpu")
+    monkeypatch.setitem(implementations.TRAIN, "cpu", train)
+    with pytest.raises(Disagrees, match="differs from XLA"):
+        self_test(programs)
+
+
+@pytest.mark.parametrize("batch_size", [4, "full"])
+def test_the_self_test_passes_what_is_right(batch_size, monkeypatch):
+    """The kernels' own reference: another program for the same training."""
+    programs, _ = opened("cpu", {"batch_size": batch_size})
+    monkeypatch.setitem(implementations.TRAIN, "cpu", reference.train_segment)
+    assert self_test(programs).startswith("agreed with XLA to")
+
+
+# --- frozen, and said ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def begun(worth_it, monkeypatch, tmp_path):
+    """A complete sweep, whose kernel won a race that nobody may run again."""
+    monkeypatch.setattr(choosing, "race", lambda contenders, threads: [2.0, 1.0])
+    assert run(sweep(), tmp_path / "out").is_complete
+    monkeypatch.setattr(choosing, "race", None)
+    monkeypatch.setattr(choosing, "self_test", None)
+    return tmp_path / "out"
+
+
+def implementation_of(out):
+    return list(read_manifest(OutputDirectory(out)).frozen.implementation.values())
+
+
+@needs_compiler
+def test_a_choice_is_frozen_and_kept_when_the_sweep_grows(begun):
+    (before,) = implementation_of(begun)
+    assert before.name == "cpu"
+    assert run(sweep(source={"runs": 20}), begun).is_complete
+    assert implementation_of(begun) == [before]
+    assert len(open_results(begun).runs()) == 20
+
+
+@needs_compiler
+def test_a_resume_that_cannot_build_the_kernel_says_what_to_do(begun, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another_machine"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    implementations.cpu.build.cache_clear()
+    rows = len(open_results(begun).runs())
+    with pytest.raises(OutputError, match=r"begun with a training kernel.*apt-get.*another --out"):
+        run(sweep(source={"runs": 20}), begun)
+    assert len(open_results(begun).runs()) == rows
+
+
+@needs_compiler
+def test_the_choice_and_its_reason_stand_everywhere(begun, monkeypatch, capsys):
+    reason = implementation_of(begun)[0].reason
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["sweep-engine", *map(str, words)])
+        cli.main()
+        return capsys.readouterr().out
+
+    with pytest.raises(SystemExit):
+        call("status", begun)
+    assert f"sgd is trained by cpu: {reason}" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        call("status", begun, "--json")
+    (said,) = json.loads(capsys.readouterr().out)["implementation"].values()
+    assert said == {"name": "cpu", "reason": reason}
+    (path,) = begun.glob("runs/*/*/*.parquet")
+    metadata = file_metadata(pq.read_schema(path))
+    assert (metadata["implementation"], metadata["implementation_reason"]) == ("cpu", reason)
+    provenance = dict(_provenance(OutputDirectory(begun), Study.open(begun)))
+    assert provenance["sgd trained by"] == f"cpu: {reason}"
