@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt32
 
+from sweep_engine.threefry import random_words, threefry
+
 
 class Purpose(IntEnum):
     """What a stream is for. Values are part of every result: never renumber."""
@@ -58,79 +60,10 @@ def run_key(
     return fold_in(key, run[1])
 
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = np.uint32(0x1BD11BDA)
-
-
-def random_words(key: Key[Array, ""], count: int) -> UInt32[Array, " n"]:
-    """Draw random 32-bit words: Threefry-2x32 of the key at 0, 1, 2, ...
-
-    The generator of jax.random, written out so that XLA makes one loop of it and of what is
-    made of the words, and with both words of a block used: on a CPU less than half the time.
-
-    Source:
-        Salmon, Moraes, Dror & Shaw (2011), Parallel random numbers: as easy as 1, 2, 3.
-    """
-    counters = jnp.arange(-(-count // 2), dtype=jnp.uint32)
-    return jnp.concatenate(_threefry(key, counters, jnp.zeros_like(counters)))[:count]
-
-
 def fold_in(key: Key[Array, ""], data: Any) -> Key[Array, ""]:
     """Fold a 32-bit number into a key, as jax.random does; written out as well."""
-    words = _threefry(key, jnp.uint32(0), jnp.asarray(data).astype(jnp.uint32))
+    words = threefry(key, jnp.uint32(0), jnp.asarray(data).astype(jnp.uint32))
     return jax.random.wrap_key_data(jnp.stack(words))
-
-
-def _threefry(key: Key[Array, ""], x: Array, y: Array) -> tuple[Array, Array]:
-    """The two words of the blocks with counters (x, y)."""
-    first, second = jax.random.key_data(key)
-    subkeys = (first, second, first ^ second ^ _PARITY)
-    x, y = x + subkeys[0], y + subkeys[1]
-    for i in range(5):
-        for rotation in _ROTATIONS[i % 2]:
-            x = x + y
-            y = ((y << np.uint32(rotation)) | (y >> np.uint32(32 - rotation))) ^ x
-        x = x + subkeys[(i + 1) % 3]
-        y = y + subkeys[(i + 2) % 3] + np.uint32(i + 1)
-    return x, y
-
-
-def uniforms(key: Key[Array, ""], count: int, bound: float = 1.0) -> Float[Array, " n"]:
-    """Draw numbers uniform on (-bound, bound), in steps of 2^-22 of it, as jax.random does."""
-    words = random_words(key, count)
-    from_one_to_two = (words >> np.uint32(9)) | np.uint32(0x3F800000)
-    share = jax.lax.bitcast_convert_type(from_one_to_two, jnp.float32) - 1.0
-    low = np.nextafter(np.float32(-bound), np.float32(0))
-    return jnp.maximum(low, share * (np.float32(bound) - low) + low)
-
-
-def normals(key: Key[Array, ""], count: int) -> Float[Array, " n"]:
-    """Draw standard normals: sqrt(2) erfinv of uniforms."""
-    return np.float32(np.sqrt(2)) * erfinv(uniforms(key, count))
-
-
-_ERFINV_CENTRE = (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
-                  -0.00125372503, -0.00417768164, 0.246640727, 1.50140941)  # fmt: skip
-_ERFINV_TAIL = (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
-                -0.0076224613, 0.00943887047, 1.00167406, 2.83297682)  # fmt: skip
-
-
-def erfinv(x: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Compute the inverse of erf, float32, to 3e-7 of its value.
-
-    XLA's own has log1p(-x^2) for the logarithm of (1 - x)(1 + x), which costs more and is less
-    exact near 1, where x^2 has been rounded.
-
-    Source:
-        Giles (2012), Approximating the erfinv function, GPU Computing Gems.
-    """
-    w = -jnp.log((1 - x) * (1 + x))
-    is_centre = w < 5
-    w = jnp.where(is_centre, w - 2.5, jnp.sqrt(w) - 3)
-    value = jnp.where(is_centre, _ERFINV_CENTRE[0], _ERFINV_TAIL[0])
-    for centre, tail in zip(_ERFINV_CENTRE[1:], _ERFINV_TAIL[1:], strict=True):
-        value = jnp.where(is_centre, centre, tail) + value * w
-    return value * x
 
 
 def key_of(theta: Float[Array, " P"]) -> Key[Array, ""]:

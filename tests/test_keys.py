@@ -15,18 +15,15 @@ from sweep_engine.keys import (
     MAX_PACKED,
     Purpose,
     data_rng,
-    erfinv,
     fold_in,
     halves,
-    normals,
     order_of_words,
     permutation,
-    random_words,
     run_ids,
     run_key,
     sweep_key,
-    uniforms,
 )
+from sweep_engine.threefry import erfinv, normals, random_words, uniforms
 from tests.statistics import assert_catches, assert_ks, assert_p_value
 
 SEEDS = [0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, 2**33, 2**63 - 1]

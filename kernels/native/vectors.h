@@ -29,9 +29,22 @@ INLINE Vec load(const float* from) {
   return v;
 }
 INLINE void store(float* to, Vec v) { memcpy(to, &v, sizeof v); }
+INLINE Ints load_ints(const int32_t* from) {
+  Ints v;
+  memcpy(&v, from, sizeof v);
+  return v;
+}
+INLINE void store_ints(int32_t* to, Ints v) { memcpy(to, &v, sizeof v); }
 INLINE Vec all(float value) { return Vec{} + value; }
 INLINE Vec select(Ints where, Vec yes, Vec no) {
   return (Vec)(((Ints)yes & where) | ((Ints)no & ~where));
+}
+// Whether a mask has a lane set.
+INLINE bool any(Ints mask) {
+  int64_t words[LANES / 2], found = 0;
+  memcpy(words, &mask, sizeof mask);
+  for (int i = 0; i < LANES / 2; i++) found |= words[i];
+  return found != 0;
 }
 INLINE Vec absolute(Vec x) { return (Vec)((Ints)x & 0x7fffffff); }
 

@@ -15,14 +15,14 @@ class Case:
         widths: D, the hidden widths, 1.
         activation: Between the layers; `gelu` is the tanh approximation.
         bias: Whether layers have biases.
-        law: Of every parameter at scale 1: N(0, 1), or uniform on [-1, 1].
+        law: Of every parameter at scale 1: N(0, 1), or uniform on (-1, 1).
         num_inputs: N, the inputs on which the function is read.
     """
 
     widths: tuple[int, ...]
     activation: Literal["relu", "tanh", "gelu", "linear"] = "relu"
     bias: bool = True
-    law: Literal["gaussian", "uniform"] = "gaussian"
+    law: Literal["normal", "uniform"] = "normal"
     num_inputs: int = 1
 
     def __post_init__(self) -> None:
@@ -30,9 +30,15 @@ class Case:
             raise ValueError(f"expected widths D, ..., 1 of at least 1, got {self.widths}")
 
     @property
+    def sizes(self) -> list[int]:
+        """Of the A arrays in theta: layer by layer, weights (in, out) row-major, then biases."""
+        layers = list(pairwise(self.widths))
+        return [size for n, m in layers for size in ([n * m, m] if self.bias else [n * m])]
+
+    @property
     def num_params(self) -> int:
-        """P, the length of theta: layer by layer, weights (in, out) row-major before biases."""
-        return sum((n + self.bias) * m for n, m in pairwise(self.widths))
+        """P, the length of theta."""
+        return sum(self.sizes)
 
 
 class Found(NamedTuple):
@@ -41,7 +47,8 @@ class Found(NamedTuple):
     Attributes:
         function: Its labels on the inputs, 1 where the output is > 0, eight a byte, the first in
             the highest bit.
-        wrong: How many of the targets it misses; a draw fits where that is 0.
+        wrong: How many of the targets it misses, by its label or by an output that is NaN; a
+            draw fits where that is 0.
     """
 
     function: UInt8[Array, "R bytes"]

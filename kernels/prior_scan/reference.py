@@ -4,11 +4,13 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from sweep_engine.kernels.fused_training import reference as training
 from sweep_engine.kernels.fused_training.case import Case as TrainingCase
 from sweep_engine.kernels.prior_scan.case import Case, Found
+from sweep_engine.threefry import normals, uniforms
 
 NO_TARGET = -1
 """The target of an input that no draw has to fit."""
@@ -17,7 +19,7 @@ NO_TARGET = -1
 def scan(
     case: Case,
     keys: Key[Array, " R"],
-    scale: Float[Array, " R"],
+    scales: Float[Array, "R A"],
     x: Float[Array, "N D"],
     targets: Int[Array, " N"],
 ) -> Found:
@@ -28,20 +30,17 @@ def scan(
     Args:
         case: What is static.
         keys: Of every draw.
-        scale: What its parameters are multiplied by.
+        scales: What the parameters of each array of theta are multiplied by.
         x: The inputs.
         targets: Of every input 0, 1, or NO_TARGET.
     """
-    return jax.vmap(partial(_scan_one, case, x, targets))(keys, scale)
+    return jax.vmap(partial(_scan_one, case, x, targets))(keys, scales)
 
 
-def draw(case: Case, key: Key[Array, ""], scale: Float[Array, ""]) -> Float[Array, " P"]:
-    """Draw theta of one key, as JAX's own samplers do."""
-    if case.law == "uniform":
-        standard = jax.random.uniform(key, (case.num_params,), jnp.float32, minval=-1.0)
-    else:
-        standard = jax.random.normal(key, (case.num_params,), jnp.float32)
-    return standard * scale
+def draw(case: Case, key: Key[Array, ""], scales: Float[Array, " A"]) -> Float[Array, " P"]:
+    """Draw theta of one key."""
+    standard = {"normal": normals, "uniform": uniforms}[case.law](key, case.num_params)
+    return standard * jnp.repeat(scales, np.array(case.sizes), total_repeat_length=case.num_params)
 
 
 def outputs(case: Case, theta: Float[Array, " P"], x: Float[Array, "N D"]) -> Float[Array, " N"]:
@@ -51,8 +50,8 @@ def outputs(case: Case, theta: Float[Array, " P"], x: Float[Array, "N D"]) -> Fl
 
 
 def _scan_one(
-    case: Case, x: Array, targets: Array, key: Key[Array, ""], scale: Float[Array, ""]
+    case: Case, x: Array, targets: Array, key: Key[Array, ""], scales: Float[Array, " A"]
 ) -> Found:
-    labels = outputs(case, draw(case, key, scale), x) > 0
-    wrong = (labels != (targets > 0)) & (targets != NO_TARGET)
-    return Found(jnp.packbits(labels), jnp.sum(wrong, dtype=jnp.int32))
+    f = outputs(case, draw(case, key, scales), x)
+    wrong = ((f > 0) != (targets > 0)) | jnp.isnan(f)
+    return Found(jnp.packbits(f > 0), jnp.sum(wrong & (targets != NO_TARGET), dtype=jnp.int32))

@@ -10,8 +10,8 @@ import numpy as np
 from jax.scipy import special, stats
 from jaxtyping import Array, Float, Key
 
-from sweep_engine.keys import normals, uniforms
 from sweep_engine.laws.distribution import Atoms, FloatLike
+from sweep_engine.threefry import normals, uniforms
 
 ROUNDING = 1e-6
 """How far outside its support, relative to its scale, a float32 draw may be rounded."""

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from sweep_engine.kernels import native
-from sweep_engine.kernels.fused_training import cpu as training
 from sweep_engine.kernels.prior_scan.case import Case, Found
 
 _FOLDER = Path(__file__).parent
@@ -17,7 +16,7 @@ _FOLDER = Path(__file__).parent
 def scan(
     case: Case,
     keys: Key[Array, " R"],
-    scale: Float[Array, " R"],
+    scales: Float[Array, "R A"],
     x: Float[Array, "N D"],
     targets: Int[Array, " N"],
 ) -> Found:
@@ -30,17 +29,14 @@ def scan(
         CannotBuild: the kernel of this case has to be built and cannot be.
         ValueError: the keys are not JAX's default ones.
     """
-    if (
-        str(jax.random.key_impl(keys)) != "threefry2x32"
-        or not (jax.config.values["jax_threefry_partitionable"])
-    ):
-        raise ValueError("expected partitionable threefry2x32 keys, JAX's default")
+    if str(jax.random.key_impl(keys)) != "threefry2x32":
+        raise ValueError("expected threefry2x32 keys, JAX's default")
     shapes = (
         jax.ShapeDtypeStruct((len(keys), -(-case.num_inputs // 8)), jnp.uint8),
         jax.ShapeDtypeStruct((len(keys),), jnp.int32),
     )
     call = jax.ffi.ffi_call(register(case), shapes)
-    return Found(*call(jax.random.key_data(keys), scale, x, targets))
+    return Found(*call(jax.random.key_data(keys), scales, x, targets))
 
 
 @functools.cache
@@ -54,12 +50,11 @@ def build(case: Case) -> Path:
         "WIDTHS": ",".join(map(str, case.widths)),
         "ACTIVATION": {"tanh": "tanh_"}.get(case.activation, case.activation),
         "BIAS": int(case.bias),
-        "EXAMPLES": case.num_inputs,
+        "INPUTS": case.num_inputs,
         "LAW": case.law,
     }
     defines = [f"SWEEP_{name}={value}" for name, value in values.items()]
-    folders = [_FOLDER, Path(training.__file__).parent]
-    return native.build(_FOLDER / "handler.cc", folders, defines)
+    return native.build(_FOLDER / "handler.cc", [_FOLDER], defines)
 
 
 @functools.cache

@@ -1,52 +1,117 @@
 // Draws of a prior: parameters made on chip, the function they compute, what it misses.
+//
+// Vectors run over the inputs, so that nothing of a layer is padded and theta is read as it is.
+#include "products.h"
 #include "queue.h"
-
-#define SWEEP_LOSS logistic
-#define SWEEP_OPTIMIZER sgd
-#define SWEEP_MINIBATCH 0
-#include "network.h"
 #include "random.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace sweep {
 
-constexpr int BYTES = (EXAMPLES + 7) / 8;
+enum Activation { relu, tanh_, gelu, linear };
+
+// What the Python side defines: see __init__.py.
+constexpr int WIDTHS[] = {SWEEP_WIDTHS};
+constexpr Activation ACTIVATION = SWEEP_ACTIVATION;
+constexpr bool BIAS = SWEEP_BIAS;
+constexpr Law LAW = SWEEP_LAW;
+constexpr int INPUTS = SWEEP_INPUTS;
+
+constexpr int LAYERS = sizeof(WIDTHS) / sizeof(int) - 1, ARRAYS = LAYERS * (1 + BIAS);
+constexpr int weights_at(int l) {
+  return l == 0 ? 0 : weights_at(l - 1) + (WIDTHS[l - 1] + BIAS) * WIDTHS[l];
+}
+constexpr int bias_at(int l) { return weights_at(l) + WIDTHS[l] * WIDTHS[l + 1]; }
+constexpr int PARAMS = weights_at(LAYERS);
+constexpr int widest(int l) {
+  return l == 0 ? 0 : WIDTHS[l] > widest(l - 1) ? WIDTHS[l] : widest(l - 1);
+}
+
+// Inputs are taken in tiles of a panel of vectors: two layers' activations stay in the cache.
+constexpr int TILES = (INPUTS + PANEL * LANES - 1) / (PANEL * LANES);
+constexpr int TILE = padded((INPUTS + TILES - 1) / TILES);
+constexpr int BYTES = (INPUTS + 7) / 8;
 
 struct ScanArguments {
-  const uint32_t* keys;  // two a draw
-  const float *scale, *x;
+  const uint32_t* keys;        // two a draw
+  const float *scales, *x;     // ARRAYS a draw; (INPUTS, D)
   const int32_t* targets;
   uint8_t* functions;
   int32_t* wrong;
   int64_t num_items;
 };
 
-struct ScanWorkspace {
-  Workspace network;
-  float theta[PARAMS + LANES];
-  uint8_t labels[8 * BYTES];  // those past the last input stay 0
+struct alignas(64) Workspace {
+  float x[TILES][WIDTHS[0]][TILE];  // 0 past the last input
+  int32_t bit[TILES * TILE];        // that an input's label sets in its byte
+  int32_t target[TILES * TILE];
+  int32_t labels[TILES * TILE + 8];
+  float theta[PARAMS + 2 * LANES];
+  float hidden[2][widest(LAYERS)][TILE];
 };
 
-INLINE void begin(const ScanArguments&, ScanWorkspace&) {}
-
-inline void do_item(const ScanArguments& a, int64_t r, ScanWorkspace& w) {
-  const Vec scale = all(a.scale[r]);
-  for (int i = 0; i < PARAMS; i += LANES) {
-    const Ints bits = random_bits(a.keys[2 * r], a.keys[2 * r + 1], i);
-    store(w.theta + i, scale * (SWEEP_LAW == uniform ? uniform_of(bits) : normal_of(bits)));
+INLINE void begin(const ScanArguments& a, Workspace& w) {
+  for (int n = 0; n < TILES * TILE; n++) {
+    const bool is_input = n < INPUTS;
+    for (int k = 0; is_input && k < WIDTHS[0]; k++)
+      w.x[n / TILE][k][n % TILE] = a.x[int64_t(n) * WIDTHS[0] + k];
+    w.bit[n] = is_input ? 128 >> n % 8 : 0;
+    w.target[n] = is_input ? a.targets[n] : -1;
   }
-  copy_params<false>(w.theta, w.network.params);
-  in_blocks<EXAMPLES, MOST>([&]<int ROWS>(int first) {
-    forward<ROWS>(w.network, a.x + int64_t(first) * INPUTS);
-    for (int n = 0; n < ROWS; n++) w.labels[first + n] = w.network.outputs[n * OUTPUT_STRIDE] > 0;
-  });
-  int wrong = 0;
-  for (int n = 0; n < EXAMPLES; n++)
-    wrong += (a.targets[n] >= 0) & (w.labels[n] != (a.targets[n] > 0));
-  a.wrong[r] = wrong;
+}
+
+INLINE Vec activate(Vec z) {
+  if constexpr (ACTIVATION == relu) return select(z < 0.0f, Vec{}, z);  // keeps NaN
+  if constexpr (ACTIVATION == tanh_) return tanh(z);
+  if constexpr (ACTIVATION == gelu)
+    return 0.5f * z * (1 + tanh(0.79788456f * (z + 0.044715f * z * z * z)));
+  return z;
+}
+
+// theta = scale * standard, array by array.
+INLINE void draw(const uint32_t* key, const float* scales, float* theta) {
+  draw_standard<PARAMS, LAW>(key, theta);
+  for (int l = 0; l < LAYERS; l++) {
+    const float* scale = scales + l * (1 + BIAS);
+    for (int i = weights_at(l); i < bias_at(l); i++) theta[i] *= scale[0];
+    for (int i = bias_at(l); i < weights_at(l + 1); i++) theta[i] *= scale[1];
+  }
+}
+
+// The outputs of a tile, in the first row of what is returned.
+template <int L = 0>
+INLINE const float* forward(Workspace& w, const float* in) {
+  constexpr int units = WIDTHS[L + 1];
+  const float *weights = w.theta + weights_at(L), *bias = w.theta + bias_at(L);
+  float* out = w.hidden[L % 2][0];
+  product<units, TILE, WIDTHS[L], 1, units, TILE>(
+      weights, in, [&](int j, int) { return BIAS ? all(bias[j]) : Vec{}; },
+      [&](int j, int n, Vec z) {
+        store(out + j * TILE + n, L == LAYERS - 1 ? z : activate(z));
+      });
+  if constexpr (L < LAYERS - 1) return forward<L + 1>(w, out);
+  return out;
+}
+
+inline void do_item(const ScanArguments& a, int64_t r, Workspace& w) {
+  draw(a.keys + 2 * r, a.scales + r * ARRAYS, w.theta);
+  Ints wrong{};
+  for (int tile = 0; tile < TILES; tile++) {
+    const float* outputs = forward(w, w.x[tile][0]);
+    for (int i = 0; i < TILE; i += LANES) {
+      const int n = tile * TILE + i;
+      const Vec f = load(outputs + i);
+      const Ints target = load_ints(w.target + n), label = f > 0.0f;
+      const Ints is_wrong = ((label != (target > 0)) | (f != f)) & (target >= 0);
+      wrong -= is_wrong;  // true is -1
+      store_ints(w.labels + n, label & load_ints(w.bit + n));
+    }
+  }
+  a.wrong[r] = 0;
+  for (int i = 0; i < LANES; i++) a.wrong[r] += wrong[i];
   for (int byte = 0; byte < BYTES; byte++) {
     int packed = 0;
-    for (int bit = 0; bit < 8; bit++) packed = 2 * packed + w.labels[8 * byte + bit];
+    for (int bit = 0; bit < 8; bit++) packed += w.labels[8 * byte + bit];
     a.functions[r * BYTES + byte] = packed;
   }
 }
@@ -56,13 +121,13 @@ inline void do_item(const ScanArguments& a, int64_t r, ScanWorkspace& w) {
 namespace ffi = xla::ffi;
 using Floats = ffi::Buffer<ffi::F32>;
 
-static ffi::Error Scan(ffi::ThreadPool pool, ffi::Buffer<ffi::U32> keys, Floats scale, Floats x,
+static ffi::Error Scan(ffi::ThreadPool pool, ffi::Buffer<ffi::U32> keys, Floats scales, Floats x,
                        ffi::Buffer<ffi::S32> targets, ffi::Result<ffi::Buffer<ffi::U8>> functions,
                        ffi::Result<ffi::Buffer<ffi::S32>> wrong) {
-  sweep::do_all<sweep::ScanWorkspace>(
-      sweep::ScanArguments{keys.typed_data(), scale.typed_data(), x.typed_data(),
+  sweep::do_all<sweep::Workspace>(
+      sweep::ScanArguments{keys.typed_data(), scales.typed_data(), x.typed_data(),
                            targets.typed_data(), functions->typed_data(), wrong->typed_data(),
-                           static_cast<int64_t>(scale.element_count())},
+                           static_cast<int64_t>(wrong->element_count())},
       pool);
   return ffi::Error::Success();
 }
@@ -74,13 +139,9 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(scan, Scan,
                                   .Arg<ffi::Buffer<ffi::S32>>()
                                   .Ret<ffi::Buffer<ffi::U8>>().Ret<ffi::Buffer<ffi::S32>>());
 
-// Standard draws of one key, for the tests.
-extern "C" void draw_standard(const uint32_t* key, float* out) {
-  using namespace sweep;
-  float theta[PARAMS + LANES];
-  for (int i = 0; i < PARAMS; i += LANES) {
-    const Ints bits = random_bits(key[0], key[1], i);
-    store(theta + i, SWEEP_LAW == uniform ? uniform_of(bits) : normal_of(bits));
-  }
-  memcpy(out, theta, sizeof(float) * PARAMS);
+// theta of one key, for the tests.
+extern "C" void draw_theta(const uint32_t* key, const float* scales, float* out) {
+  float theta[sweep::PARAMS + 2 * sweep::LANES];
+  sweep::draw(key, scales, theta);
+  memcpy(out, theta, sizeof(float) * sweep::PARAMS);
 }

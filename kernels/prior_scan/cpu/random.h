@@ -1,46 +1,46 @@
-// The random numbers of JAX: Threefry-2x32 of (key, position), LANES positions at once.
+// The numbers of `sweep_engine.threefry`: Threefry-2x32 of (key, counter), LANES counters at once.
 #pragma once
 #include "vectors.h"
 
 namespace sweep {
 
-enum Law { gaussian, uniform };
+enum Law { normal, uniform };
 
 typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
 
 INLINE Words rotate(Words x, int by) { return (x << by) | (x >> (32 - by)); }
 
-// 32 random bits for each of the positions i, i + 1, ...: both words of the cipher's block,
-// xor-ed, as `jax.random.bits` does where `jax_threefry_partitionable` is set.
+struct Blocks {
+  Words first, second;
+};
+
+// The blocks of the counters (i, 0), (i + 1, 0), ...
 // Salmon, Moraes, Dror & Shaw (2011), SC11: 20 rounds.
-INLINE Ints random_bits(uint32_t key0, uint32_t key1, uint32_t i) {
-  const uint32_t keys[] = {key0, key1, key0 ^ key1 ^ 0x1BD11BDAu};
+INLINE Blocks threefry(const uint32_t* key, uint32_t i) {
+  const uint32_t keys[] = {key[0], key[1], key[0] ^ key[1] ^ 0x1BD11BDAu};
   constexpr int rotations[2][4] = {{13, 15, 26, 6}, {17, 29, 16, 24}};
-  Words high{}, low;
-  for (int lane = 0; lane < LANES; lane++) low[lane] = i + lane;
-  high += keys[0];
-  low += keys[1];
+  constexpr uint32_t lanes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  Words x, y = Words{} + keys[1];
+  memcpy(&x, lanes, sizeof x);
+  x += i + keys[0];
 #pragma GCC unroll 5
   for (int group = 0; group < 5; group++) {
 #pragma GCC unroll 4
     for (int round = 0; round < 4; round++) {
-      high += low;
-      low = high ^ rotate(low, rotations[group % 2][round]);
+      x += y;
+      y = x ^ rotate(y, rotations[group % 2][round]);
     }
-    high += keys[(group + 1) % 3];
-    low += keys[(group + 2) % 3] + (group + 1u);
+    x += keys[(group + 1) % 3];
+    y += keys[(group + 2) % 3] + (group + 1u);
   }
-  return (Ints)(high ^ low);
+  return {x, y};
 }
 
-// Uniform on [0, 1): the highest 23 bits.
-INLINE Vec unit_of(Ints bits) {
-  const Words mantissa = ((Words)bits >> 9) | 0x3f800000u;
-  return (Vec)mantissa - 1.0f;
+// Uniform on (-1, 1), bit for bit as `uniforms`: all but the last sum is exact.
+INLINE Vec uniform_of(Ints word) {
+  const Ints highest = (Ints)((Words)word >> 9);
+  return __builtin_convertvector(highest, Vec) * 0x1p-22f - 0.99999994f;
 }
-
-// Uniform on [-1, 1), bit for bit as `jax.random.uniform`.
-INLINE Vec uniform_of(Ints bits) { return unit_of(bits) * 2.0f - 1.0f; }
 
 // ln(x) of a positive normal number (Cephes): x = 2^e m with sqrt(1/2) <= m < sqrt(2).
 INLINE Vec log_positive(Vec x) {
@@ -60,15 +60,11 @@ INLINE Vec log_positive(Vec x) {
   return (m * q * p - 2.12194440e-4f * e - 0.5f * q + m) + 0.693359375f * e;
 }
 
-// sqrt(2) erfinv(u), u uniform on (-1, 1), with the polynomials of `jax.random.normal`.
-// Giles (2010), "Approximating the erfinv function".
-INLINE Vec normal_of(Ints bits) {
-  const float low = -0.99999994f;
-  Vec u = unit_of(bits) * 2.0f + low;
-  u = select(u < low, all(low), u);
-  Vec square = u * u;
-  asm("" : "+m"(square));  // rounded, as in JAX: not the inside of a fused 1 - u u
-  const Vec w = -log_positive(1.0f - square);
+// sqrt(2) erfinv(u), u uniform on (-1, 1), with the polynomials of `normals`.
+// Giles (2012), "Approximating the erfinv function".
+INLINE Vec normal_of(Ints word) {
+  const Vec u = uniform_of(word);
+  const Vec w = -log_positive((1.0f - u) * (1.0f + u));
   Vec v = w - 2.5f, p = all(2.81022636e-08f);
   p = p * v + 3.43273939e-07f;
   p = p * v - 3.5233877e-06f;
@@ -78,13 +74,12 @@ INLINE Vec normal_of(Ints bits) {
   p = p * v - 0.00417768164f;
   p = p * v + 0.246640727f;
   p = p * v + 1.50140941f;
-  const Ints far = w >= 5.0f;
-  bool any = false;
-  for (int i = 0; i < LANES; i++) any |= far[i] != 0;
-  if (any) {
-    Vec root;
-    for (int i = 0; i < LANES; i++) root[i] = __builtin_sqrtf(far[i] ? w[i] : 9.0f);
-    v = root - 3.0f;
+  const Ints is_tail = w >= 5.0f;
+  if (any(is_tail)) {
+    float root[LANES];
+    store(root, select(is_tail, w, all(9.0f)));
+    for (int i = 0; i < LANES; i++) root[i] = __builtin_sqrtf(root[i]);
+    v = load(root) - 3.0f;
     Vec q = all(-0.000200214257f);
     q = q * v + 0.000100950558f;
     q = q * v + 0.00134934322f;
@@ -94,9 +89,26 @@ INLINE Vec normal_of(Ints bits) {
     q = q * v + 0.00943887047f;
     q = q * v + 1.00167406f;
     q = q * v + 2.83297682f;
-    p = select(far, q, p);
+    p = select(is_tail, q, p);
   }
-  return 1.41421356f * p * u;
+  return 1.41421356f * (p * u);
+}
+
+// Draws COUNT numbers: the first words of the blocks, then the second ones. What is stored past
+// an end is overwritten after, or lies in the 2 LANES numbers that `out` has to spare.
+template <int COUNT, Law LAW>
+INLINE void draw_standard(const uint32_t* key, float* out) {
+  constexpr int half = (COUNT + 1) / 2;
+  for (int i = padded(half) - LANES; i >= 0; i -= LANES) {
+    const Blocks words = threefry(key, i);
+    store(out + i, (Vec)words.first);
+    store(out + half + i, (Vec)words.second);
+  }
+  // In a loop of its own: the processor then has several vectors' chains under way at once.
+  for (int i = 0; i < COUNT; i += LANES) {
+    const Ints word = (Ints)load(out + i);
+    store(out + i, LAW == uniform ? uniform_of(word) : normal_of(word));
+  }
 }
 
 }  // namespace sweep
