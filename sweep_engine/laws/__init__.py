@@ -12,6 +12,7 @@ from sweep_engine.laws.laws import (
     log_density,
     num_normals,
     sample,
+    scaled_standard,
     std,
     support,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "log_density",
     "num_normals",
     "sample",
+    "scaled_standard",
     "std",
     "support",
 ]

@@ -3,11 +3,20 @@
 import math
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
 from sweep_engine.laws.distribution import Distribution
-from sweep_engine.laws.element_wise import Independent, Laplace, Normal, StudentT, Ternary, Uniform
+from sweep_engine.laws.element_wise import (
+    Independent,
+    Laplace,
+    Normal,
+    Standard,
+    StudentT,
+    Ternary,
+    Uniform,
+)
 from sweep_engine.laws.initialisers import law_of_array
 from sweep_engine.laws.product import Block, Product, layers, layout_of
 from sweep_engine.laws.spheres import InBall, OnSphere
@@ -34,6 +43,23 @@ def sample(law: LawSpec, layout: Layout, key: Key[Array, ""]) -> Float[Array, " 
         cut at two deviations and rescaled to their variance.
     """
     return bind(law, layout).sample(key)
+
+
+def scaled_standard(law: LawSpec, layout: Layout) -> tuple[Standard, Float[Array, " A"]] | None:
+    """Find the standard law and the scale of each array of theta, where `sample` is just that.
+
+    Returns:
+        None where parameters depend on one another or have laws of several kinds. Else theta
+        is `standard.draw(key, P)`, each array times its scale.
+    """
+    if isinstance(law, specs.ModuleInit):
+        return None
+    bound = bind(law, layout)
+    product = bound if isinstance(bound, Product) else Product((Block(layout.leaves, bound),))
+    standard = product.shared_standard()
+    if standard is None:
+        return None
+    return standard, jnp.stack([jnp.float32(scale) for _, scale in product.scales()])
 
 
 def num_normals(law: LawSpec, layout: Layout) -> int:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from sweep_engine.laws.distribution import Atoms, Distribution
+from sweep_engine.laws.distribution import Atoms, Distribution, FloatLike
 from sweep_engine.laws.element_wise import (
     Independent,
     Normal,
@@ -55,29 +55,34 @@ class Product:
         return sum(block.law.num_normals for block in self.blocks)
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, " n"]:
-        if (standard := self._shared_standard()) is not None:
+        if (standard := self.shared_standard()) is not None:
             # One draw for all arrays: many small ones take several times as long.
             scale = self._scale()
             return jnp.where(scale == 0, 0.0, standard.draw(key, self.num_params) * scale)
         keys = jax.random.split(key, len(self.blocks))
         return self._join([b.law.sample(k) for b, k in zip(self.blocks, keys, strict=True)])
 
-    def _shared_standard(self) -> Standard | None:
+    def shared_standard(self) -> Standard | None:
         """The law, up to scale, of every parameter that is not fixed, if it is one for all."""
         free = [block.law for block in self.blocks if not isinstance(block.law, Zeros)]
         found = [law.standard for law in free if isinstance(law, Independent)]
         is_one = len(found) == len(free) and len({type(one) for one in found}) == 1
         return found[0] if is_one and isinstance(found[0], SCALE_FREE) else None
 
+    def scales(self) -> list[tuple[Leaf, FloatLike]]:
+        """List what each array's draw of the shared standard law is multiplied by, in order."""
+        found = [
+            (leaf, block.law.scale * block.law.unit if isinstance(block.law, Independent) else 0.0)
+            for block in self.blocks
+            for leaf in block.leaves
+        ]
+        return sorted(found, key=lambda pair: pair[0].offset)
+
     def _scale(self) -> Float[Array, " n"]:
-        """What a draw of the shared standard law is multiplied by, parameter by parameter."""
-        ends, scales = [], []
-        leaves = [(leaf, block.law) for block in self.blocks for leaf in block.leaves]
-        for leaf, law in sorted(leaves, key=lambda pair: pair[0].offset):
-            ends.append(leaf.offset + leaf.size)
-            scales.append(law.scale * law.unit if isinstance(law, Independent) else 0.0)
+        """The same, parameter by parameter."""
         index = jnp.arange(self.num_params)
-        return jnp.select([index < end for end in ends], [jnp.float32(s) for s in scales])
+        ends = [index < leaf.offset + leaf.size for leaf, _ in self.scales()]
+        return jnp.select(ends, [jnp.float32(scale) for _, scale in self.scales()])
 
     def from_normals(self, z: Float[Array, " m"]) -> Float[Array, " n"]:
         parts, start = [], 0

@@ -148,9 +148,14 @@ class Bucket:
         return found
 
 
+def params_key(law: LawSpec, root: Root, run: Run) -> Key[Array, ""]:
+    """Make the key that theta of one run is drawn from."""
+    return run_key(root, run, Purpose.PARAMS, shared=law.shared)
+
+
 def draw_params(law: LawSpec, network: Network, root: Root, run: Run) -> Float[Array, " P"]:
     """Draw theta of one run from a law."""
-    key = run_key(root, run, Purpose.PARAMS, shared=law.shared)
+    key = params_key(law, root, run)
     if isinstance(law, ModuleInit):
         return network.layout.flatten(network.init(key)) * law.scale
     return laws.sample(law, network.layout, key)

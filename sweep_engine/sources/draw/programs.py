@@ -1,6 +1,6 @@
 """The programs of `prior` and `guess_and_check`: draws are evaluated and counted in blocks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import jax
@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, UInt32
 
+from sweep_engine.kernels.prior_scan import SCAN
 from sweep_engine.lanes import WIDE, Program, over_lanes
 from sweep_engine.observables import pack
 from sweep_engine.sources.acceptance import accepts, output_scale
 from sweep_engine.sources.bucket import Bucket, Hyper, Root, Run
+from sweep_engine.sources.draw.kernel import KernelScan, obstacles
 from sweep_engine.sources.programs import Timed
 from sweep_engine.spec.sources import GuessAndCheck
 
@@ -29,6 +31,28 @@ class DrawPrograms:
 
     bucket: Bucket
 
+    def __post_init__(self) -> None:
+        if self.implementation != "reference" and (found := self.obstacles(self.implementation)):
+            raise ValueError(
+                f"the {self.implementation} kernel does not know {', '.join(found)}; "
+                "`implementation: auto` draws these networks by XLA"
+            )
+
+    @property
+    def implementation(self) -> str:
+        """What draws: XLA (`reference`) where no kernel is named, or none of that name."""
+        asked = self.bucket.execution.implementation
+        return asked if asked in SCAN else "reference"
+
+    def obstacles(self, implementation: str) -> list[str]:
+        """List what a kernel does not know of these draws; empty where it can scan them."""
+        return list(obstacles(self.bucket))
+
+    def by(self, implementation: str) -> "DrawPrograms":
+        """The same draws, scanned by another implementation."""
+        execution = self.bucket.execution.model_copy(update={"implementation": implementation})
+        return DrawPrograms(replace(self.bucket, execution=execution))
+
     def prepare(self) -> None:
         _ = self.bucket.root, self.bucket.data, self.bucket.draw, self.bucket.observe, self.scan
 
@@ -40,12 +64,16 @@ class DrawPrograms:
     @property
     def scan_inputs(self) -> Array:
         """The inputs that the counting pass evaluates, training inputs first."""
+        if self.implementation != "reference":
+            return KernelScan(self.bucket, self.implementation).inputs
         data = self.bucket.data
         return data.inputs if self.identifies_all else data.train.x
 
     @cached_property
     def scan(self) -> Program:
         """(runs (M, K, 2), hyper, root, inputs) -> (packed functions, fit), block by block."""
+        if self.implementation != "reference":
+            return self.bucket.program(KernelScan(self.bucket, self.implementation).scan)
         one = over_lanes(self._scan_one, (0, 0, None, None))
 
         def scan(

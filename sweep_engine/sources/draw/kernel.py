@@ -1,0 +1,133 @@
+"""`prior` and `guess_and_check` by a kernel: which draws one can scan, and a scan by it.
+
+Draws are those of XLA, from the same keys. What differs is the order in which a layer's sums
+are rounded, so a function's label where the output is within rounding of 0.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
+
+from sweep_engine import laws
+from sweep_engine.kernels.prior_scan import SCAN
+from sweep_engine.kernels.prior_scan.case import Case
+from sweep_engine.kernels.prior_scan.reference import NO_TARGET
+from sweep_engine.laws.element_wise import Normal, Uniform
+from sweep_engine.models.networks import MlpNetwork
+from sweep_engine.sources.bucket import Bucket, Hyper, Root, Run, params_key
+from sweep_engine.spec.base import with_traced
+from sweep_engine.spec.sources import GuessAndCheck, law_of
+from sweep_engine.tasks import LOGISTIC, SQUARED_LABELS
+
+_LAWS = {Normal: "normal", Uniform: "uniform"}
+
+
+def obstacles(bucket: Bucket) -> Iterator[str]:
+    """List what the kernel does not know of some draws; nothing where it can scan them."""
+    module, law = bucket.network.module, law_of(bucket.setting.spec)
+    assert law is not None
+    if not isinstance(module, MlpNetwork):
+        yield "models other than dense layers"
+    elif module.activation == "sin":
+        yield "the activation sin"
+    if len(bucket.network.input_shape) != 1:
+        yield f"inputs of shape {bucket.network.input_shape}"
+    if not any(bucket.task.loss is loss for loss in (LOGISTIC, SQUARED_LABELS)):
+        yield "tasks without two labels"
+    if bucket.setting.accept.train_error is None:
+        yield "acceptance rules other than train_error"
+    found = laws.scaled_standard(law, bucket.network.layout)
+    if found is None or type(found[0]) not in _LAWS:
+        yield f"the law {law.kind}"
+
+
+@dataclass(frozen=True)
+class KernelScan:
+    """The counting pass by a kernel, of draws that it knows.
+
+    Attributes:
+        bucket: What the draws share.
+        implementation: The kernel.
+    """
+
+    bucket: Bucket
+    implementation: str
+
+    @property
+    def num_labels(self) -> int:
+        """How many inputs a draw's function is identified on: none where none is asked for."""
+        asked = not isinstance(self.bucket.setting.spec, GuessAndCheck)
+        return len(self.bucket.task.reference) if asked else 0
+
+    @cached_property
+    def order(self) -> Int[np.ndarray, " N"]:
+        """The inputs that are evaluated: the reference ones first, in their order."""
+        reference = self.bucket.task.reference[: self.num_labels]
+        train = np.arange(self.bucket.data.num_train)
+        return np.concatenate([reference, np.setdiff1d(train, reference)]).astype(int)
+
+    @property
+    def inputs(self) -> Float[Array, "N D"]:
+        """What `scan` takes."""
+        return self.bucket.data.inputs[self.order]
+
+    @property
+    def targets(self) -> Int[np.ndarray, " N"]:
+        """Labels of the training inputs among them."""
+        every = np.full(len(self.bucket.task.inputs), NO_TARGET, np.int32)
+        every[: self.bucket.data.num_train] = self.bucket.task.train.y
+        return every[self.order]
+
+    @property
+    def case(self) -> Case:
+        """What is fixed when the kernel is built."""
+        network, law = self.bucket.network, law_of(self.bucket.setting.spec)
+        module = network.module
+        assert isinstance(module, MlpNetwork)
+        assert law is not None
+        found = laws.scaled_standard(law, network.layout)
+        assert found is not None
+        return Case(
+            widths=(*network.input_shape, *module.widths, module.num_outputs),
+            activation=module.activation,  # type: ignore[arg-type]  # `obstacles` has looked
+            bias=module.bias,
+            law=_LAWS[type(found[0])],  # type: ignore[arg-type]
+            num_inputs=len(self.order),
+        )
+
+    def scan(
+        self, runs: UInt32[Array, "M K 2"], hyper: Hyper, root: Root, inputs: Float[Array, "N D"]
+    ) -> tuple[UInt8[Array, "M K bytes"], Bool[Array, "M K"]]:
+        """Find packed functions and which draws fit, as XLA's counting pass does."""
+        places = runs.shape[:2]
+        flat, values = jax.tree.map(
+            lambda a: a.reshape(-1, *a.shape[2:]), (jnp.asarray(runs), hyper)
+        )
+        keys, scales = jax.vmap(self._keys_and_scales, (0, 0, None))(flat, values, root)
+        found = SCAN[self.implementation](
+            self.case, keys, scales, inputs, jnp.asarray(self.targets)
+        )
+        rule, num_train = self.bucket.setting.accept, self.bucket.data.num_train
+        assert rule.train_error is not None
+        fit = found.wrong <= rule.train_error * num_train + 1e-3
+        functions = _first_labels(found.function, self.num_labels)
+        return functions.reshape(*places, -1), fit.reshape(places)
+
+    def _keys_and_scales(self, run: Run, hyper: Hyper, root: Root) -> tuple[Array, Array]:
+        law = law_of(with_traced(self.bucket.setting.spec, hyper))
+        assert law is not None
+        found = laws.scaled_standard(law, self.bucket.network.layout)
+        assert found is not None
+        return params_key(law, root, run), found[1]
+
+
+def _first_labels(packed: UInt8[Array, "R bytes"], count: int) -> UInt8[Array, "R less"]:
+    """Keep some of the labels, eight a byte; the rest of the last byte is 0."""
+    kept = np.full(-(-count // 8), 255, np.uint8)
+    kept[-1:] = 255 << (-count % 8) & 255
+    return packed[:, : len(kept)] & kept

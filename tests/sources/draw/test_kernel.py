@@ -1,0 +1,94 @@
+"""`prior` and `guess_and_check` by the kernel: the same draws, counted as XLA counts them."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from sweep_engine.sources import Control, open_source, work
+from sweep_engine.sources.drawn import draw_rows
+from sweep_engine.sources.work import Runs
+from sweep_engine.spec import Piece, Sweep, settings
+from tests.kernels.compilers import needs_compiler
+
+NUM_DRAWS = 3000
+BOOLEAN = {"kind": "boolean", "bits": 4, "target": "x1 ^ x2", "train": 5}
+PLANE = {"kind": "planar", "set": "kink", "examples": 7, "test_examples": 21}
+GAUSSIAN, BOX = {"kind": "gaussian", "std": 1.5}, {"kind": "box", "half_width": 1.0}
+FAN_IN = {"kind": "fan_in", "weight_std": 1.4, "bias_std": 0.3}
+PRIOR = {"kind": "prior", "draws": NUM_DRAWS, "keep": "all"}
+REJECTION = {"kind": "guess_and_check", "draws": NUM_DRAWS}
+CASES = {
+    "all inputs": (BOOLEAN, PRIOR | {"law": FAN_IN}, "relu"),
+    "test inputs": (PLANE, PRIOR | {"law": BOX | {"shared": True}}, "tanh"),
+    "training inputs": (BOOLEAN, REJECTION | {"law": GAUSSIAN}, "gelu"),
+    "no biases drawn": (BOOLEAN, REJECTION | {"law": {"kind": "he_uniform"}}, "relu"),
+}
+ROUNDING = 1e-5
+"""Of outputs, relative to the largest of a network; float32 sums of some tens of terms."""
+
+
+@functools.cache
+def opened(name):
+    """Two settings of one bucket, where the law has a number, and its programs by both."""
+    task, source, activation = CASES[name]
+    law = source["law"]
+    swept = next((key for key in ("std", "half_width", "weight_std") if key in law), "scale")
+    sweep = Sweep.model_validate(
+        {
+            "name": "draws",
+            "seed": 5,
+            "task": task,
+            "model": {"kind": "mlp", "widths": [9, 6], "activation": activation},
+            "sources": {"source": source},
+            "axes": {f"sources.source.law.{swept}": [1.0, 2.0]},
+            "accept": {"train_error": 0.2},
+            "execution": {"implementation": "reference"},
+        }
+    )
+    found = settings(sweep)
+    reference = open_source(found[0], sweep.seed, sweep.folder, (), sweep.execution)
+    return [Piece(setting, 0, NUM_DRAWS) for setting in found], reference, reference.by("cpu")
+
+
+def draws_of(programs, pieces):
+    """Function and fit of every kept draw, by its id, and the tallies."""
+    finished = work(programs, pieces, Control())
+    rows = finished.solutions
+    kept = zip(rows.run_id.tolist(), finished.functions.tolist(), rows.fit.tolist(), strict=True)
+    return {run_id: (function, fit) for run_id, function, fit in kept}, finished.tallies
+
+
+def outputs_in_float64(bucket, settings, run_ids):
+    """Of some draws, on all inputs."""
+    theta = draw_rows(bucket, Runs.of_ids(bucket, np.array(run_ids), settings))
+    with jax.enable_x64(True):
+        x = np.asarray(bucket.task.inputs, np.float64)
+
+        def one(theta):
+            return bucket.network.apply(bucket.network.layout.unflatten(theta), x)[:, 0]
+
+        return np.asarray(jax.vmap(one)(theta.astype(np.float64)))
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", CASES)
+def test_draws_are_counted_as_by_xla(name):
+    """Exactly, but for draws of which an output is within rounding of 0: some in 100,000."""
+    pieces, reference, kernel = opened(name)
+    (draws, tallies), (others, other_tallies) = (draws_of(p, pieces) for p in (reference, kernel))
+    different = [i for i in draws | others if draws.get(i) != others.get(i)]
+    assert len(different) <= 3
+    if different:
+        by_id = {piece.setting.id: piece.setting for piece in pieces}
+        sizes = np.abs(outputs_in_float64(reference.bucket, by_id, different))
+        assert (sizes.min(axis=1) <= ROUNDING * sizes.max(axis=1)).all()
+    for one, other in zip(tallies, other_tallies, strict=True):
+        assert (one.setting, one.draws) == (other.setting, other.draws)
+        assert abs(one.fits - other.fits) <= len(different)
+        assert 0 < one.fits < one.draws
+        if not different:
+            np.testing.assert_array_equal(one.functions, other.functions)
+            np.testing.assert_array_equal(one.counts, other.counts)
+            np.testing.assert_array_equal(one.fit_counts, other.fit_counts)
