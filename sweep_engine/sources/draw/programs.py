@@ -61,7 +61,7 @@ class DrawPrograms:
         """Whether every draw's function is found; rejection finds that of the fits only."""
         return not isinstance(self.bucket.setting.spec, GuessAndCheck)
 
-    @property
+    @cached_property
     def scan_inputs(self) -> Array:
         """The inputs that the counting pass evaluates, training inputs first."""
         if self.implementation != "reference":
