@@ -57,6 +57,8 @@ def comparison_problems(
     for one in [sweep] if other is None or other is sweep else [sweep, other]:
         yield from _column_problems(one, comparison)
     yield from _axis_problems(sides, comparison)
+    if comparison.over is not None:
+        yield from _over_problems(comparison)
 
 
 class Sides:
@@ -93,11 +95,21 @@ def _axis_problems(sides: Sides, comparison: Comparison) -> Iterator[tuple[str, 
     asked = [("at", path) for path in comparison.at or {}]
     if comparison.by is not None:
         asked.insert(0, ("by", comparison.by))
+    if comparison.over is not None:
+        asked.append(("over", comparison.over))
     for field, path in asked:
         if path not in paths:
             yield field, f"{path!r} is no axis of this sweep{_nearest(path, paths)}"
         elif not sides.touched_by(path):
             yield field, f"{path!r} touches neither of the two sources"
+
+
+def _over_problems(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Refuse what has no interval where both sources met the same few data sets."""
+    if comparison.estimator not in {None, "mean"}:
+        yield "estimator", "over data sets only the mean has an interval: give `mean`, or none"
+    if comparison.observable == "function" or len(split_columns(comparison.observable)) > 1:
+        yield "observable", "over data sets the mean of one column is compared"
 
 
 def _rule_problems(sides: Sides) -> Iterator[tuple[str, str]]:

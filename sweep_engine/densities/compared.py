@@ -63,7 +63,7 @@ def write_comparisons(files: Files, compared: Sequence[Compared]) -> None:
 
 
 _ASKED = (
-    "source", "reference", "observable", "given", "by", "where", "match",
+    "source", "reference", "observable", "given", "by", "over", "where", "match",
     "estimator", "at",
 )  # fmt: skip
 

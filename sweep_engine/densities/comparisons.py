@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from sweep_engine.comparability import columns_fitted_on
 from sweep_engine.densities.dependence import effective_counts
-from sweep_engine.densities.draws import Draws
+from sweep_engine.densities.draws import DATA_SEEDS, Draws
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.log_probability import log_mean_probability
 from sweep_engine.densities.merging import add_up, fixed_width
@@ -64,6 +64,7 @@ class Study:
     ) -> Draws:
         """Read columns of the chosen runs, with their weights and units.
 
+        Where the settings are of several data sets, a unit is the runs on one of them.
         Runs that coordinates among the columns were fitted on are left out.
         """
         chosen = self._runs(source, settings, given, where)
@@ -75,7 +76,23 @@ class Study:
             raise IncomparableSources(f"{missing[0]} has no value for the runs of {source}")
         values = np.stack([table[name].to_numpy().astype(float) for name in columns], axis=1)
         values = values[:, 0] if len(columns) == 1 else values
-        return Draws.of(values, table["log_weight"].to_numpy(), units_of(table))
+        return self._draws_of(values, table, settings)
+
+    def _draws_of(self, values: np.ndarray, table: pa.Table, settings: Sequence[int]) -> Draws:
+        """Runs on one data set depend on one another, where several data sets are pooled."""
+        log_weights, seeds = table["log_weight"].to_numpy(), self.data_seeds(settings)
+        if not seeds:
+            return Draws.of(values, log_weights, units_of(table))
+        ids = np.array(sorted(seeds))
+        place = np.searchsorted(ids, table["setting"].to_numpy())
+        units = np.array([seeds[i] for i in ids])[place]
+        return Draws.of(values, log_weights, units, DATA_SEEDS)
+
+    def data_seeds(self, settings: Sequence[int]) -> dict[int, int]:
+        """The data seed of every setting, where they have several; else empty."""
+        values = {i: self.plan.settings[i].values for i in settings}
+        seeds = {i: int(at[DATA_SEED]) for i, at in values.items() if DATA_SEED in at}
+        return seeds if len(set(seeds.values())) > 1 else {}
 
     def _runs(
         self, source: str, settings: Sequence[int], given: str, inside: Where | None = None
@@ -104,7 +121,7 @@ class Study:
         table = table.filter(table["function_id"].is_valid())
         names = fixed_width(table["function_id"])
         values = table[column].to_numpy().astype(float) if column else np.zeros(len(names))
-        return names, Draws.of(values, table["log_weight"].to_numpy(), units_of(table))
+        return names, self._draws_of(values, table, settings)
 
     def function_counts(
         self, source: str, settings: Sequence[int], given: str
@@ -114,7 +131,7 @@ class Study:
         Weighted or dependent draws count as the number of independent ones that they are
         worth (`effective_counts`).
         """
-        if unit_size(self.sweep.sources[source]) > 1:
+        if unit_size(self.sweep.sources[source]) > 1 or self.data_seeds(settings):
             names, draws = self.function_draws(source, settings, given)
             rng = np.random.default_rng([self.sweep.seed, 2])
             return effective_counts(names, draws.weights, draws.units, rng)
@@ -204,6 +221,8 @@ class Study:
 
 
 WHOLE = ("draws", "fit")
+
+DATA_SEED = "task.seed"
 
 _ADDRESS = ("setting", "unit", "log_weight")
 

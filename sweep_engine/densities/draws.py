@@ -1,6 +1,6 @@
 """Draws of an observable, with the weights and the dependence they may carry."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -8,6 +8,9 @@ from jaxtyping import Bool, Float, Int
 
 from sweep_engine.densities.dependence import design_effect
 from sweep_engine.errors import InsufficientSamples
+
+DATA_SEEDS = "data seeds"
+"""Units that are the runs on one data set."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,15 @@ class Draws:
         weights: Not negative, in any unit; all 1 for draws of equal weight.
         units: Which unit each draw belongs to, where draws of one unit depend on one another.
         design_effect: How many of these draws are worth one independent draw.
+        unit_name: What a unit is: `units` (repetitions, chains), or `DATA_SEEDS`, whose
+            labels mean the same data set on both sides of a comparison.
     """
 
     values: Float[np.ndarray, "n ..."]
     weights: Float[np.ndarray, " n"]
     units: Int[np.ndarray, " n"] | None = None
     design_effect: float = 1.0
+    unit_name: str = "units"
 
     @classmethod
     def of(
@@ -33,6 +39,7 @@ class Draws:
         values: Float[np.ndarray, "n ..."],
         log_weights: Float[np.ndarray, " n"] | None = None,
         units: Int[np.ndarray, " n"] | None = None,
+        unit_name: str = "units",
     ) -> Self:
         """Make draws from values and, if there are any, ln weights and units.
 
@@ -44,6 +51,7 @@ class Draws:
             values: One a draw.
             log_weights: ln of the weights up to a common constant; -inf is weight 0.
             units: Which unit each draw belongs to; left out, draws are independent.
+            unit_name: What a unit is.
 
         Raises:
             InsufficientSamples: There are fewer than 2 units.
@@ -53,7 +61,8 @@ class Draws:
         weights = np.ones(len(values)) if log_weights is None else _weights(values, log_weights)
         if units is None or not len(values):
             return cls(values, weights)
-        return cls(values, weights, units, design_effect(values.reshape(len(values), -1), units))
+        effect = design_effect(values.reshape(len(values), -1), units)
+        return cls(values, weights, units, effect, unit_name)
 
     def __post_init__(self) -> None:
         if self.values.ndim not in (1, 2) or self.weights.shape != self.values.shape[:1]:
@@ -97,7 +106,7 @@ class Draws:
     def select(self, chosen: Bool[np.ndarray, " n"]) -> Self:
         """Keep some draws."""
         units = None if self.units is None else self.units[chosen]
-        return type(self)(self.values[chosen], self.weights[chosen], units, self.design_effect)
+        return replace(self, values=self.values[chosen], weights=self.weights[chosen], units=units)
 
     def halve(self, rng: np.random.Generator) -> tuple[Self, Self]:
         """Send every draw to one of two halves by a fair coin, or half of the units whole.
@@ -152,28 +161,30 @@ def sample_warnings(source: Draws, reference: Draws) -> tuple[str, ...]:
         if draws.num_not_finite
     )
     dependent = tuple(
-        dependence_warning(side, len(draws), len(np.unique(draws.units)), draws.n_eff)
+        dependence_warning(
+            side, len(draws), f"{len(np.unique(draws.units))} {draws.unit_name}", draws.n_eff
+        )
         for side, draws in sides
         if draws.units is not None
     )
     return lost + dependent
 
 
-def dependence_warning(side: str, num_draws: int, num_units: int, n_eff: float) -> str:
+def dependence_warning(side: str, num_draws: int, units: str, n_eff: float) -> str:
     """Say what dependent draws are worth.
 
     Example:
-        >>> dependence_warning("source", 4096, 8, 512.0)
+        >>> dependence_warning("source", 4096, "8 units", 512.0)
         '4,096 dependent source draws of 8 units count as 512 independent ones: approximate'
 
     Args:
         side: `source` or `reference`.
         num_draws: All draws.
-        num_units: Their units.
+        units: Their units, in words.
         n_eff: Their effective number.
     """
     return (
-        f"{num_draws:,} dependent {side} draws of {num_units} units count as {n_eff:,.4g} "
+        f"{num_draws:,} dependent {side} draws of {units} count as {n_eff:,.4g} "
         "independent ones: approximate"
     )
 

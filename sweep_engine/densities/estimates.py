@@ -33,6 +33,7 @@ def compare(
     given: str = "all",
     at: dict[str, Any] | None = None,
     by: str | None = None,
+    over: str | None = None,
     where: dict[str, tuple[float, float]] | None = None,
     match: dict[str, Any] | None = None,
     estimator: str | None = None,
@@ -50,6 +51,7 @@ def compare(
         given: `fit`: only networks that pass the acceptance rule.
         at: Axis values that pick one of several settings.
         by: An axis that only one side has: pick one of its values with `at`.
+        over: `task.seed`: the mean over data sets, with a bootstrap over them.
         where: Column: (low, high), of the runs that are looked at.
         match: `column` and `bins`: weigh the reference so that the column's bins agree.
         estimator: As in the sweep file, such as `mmd` or `ledger`; or the name of an estimate
@@ -73,6 +75,7 @@ def compare(
             "observable": observable,
             "given": given,
             "by": by,
+            "over": over,
             "where": where,
             "match": match,
             "estimator": family,
@@ -172,7 +175,8 @@ def _observable_estimates(source: Side, reference: Side) -> Measured:
         cells, notes = counted(source, reference)
         return _noted([partial(_functions, cells[1], seed)], notes)
     draws, notes = observed(source, reference)
-    names = [asked.estimator] if asked.estimator else default_estimators(draws[0])
+    named = "mean" if asked.over else asked.estimator
+    names = [named] if named else default_estimators(draws[0])
     return _noted([ESTIMATORS[name](*draws, seed) for name in names], notes)
 
 

@@ -24,6 +24,7 @@ def has_ledger(source: Side, reference: Side) -> bool:
     spec = reference.chosen[0].spec
     law = isinstance(spec, Prior | GuessAndCheck | Splitting)
     whole = source.comparison.where is None and source.comparison.match is None
+    whole = whole and not reference.study.data_seeds(reference.settings)
     measures_fit = not (isinstance(spec, Splitting) and spec.functions)
     return law and whole and measures_fit and source.comparison.given == "fit"
 

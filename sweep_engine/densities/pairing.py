@@ -40,7 +40,8 @@ def pairs(plan: Plan, comparison: Comparison, other: Plan | None = None) -> list
     """Pair settings on the axes that both sources share, and split them by one more.
 
     Task and model axes touch every source, so a comparison never mixes two tasks. Axes that
-    only one side has are pooled, unless `by` names them; `at` picks values before.
+    only one side has are pooled, unless `by` names them, and so is the one that `over` names;
+    `at` picks values before.
 
     Args:
         plan: Of the sweep that the source stands in.
@@ -60,7 +61,8 @@ def pairs(plan: Plan, comparison: Comparison, other: Plan | None = None) -> list
         for path in dict.fromkeys((*axis_paths(plan.sweep), *axis_paths(theirs.sweep)))
         if path == comparison.by
         or (
-            touches(plan.sweep, path, comparison.source)
+            path != comparison.over
+            and touches(plan.sweep, path, comparison.source)
             and touches(theirs.sweep, path, comparison.reference)
         )
     ]

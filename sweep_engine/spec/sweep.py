@@ -59,6 +59,9 @@ class Comparison(Spec):
     observable: str = Field(description="`function`, a column of runs, or several, by commas")
     given: Literal["fit", "all"] = "all"
     by: str | None = Field(default=None, description="a swept axis: one estimate per value")
+    over: Literal["task.seed"] | None = Field(
+        default=None, description="average over the swept data sets, not one estimate for each"
+    )
     at: dict[str, Any] | None = Field(
         default=None, description="axis values: only settings that have them"
     )

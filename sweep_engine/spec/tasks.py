@@ -17,7 +17,17 @@ class Poison(Spec):
     examples: Count = Field(description="how many")
 
 
-class Boolean(Spec):
+class Drawn(Spec):
+    """What is drawn of the data: the split, the examples, the wrong labels."""
+
+    seed: Index | None = Field(
+        default=None,
+        description="of what is drawn of the data; left out, the sweep's. Swept, it gives other "
+        "data sets, over which a comparison can average (`over: task.seed`)",
+    )
+
+
+class Boolean(Drawn):
     """A Boolean function of `bits` inputs, of which some train and the rest test.
 
     Input i is the binary expansion of i, most significant bit first.
@@ -50,7 +60,7 @@ class Boolean(Spec):
         return self
 
 
-class Regression(Spec):
+class Regression(Drawn):
     """Given x and y, or drawn: x ~ N(0, I), y = x . w / sqrt(inputs) + noise, w ~ N(0, I)."""
 
     kind: Literal["regression"] = "regression"
@@ -86,7 +96,7 @@ class Factorisation(Spec):
     loss: Literal["squared"] = "squared"
 
 
-class Planar(Spec):
+class Planar(Drawn):
     """Two classes in the plane: a named set drawn from the seed, or given points.
 
     `two_slab`: x1 separates the classes linearly; x2 separates them by slabs (one class in
@@ -115,7 +125,7 @@ class Planar(Spec):
         return self
 
 
-class Digits(Spec):
+class Digits(Drawn):
     """scikit-learn's 1,797 digits, 8 x 8 pixels scaled to [0, 1]; the rest is the test set."""
 
     kind: Literal["digits"] = "digits"
@@ -132,7 +142,7 @@ class Digits(Spec):
         return classes
 
 
-class FileTask(Spec):
+class FileTask(Drawn):
     """x and y from a .npz or Parquet file beside the sweep file."""
 
     kind: Literal["file"] = "file"

@@ -37,12 +37,14 @@ def load_task(spec: TaskSpec, seed: int, folder: Path) -> Task:
 
     Args:
         spec: The task.
-        seed: The sweep's seed, from which splits and drawn data come.
+        seed: The sweep's seed, from which splits and drawn data come if the task has none.
         folder: Where a data file's path starts.
 
     Raises:
         ValueError: the data cannot be had or do not fit the task.
     """
+    own = getattr(spec, "seed", None)
+    seed = seed if own is None else own
     task = _load_clean(spec, seed, folder)
     poison = getattr(spec, "poison", None)
     return task if poison is None else poisoned(task, poison, seed)

@@ -6,6 +6,7 @@ from scipy import stats
 
 from sweep_engine.densities import Draws
 from sweep_engine.densities.bootstrap import MAX_UNITS, mean, mean_difference
+from sweep_engine.densities.draws import DATA_SEEDS
 from sweep_engine.densities.matching import match
 from sweep_engine.densities.multiplicity import each_of, holm
 from sweep_engine.densities.one_dimensional import quantiles
@@ -32,6 +33,57 @@ def differences(with_units, repeats=200):
 def test_few_units_are_covered_and_ignoring_them_is_caught():
     assert_coverage(differences(with_units=True))
     assert_catches(assert_coverage, lambda: differences(with_units=False))
+
+
+def on_data_sets(rng, num_seeds=10, size=60):
+    """Two sources on the same data sets; means over both are 0.5 apart.
+
+    A data set moves both by one normal, and each by one of its own; then come the runs.
+    """
+    seeds = np.repeat(np.arange(num_seeds), size)
+    common = rng.normal(size=num_seeds)
+    for shift in (0.5, 0.0):
+        own = common + 0.5 * rng.normal(size=num_seeds)
+        yield shift + own[seeds] + rng.normal(size=len(seeds)), seeds
+
+
+def over_data_sets(*, units=True, name=DATA_SEEDS, repeats=40):
+    found = []
+    for i in range(repeats):
+        sides = on_data_sets(np.random.default_rng([4, i]))
+        draws = [Draws.of(v, None, s if units else None, name) for v, s in sides]
+        found.append(mean_difference(*draws, seed=i))
+    return found
+
+
+def covers(found):
+    return [one.low <= 0.5 <= one.high for one in found]
+
+
+def test_data_seeds_are_resampled_for_both_sides_at_once():
+    """The difference has variance (2 0.5² + 2/60) / 10, whatever the data sets do to both sides.
+
+    Wrong: runs alone, as if there were 2 2.25 / 600. Each side's data sets by themselves cover,
+    but √(2 (1.25 + 1/60) / (2 0.25 + 2/60)) = 2.18 times as wide: what is common does not cancel.
+    """
+    together = over_data_sets(repeats=200)
+    assert_coverage(covers(together))
+    values = [one.value for one in together]
+    assert np.var(values) == pytest.approx(0.16 / 3, rel=6.1 * np.sqrt(2 / len(values)))
+    assert "10 data seeds, of both sides at once" in together[0].method
+    assert "count as" in together[0].warnings[0]
+    assert_catches(assert_coverage, lambda: covers(over_data_sets(units=False)))
+    apart = over_data_sets(name="units")
+    widths = [np.mean([one.high - one.low for one in found]) for found in (together, apart)]
+    assert widths[1] > 1.7 * widths[0]
+
+
+def test_a_data_set_without_fits_on_one_side_counts_where_it_is():
+    one = Draws.of(np.arange(6.0), None, np.array([0, 0, 1, 1, 2, 2]), DATA_SEEDS)
+    other = Draws.of(np.arange(4.0), None, np.array([0, 0, 2, 2]), DATA_SEEDS)
+    found = mean_difference(one, other, seed=0)
+    assert found.value == 1.0
+    assert "3 data seeds" in found.method
 
 
 def test_the_variance_is_the_textbooks():
