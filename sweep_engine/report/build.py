@@ -14,23 +14,26 @@ from sweep_engine.densities import (
     pairs,
     write_comparisons,
 )
-from sweep_engine.densities.mixing import mixing
+from sweep_engine.densities.mixing import Mixing, mixing
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
+from sweep_engine.report.curve_figures import curve_figures
 from sweep_engine.report.figure import Figure
 from sweep_engine.report.function_figures import function_figures
 from sweep_engine.report.ledger import NAMES as LEDGER_NAMES
 from sweep_engine.report.ledger import WORDS as LEDGER_WORDS
 from sweep_engine.report.ledger import entries, ledger_figures, ledger_rows
 from sweep_engine.report.matplotlib_files import draw_files
+from sweep_engine.report.numbers import format_interval
 from sweep_engine.report.observable_figures import (
     comparison_figure,
-    curve_figure,
     majority_error,
-    swept_figures,
 )
-from sweep_engine.report.page import Page, Row, Section, Table, format_interval, render_page
+from sweep_engine.report.page import Page, Row, Section, Table, render_page
+from sweep_engine.report.places import place_of, place_of_pair, swept_axes, texts_of
 from sweep_engine.report.plane import plane_figures
+from sweep_engine.report.run_figures import run_figures
 from sweep_engine.report.side_by_side import side_by_side_figures
+from sweep_engine.report.swept_figures import swept_figures
 from sweep_engine.report.words import HEADLINES, meaning, null_words
 from sweep_engine.spec import Setting
 from sweep_engine.spec.sources import Train
@@ -76,17 +79,19 @@ def write_report(root: Path | str) -> str:
         title=study.sweep.name,
         question=QUESTION,
         ledger_words=LEDGER_WORDS,
-        ledger=tuple(ledger_rows(entries(compared))),
-        summary=tuple(_row(one) for one in compared if one.estimate.name in HEADLINES),
+        ledger=tuple(ledger_rows(study, entries(compared))),
+        summary=tuple(_row(study, one) for one in compared if one.estimate.name in HEADLINES),
         sections=sections,
         diagnostics=tuple(_diagnostics(study, compared, refused)),
         provenance=tuple(_provenance(directory, study)),
+        axes=swept_axes(study.plan),
+        settings={i: (one.source, texts_of(one)) for i, one in study.plan.settings.items()},
     )
     files.write(REPORT, render_page(page).encode())
     return f"{files.location}/{REPORT}"
 
 
-def _row(one: Compared) -> Row:
+def _row(study: Study, one: Compared) -> Row:
     comparison, estimate = one.pair.comparison, one.estimate
     given = ", given fit" if comparison.given == "fit" else ""
     given += "".join(f", {name} {lo:g} to {hi:g}" for name, (lo, hi) in
@@ -105,11 +110,12 @@ def _row(one: Compared) -> Row:
         null=null_words(one),
         meaning=meaning(one),
         warnings=estimate.warnings,
+        place=place_of_pair(study, one.pair),
     )
 
 
 def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
-    if ledger := tuple(ledger_figures(entries(compared))):
+    if ledger := tuple(ledger_figures(study, entries(compared))):
         yield Section("The ledger along the sweep", "", ledger)
     if plane := plane_figures(study):
         yield Section("The two pictures", "", tuple(plane))
@@ -126,9 +132,11 @@ def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
         yield Section("In function space", "", tuple(functions))
     if observables:
         yield Section("Where they land", "", tuple(observables))
-    further = [*swept_figures(study), *filter(None, [curve_figure(study)])]
+    further = [*swept_figures(study), *curve_figures(study)]
     if further:
         yield Section("Along the sweep, and on the way", "", tuple(further))
+    if runs := tuple(run_figures(study)):
+        yield Section("Run by run", "", runs)
 
 
 def _once(figures: Sequence[Figure]) -> list[Figure]:
@@ -153,9 +161,8 @@ def _diagnostics(
 ) -> Iterator[Table]:
     yield _fits(study)
     yield _statuses(study)
-    if rows := tuple(_mixing_rows(study)):
-        header = ("source", "setting", "number", "mean", "least", "greatest", "warning")
-        yield Table("Draws that depend on one another: have they mixed?", header, rows)
+    if mixed := tuple(mixing(study)):
+        yield _mixing(mixed)
     if refused:
         yield Table(
             "Not estimated", ("comparison and what it lacks",), tuple((r,) for r in refused)
@@ -163,17 +170,18 @@ def _diagnostics(
     shown = (*HEADLINES, *LEDGER_NAMES)
     others = [one for one in compared if one.estimate.name not in shown]
     if others:
-        yield _other_estimates(others)
+        yield _other_estimates(study, others)
 
 
 def _fits(study: Study) -> Table:
-    rows = []
+    rows, places = [], []
     for setting in list(study.plan.settings.values())[:MAX_ROWS]:
         try:
             ln = study.ln_fit_probability([setting])
         except InsufficientSamples:
             continue
         baseline = majority_error(study, setting.id)
+        places.append(place_of([setting]))
         rows.append(
             (
                 setting.source,
@@ -185,13 +193,18 @@ def _fits(study: Study) -> Table:
             )
         )
     header = ("source", "setting", "draws", "P(fit)", "ln P(fit), nats", "majority-class error")
-    return Table("How often a network fits the training set", header, tuple(rows))
+    return Table("How often a network fits the training set", header, tuple(rows), tuple(places))
 
 
-def _mixing_rows(study: Study) -> Iterator[tuple[str, ...]]:
-    for one in mixing(study):
+def _mixing(mixed: Sequence[Mixing]) -> Table:
+    rows = []
+    for one in mixed:
         numbers = (f"{value:,.4g}" for value in (one.mean, one.low, one.high))
-        yield one.setting.source, _values(one.setting), one.what, *numbers, one.warning
+        rows.append((one.setting.source, _values(one.setting), one.what, *numbers, one.warning))
+    header = ("source", "setting", "number", "mean", "least", "greatest", "warning")
+    places = tuple(place_of([one.setting]) for one in mixed)
+    title = "Draws that depend on one another: have they mixed?"
+    return Table(title, header, tuple(rows), places)
 
 
 def _values(setting: Setting) -> str:
@@ -221,17 +234,14 @@ def _statuses(study: Study) -> Table:
         )
         for source, row in totals.items()
     )
-    return Table("Runs, draws and how they ended", header, rows)
+    over = place_of(study.plan.settings.values()).over
+    return Table("Runs, draws and how they ended", header, rows, over=over)
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.0%}" if whole else ""
-
-
-def _other_estimates(others: Sequence[Compared]) -> Table:
+def _other_estimates(study: Study, others: Sequence[Compared]) -> Table:
     rows = []
     for one in others:
-        row = _row(one)
+        row = _row(study, one)
         rows.append(
             (f"{row.source} | {row.reference}", row.observable, row.setting, row.quantity,
              row.estimate, row.null, "; ".join(row.warnings))
@@ -245,7 +255,8 @@ def _other_estimates(others: Sequence[Compared]) -> Table:
         "null",
         "warnings",
     )
-    return Table("All other estimates", header, tuple(rows))
+    places = tuple(place_of_pair(study, one.pair) for one in others)
+    return Table("All other estimates", header, tuple(rows), places)
 
 
 def _provenance(directory: OutputDirectory, study: Study) -> Iterator[tuple[str, str]]:

@@ -1,12 +1,18 @@
 """Figures in function space: the scatter of probabilities, and the rank plot."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from sweep_engine.densities import Estimate, Pair, Study, function_cells, rank_plot, scatter
 from sweep_engine.densities.counts import CellCounts
 from sweep_engine.densities.ledger import PREFIX as LEDGER
 from sweep_engine.errors import IncomparableSources
-from sweep_engine.report.figure import Axis, Bars, Figure, Line, Panel, Points, Role
+from sweep_engine.report.axes import Axis
+from sweep_engine.report.colours import Role
+from sweep_engine.report.figure import Figure, Panel
+from sweep_engine.report.marks import Bars, Line, Points
+from sweep_engine.report.places import place_of_pair
 
 MAX_FUNCTIONS = 500
 MAX_RANKS = 500
@@ -40,10 +46,13 @@ def function_figures(study: Study, pair: Pair, estimates: list[Estimate]) -> lis
                 f"{round(counts.num_source):,} networks of {source}, "
                 f"{round(counts.num_reference):,} of {reference}."
             ),
-            panels=(
-                _scatter_panel(ids, counts, pair),
-                _rank_panel(counts, pair),
-                _null_panel(estimates),
+            panels=tuple(
+                replace(panel, place=place_of_pair(study, pair))
+                for panel in (
+                    _scatter_panel(ids, counts, pair),
+                    _rank_panel(counts, pair),
+                    _null_panel(estimates),
+                )
             ),
             columns=3,
             query=(

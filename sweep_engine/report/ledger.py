@@ -6,11 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweep_engine.densities import Compared, Estimate, Pair
+from sweep_engine.densities import Compared, Estimate, Pair, Study
 from sweep_engine.densities.ledger import DATA, OPTIMISER, PAC_BAYES, TOTAL
-from sweep_engine.report.figure import Axis, Band, Figure, Line, Mark, Panel, Points, Role
+from sweep_engine.report.axes import Axis
+from sweep_engine.report.colours import Role
+from sweep_engine.report.figure import Along, Figure, Panel, Place
 from sweep_engine.report.function_figures import figure_name
-from sweep_engine.report.page import LedgerRow, format_interval
+from sweep_engine.report.marks import Band, Line, Mark, Points
+from sweep_engine.report.numbers import format_interval
+from sweep_engine.report.page import LedgerRow
+from sweep_engine.report.places import place_of_pair, value_text
 
 NAMES = (DATA, OPTIMISER, TOTAL, PAC_BAYES, "test_error_source", "test_error_reference")
 
@@ -42,7 +47,7 @@ def entries(compared: Sequence[Compared]) -> list[Entry]:
     return rows
 
 
-def ledger_rows(found: Sequence[Entry]) -> Iterator[LedgerRow]:
+def ledger_rows(study: Study, found: Sequence[Entry]) -> Iterator[LedgerRow]:
     """Put the ledger's estimates into words, one row a pair."""
     for entry in found:
         asked = entry.pair.comparison
@@ -57,6 +62,7 @@ def ledger_rows(found: Sequence[Entry]) -> Iterator[LedgerRow]:
             errors=_errors(entry),
             meaning=_meaning(entry.found),
             warnings=_warnings(entry.found),
+            place=place_of_pair(study, entry.pair),
         )
 
 
@@ -104,7 +110,7 @@ def _warnings(found: dict[str, Estimate]) -> tuple[str, ...]:
 # Along an axis
 
 
-def ledger_figures(found: Sequence[Entry]) -> Iterator[Figure]:
+def ledger_figures(study: Study, found: Sequence[Entry]) -> Iterator[Figure]:
     """Draw the ledger along every numeric axis on which it has several points."""
     groups: dict[tuple[str, ...], list[Entry]] = defaultdict(list)
     for entry in found:
@@ -116,10 +122,10 @@ def ledger_figures(found: Sequence[Entry]) -> Iterator[Figure]:
             others = {str({k: v for k, v in e.pair.at.items() if k != path}) for e in group}
             numeric = all(isinstance(v, int | float) for v in values)
             if numeric and len(set(values)) > 1 and len(others) == 1:
-                yield _along(path, sorted(group, key=lambda entry: entry.pair.at[path]))
+                yield _along(study, path, sorted(group, key=lambda entry: entry.pair.at[path]))
 
 
-def _along(path: str, group: Sequence[Entry]) -> Figure:
+def _along(study: Study, path: str, group: Sequence[Entry]) -> Figure:
     asked, name = group[0].pair.comparison, path.split(".")[-1]
     axis = Axis("training examples" if path == "task.train" else name)
     nats = [
@@ -136,9 +142,18 @@ def _along(path: str, group: Sequence[Entry]) -> Figure:
         for (key, label), colour in zip(_error_labels(group[0].pair).items(), colours, strict=True)
         for mark in _marks(path, group, key, label, colour)
     ]
-    panels = [Panel("What it costs to land there", axis, Axis("nats"), tuple(nats))]
-    if errors:
-        panels.append(Panel("What that promises", axis, Axis("error"), tuple(errors)))
+    whole = place_of_pair(study, *(entry.pair for entry in group))
+    place = Place(whole.at, tuple(other for other in whole.over if other != path))
+    values = [entry.pair.at[path] for entry in group]
+    along = Along(path, tuple(map(value_text, values)), np.array(values, float))
+    panels = [
+        Panel(title, axis, Axis(label), tuple(marks), place=place, along=along)
+        for title, label, marks in (
+            ("What it costs to land there", "nats", nats),
+            ("What that promises", "error", errors),
+        )
+        if marks
+    ]
     observable = "functions" if asked.observable == "function" else asked.observable
     return Figure(
         name=figure_name(f"ledger along {name} {asked.observable}", Pair(asked, {}, (), ())),

@@ -13,29 +13,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
-from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure as Sheet
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from sweep_engine.report.figure import (
-    GRID,
-    INK,
-    SEQUENTIAL,
-    Axis,
+from sweep_engine.report.axes import Axis
+from sweep_engine.report.colours import GRID, INK, SEQUENTIAL, Colour, shade
+from sweep_engine.report.figure import Figure, Panel
+from sweep_engine.report.marks import (
     Band,
     Bars,
-    Colour,
     Dash,
-    Figure,
     Heatmap,
     Line,
     Mark,
-    Panel,
     Points,
     Quantiles,
     Rule,
     Steps,
-    shade,
 )
 
 _STYLE: Any = {
@@ -233,12 +228,14 @@ def _draw_steps(mark: Steps, axes: Axes, panel: Panel) -> None:
 
 @_draw.register
 def _draw_heatmap(mark: Heatmap, axes: Axes, panel: Panel) -> None:
+    low, high = mark.limits or (None, None)
+    norm = LogNorm(low, high) if mark.log else Normalize(low, high)
     mesh = axes.pcolormesh(
         mark.x_edges,
         mark.y_edges,
         np.ma.masked_invalid(mark.cells),
         cmap=_SEQUENTIAL,
-        norm=LogNorm() if mark.log else None,
+        norm=norm,
         rasterized=True,
     )
     bar = axes.figure.colorbar(mesh, ax=axes, label=_plain(mark.label))

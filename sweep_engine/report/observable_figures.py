@@ -1,13 +1,10 @@
-"""Figures of observables: where sources land, over settings and on the way."""
+"""Figures of observables: where sources land."""
 
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
-import pyarrow.compute as pc
 
-from sweep_engine.comparability import numeric_columns, split_columns
+from sweep_engine.comparability import split_columns
 from sweep_engine.densities import (
     Draws,
     Pair,
@@ -18,32 +15,18 @@ from sweep_engine.densities import (
     read_pair,
 )
 from sweep_engine.errors import InsufficientSamples
-from sweep_engine.report.figure import (
-    Axis,
-    Colour,
-    Figure,
-    Heatmap,
-    Line,
-    Panel,
-    Points,
-    Quantiles,
-    Role,
-    Rule,
-    Steps,
-)
+from sweep_engine.report.axes import Axis
+from sweep_engine.report.colours import Role
+from sweep_engine.report.figure import Figure, Panel
 from sweep_engine.report.function_figures import figure_name
+from sweep_engine.report.marks import Heatmap, Points, Rule, Steps
 from sweep_engine.report.palette import source_colours
-from sweep_engine.spec import Comparison, axis_paths
-from sweep_engine.spec.sources import Train
+from sweep_engine.report.places import place_of_pair
+from sweep_engine.spec import Comparison
 
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 MAX_PAIRS = 8
 MAX_LN = 8.0
 """Where an unbounded log ratio is drawn."""
-
-MIN_RUNS = 20
-"""Runs that a quantile of a training curve rests on, at least."""
-ERRORS = ("test_error", "train_error")
 
 
 def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
@@ -123,7 +106,9 @@ def _density_panels(study: Study, pair: Pair, columns: Sequence[str]) -> list[Pa
         for name, density in zip(names, (hist.source, hist.reference), strict=True)
     ]
     baseline = _baseline(study, pair, columns)
-    density = Panel(pair.label(), Axis(columns[0]), Axis("density"), (*marks, *baseline))
+    place = place_of_pair(study, pair)
+    axes = Axis(columns[0]), Axis("density")
+    density = Panel(pair.label(), *axes, (*marks, *baseline), place=place)
     return [density, *_ratio_panel(study, pair, columns, sides)]
 
 
@@ -147,7 +132,8 @@ def _ratio_panel(
         Points(at, centre, label="ln ratio", colour=Role.SOURCE, y_low=low, y_high=high),
     )
     title = f"{pair.comparison.source} over {pair.comparison.reference}"
-    return [Panel(title, Axis(columns[0]), Axis("ln density ratio, nats"), marks)]
+    axes = Axis(columns[0]), Axis("ln density ratio, nats")
+    return [Panel(title, *axes, marks, place=place_of_pair(study, pair))]
 
 
 def _baseline(study: Study, pair: Pair, columns: Sequence[str]) -> list[Rule]:
@@ -178,121 +164,5 @@ def _heat_panel(study: Study, pair: Pair, columns: Sequence[str]) -> Panel:
         Axis(columns[0]),
         Axis(columns[1]),
         (Heatmap(plane.edges[0], plane.edges[1], plane.log_ratio.T, label="ln ratio"),),
+        place=place_of_pair(study, pair),
     )
-
-
-def swept_figures(study: Study) -> list[Figure]:
-    """Draw how error and norm move along each swept numeric axis of a trained source."""
-    figures = []
-    for path in axis_paths(study.sweep):
-        names = [n for n, s in study.sweep.sources.items() if isinstance(s, Train)]
-        settings = [
-            s for s in study.plan.settings.values() if s.source in names and path in s.values
-        ]
-        values = sorted(
-            {s.values[path] for s in settings if isinstance(s.values[path], int | float)}
-        )
-        if len(values) > 1 and len(values) == len({str(s.values[path]) for s in settings}):
-            figures.append(_swept_figure(study, path, names, values))
-    return figures
-
-
-def _swept_figure(study: Study, path: str, names: list[str], values: list[float]) -> Figure:
-    measured = [c for c in ("test_error", "l2_norm", "steps") if c in numeric_columns(study.sweep)]
-    panels = [
-        panel for column in measured if (panel := _swept_panel(study, path, names, values, column))
-    ]
-    return Figure(
-        name=f"along_{path.replace('.', '_')}",
-        title=f"Along {path}",
-        caption="Thin bar: 5 to 95% of the runs; thick bar: 25 to 75%; dot: median. Other swept "
-        "axes are pooled; runs that diverged have no finite value and are not in the quantiles: "
-        "the table of statuses counts them.",
-        panels=tuple(panels),
-        columns=3,
-        query=f'SELECT "{path}", quantile_cont(test_error, 0.5) FROM '
-        "read_parquet('runs/**/*.parquet', hive_partitioning = true) GROUP BY 1",
-    )
-
-
-def _swept_panel(
-    study: Study, path: str, names: list[str], values: list[float], column: str
-) -> Panel | None:
-    colours = source_colours(study.sweep)
-    marks = []
-    for name in names:
-        rows = []
-        for value in values:
-            where = (pc.field("source") == name) & (pc.field(path) == value)
-            found = study.results.runs([column], where)[column].drop_null().to_numpy()
-            finite = found[np.isfinite(found.astype(float))]
-            rows.append(np.quantile(finite, LEVELS) if len(finite) else np.full(5, np.nan))
-        table = np.array(rows, float)
-        if np.isfinite(table).any():
-            marks.append(
-                Quantiles(np.array(values, float), table, label=name, colour=colours[name])
-            )
-    if not marks:
-        return None
-    scale: Literal["log", "linear"] = (
-        "log" if min(values) > 0 and max(values) > 10 * min(values) else "linear"
-    )
-    return Panel(column, Axis(path.split(".")[-1], scale=scale), Axis(column), tuple(marks))
-
-
-def curve_figure(study: Study) -> Figure | None:
-    """Draw the training loss on the way: median and 90% of the runs."""
-    records = study.results.table("curves").records
-    if not records:
-        return None
-    colours = source_colours(study.sweep)
-    table = study.results.curves(["source", "step", "train_loss"])
-    marks = []
-    for name in sorted(set(table["source"].to_pylist())):
-        chosen = table.filter(pc.equal(table["source"], name))
-        marks += _curve_marks(
-            chosen["step"].to_numpy(), chosen["train_loss"].to_numpy(), name, colours[name]
-        )
-    return Figure(
-        name="training_curves",
-        title="On the way",
-        caption="Training loss at the recorded checks, of runs still in training: median, and "
-        "the least and largest twentieth as dashed lines.",
-        panels=(
-            Panel(
-                "",
-                Axis("step", scale="symlog"),
-                Axis("training loss", scale="log"),
-                tuple(marks),
-            ),
-        ),
-        columns=1,
-        query="SELECT source, step, quantile_cont(train_loss, [0.05, 0.5, 0.95]) FROM "
-        "read_parquet('curves/**/*.parquet', hive_partitioning = true) GROUP BY ALL",
-    )
-
-
-def _is_regular(step: np.ndarray) -> np.ndarray:
-    """Whether a step is a check that every run still in training records: 0, 1, 2, 4, ...
-
-    The last check of a run is recorded as well, but at steps that its end has chosen.
-    """
-    check = step // max(1, int(step[step > 0].min(initial=2**62)))
-    return (check & (check - 1)) == 0
-
-
-def _curve_marks(step: np.ndarray, loss: np.ndarray, name: str, colour: Colour) -> list[Line]:
-    groups: dict[int, list[float]] = defaultdict(list)
-    regular = _is_regular(step)
-    for at, value in zip(step[regular].tolist(), loss[regular].tolist(), strict=True):
-        groups[at].append(value)
-    kept = {at: v for at, v in groups.items() if len(v) >= MIN_RUNS}
-    at = np.array(sorted(kept), float)
-    if not len(at):
-        return []
-    quantiles = np.array([np.quantile(kept[int(a)], [0.05, 0.5, 0.95]) for a in at])
-    return [
-        Line(at, quantiles[:, 1], label=name, colour=colour),
-        Line(at, quantiles[:, 0], colour=colour, dash="dot"),
-        Line(at, quantiles[:, 2], colour=colour, dash="dot"),
-    ]

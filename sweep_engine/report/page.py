@@ -1,17 +1,22 @@
 """The report as one HTML file that opens without a network."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from sweep_engine.report.figure import Figure
-from sweep_engine.report.plotly_page import DARK, to_plotly
+from sweep_engine.report.figure import ANYWHERE, Figure, Place
+from sweep_engine.report.numbers import format_interval
+from sweep_engine.report.places import SweptAxis
+from sweep_engine.report.plotly_page import to_plotly
+from sweep_engine.report.plotly_traces import DARK
+
+SCRIPTS = ("filter.js", "runs.js", "plots.js", "page.js")
+"""In the order in which they need one another."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class Row:
         low: Lower end of the interval; NaN where there is none.
         null: What the same estimate gives for two samples of one source.
         meaning: One sentence a newcomer understands.
+        place: Where on the swept axes.
     """
 
     source: str
@@ -37,6 +43,7 @@ class Row:
     null: str = ""
     meaning: str = ""
     warnings: tuple[str, ...] = ()
+    place: Place = ANYWHERE
 
     @property
     def estimate(self) -> str:
@@ -56,6 +63,7 @@ class LedgerRow:
         total: Their sum.
         errors: Names and values of the PAC-Bayes bound and of measured test errors.
         meaning: One sentence a newcomer understands.
+        place: Where on the swept axes.
     """
 
     source: str
@@ -68,6 +76,7 @@ class LedgerRow:
     errors: tuple[tuple[str, str], ...] = ()
     meaning: str = ""
     warnings: tuple[str, ...] = ()
+    place: Place = ANYWHERE
 
 
 @dataclass(frozen=True)
@@ -81,13 +90,22 @@ class Section:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of diagnostics; the first cell of a row names it."""
+    """A table of diagnostics; the first cell of a row names it.
+
+    Attributes:
+        places: Where on the swept axes each row is; left out, no row depends on them.
+        over: The axes over which all rows are pooled.
+    """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    places: tuple[Place, ...] = ()
+    over: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.places and len(self.places) != len(self.rows):
+            raise ValueError(f"table {self.title!r}: expected a place for each row or none")
         for row in self.rows:
             if len(row) != len(self.header):
                 raise ValueError(
@@ -98,7 +116,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Page:
-    """The report: the question, the answer, figures, diagnostics, provenance."""
+    """The report: the question, the answer, figures, diagnostics, provenance.
+
+    Attributes:
+        axes: What the page can be filtered by.
+        settings: By id, the axis values of each setting and its source, as text.
+    """
 
     title: str
     question: str
@@ -108,6 +131,8 @@ class Page:
     provenance: tuple[tuple[str, str], ...] = ()
     ledger_words: str = ""
     ledger: tuple[LedgerRow, ...] = ()
+    axes: tuple[SweptAxis, ...] = ()
+    settings: Mapping[int, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [figure.name for figure in self.figures()]
@@ -135,72 +160,30 @@ def render_page(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {}  # axes in their order, not by the alphabet
     environment.filters["paragraphs"] = _paragraphs
+    environment.filters["short"] = _short
     return environment.get_template("page.html.j2").render(
         page=page,
         plots={figure.name: to_plotly(figure) for figure in page.figures()},
         dark=DARK,
+        style=_file("page.css"),
+        scripts=[_file(name) for name in SCRIPTS],
         plotly_js=Markup(get_plotlyjs()),
     )
 
 
+def _short(value: str) -> str:
+    """Print an axis value; numbers with four digits."""
+    try:
+        return f"{float(value):.4g}"
+    except ValueError:
+        return value
+
+
+def _file(name: str) -> Markup:
+    return Markup((Path(__file__).parent / name).read_text(encoding="utf-8"))
+
+
 def _paragraphs(text: str) -> list[str]:
     return [paragraph.strip() for paragraph in text.split("\n\n") if paragraph.strip()]
-
-
-# Numbers
-
-
-def format_interval(value: float, low: float = math.nan, high: float = math.nan) -> str:
-    """Print an estimate and its interval with the digits that the interval supports.
-
-    Two digits of the interval's width are kept; without a finite interval, three of the
-    value. All numbers of one estimate have equally many decimals and one power of ten.
-
-    >>> format_interval(0.12407, 0.1178, 0.1312)
-    '0.124 (0.118 to 0.131)'
-    >>> format_interval(math.inf, 3.2, math.inf)
-    '∞ (3.20 to ∞)'
-    >>> format_interval(2.31e-23)
-    '2.31e−23'
-    """
-    power = _common_power(value, low, high)
-    decimals = _decimals(value, low, high, power)
-    shown, *ends = (_format(number, power, decimals) for number in (value, low, high))
-    return shown if math.isnan(low) or math.isnan(high) else f"{shown} ({ends[0]} to {ends[1]})"
-
-
-def _finite(*numbers: float) -> list[float]:
-    return [number for number in numbers if math.isfinite(number)]
-
-
-def _magnitude(number: float) -> int:
-    """Exponent of the leading digit; 0 for zero."""
-    return math.floor(math.log10(abs(number))) if number else 0
-
-
-def _common_power(*numbers: float) -> int:
-    """Power of ten to print apart, for numbers that are very small or large."""
-    leading = _magnitude(max(map(abs, _finite(*numbers)), default=0.0))
-    return leading if leading < -4 or leading >= 7 else 0
-
-
-def _decimals(value: float, low: float, high: float, power: int) -> int:
-    """Decimals to print after dividing by 10^power."""
-    width = high - low
-    if math.isfinite(width) and width > 0:
-        decimals = 1 - _magnitude(width)
-    else:
-        decimals = 2 - max(map(_magnitude, _finite(value, low, high)), default=0)
-    return min(max(decimals + power, 0), 12)
-
-
-def _format(number: float, power: int, decimals: int) -> str:
-    if math.isnan(number):
-        return "not available"
-    if math.isinf(number):
-        return "∞" if number > 0 else "−∞"
-    text = f"{Decimal(number).scaleb(-power):,.{decimals}f}"
-    if not text.strip("-0."):
-        text = text.lstrip("-")
-    return (text if power == 0 else f"{text}e{power}").replace("-", "−")

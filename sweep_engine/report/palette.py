@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from sweep_engine.report.figure import Colour, Role
+from sweep_engine.report.colours import Colour, Role
 from sweep_engine.spec import Sweep
 from sweep_engine.spec.sources import GuessAndCheck, Splitting, Train
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+import pyarrow.compute as pc
 
 from sweep_engine.comparability import numeric_columns
 from sweep_engine.densities import Study, histogram
@@ -14,13 +15,16 @@ from sweep_engine.densities.exact import (
     gradient_flow_density,
     kl_divergence,
 )
-from sweep_engine.report.figure import Axis, Figure, Line, Mark, Panel, Points, Role, Steps
+from sweep_engine.report.axes import Axis
+from sweep_engine.report.colours import Role
+from sweep_engine.report.figure import Figure, Panel
+from sweep_engine.report.marks import Line, Mark, Points, Runs, Steps
 from sweep_engine.report.palette import source_colours
+from sweep_engine.report.run_figures import OUTCOMES, runs_of
 from sweep_engine.spec.laws import Box, Gaussian, LawSpec
 from sweep_engine.spec.models import ScalarFactorisation
 from sweep_engine.spec.sources import GuessAndCheck, Splitting, Train, law_of
 from sweep_engine.spec.tasks import Factorisation
-from sweep_engine.store import Params
 
 MAX_DOTS = 4000
 
@@ -93,7 +97,7 @@ def _panel(study: Study, title: str, names: list[str]) -> Panel:
     limit = _limit(study)
     marks: list[Mark] = [*_curve(study, limit)] if names else []
     for name in names:
-        theta = _theta(study, name)
+        theta, runs = _theta(study, name)
         marks.append(
             Points(
                 theta[:, 0],
@@ -102,6 +106,7 @@ def _panel(study: Study, title: str, names: list[str]) -> Panel:
                 colour=colours[name],
                 size=2.5,
                 opacity=0.5,
+                runs=runs,
             )
         )
     axes = [Axis(label, limits=(-limit, limit)) for label in _axis_labels(study)]
@@ -130,18 +135,26 @@ def _curve(study: Study, limit: float) -> list[Line]:
     return [Line(*both, label=f"ab = {target:g}", colour=Role.EXACT)]
 
 
-def _final(params: Params) -> np.ndarray:
-    """The last state of every run: earlier ones may be stored as well."""
-    order = np.lexsort((params.step, params.run_id))
-    run_id = params.run_id[order]
-    is_last = np.append(run_id[1:] != run_id[:-1], True)[: len(order)]
-    return params.theta[np.sort(order[is_last])]
+def _theta(study: Study, source: str) -> tuple[np.ndarray, Runs]:
+    """The last stored states of a source's runs, as many as are shown, and which runs they are."""
+    parts = study.results.params(source)
+    if not parts:
+        return np.zeros((0, 2)), Runs(np.zeros(0, int), np.zeros(0, int))
+    run_id = np.concatenate([part.run_id for part in parts])
+    step = np.concatenate([part.step for part in parts])
+    theta = np.concatenate([part.theta for part in parts])
+    order = np.lexsort((step, run_id))
+    is_last = np.append(run_id[order][1:] != run_id[order][:-1], True)
+    shown = order[is_last]
+    shown = shown[:: max(1, -(-len(shown) // MAX_DOTS))]
+    return theta[shown], _found(study, source, run_id[shown])
 
 
-def _theta(study: Study, source: str) -> np.ndarray:
-    parts = [_final(p) for p in study.results.params(source)]
-    theta = np.concatenate(parts) if parts else np.zeros((0, 2))
-    return theta[:: max(1, -(-len(theta) // MAX_DOTS))]
+def _found(study: Study, source: str, run_id: np.ndarray) -> Runs:
+    """Read how runs ended, in their order."""
+    ours = (pc.field("source") == source) & pc.field("run_id").isin(run_id.tolist())
+    table = study.results.runs(["run_id", "setting", *OUTCOMES], ours)
+    return runs_of(table.sort_by("run_id")).take(np.argsort(np.argsort(run_id)))
 
 
 def _along_the_curve(study: Study) -> Figure:

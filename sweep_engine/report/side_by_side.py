@@ -5,9 +5,12 @@ from collections.abc import Iterator
 
 from sweep_engine.densities import Draws, Study, histograms, pairs
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
-from sweep_engine.report.figure import Axis, Figure, Panel, Steps
+from sweep_engine.report.axes import Axis
+from sweep_engine.report.figure import Figure, Panel, Place
+from sweep_engine.report.marks import Steps
 from sweep_engine.report.palette import source_colours
-from sweep_engine.spec import Comparison
+from sweep_engine.report.places import place_of
+from sweep_engine.spec import Comparison, Setting
 
 NUM_BINS = 40
 
@@ -15,9 +18,9 @@ NUM_BINS = 40
 def side_by_side_figures(study: Study) -> Iterator[Figure]:
     """Draw every column in which one source meets several others: all of them in one panel."""
     for column, compared in _by_column(study).items():
-        samples = _samples(study, column, compared)
+        samples, settings = _samples(study, column, compared)
         if len(samples) > 2:
-            yield _figure(study, column, samples)
+            yield _figure(study, column, samples, place_of(settings))
 
 
 def _by_column(study: Study) -> dict[str, list[Comparison]]:
@@ -31,9 +34,12 @@ def _by_column(study: Study) -> dict[str, list[Comparison]]:
     return found
 
 
-def _samples(study: Study, column: str, compared: list[Comparison]) -> dict[str, Draws]:
-    """The draws of every source that is not swept, by its name and what it is given."""
+def _samples(
+    study: Study, column: str, compared: list[Comparison]
+) -> tuple[dict[str, Draws], list[Setting]]:
+    """The draws of every source that is compared as a whole, by name, and their settings."""
     samples: dict[str, Draws] = {}
+    used: list[Setting] = []
     for comparison in compared:
         found = pairs(study.plan, comparison)
         if len(found) != 1:
@@ -46,10 +52,11 @@ def _samples(study: Study, column: str, compared: list[Comparison]) -> dict[str,
                 continue
             if len(draws) and name not in samples:
                 samples[name] = draws
-    return samples
+                used += [study.plan.settings[i] for i in settings]
+    return samples, used
 
 
-def _figure(study: Study, column: str, samples: dict[str, Draws]) -> Figure:
+def _figure(study: Study, column: str, samples: dict[str, Draws], place: Place) -> Figure:
     colours = source_colours(study.sweep)
     edges, densities = histograms(list(samples.values()), num_bins=NUM_BINS)
     marks = tuple(
@@ -62,7 +69,7 @@ def _figure(study: Study, column: str, samples: dict[str, Draws]) -> Figure:
         title=f"{column}: all sources side by side",
         caption="Each source as it first stands in a comparison of this column, given a fit where "
         f"that says so. Their effective numbers of draws: {numbers}.",
-        panels=(Panel("", Axis(column), Axis("density"), marks),),
+        panels=(Panel("", Axis(column), Axis("density"), marks, place=place),),
         columns=1,
         query=f"SELECT source, {column} FROM read_parquet('runs/**/*.parquet', "
         "hive_partitioning = true)",

@@ -1,21 +1,19 @@
 import numpy as np
 import pytest
 
-from sweep_engine.report.figure import (
+from sweep_engine.report.axes import Axis
+from sweep_engine.report.colours import Role, shade
+from sweep_engine.report.figure import Figure, Panel
+from sweep_engine.report.marks import (
     MAX_POINTS,
-    Axis,
     Band,
     Bars,
-    Figure,
     Heatmap,
     Line,
-    Panel,
     Points,
     Quantiles,
-    Role,
     Rule,
     Steps,
-    shade,
 )
 
 X = np.arange(1.0, 4.0)

@@ -1,6 +1,7 @@
 """The ledger on the page: which rows it makes of estimates, in which words."""
 
 import dataclasses
+from types import SimpleNamespace
 
 from sweep_engine.densities import Compared, Pair
 from sweep_engine.densities.estimate import Estimate
@@ -9,6 +10,9 @@ from sweep_engine.densities.proportions import ln_probability, proportion
 from sweep_engine.report.ledger import entries, ledger_figures, ledger_rows
 from sweep_engine.report.words import meaning, null_words
 from sweep_engine.spec import Comparison
+
+SETTINGS = {1: SimpleNamespace(values={"task.train": 4}), 2: SimpleNamespace(values={})}
+STUDY = SimpleNamespace(plan=SimpleNamespace(settings=SETTINGS))
 
 
 def kl(value, low):
@@ -37,7 +41,7 @@ def other_estimate():
 def test_one_row_a_pair_and_nothing_of_others():
     found = entries([*ledger_at(4), other_estimate(), *ledger_at(8)])
     assert [entry.pair.at["task.train"] for entry in found] == [4, 8]
-    first, second = ledger_rows(found)
+    first, second = ledger_rows(STUDY, found)
     assert (first.source, first.reference, first.setting) == ("sgd", "guess", "train = 4")
     assert first.data.startswith("2.77"), "ln 16"
     assert second.total.startswith("6.5"), "ln 256 + 1"
@@ -47,16 +51,16 @@ def test_one_row_a_pair_and_nothing_of_others():
 
 
 def test_what_is_not_measured_or_not_shown_is_said():
-    (alone,) = ledger_rows(entries(ledger_at(4, optimiser=False)))
+    (alone,) = ledger_rows(STUDY, entries(ledger_at(4, optimiser=False)))
     assert alone.optimiser == "not measured"
     assert alone.total.startswith("at least 2.7")
     assert "Too few networks" in alone.meaning
-    (nothing,) = ledger_rows(entries(ledger_at(4, low=0.0)))
+    (nothing,) = ledger_rows(STUDY, entries(ledger_at(4, low=0.0)))
     assert "No preference of the optimiser is shown" in nothing.meaning
 
 
 def test_along_the_training_set_size():
-    (figure,) = ledger_figures(entries([*ledger_at(8), *ledger_at(4)]))
+    (figure,) = ledger_figures(STUDY, entries([*ledger_at(8), *ledger_at(4)]))
     nats, errors = figure.panels
     assert nats.x.label == "training examples"
     labels = [mark.label for panel in (nats, errors) for mark in panel.marks if mark.label]
@@ -65,7 +69,7 @@ def test_along_the_training_set_size():
         "test error, sgd",
     ]  # fmt: skip
     assert list(nats.marks[1].x) == [4, 8]
-    assert not list(ledger_figures(entries(ledger_at(4)))), "one point is no curve"
+    assert not list(ledger_figures(STUDY, entries(ledger_at(4)))), "one point is no curve"
 
 
 def test_a_test_is_read_after_adjusting_it():

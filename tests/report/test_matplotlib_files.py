@@ -5,7 +5,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.image import imread
 
-from sweep_engine.report.figure import Axis, Figure, Line, Panel, Points
+from sweep_engine.report.axes import Axis
+from sweep_engine.report.figure import Figure, Panel
+from sweep_engine.report.marks import Line, Points
 from sweep_engine.report.matplotlib_files import save
 
 

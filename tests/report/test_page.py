@@ -7,14 +7,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sweep_engine.report.figure import Axis, Figure, Line, Panel
+from sweep_engine.report.axes import Axis
+from sweep_engine.report.figure import Figure, Panel
+from sweep_engine.report.marks import Line
+from sweep_engine.report.numbers import format_interval
 from sweep_engine.report.page import (
     LedgerRow,
     Page,
     Row,
     Section,
     Table,
-    format_interval,
     render_page,
     write_page,
 )
@@ -105,7 +107,7 @@ def test_only_long_tables_collapse():
 def test_plotly_is_written_once():
     figures = figure_of("one", "one"), figure_of("two", "two")
     html = render_page(page_of("word", figures))
-    assert Reader(html).count("script") == 4
+    assert Reader(html).count("script") == 5
     assert html.count("plotly.js v") == 1
 
 

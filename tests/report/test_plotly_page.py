@@ -5,8 +5,12 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from sweep_engine.report.figure import Axis, Bars, Figure, Line, Panel, Points, Role, Rule, Steps
-from sweep_engine.report.plotly_page import DARK, to_plotly
+from sweep_engine.report.axes import Axis
+from sweep_engine.report.colours import Role
+from sweep_engine.report.figure import Figure, Panel
+from sweep_engine.report.marks import Bars, Line, Points, Rule, Steps
+from sweep_engine.report.plotly_page import to_plotly
+from sweep_engine.report.plotly_traces import DARK
 
 X = np.arange(1.0, 4.0)
 

@@ -1,0 +1,59 @@
+"""How numbers and their intervals are printed."""
+
+import math
+from decimal import Decimal
+
+
+def format_interval(value: float, low: float = math.nan, high: float = math.nan) -> str:
+    """Print an estimate and its interval with the digits that the interval supports.
+
+    Two digits of the interval's width are kept; without a finite interval, three of the
+    value. All numbers of one estimate have equally many decimals and one power of ten.
+
+    >>> format_interval(0.12407, 0.1178, 0.1312)
+    '0.124 (0.118 to 0.131)'
+    >>> format_interval(math.inf, 3.2, math.inf)
+    '∞ (3.20 to ∞)'
+    >>> format_interval(2.31e-23)
+    '2.31e−23'
+    """
+    power = _common_power(value, low, high)
+    decimals = _decimals(value, low, high, power)
+    shown, *ends = (_format(number, power, decimals) for number in (value, low, high))
+    return shown if math.isnan(low) or math.isnan(high) else f"{shown} ({ends[0]} to {ends[1]})"
+
+
+def _finite(*numbers: float) -> list[float]:
+    return [number for number in numbers if math.isfinite(number)]
+
+
+def _magnitude(number: float) -> int:
+    """Exponent of the leading digit; 0 for zero."""
+    return math.floor(math.log10(abs(number))) if number else 0
+
+
+def _common_power(*numbers: float) -> int:
+    """Power of ten to print apart, for numbers that are very small or large."""
+    leading = _magnitude(max(map(abs, _finite(*numbers)), default=0.0))
+    return leading if leading < -4 or leading >= 7 else 0
+
+
+def _decimals(value: float, low: float, high: float, power: int) -> int:
+    """Decimals to print after dividing by 10^power."""
+    width = high - low
+    if math.isfinite(width) and width > 0:
+        decimals = 1 - _magnitude(width)
+    else:
+        decimals = 2 - max(map(_magnitude, _finite(value, low, high)), default=0)
+    return min(max(decimals + power, 0), 12)
+
+
+def _format(number: float, power: int, decimals: int) -> str:
+    if math.isnan(number):
+        return "not available"
+    if math.isinf(number):
+        return "∞" if number > 0 else "−∞"
+    text = f"{Decimal(number).scaleb(-power):,.{decimals}f}"
+    if not text.strip("-0."):
+        text = text.lstrip("-")
+    return (text if power == 0 else f"{text}e{power}").replace("-", "−")
