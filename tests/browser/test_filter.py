@@ -33,7 +33,8 @@ def shown(page):
     return page.run(
         "Object.fromEntries([...document.querySelectorAll('figure')].map(figure => {"
         "  const plot = figure.querySelector('.plot');"
-        "  const points = (plot._fullData ?? []).map(({x, z}) => z ? z[0][0] : [...x].filter(isFinite));"
+        "  const points = (plot._fullData ?? [])"
+        "    .map(({x, z}) => z ? z[0][0] : [...x].filter(isFinite));"
         "  const remark = [...figure.querySelectorAll('.pooled')].find(part => !part.hidden);"
         "  const names = [...figure.querySelectorAll('.legend button')].map(b => b.textContent);"
         "  return [figure.id.slice(7), figure.hidden ? 'hidden'"
