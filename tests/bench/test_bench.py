@@ -8,7 +8,7 @@ from sweep_engine.bench import EXPERIMENTS, bench
 from sweep_engine.bench.shards import cut
 from sweep_engine.bench.timing import interleaved
 from sweep_engine.bench.training import experiment
-from sweep_engine.bench.training.engine import Engine, OnePiece
+from sweep_engine.bench.training.engine import Engine, Kernel, OnePiece
 from sweep_engine.bench.training.experiment import (
     GATE_TOLERANCE,
     WORKLOADS,
@@ -16,6 +16,7 @@ from sweep_engine.bench.training.experiment import (
     contenders,
     gate,
 )
+from tests.kernels.compilers import needs_compiler
 
 SLOW = {"lanes", "refill"}
 """Experiments that compile many programs."""
@@ -74,17 +75,33 @@ def test_the_gate_passes_what_agrees_and_catches_what_does_not():
 )
 def test_pytorch_trains_the_same(workload):
     pytest.importorskip("torch", reason="the extra `bench`")
+    found, _ = contenders()
+    by_torch = [contender for contender in found if "orch" in contender.name]
+    assert len(by_torch) == 3
+    assert set(gate(workload, [Engine(), *by_torch])) == {c.name for c in by_torch}
+
+
+@needs_compiler
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_the_kernel_trains_the_same_where_it_suits(workload):
+    gaps = gate(workload, [Engine(), Kernel()])
+    assert list(gaps) == ([] if workload is WORKLOADS[-1] else ["engine (cpu kernel)"])
+
+
+def test_without_a_compiler_the_kernel_is_skipped_loudly(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
     found, skipped = contenders()
-    assert skipped == []
-    gaps = gate(workload, found)
-    assert len(gaps) == 4
+    assert "engine (cpu kernel)" not in [contender.name for contender in found]
+    assert "C++ compiler" in skipped[0]
+    assert "SKIPPED" in capsys.readouterr().out
 
 
 def test_without_pytorch_its_contenders_are_skipped_loudly(monkeypatch, capsys):
     monkeypatch.setattr(experiment, "find_spec", lambda name: None)
     found, skipped = contenders()
-    assert [contender.name for contender in found] == ["this engine", "jit(vmap(scan))"]
-    assert "SKIPPED" in skipped[0]
+    names = [contender.name for contender in found if contender.name != "engine (cpu kernel)"]
+    assert names == ["this engine", "engine (best XLA tile)", "jit(vmap(scan))"]
+    assert "PyTorch is not installed" in skipped[-1]
     assert "SKIPPED" in capsys.readouterr().out
 
 

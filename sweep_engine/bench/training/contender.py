@@ -29,6 +29,9 @@ class Contender(Protocol):
     def least_steps(self, workload: Workload) -> int:
         """Steps of a timed call at least."""
 
+    def suits(self, problem: Problem) -> bool:
+        """Whether it can train this problem here."""
+
     def prepare(self, problem: Problem, steps: int) -> Run:
         """Make ready what is not timed: data on the device, indices of the minibatches."""
 
@@ -40,3 +43,6 @@ class Bare:
 
     def least_steps(self, workload: Workload) -> int:
         return 1
+
+    def suits(self, problem: Problem) -> bool:
+        return True

@@ -10,11 +10,12 @@ from jaxtyping import Array
 
 from sweep_engine.bench.shards import work_on_shards
 from sweep_engine.bench.training.contender import Bare, Losses, Run
-from sweep_engine.bench.training.problem import MOMENTUM, Problem, Workload
+from sweep_engine.bench.training.problem import MOMENTUM, TILES, Problem, Workload
+from sweep_engine.sources import TrainPrograms
 
 
 class Engine:
-    """This engine: shards of runs, as many at once as the local backend has workers.
+    """This engine by XLA: shards of runs, as many at once as the local backend has workers.
 
     All that it does for a run is timed: drawing, training, checks, harvest, observables. Only
     Parquet is not written.
@@ -26,14 +27,45 @@ class Engine:
     def least_steps(self, workload: Workload) -> int:
         return workload.steps
 
+    def suits(self, problem: Problem) -> bool:
+        return True
+
+    def programs(self, problem: Problem) -> TrainPrograms:
+        """The programs that train."""
+        return problem.programs
+
     def prepare(self, problem: Problem, steps: int) -> Run:
-        pieces = problem.pieces(steps)
+        pieces, programs = problem.pieces(steps), self.programs(problem)
 
         def run() -> Losses:
-            done = work_on_shards(problem.programs, pieces)
+            done = work_on_shards(programs, pieces)
             return lambda: np.concatenate([finished.columns["train_loss"] for finished in done])
 
         return run
+
+
+class Kernel(Engine):
+    """The same by the CPU kernel, which a sweep takes where it wins the race."""
+
+    name = "engine (cpu kernel)"
+
+    def suits(self, problem: Problem) -> bool:
+        return not problem.programs.obstacles("cpu")
+
+    def programs(self, problem: Problem) -> TrainPrograms:
+        return problem.by_kernel
+
+
+class BestTile(Engine):
+    """The same by XLA at the width of a block that is the fastest here, whatever the rule says."""
+
+    name = "engine (best XLA tile)"
+
+    def suits(self, problem: Problem) -> bool:
+        return problem.networks >= max(TILES) and not problem.programs.obstacles("cpu")
+
+    def programs(self, problem: Problem) -> TrainPrograms:
+        return problem.by_best_tile
 
 
 class OnePiece(Bare):
@@ -45,14 +77,14 @@ class OnePiece(Bare):
         module, loss = problem.workload.module, problem.bucket.task.loss
         x, y = jnp.asarray(problem.x), jnp.asarray(problem.y)
         params = jax.vmap(problem.network.layout.unflatten)(jnp.asarray(problem.theta))
-        rates = jnp.asarray(problem.rates)
+        rates, rule = jnp.asarray(problem.rates), problem.workload.optimizer
         indices = problem.minibatches(steps)
 
         def objective(params: Any, x: Array, y: Array) -> Array:
             return loss.mean(module.apply({"params": params}, x), y)
 
         def train(params: Any, rate: Array, indices: Array | None) -> Any:
-            optimizer = optax.sgd(rate, momentum=MOMENTUM)
+            optimizer = optax.adam(rate) if rule == "adam" else optax.sgd(rate, momentum=MOMENTUM)
 
             def step(carry: tuple[Any, Any], index: Array | None) -> tuple[tuple[Any, Any], None]:
                 params, state = carry

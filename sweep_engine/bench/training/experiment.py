@@ -1,21 +1,24 @@
 """The experiment `training`: gate, then interleaved times, over the number of networks."""
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+import jax
 import numpy as np
 
 from sweep_engine.bench.machine import limits
 from sweep_engine.bench.timing import REPEATS, WARM_UPS, interleaved
 from sweep_engine.bench.training.contender import Contender
-from sweep_engine.bench.training.engine import Engine, OnePiece
+from sweep_engine.bench.training.engine import BestTile, Engine, Kernel, OnePiece
 from sweep_engine.bench.training.networks import Conv1d, PlainMlp
 from sweep_engine.bench.training.problem import Problem, Workload
 from sweep_engine.bench.training.signals import Signals
 from sweep_engine.errors import SweepEngineError
+from sweep_engine.kernels.native import COMPILERS
 
 WORKLOADS = (
     Workload(
@@ -37,6 +40,16 @@ WORKLOADS = (
         flops=32 * (4 * 64 * 32 + 6 * 32 * 10),
     ),
     Workload(
+        "Boolean 7-40-40-1, full batch of 128, Adam",
+        {"kind": "boolean", "bits": 7, "target": "x1 ^ (x2 & x3)", "train": 128},
+        {"kind": "mlp", "widths": [40, 40]},
+        PlainMlp((40, 40), 1),
+        minibatch=None,
+        steps=64,
+        flops=128 * (4 * 7 * 40 + 6 * (40 * 40 + 40)),
+        optimizer="adam",
+    ),
+    Workload(
         "CNN of MNIST-1D on signals of its shape, minibatch 32",
         Signals(),
         Conv1d(),
@@ -47,7 +60,7 @@ WORKLOADS = (
     ),
 )
 
-NETWORKS = ((1, 32, 256, 1024, 4096, 16_384), (1, 32, 256, 1024, 4096), (1, 32, 128))
+NETWORKS = ((1, 32, 256, 1024, 4096, 16_384), (1, 32, 256, 1024, 4096), (1024,), (1, 32, 128))
 """By workload."""
 
 MAIN = 1024
@@ -117,19 +130,29 @@ def _points(*, quick: bool) -> list[tuple[Workload, int]]:
     if quick:
         return [(WORKLOADS[0], 4)]
     each = [(w, n) for w, numbers in zip(WORKLOADS, NETWORKS, strict=True) for n in numbers]
-    return sorted(each, key=lambda point: (point[1] != MAIN, WORKLOADS.index(point[0]) == 2))
+    return sorted(each, key=lambda point: (point[1] != MAIN, WORKLOADS.index(point[0]) == 3))
 
 
 def contenders() -> tuple[list[Contender], list[str]]:
     """Those that can run here, and a line for those that cannot."""
-    found: list[Contender] = [Engine(), OnePiece()]
+    found: list[Contender] = [Engine()]
+    skipped = []
+    if jax.default_backend() != "cpu" or not any(map(shutil.which, COMPILERS)):
+        skipped.append("The CPU kernel needs a CPU and a C++ compiler: its contender is SKIPPED")
+    else:
+        found.append(Kernel())
+    found += [BestTile(), OnePiece()]
     if find_spec("torch") is None:
-        line = "PyTorch is not installed: its contenders are SKIPPED (pip install '.[bench]')"
-        print(line, flush=True)
-        return found, [line]
-    from sweep_engine.bench.training.pytorch import FuncVmap, OneAtATime, Stacked
+        skipped.append(
+            "PyTorch is not installed: its contenders are SKIPPED (pip install '.[bench]')"
+        )
+    else:
+        from sweep_engine.bench.training.pytorch import FuncVmap, OneAtATime, Stacked
 
-    return [*found, OneAtATime(), FuncVmap(), Stacked()], []
+        found += [OneAtATime(), FuncVmap(), Stacked()]
+    for line in skipped:
+        print(line, flush=True)
+    return found, skipped
 
 
 def gate(
@@ -144,6 +167,7 @@ def gate(
         Disagreement: it is larger than `GATE_TOLERANCE`.
     """
     problem = workload.problem(GATE_NETWORKS)
+    found = [c for c in found if c.suits(problem)]
     truth, *others = [c.prepare(problem, steps)()() for c in found]
     gaps = {
         contender.name: float(np.max(np.abs(losses / truth[: len(losses)] - 1)))
@@ -172,7 +196,8 @@ class _Entry:
 def _point(problem: Problem, found: Sequence[Contender], *, quick: bool) -> dict[str, Any]:
     seconds = 0.02 if quick else MAIN_SECONDS if problem.networks == MAIN else SECONDS
     repeats = 1 if quick else REPEATS if problem.networks == MAIN else 3
-    ready = [entry for c in found if (entry := _ready(problem, c, seconds)) is not None]
+    fit = [c for c in found if c.suits(problem)]
+    ready = [entry for c in fit if (entry := _ready(problem, c, seconds)) is not None]
     limit = limits()["product_gflops"]
     times = interleaved(
         {entry.contender.name: entry.run for entry in ready},
@@ -185,9 +210,8 @@ def _point(problem: Problem, found: Sequence[Contender], *, quick: bool) -> dict
     return {"product_gflops": limit} | {
         e.contender.name: {
             "network_steps_per_second": rate,
-            "percent_of_limit": round(
-                100 * rate["median"] * problem.workload.flops / (1e9 * limit), 1
-            ),
+            "gflops": round(gflops, 1),
+            "percent_of_limit": round(100 * gflops / limit, 1),
             "engine_over_this": round(engine / rate["median"], 2),
             "processor_us_per_network_step": round(
                 1e6 * times[e.contender.name].processor / (e.networks * e.steps), 2
@@ -198,6 +222,7 @@ def _point(problem: Problem, found: Sequence[Contender], *, quick: bool) -> dict
         }
         for e in ready
         for rate in [rates[e.contender.name]]
+        for gflops in [rate["median"] * problem.workload.flops / 1e9]
     }
 
 

@@ -1,7 +1,7 @@
 """Problem: one workload at one number of networks, the same for every contender."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import flax.linen as nn
@@ -9,25 +9,31 @@ import jax
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from sweep_engine.bench.timing import interleaved
 from sweep_engine.keys import Purpose, permutation, run_key
 from sweep_engine.models import Network
 from sweep_engine.sources import open_source
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.drawn import draw_rows
+from sweep_engine.sources.programs import Timed
 from sweep_engine.sources.train.programs import TrainPrograms
 from sweep_engine.sources.work import Runs
 from sweep_engine.spec import Piece, Setting, Sweep, settings
-from sweep_engine.spec.sources import Sgd, Train
+from sweep_engine.spec.sources import Adam, Sgd, Train
 
 RATES = (0.02, 0.03, 0.05, 0.08)
 """Learning rates of the networks, in turn: a contender must have one for each."""
 
+TILES = (4, 8, 16, 32, 64, 128)
+
 MOMENTUM = 0.9
+ADAM_SCALE = 0.02
+"""Adam's rates, over those of SGD."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What is trained: SGD with momentum, so many steps, with a learning rate a network.
+    """What is trained: by SGD with momentum or by Adam, with a learning rate a network.
 
     Attributes:
         name: For people.
@@ -39,6 +45,7 @@ class Workload:
             its drawing, its checks on all examples and its observables.
         flops: Of the matrix products of one network-step: forward, and twice that backward but
             for the inputs' gradient.
+        optimizer: `sgd` or `adam`.
     """
 
     name: str
@@ -48,16 +55,19 @@ class Workload:
     minibatch: int | None
     steps: int
     flops: float
+    optimizer: str = "sgd"
 
     def problem(self, networks: int) -> "Problem":
         """Make the problem of training so many networks."""
-        rates = RATES[: min(networks, len(RATES))]
+        scale = ADAM_SCALE if self.optimizer == "adam" else 1.0
+        rates = [scale * rate for rate in RATES[: min(networks, len(RATES))]]
         if networks % len(rates):
             raise ValueError(f"networks must be 1 or a multiple of {len(RATES)}, got {networks}")
         source = {
             "kind": "train",
             "init": {"kind": "lecun_normal"},
-            "optimizer": {"kind": "sgd", "momentum": MOMENTUM},
+            "optimizer": {"kind": self.optimizer}
+            | ({"momentum": MOMENTUM} if self.optimizer == "sgd" else {}),
             "batch_size": self.minibatch or "full",
             "stop": {"fit": False, "check_every": 1000},
             "runs": networks // len(rates),
@@ -68,7 +78,7 @@ class Workload:
                 "task": self.task,
                 "model": self.model,
                 "sources": {"sgd": source},
-                "axes": {"sources.sgd.optimizer.learning_rate": list(rates)},
+                "axes": {"sources.sgd.optimizer.learning_rate": rates},
             }
         )
         found = settings(sweep)
@@ -85,6 +95,19 @@ class Problem:
     networks: int
     settings: tuple[Setting, ...]
     programs: TrainPrograms
+
+    @cached_property
+    def by_kernel(self) -> TrainPrograms:
+        """The programs of the CPU kernel."""
+        return self.programs.by("cpu")
+
+    @cached_property
+    def by_best_tile(self) -> TrainPrograms:
+        """XLA's programs of the width of which a step costs the least processor time."""
+        each = {str(k): TrainPrograms(replace(self.bucket, lanes=k)) for k in TILES}
+        calls = {k: partial(_call, programs.timed()) for k, programs in each.items()}
+        times = interleaved(calls, warm_ups=1, repeats=3)
+        return each[min(each, key=lambda k: times[k].processor / int(k))]
 
     @property
     def bucket(self) -> Bucket:
@@ -123,7 +146,7 @@ class Problem:
         """Learning rates."""
         specs = [setting.spec for setting in self.settings]
         each = [s.optimizer.learning_rate for s in specs
-                if isinstance(s, Train) and isinstance(s.optimizer, Sgd)]  # fmt: skip
+                if isinstance(s, Train) and isinstance(s.optimizer, Adam | Sgd)]  # fmt: skip
         return np.repeat(np.array(each, np.float32), self.networks // len(each))
 
     def minibatches(self, steps: int) -> Int32[np.ndarray, "R T B"] | None:
@@ -141,6 +164,10 @@ class Problem:
         every_run = jax.jit(jax.vmap(one, in_axes=(0, None)))
         orders = [np.asarray(every_run(self._runs.words, np.int32(e))) for e in range(epochs)]
         return np.concatenate(orders, axis=1).reshape(self.networks, -1, size)[:, :steps]
+
+
+def _call(timed: Timed) -> None:
+    jax.block_until_ready(timed.program(*timed.arguments))
 
 
 def _stopped(setting: Setting, steps: int) -> Setting:

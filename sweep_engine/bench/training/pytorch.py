@@ -27,7 +27,7 @@ Tensors = dict[str, torch.Tensor]
 
 
 class OneAtATime(Bare):
-    """A module and `torch.optim.SGD`, network after network: what most people write.
+    """A module and an optimiser of `torch.optim`, network after network: what most people write.
 
     On one thread: more only get in each other's way in products as small as these.
     """
@@ -42,7 +42,11 @@ class OneAtATime(Bare):
         def train(r: int) -> torch.nn.Module:
             module = _module(problem, r)
             rate = float(problem.rates[r])
-            optimizer = torch.optim.SGD(module.parameters(), lr=rate, momentum=MOMENTUM)
+            optimizer: torch.optim.Optimizer
+            if problem.workload.optimizer == "adam":
+                optimizer = torch.optim.Adam(module.parameters(), lr=rate)
+            else:
+                optimizer = torch.optim.SGD(module.parameters(), lr=rate, momentum=MOMENTUM)
             for t in range(steps):
                 xb, yb = (x, y) if order is None else (x[order[r, t]], y[order[r, t]])
                 optimizer.zero_grad()
@@ -79,10 +83,10 @@ class FuncVmap(Bare):
 
         def run() -> Losses:
             params = {name: value.clone() for name, value in start.items()}
-            moments = {name: torch.zeros_like(value) for name, value in start.items()}
+            descend = _rule(problem, params)
             for t in range(steps):
                 examples = (x, y) if order is None else (x[order[:, t]], y[order[:, t]])
-                _descend(params, moments, gradient(params, *examples), rates)
+                descend(params, gradient(params, *examples), rates)
             losses = vmap(objective, in_dims=(0, None, None))
             return lambda: np.asarray(losses(params, x, y))
 
@@ -108,12 +112,12 @@ class Stacked(Bare):
 
         def run() -> Losses:
             params = {name: value.clone().requires_grad_() for name, value in start.items()}
-            moments = {name: torch.zeros_like(value) for name, value in start.items()}
+            descend = _rule(problem, params)
             for t in range(steps):
                 xb, yb = everyone if order is None else (x[order[:, t]], y[order[:, t]])
                 gradients = torch.autograd.grad(losses(params, xb, yb).sum(), [*params.values()])
                 with torch.no_grad():
-                    _descend(params, moments, dict(zip(params, gradients, strict=True)), rates)
+                    descend(params, dict(zip(params, gradients, strict=True)), rates)
             return lambda: losses(params, *everyone).detach().numpy()
 
         return run
@@ -129,11 +133,39 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _descend(params: Tensors, moments: Tensors, gradients: Tensors, rates: torch.Tensor) -> None:
+class _Momentum:
     """Step: v <- m v + g, then theta <- theta - lr v, with each network's lr."""
-    for name, value in params.items():
-        moments[name].mul_(MOMENTUM).add_(gradients[name])
-        value.sub_(rates.view(-1, *[1] * (value.ndim - 1)) * moments[name])
+
+    def __init__(self, params: Tensors) -> None:
+        self.moments = {name: torch.zeros_like(value) for name, value in params.items()}
+
+    def __call__(self, params: Tensors, gradients: Tensors, rates: torch.Tensor) -> None:
+        for name, value in params.items():
+            moment = self.moments[name].mul_(MOMENTUM).add_(gradients[name])
+            value.sub_(rates.view(-1, *[1] * (value.ndim - 1)) * moment)
+
+
+class _Adam:
+    """A step of Adam, with each network's lr."""
+
+    def __init__(self, params: Tensors) -> None:
+        self.first = {name: torch.zeros_like(value) for name, value in params.items()}
+        self.second = {name: torch.zeros_like(value) for name, value in params.items()}
+        self.steps = 0
+
+    def __call__(self, params: Tensors, gradients: Tensors, rates: torch.Tensor) -> None:
+        self.steps += 1
+        b1, b2 = 0.9, 0.999
+        for name, value in params.items():
+            g = gradients[name]
+            m = self.first[name].mul_(b1).add_(g, alpha=1 - b1)
+            v = self.second[name].mul_(b2).addcmul_(g, g, value=1 - b2)
+            m, v = m / (1 - b1**self.steps), v / (1 - b2**self.steps)
+            value.sub_(rates.view(-1, *[1] * (value.ndim - 1)) * m / (v.sqrt() + 1e-8))
+
+
+def _rule(problem: Problem, params: Tensors) -> _Momentum | _Adam:
+    return _Adam(params) if problem.workload.optimizer == "adam" else _Momentum(params)
 
 
 def _data(problem: Problem) -> tuple[torch.Tensor, torch.Tensor, Callable[..., torch.Tensor]]:

@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 COLOURS = {
     "this engine": "#0072B2",
+    "engine (cpu kernel)": "#D55E00",
+    "engine (best XLA tile)": "#56B4E9",
     "jit(vmap(scan))": "#E69F00",
     "torch.func.vmap": "#009E73",
     "PyTorch, stacked (HFTA)": "#CC79A7",
