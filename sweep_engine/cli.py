@@ -550,9 +550,11 @@ def _stop_on_signal() -> Iterator[Callable[[], bool]]:
 
 
 def _summary_line(name: str, summary: "RunSummary") -> str:
+    first = summary.first_result_seconds
+    when = "" if first is None else f", the first after {_duration(first)}"
     return (
         f"{name}: {summary.done:,} shards done ({summary.computed:,} now, in "
-        f"{_duration(summary.seconds)}), {summary.failed} failed, {summary.missing:,} missing"
+        f"{_duration(summary.seconds)}{when}), {summary.failed} failed, {summary.missing:,} missing"
     )
 
 
@@ -573,13 +575,15 @@ def _run_line(run: dict[str, Any]) -> str:
             f"stale: last heard of {ago} from {run['driver']}, which has died or cannot write "
             "here; the same `run` goes on"
         )
+    first = run.get("first_result_seconds")
+    since = "" if first is None else f", its first result after {_duration(first)}"
     if run["state"] != "running":
-        return f"no run is on: the last one {run['state']} {ago}; the same `run` goes on"
+        return f"no run is on: the last one {run['state']} {ago}{since}; the same `run` goes on"
     left = "" if run["eta_seconds"] is None else f", about {_duration(run['eta_seconds'])} left"
     busy = "" if run["lanes_busy"] is None else f", lanes {run['lanes_busy']:.0%} busy"
     return (
         f"running: {run['in_flight']:,} shards in flight on {run['workers']:,} workers, "
-        f"{run['runs_per_second']:,.0f} runs/s{busy}{left} ({run['driver']}, {ago})"
+        f"{run['runs_per_second']:,.0f} runs/s{busy}{left}{since} ({run['driver']}, {ago})"
     )
 
 

@@ -7,6 +7,7 @@ neighbours and the number of blocks change no bit.
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -96,11 +97,20 @@ class Program:
         """Return the executable, compiled for arguments like these."""
         with self._lock:
             if self._compiled is None:
-                with jax.default_matmul_precision(self._precision):
+                with self._at_precision():
                     lowered = self._jitted.lower(*arguments)
                     self._compiled = lowered.compile(self._options)
                 Program.num_compilations += 1
         return self._compiled
+
+    def shapes(self, *arguments: Any) -> Any:
+        """The shapes of what it returns for arguments like these; nothing is computed."""
+        with self._at_precision():
+            return jax.eval_shape(self._jitted, *arguments)
+
+    def _at_precision(self) -> AbstractContextManager[Any]:
+        precision: AbstractContextManager[Any] = jax.default_matmul_precision(self._precision)
+        return precision
 
 
 def pad(rows: np.ndarray, lanes: int) -> np.ndarray:

@@ -121,7 +121,7 @@ def run(
             here = _survey(backend, programs, display or Quiet())
             frozen = _freeze(here, previous[1] if previous else None)
             write_manifest(directory, Manifest(planned, frozen), previous)
-            place = Place(directory.files, directory.files.sha256(SWEEP_JSON), here)
+            place = Place(directory.files, directory.files.sha256(SWEEP_JSON), here, loop.buckets)
             backend.open(open_workers, programs, frozen, place)
             summary = loop.run(backend, should_stop)
         if summary.is_complete:

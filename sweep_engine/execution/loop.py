@@ -28,6 +28,7 @@ class RunSummary:
         blocked: Those of them that wait for results of others that were given up or skipped.
         seconds: Wall time.
         computed: Shards that this run committed.
+        first_result_seconds: From the start until the first of them was; None without any.
     """
 
     plan: Plan
@@ -36,6 +37,7 @@ class RunSummary:
     missing: int
     seconds: float
     computed: int
+    first_result_seconds: float | None = None
     blocked: int = 0
 
     @property
@@ -74,8 +76,15 @@ class Loop:
         self._heartbeat = Heartbeat(files)
         self._began = time.monotonic()
         self._computed = 0
+        self._first_seconds: float | None = None
         self._resumed_runs = self.schedule.done_runs
         self._busy_steps = self._all_steps = 0
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """Those with shards to do, in the plan's order."""
+        done = self.schedule.done.keys() | self.schedule.not_needed | self.schedule.skipped
+        return tuple(dict.fromkeys(s.bucket for s in self._plan.shards if s.id not in done))
 
     def run(self, backend: Backend, should_stop: Callable[[], bool]) -> RunSummary:
         """Run what the schedule says on a backend whose workers are open, and close it.
@@ -131,18 +140,18 @@ class Loop:
             self._give_up(shard, MAX_ATTEMPTS, outcome.error)
 
     def _finished(self, shard: str, worker: str, receipt: Mapping[str, float], now: float) -> None:
-        compiling = receipt["compile_seconds"]
         is_news = self.schedule.finished(
             shard,
             int(receipt["fits"]),
             worker,
             now,
-            seconds=receipt["work_seconds"] - compiling,
-            compile_seconds=compiling,
+            seconds=receipt["work_seconds"],
+            compile_seconds=receipt["compile_seconds"],
         )
         if is_news:
             clear_failure(self._files, shard)
             self._computed += 1
+            self._first_seconds = self._first_seconds or time.monotonic() - self._began
             self._busy_steps += int(receipt["busy_lane_steps"])
             self._all_steps += int(receipt["all_lane_steps"])
 
@@ -178,6 +187,7 @@ class Loop:
             in_flight=len(schedule.in_flight),
             workers=self._backend.num_workers,
             lanes_busy=self._busy_steps / self._all_steps if self._all_steps else None,
+            first_result_seconds=self._first_seconds,
         )
 
     def summary(self) -> RunSummary:
@@ -191,5 +201,6 @@ class Loop:
             missing=len(self._plan.shards) - len(schedule.not_needed) - done - failed,
             seconds=time.monotonic() - self._began,
             computed=self._computed,
+            first_result_seconds=self._first_seconds,
             blocked=len(schedule.waits_for),
         )

@@ -33,6 +33,7 @@ class Standing:
         workers: Devices that work on them.
         lanes_busy: Share of the lanes' steps that runs took, in the shards done since the
             start; None before there is one.
+        first_result_seconds: From the start until the first shard was done; None before.
     """
 
     shards: int
@@ -45,6 +46,7 @@ class Standing:
     in_flight: int = 0
     workers: int = 0
     lanes_busy: float | None = None
+    first_result_seconds: float | None = None
 
     @property
     def rate(self) -> float:

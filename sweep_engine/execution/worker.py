@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from sweep_engine.backends import Job, Receipt
-from sweep_engine.execution.compiling import compile_seconds
+from sweep_engine.execution.compiling import Ahead, compile_seconds
 from sweep_engine.execution.parents import inputs_of
 from sweep_engine.execution.programs import Programs
 from sweep_engine.execution.turns import Turns
@@ -41,6 +41,7 @@ class ShardWorker:
         programs: The plan's programs, on the worker's device.
         files: The output directory.
         turns: How many shards are computed at once on the worker's device.
+        ahead: Compiles the buckets to come.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class ShardWorker:
         programs: Programs,
         files: Files,
         turns: Turns,
+        ahead: Ahead,
     ) -> None:
         self._plan = plan
         self._frozen = frozen
         self._programs = programs
         self._files = files
         self._turns = turns
+        self._ahead = ahead
         self._shards = {shard.id: shard for shard in plan.shards}
         self._schema = sweep_runs_schema(plan)
 
@@ -64,8 +67,12 @@ class ShardWorker:
     ) -> Receipt:
         """Do the work of a shard and commit it; see `backends.Worker`."""
         shard = self._shards[job.shard]
+        compiled = compile_seconds()
+        with self._programs.on_device():
+            self._ahead.prepare(shard.bucket, should_stop)
         compute = partial(self._compute, job, shard, Control(report, should_stop))
         bucket, finished, times = self._turns.take(compute)
+        times["compile_seconds"] = compile_seconds() - compiled
         worked = time.monotonic()
         tables = self._tables(shard, bucket, finished)
         receipt = {**_summary(finished), **times, "host": socket.gethostname()}
@@ -76,7 +83,7 @@ class ShardWorker:
     def _compute(
         self, job: Job, shard: Shard, control: Control
     ) -> tuple[Bucket, Finished, dict[str, float]]:
-        """Do the work of a shard; also returns when it began and what it took, in seconds."""
+        """Do the work of a shard; also returns when it began, and its seconds but for compiling."""
         pieces = self._plan.pieces(shard)
         with self._programs.on_device(), _memory_errors():
             programs = self._programs.of(shard.bucket)
@@ -84,11 +91,9 @@ class ShardWorker:
             inputs = inputs_of(self._plan, shard, job.accepted, self._files, bucket.task)
             compiled, began, started_at = compile_seconds(), time.monotonic(), time.time()
             finished = work(programs, pieces, control, inputs)
-            times = {
-                "started_at": started_at,
-                "work_seconds": time.monotonic() - began,
-                "compile_seconds": compile_seconds() - compiled,
-            }
+            compiling = compile_seconds() - compiled
+            seconds = time.monotonic() - began - compiling
+            times = {"started_at": started_at, "work_seconds": seconds}
         return bucket, finished, times
 
     def _tables(self, shard: Shard, bucket: Bucket, finished: Finished) -> dict[str, pa.Table]:

@@ -8,6 +8,7 @@ import jax
 
 from sweep_engine.backends import Worker
 from sweep_engine.errors import OutputError
+from sweep_engine.execution.compiling import Ahead
 from sweep_engine.execution.programs import (
     Programs,
     compilation_cache,
@@ -32,11 +33,13 @@ class Place:
         files: The output directory.
         manifest: SHA-256 of its `sweep.json`, to know it by.
         here: The choices that this run's devices lead to.
+        buckets: Those with shards to do, in the plan's order.
     """
 
     files: Files
     manifest: str
     here: Frozen
+    buckets: tuple[str, ...]
 
 
 def survey(programs: Programs) -> Frozen:
@@ -65,7 +68,8 @@ def open_workers(programs: Programs, frozen: Frozen, place: Place) -> Sequence[W
 
 
 def _worker(programs: Programs, frozen: Frozen, place: Place, at_once: int) -> ShardWorker:
-    return ShardWorker(programs.plan, frozen, programs, place.files, Turns(at_once))
+    ahead = Ahead(programs, place.buckets)
+    return ShardWorker(programs.plan, frozen, programs, place.files, Turns(at_once), ahead)
 
 
 def _check(place: Place) -> None:

@@ -117,11 +117,29 @@ class Bucket:
             raise ValueError("these runs start from stored networks, not from a law")
         return draw_params(law, self.network, root, run)
 
+    def draw_example(self) -> tuple[Any, ...]:
+        """Arguments of `draw`, of the shapes of real ones."""
+        words = np.zeros((self.lanes, 2), np.uint32)
+        return words, self.hyper([self.setting] * self.lanes), self.root
+
     @cached_property
     def observe(self) -> Program:
         """(theta, start, inputs, targets) -> a value per column and the packed function."""
         targets = 0 if self.has_own_targets else None
         return self.program(over_lanes(self._observe_one, (0, 0, None, targets)), options=STEADY)
+
+    def observe_example(self, *, has_start: bool = False) -> tuple[Any, ...]:
+        """Arguments of `observe`, of the shapes of real ones.
+
+        Args:
+            has_start: Whether it is given starts.
+        """
+        theta = np.zeros((self.lanes, self.network.layout.num_params), np.float32)
+        start = theta if has_start else theta[:, :0]
+        shared = self.data.targets
+        own = (self.lanes, *shared.shape)
+        targets = np.zeros(own, shared.dtype) if self.has_own_targets else shared
+        return theta, start, self.data.inputs, targets
 
     def _observe_one(
         self, theta: Float[Array, " P"], start: Float[Array, " S"], inputs: Array, targets: Array

@@ -48,13 +48,15 @@ def observe(
     parts = []
     for first in range(0, len(theta), bucket.lanes):
         rows = slice(first, min(first + bucket.lanes, len(theta)))
+        arguments = (
+            pad(theta[rows], bucket.lanes),
+            pad(start[rows], bucket.lanes),
+            bucket.data.inputs,
+            bucket.data.targets if targets is None else pad(targets[rows], bucket.lanes),
+        )
+        program = bucket.observe.compiled(*arguments)  # here: no other bucket waits for it
         with _ONE_AT_A_TIME:
-            values = bucket.observe(
-                pad(theta[rows], bucket.lanes),
-                pad(start[rows], bucket.lanes),
-                bucket.data.inputs,
-                bucket.data.targets if targets is None else pad(targets[rows], bucket.lanes),
-            )
+            values = program(*arguments)
             host = {name: np.asarray(value) for name, value in values.items()}
         parts.append({name: value[: len(theta[rows])] for name, value in host.items()})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,10 +1,14 @@
 """What a source's programs have in common, whatever its law."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sweep_engine.lanes import Program
 from sweep_engine.sources.bucket import Bucket
+
+Example = tuple[Program, tuple[Any, ...]]
+"""A program and arguments, or their shapes, like those of real work."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class SourcePrograms(Protocol):
 
     def prepare(self) -> None:
         """Make everything that is made once, compiling nothing, before threads share it."""
+
+    def to_compile(self) -> Iterator[Example]:
+        """Every program that a shard calls, in that order, so that it can be compiled before."""
 
     def timed(self) -> Timed:
         """The program that most of the time goes to, and an example of its work."""

@@ -1,6 +1,6 @@
 """`snapshot`: networks that another source has stored, observed and judged like any others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from sweep_engine.solutions import RunStatus, Solutions
 from sweep_engine.sources.acceptance import accepts, output_scale
 from sweep_engine.sources.bucket import Bucket, Data
 from sweep_engine.sources.observe import observe
-from sweep_engine.sources.programs import Timed
+from sweep_engine.sources.programs import Example, Timed
 from sweep_engine.sources.tally import tally
 from sweep_engine.sources.work import Control, Finished, Runs, StoredRuns
 from sweep_engine.spec.settings import Piece
@@ -42,13 +42,14 @@ class SnapshotPrograms:
         fits = accepts(accept, loss, outputs, data.y, scale)
         return fits & jnp.isfinite(loss.mean(outputs, data.y))
 
+    def to_compile(self) -> Iterator[Example]:
+        arguments = self.bucket.observe_example()
+        yield self.judge, (arguments[0], self.bucket.data.train)
+        yield self.bucket.observe, arguments
+
     def timed(self) -> Timed:
         """Observing one block."""
-        lanes, num_params = self.bucket.lanes, self.bucket.network.layout.num_params
-        theta = np.zeros((lanes, num_params), np.float32)
-        data, start = self.bucket.data, np.zeros((lanes, 0), np.float32)
-        arguments = (theta, start, data.inputs, data.targets)
-        return Timed(self.bucket.observe, arguments, lanes)
+        return Timed(self.bucket.observe, self.bucket.observe_example(), self.bucket.lanes)
 
 
 def take_snapshots(

@@ -18,7 +18,7 @@ from sweep_engine.store import LocalFiles
 
 STANDING = Standing(
     shards=2, all_shards=6, runs=40, all_runs=120, failed=1, seconds=10.0, resumed_runs=20,
-    in_flight=3, workers=2, lanes_busy=0.5,
+    in_flight=3, workers=2, lanes_busy=0.5, first_result_seconds=4.0,
 )  # fmt: skip
 
 SWEEP = {
@@ -51,6 +51,7 @@ def test_what_a_run_says_of_itself(tmp_path, clock):
     assert found["age_seconds"] == 5
     assert (found["in_flight"], found["workers"], found["lanes_busy"]) == (3, 2, 0.5)
     assert found["runs_per_second"] == 2.0
+    assert found["first_result_seconds"] == 4.0
     assert found["eta_seconds"] == 40.0
     assert found["events"] == [{"at": 999.0, "what": "lost", "worker": "w1", "shards": ["s1"]}]
 
@@ -138,6 +139,10 @@ def test_status_from_elsewhere_while_it_runs(tmp_path, monkeypatch):
     ("changes", "said"),
     [
         ({"state": "running"}, "3 shards in flight on 2 workers, 2 runs/s, lanes 50% busy"),
+        (
+            {"state": "running", "first_result_seconds": 2.0},
+            "about 40.0 s left, its first result after 2.0 s",
+        ),
         ({"state": "stale"}, "stale: last heard of 7.0 s ago from process 1 on here"),
         ({"state": "stopped"}, "no run is on: the last one stopped 7.0 s ago"),
     ],

@@ -10,6 +10,12 @@ from sweep_engine.lanes import Program
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
 
+TASK = {
+    "task": {"kind": "boolean", "bits": 3, "target": "x1 & x2", "train": 6},
+    "model": {"kind": "mlp", "widths": [5]},
+    "observables": ("norms", "function"),
+    "execution": {"lanes": 16},
+}
 INIT = {"kind": "lecun_normal", "scale": 1.0}
 STOP = {"max_steps": 60}
 
@@ -69,6 +75,33 @@ SOURCES = {
 PROGRAMS = {"sgd": 2, "adam": 2, "box": 3, "guess": 3}
 """Training: advance, observe. Drawing: scan, draw, observe."""
 
+AHEAD = {name: (source, PROGRAMS[name]) for name, (source, _) in SOURCES.items()} | {
+    "posterior": (
+        {
+            "kind": "posterior",
+            "law": {"kind": "gaussian"},
+            "method": "hmc",
+            "integration_steps": 2,
+            "chains": 2,
+            "draws": 10,
+            "warmup": 4,
+        },
+        3,
+    ),
+    "splitting": (
+        {
+            "kind": "splitting",
+            "law": {"kind": "gaussian"},
+            "particles": 128,
+            "repetitions": 1,
+            "moves": 8,
+        },
+        5,
+    ),
+}
+"""Sources, and how many programs each has. Sampling: start, advance, observe. Splitting: start,
+select, move, end, observe."""
+
 
 def _sweep(*names, axes=None):
     swept = [
@@ -77,12 +110,9 @@ def _sweep(*names, axes=None):
     ]
     return Sweep(
         name="compilations",
-        task={"kind": "boolean", "bits": 3, "target": "x1 & x2", "train": 6},
-        model={"kind": "mlp", "widths": [5]},
         sources={name: SOURCES[name][0] for name in names},
         axes=axes or {"zip": swept},
-        observables=("norms", "function"),
-        execution={"lanes": 16},
+        **TASK,
     )
 
 
@@ -127,6 +157,20 @@ def test_jax_compiles_nothing_more_for_other_values_and_numbers_of_runs(name):
         work(programs, [Piece(setting, 30, 60) for setting in others], Control())
         work(programs, [Piece(first, 200, 205), Piece(others[0], 0, 70)], Control())
     assert compiled == []
+
+
+@pytest.mark.parametrize("name", AHEAD)
+def test_what_can_be_compiled_before_is_all_that_a_shard_calls(name):
+    source, count = AHEAD[name]
+    sweep = Sweep.model_validate(TASK | {"name": "ahead", "sources": {name: source}})
+    (setting,) = settings(sweep)
+    programs = open_source(setting, sweep.seed, sweep.folder, sweep.observables, sweep.execution)
+    before = Program.num_compilations
+    for program, arguments in programs.to_compile():
+        program.compiled(*arguments)
+    assert Program.num_compilations - before == count
+    work(programs, [Piece(setting, 0, planning.num_runs(setting))], Control())
+    assert Program.num_compilations - before == count
 
 
 def test_a_static_field_makes_a_bucket_of_its_own(tmp_path):

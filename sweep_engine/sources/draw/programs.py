@@ -1,5 +1,6 @@
 """The programs of `prior` and `guess_and_check`: draws are evaluated and counted in blocks."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from sweep_engine.observables import pack
 from sweep_engine.sources.acceptance import accepts, output_scale
 from sweep_engine.sources.bucket import Bucket, Hyper, Root, Run
 from sweep_engine.sources.draw.kernel import KernelScan, obstacles
-from sweep_engine.sources.programs import Timed
+from sweep_engine.sources.programs import Example, Timed
 from sweep_engine.spec.sources import GuessAndCheck
 
 DRAWS_PER_CALL = 4096
@@ -98,6 +99,13 @@ class DrawPrograms:
         if not self.identifies_all:
             return jnp.zeros(0, jnp.uint8), fit
         return pack(loss, outputs[data.reference]), fit
+
+    def to_compile(self) -> Iterator[Example]:
+        bucket, timed = self.bucket, self.timed()
+        yield timed.program, timed.arguments
+        if getattr(bucket.setting.spec, "keep", "fit") != "none":
+            yield bucket.draw, bucket.draw_example()
+            yield bucket.observe, bucket.observe_example()
 
     def timed(self) -> Timed:
         """One call of the counting pass."""

@@ -1,7 +1,9 @@
 """The programs of a `posterior` source: a segment of transitions over a block of chains."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from sweep_engine.lanes import Program, over_lanes
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.posterior.chain import Chain, Examples, State
 from sweep_engine.sources.posterior.target import check_target
-from sweep_engine.sources.programs import Timed
+from sweep_engine.sources.programs import Example, Timed
 from sweep_engine.spec.sources import Posterior
 
 DRAWN_BYTES = 2**24
@@ -71,14 +73,24 @@ class PosteriorPrograms:
         advance = over_lanes(self.chain.advance, (0, 0, 0, None, None, None))
         return self.bucket.program(advance)
 
+    def to_compile(self) -> Iterator[Example]:
+        given = self._given
+        yield self.start, given
+        states = self.start.shapes(*given)
+        yield self.advance, (states, *given, np.zeros(2, np.int32))
+        yield self.bucket.observe, self.bucket.observe_example()
+
+    @property
+    def _given(self) -> tuple[Any, ...]:
+        """Chains, hyper, root and task of one block."""
+        bucket, lanes = self.bucket, self.bucket.lanes
+        chains = np.stack([np.zeros(lanes, np.uint32), np.arange(lanes, dtype=np.uint32)], axis=1)
+        return chains, bucket.hyper([bucket.setting] * lanes), bucket.root, self.examples
+
     def timed(self) -> Timed:
         """A short segment of the first transitions."""
-        bucket, count = self.bucket, 4
-        lanes = bucket.lanes
-        chains = np.stack([np.zeros(lanes, np.uint32), np.arange(lanes, dtype=np.uint32)], axis=1)
-        hyper = bucket.hyper([bucket.setting] * lanes)
-        states: State = self.start(chains, hyper, bucket.root, self.examples)
-        span = np.array([0, count], np.int32)
-        arguments = (states, chains, hyper, bucket.root, self.examples, span)
+        count, lanes = 4, self.bucket.lanes
+        states: State = self.start(*self._given)
+        arguments = (states, *self._given, np.array([0, count], np.int32))
         transitions_a_draw = self.chain.num_transitions / self.spec.draws
         return Timed(self.advance, arguments, max(1, round(lanes * count / transitions_a_draw)))

@@ -1,8 +1,9 @@
 """The programs of a `splitting` source: a population in blocks of lanes, one level at a time."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from sweep_engine.keys import Purpose, run_key
 from sweep_engine.lanes import Program, over_lanes
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root, Run
-from sweep_engine.sources.programs import Timed
+from sweep_engine.sources.programs import Example, Timed
 from sweep_engine.sources.splitting.functions import (
     check_discrete,
     function_data,
@@ -224,18 +225,24 @@ class SplittingPrograms:
 
         return self.bucket.program(end)
 
+    def to_compile(self) -> Iterator[Example]:
+        unit, train = self.example(), self.bucket.data.train
+        yield self.start, (unit, self.bucket.root)
+        key, population = self.start.shapes(unit, self.bucket.root)
+        yield self.select, (population, key, np.int32(1))
+        yield self.move, self._move_example(population, key)
+        yield self.end, (population, population.normals, unit.hyper, train)
+        yield self.bucket.observe, self.bucket.observe_example()
+
+    def _move_example(self, population: Particle, key: Key[Array, ""]) -> tuple[Any, ...]:
+        """Arguments of `move`: one sweep."""
+        address = np.array([1, 0, 1], np.int32)
+        return population, Moved.first(), np.float32(-np.inf), self.example(), key, address
+
     def timed(self) -> Timed:
         """One sweep of moves over a population."""
-        unit = self.example()
-        key, population = self.start(unit, self.bucket.root)
-        arguments = (
-            population,
-            Moved.first(),
-            np.float32(-np.inf),
-            unit,
-            key,
-            np.array([1, 0, 1], np.int32),
-        )
+        key, population = self.start(self.example(), self.bucket.root)
+        arguments = self._move_example(population, key)
         return Timed(self.move, arguments, self.spec.particles)
 
     def example(self) -> Unit:

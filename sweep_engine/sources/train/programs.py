@@ -1,5 +1,6 @@
 """The programs of a `train` source: a segment of steps over a block of lanes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from jaxtyping import Array, Bool, Int, UInt32
 from sweep_engine.lanes import Program, over_lanes
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
-from sweep_engine.sources.programs import Timed
+from sweep_engine.sources.programs import Example, Timed
 from sweep_engine.sources.train.kernel import KernelBlock, obstacles
 from sweep_engine.sources.train.single_run import GIVEN_MASK, GIVEN_START, State, Training
 from sweep_engine.spec.sources import Train
@@ -203,6 +204,15 @@ class TrainPrograms:
             return done
 
         return self.bucket.program(segment)
+
+    def to_compile(self) -> Iterator[Example]:
+        bucket, timed = self.bucket, self.timed()
+        yield timed.program, timed.arguments
+        draws_start = bucket.needs_start and not self.starts_from_source
+        if draws_start:
+            yield bucket.draw, bucket.draw_example()
+        has_start = draws_start or self.starts_from_source
+        yield bucket.observe, bucket.observe_example(has_start=has_start)
 
     def timed(self) -> Timed:
         """A short segment in which every lane starts a run."""
