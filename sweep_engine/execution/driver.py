@@ -96,7 +96,8 @@ def run(
     planned = plan(sweep, previous[0] if previous else ())
     check_growth(directory, sweep)
     compilation_cache()
-    programs = Programs(planned, previous.frozen if previous else None)
+    frozen_before = previous.frozen if previous else None
+    programs = Programs(planned, frozen_before, should_stop=should_stop)
     programs.open_all()
     _check_disk(planned, programs, directory)
     directory.create()
@@ -133,7 +134,7 @@ def _survey(backend: Backend, programs: Programs, display: Display) -> Frozen:
     """Ask a worker what decides the bits; say who trains, where that has to be found out."""
     tried = programs.undecided()
     if tried:
-        display.note(f"building and testing the training kernels of {len(tried)} buckets")
+        display.note(f"building and testing training kernels for {len(tried)} bucket(s)")
     here: Frozen = backend.ask(survey, programs)
     for name in tried:
         choice, source = here.implementation[name], programs.of(name).bucket.setting.source

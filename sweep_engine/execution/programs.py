@@ -3,7 +3,7 @@
 import os
 import platform
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from typing import Any
@@ -12,7 +12,7 @@ import jax
 
 from sweep_engine.backends import CORES
 from sweep_engine.comparability import check_comparisons
-from sweep_engine.errors import OutputError, PlanError, SpecError
+from sweep_engine.errors import Interrupted, OutputError, PlanError, SpecError
 from sweep_engine.execution.agreement import disagreements
 from sweep_engine.execution.choosing import Disagrees, check_frozen, choose, expect
 from sweep_engine.execution.packing import PackedPlan, cache_folder, pack_plan
@@ -32,10 +32,18 @@ class Programs:
         plan: The plan.
         chosen: What an earlier run froze, if there was one.
         device: Where the arrays and programs are; JAX's default device if left out.
+        should_stop: Asked between the trials of kernels; of this process, so it is not pickled.
     """
 
-    def __init__(self, plan: Plan, chosen: Frozen | None = None, device: Any = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        chosen: Frozen | None = None,
+        device: Any = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._plan = plan
+        self._should_stop = should_stop
         self._lanes = chosen.lanes if chosen else {}
         self._choices = chosen.implementation if chosen else {}
         self._chosen = chosen
@@ -144,6 +152,7 @@ class Programs:
         Raises:
             PlanError: a kernel that the sweep names cannot be used here.
             OutputError: nor can one that an earlier run froze.
+            Interrupted: `should_stop` said so.
         """
         platform, device_kind = this_device()
         return Frozen(
@@ -168,9 +177,11 @@ class Programs:
             ) from error
         chosen = {}
         try:
-            for name in self._plan.buckets.keys() - known.keys():
+            for name in (name for name in self._plan.buckets if name not in known):
                 settings = self._settings(name)
                 found = choose(self.of(name), settings, num_workers())
+                if self._should_stop():  # what stops this process may have stopped the compiler
+                    raise Interrupted("interrupted while kernels were tried; run again to go on")
                 chosen[name], self._opened[name] = found
         except (CannotBuild, Disagrees) as error:
             raise PlanError(f"execution.implementation: {error}") from error

@@ -24,7 +24,8 @@ from sweep_engine.sources import opening
 from sweep_engine.spec import Sweep, load
 from sweep_engine.store import LocalFiles, OutputDirectory, open_results, verify
 from sweep_engine.store.manifest import read_manifest
-from tests.execution.test_resume import DRAWS_PER_SHARD, RUNS_PER_SHARD, SWEEP, tables
+from tests.execution.test_resume import DRAWS_PER_SHARD, KERNEL, RUNS_PER_SHARD, SWEEP, tables
+from tests.kernels.compilers import needs_compiler
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,6 +98,21 @@ def test_ray_gives_the_same_rows(on_ray, local):
     assert not verify(LocalFiles(on_ray)).problems
     frozen = [read_manifest(OutputDirectory(out)).frozen for out in (on_ray, local)]
     assert frozen[0] == frozen[1]
+
+
+@needs_compiler
+def test_ray_trains_by_the_kernel_that_was_frozen(tmp_path, local_ray):
+    """Begun here and ended there, it is what an uninterrupted run gives."""
+    by_kernel = Sweep.model_validate(KERNEL)
+    out = tmp_path / "out"
+    with pytest.raises(Interrupted):
+        run(by_kernel, out, should_stop=lambda: len(list(out.glob("ledger/*.json"))) >= 3)
+    frozen = read_manifest(OutputDirectory(out)).frozen
+    assert "cpu" in {choice.name for choice in frozen.implementation.values()}
+    assert run(by_kernel, out, make_backend=ray_backend).is_complete
+    assert read_manifest(OutputDirectory(out)).frozen == frozen
+    assert run(by_kernel, tmp_path / "whole").is_complete
+    assert tables(out) == tables(tmp_path / "whole")
 
 
 def test_begun_here_and_ended_on_ray(tmp_path, sweep, local_ray, local):

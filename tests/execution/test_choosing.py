@@ -1,6 +1,8 @@
 """Who trains a bucket: what is refused, tested and raced, what is frozen, and where it is said."""
 
+import importlib
 import json
+import shutil
 import sys
 
 import jax
@@ -10,8 +12,9 @@ import pytest
 
 from sweep_engine import cli
 from sweep_engine.densities import Study
-from sweep_engine.errors import OutputError, PlanError, SpecError
-from sweep_engine.execution import choosing, run
+from sweep_engine.errors import Interrupted, OutputError, PlanError, SpecError
+from sweep_engine.execution import Quiet, choosing, run
+from sweep_engine.execution import programs as programs_module
 from sweep_engine.execution.choosing import Disagrees, choose, expect, self_test
 from sweep_engine.execution.programs import Programs
 from sweep_engine.kernels.fused_training import implementations, reference
@@ -20,10 +23,12 @@ from sweep_engine.planning import plan
 from sweep_engine.report.build import _provenance
 from sweep_engine.sources import open_source
 from sweep_engine.spec import Sweep, settings
-from sweep_engine.store import OutputDirectory, open_results
+from sweep_engine.store import OutputDirectory, open_results, read_failures
 from sweep_engine.store.manifest import Choice, read_manifest
 from sweep_engine.store.schema import file_metadata
 from tests.kernels.compilers import needs_compiler
+
+costs_module = importlib.import_module("sweep_engine.execution.costs")
 
 SGD = {
     "kind": "train",
@@ -135,14 +140,15 @@ def test_a_kernel_that_agrees_and_wins_is_taken(worth_it, monkeypatch):
     found = chosen()
     assert found.name == "cpu"
     assert found.reason.startswith("agreed with XLA to ")
-    assert "2 network-steps/s against 1 by XLA" in found.reason
+    assert "2 network-steps per processor-second against 1 by XLA" in found.reason
 
 
 @needs_compiler
 def test_a_kernel_that_loses_is_not(worth_it, monkeypatch):
     monkeypatch.setattr(choosing, "race", lambda contenders, threads: [1.0, 2.0])
-    reason = "faster: the cpu kernel does 1 network-steps/s against 2 by XLA"
-    assert chosen() == Choice("reference", reason)
+    found = chosen()
+    assert found.name == "reference"
+    assert found.reason.startswith("faster: the cpu kernel does 1 network-steps")
 
 
 @needs_compiler
@@ -223,7 +229,7 @@ def test_the_self_test_catches_a_wrong_kernel(train, monkeypatch):
     programs, _ = opened("cpu")
     monkeypatch.setitem(implementations.TRAIN, "cpu", train)
     with pytest.raises(Disagrees, match="differs from XLA"):
-        self_test(programs)
+        self_test(programs, programs.by("reference"))
 
 
 @pytest.mark.parametrize("batch_size", [4, "full"])
@@ -231,17 +237,37 @@ def test_the_self_test_passes_what_is_right(batch_size, monkeypatch):
     """The kernels' own reference: another program for the same training."""
     programs, _ = opened("cpu", {"batch_size": batch_size})
     monkeypatch.setitem(implementations.TRAIN, "cpu", reference.train_segment)
-    assert self_test(programs).startswith("agreed with XLA to")
+    assert self_test(programs, programs.by("reference")).startswith("agreed with XLA to")
 
 
 # --- frozen, and said ---------------------------------------------------------------------
 
 
+class Notes(Quiet):
+    """Keeps what a run says."""
+
+    def __init__(self):
+        self.lines = []
+
+    def note(self, text):
+        self.lines.append(text)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A complete sweep whose kernel won, and what was said meanwhile; copied for each test."""
+    out, notes = tmp_path_factory.mktemp("first") / "out", Notes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choosing, "WORTH_FLOPS", 0.0)
+        patch.setattr(choosing, "race", lambda contenders, threads: [2.0, 1.0])
+        assert run(sweep(), out, display=notes).is_complete
+    return out, notes.lines
+
+
 @pytest.fixture
-def begun(worth_it, monkeypatch, tmp_path):
-    """A complete sweep, whose kernel won a race that nobody may run again."""
-    monkeypatch.setattr(choosing, "race", lambda contenders, threads: [2.0, 1.0])
-    assert run(sweep(), tmp_path / "out").is_complete
+def begun(first, worth_it, monkeypatch, tmp_path):
+    """That sweep, whose race nobody may run again."""
+    shutil.copytree(first[0], tmp_path / "out")
     monkeypatch.setattr(choosing, "race", None)
     monkeypatch.setattr(choosing, "self_test", None)
     return tmp_path / "out"
@@ -249,6 +275,45 @@ def begun(worth_it, monkeypatch, tmp_path):
 
 def implementation_of(out):
     return list(read_manifest(OutputDirectory(out)).frozen.implementation.values())
+
+
+@needs_compiler
+def test_the_first_run_says_what_it_tries_and_what_it_takes(first):
+    _, lines = first
+    assert lines[0] == "building and testing training kernels for 1 bucket(s)"
+    assert "is trained by cpu: agreed with XLA to" in lines[1]
+
+
+def test_a_plan_says_what_can_be_known(worth_it, monkeypatch, tmp_path, capsys):
+    """It builds and races nothing."""
+    for name in ("choose", "build", "race", "self_test"):
+        monkeypatch.setattr(choosing, name, None)
+    monkeypatch.setattr(costs_module, "_measure", lambda programs: (1e-6, 1))
+    for asked, said in {
+        "auto": "trained by auto: the first run tests and races the cpu kernel",
+        "cpu": "trained by cpu: asked for; built and tested at the first run",
+        "cuda": "trained by cuda: asked for; not verified on this device",
+    }.items():
+        path = tmp_path / "sweep.yaml"
+        path.write_text(json.dumps(SWEEP | {"execution": {"implementation": asked}}))
+        monkeypatch.setattr(sys, "argv", ["sweep-engine", "plan", str(path)])
+        with pytest.raises(SystemExit):
+            cli.main()
+        assert said in capsys.readouterr().out
+
+
+def test_a_trial_that_is_interrupted_freezes_nothing(worth_it, monkeypatch, tmp_path):
+    """A signal may stop the compiler too, which must not pass for a reason against the kernel."""
+    stopped = []
+
+    def refuse(*_):
+        stopped.append(True)
+        raise CannotBuild("the compiler failed")
+
+    monkeypatch.setattr(choosing, "build", refuse)
+    with pytest.raises(Interrupted, match="kernels were tried"):
+        run(sweep(), tmp_path / "out", should_stop=lambda: bool(stopped))
+    assert not (tmp_path / "out" / "sweep.json").exists()
 
 
 @needs_compiler
@@ -269,6 +334,23 @@ def test_a_resume_that_cannot_build_the_kernel_says_what_to_do(begun, tmp_path, 
     with pytest.raises(OutputError, match=r"begun with a training kernel.*apt-get.*another --out"):
         run(sweep(source={"runs": 20}), begun)
     assert len(open_results(begun).runs()) == rows
+
+
+@needs_compiler
+def test_a_worker_that_cannot_build_the_kernel_fails_its_shards(begun, tmp_path, monkeypatch):
+    """As one of another machine than the one that was asked before the start."""
+    grown = sweep(source={"runs": 20})
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(programs_module, "check_frozen", lambda programs: None)
+        elsewhere.setenv("XDG_CACHE_HOME", str(tmp_path / "another_machine"))
+        elsewhere.setenv("PATH", str(tmp_path))
+        implementations.cpu.build.cache_clear()
+        implementations.cpu.register.cache_clear()
+        assert run(grown, begun).failed == 1
+    (failure,) = read_failures(OutputDirectory(begun).files).values()
+    assert "no C++ compiler" in failure.error
+    assert run(grown, begun).is_complete
+    assert [choice.name for choice in implementation_of(begun)] == ["cpu"]
 
 
 @needs_compiler

@@ -6,6 +6,7 @@ Run as a script, this file is the process whose forked children run the command 
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from sweep_engine.backends import LocalBackend
 from sweep_engine.errors import Interrupted, OutputError, ShardFailed
 from sweep_engine.execution import Quiet, run
 from sweep_engine.execution import worker as worker_module
+from sweep_engine.kernels.native import COMPILERS
 from sweep_engine.planning import plan
 from sweep_engine.spec import Sweep
 from sweep_engine.store import LocalFiles, OutputDirectory, open_results, read_failures, verify
@@ -56,6 +58,11 @@ SWEEP = {
     "axes": {RATE: [0.5, 0.25]},
     "observables": ["norms", "function"],
     "execution": {"lanes": 4},
+}
+KERNEL = {
+    **SWEEP,
+    "sources": {"sgd": SGD, "init": INIT},
+    "execution": {"lanes": 4, "implementation": "cpu"},
 }
 SMALL = {
     **SWEEP,
@@ -156,6 +163,13 @@ def uninterrupted(nursery, spec):
     return tables(out)
 
 
+@pytest.fixture(scope="module")
+def spec_of_kernel(tmp_path_factory):
+    path = tmp_path_factory.mktemp("kernel") / "sweep.yaml"
+    path.write_text(json.dumps(KERNEL))
+    return path
+
+
 def num_done(out):
     return len(list(out.glob("ledger/*.json")))
 
@@ -171,6 +185,19 @@ def await_shards(out, number):
     "num_kills", [NUM_KILLS, pytest.param(30, marks=pytest.mark.long)], ids="kills={}".format
 )
 def test_killed_and_resumed_equals_uninterrupted(tmp_path, nursery, spec, uninterrupted, num_kills):
+    kill_and_resume(tmp_path, nursery, spec, uninterrupted, num_kills)
+
+
+@pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="NO C++ COMPILER")
+def test_killed_and_resumed_by_the_kernel_too(tmp_path, nursery, spec_of_kernel):
+    out = spec_of_kernel.parent / "uninterrupted"
+    assert nursery("wait", nursery("start", "run", spec_of_kernel, "--out", out)) == 0
+    choices = read_manifest(OutputDirectory(out)).choices("sgd")
+    assert list(choices) == ["cpu"]
+    kill_and_resume(tmp_path, nursery, spec_of_kernel, tables(out), 2)
+
+
+def kill_and_resume(tmp_path, nursery, spec, uninterrupted, num_kills):
     moments, killed, attempt = random.Random(num_kills), 0, 0
     total = num_done(spec.parent / "uninterrupted")
     while killed < num_kills:
