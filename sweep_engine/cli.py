@@ -109,6 +109,7 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
     """Say what a sweep would run and cost, and run nothing."""
     from sweep_engine.execution import Programs, costs
     from sweep_engine.planning import plan as make_plan
+    from sweep_engine.spec.sources import DONE
 
     planned = make_plan(_load(spec))
     programs = Programs(planned)
@@ -139,8 +140,9 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
             _bytes(sum(c.disk_bytes for c in mine)), _duration(sum(c.seconds for c in mine)),
         )  # fmt: skip
     out.print(table)
-    said = dict.fromkeys(f"{c.source} is trained by {c.implementation}: {c.reason}." for c in found
-                         if planned.sweep.sources[c.source].kind == "train")  # fmt: skip
+    done = {name: DONE.get(spec.kind) for name, spec in planned.sweep.sources.items()}
+    said = dict.fromkeys(f"{c.source} is {done[c.source]} by {c.implementation}: {c.reason}."
+                         for c in found if done[c.source])  # fmt: skip
     for line in said:
         out.print(line, markup=False, highlight=False)
     parents = {cost.source: cost.starts_from for cost in found if cost.starts_from}
@@ -258,9 +260,9 @@ def status(results: ResultsDir, as_json: AsJson = False) -> None:
         + (": complete" if found["complete"] else ""),
         highlight=False,
     )
-    for name, lines in found["trained_by"].items():
+    for name, lines in found["done_by"].items():
         for line in lines:
-            out.print(f"{name} is trained by {line}", markup=False, highlight=False)
+            out.print(f"{name} is {line}", markup=False, highlight=False)
     if found["run"] and not found["complete"]:
         out.print(_run_line(found["run"]), markup=False, highlight=False)
     for shard, error in found["errors"].items():
@@ -589,6 +591,7 @@ def _run_line(run: dict[str, Any]) -> str:
 
 def _status(results: str) -> dict[str, Any]:
     from sweep_engine.execution import needed, read_heartbeat
+    from sweep_engine.spec.sources import DONE
     from sweep_engine.store import OutputDirectory, read_failures, read_ledger
     from sweep_engine.store.manifest import describe_choices, read_manifest
 
@@ -618,10 +621,13 @@ def _status(results: str) -> dict[str, Any]:
         "run": read_heartbeat(directory.files),
         "sources": sources,
         "implementation": {k: vars(v) for k, v in manifest.frozen.implementation.items()},
-        "trained_by": {
-            name: [describe_choices(each) for each in manifest.choices(name).values()]
+        "done_by": {
+            name: [
+                f"{DONE[source.kind]} by {describe_choices(each)}"
+                for each in manifest.choices(name).values()
+            ]
             for name, source in planned.sweep.sources.items()
-            if source.kind == "train"
+            if source.kind in DONE
         },
         "errors": {s: failures[s].error.strip().splitlines()[-1] for s in failed},
     }

@@ -40,6 +40,13 @@ class Case:
         """P, the length of theta."""
         return sum(self.sizes)
 
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of one draw: its products, and some 60 a random number."""
+        return 2 * self.num_inputs * sum(n * m for n, m in pairwise(self.widths)) + (
+            60 * self.num_params
+        )
+
 
 class Found(NamedTuple):
     """What a scan finds of every draw.

@@ -15,6 +15,7 @@ from sweep_engine.execution.progress import Display, Quiet
 from sweep_engine.execution.workers import Place, open_workers, survey
 from sweep_engine.planning import Plan, plan
 from sweep_engine.spec import Sweep
+from sweep_engine.spec.sources import DONE
 from sweep_engine.store import (
     OutputDirectory,
     discard_leftovers,
@@ -131,14 +132,15 @@ def run(
 
 
 def _survey(backend: Backend, programs: Programs, display: Display) -> Frozen:
-    """Ask a worker what decides the bits; say who trains, where that has to be found out."""
+    """Ask a worker what decides the bits; say who does the work, where that has to be found out."""
     tried = programs.undecided()
     if tried:
-        display.note(f"building and testing training kernels for {len(tried)} bucket(s)")
+        display.note(f"building and testing kernels for {len(tried)} bucket(s)")
     here: Frozen = backend.ask(survey, programs)
     for name in tried:
-        choice, source = here.implementation[name], programs.of(name).bucket.setting.source
-        display.note(f"{source} ({name}) is trained by {choice.name}: {choice.reason}")
+        choice, setting = here.implementation[name], programs.of(name).bucket.setting
+        done = f"{setting.source} ({name}) is {DONE[setting.spec.kind]}"
+        display.note(f"{done} by {choice.name}: {choice.reason}")
     return here
 
 

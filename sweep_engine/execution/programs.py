@@ -14,11 +14,11 @@ from sweep_engine.backends import CORES
 from sweep_engine.comparability import check_comparisons
 from sweep_engine.errors import Interrupted, OutputError, PlanError, SpecError
 from sweep_engine.execution.agreement import disagreements
-from sweep_engine.execution.choosing import Disagrees, check_frozen, choose, expect
+from sweep_engine.execution.choosing import Contender, Disagrees, check_frozen, choose, expect
 from sweep_engine.execution.packing import PackedPlan, cache_folder, pack_plan
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.planning import Plan
-from sweep_engine.sources import SourcePrograms, TrainPrograms, open_source
+from sweep_engine.sources import SourcePrograms, open_source
 from sweep_engine.spec import Setting
 from sweep_engine.store.manifest import Choice, Frozen
 
@@ -171,7 +171,7 @@ class Programs:
                 check_frozen(self.of(name))
         except CannotBuild as error:
             raise OutputError(
-                "these results were begun with a training kernel that cannot be used here, and "
+                "these results were begun with a kernel that cannot be used here, and "
                 f"another implementation gives other bits: {error}; or go on where it was begun, "
                 "or use another --out"
             ) from error
@@ -196,7 +196,7 @@ def _unpack(packed: PackedPlan, chosen: Frozen | None) -> Programs:
 
 
 def _implementation(opened: SourcePrograms) -> str:
-    return opened.implementation if isinstance(opened, TrainPrograms) else "reference"
+    return opened.implementation if isinstance(opened, Contender) else "reference"
 
 
 def num_workers() -> int:

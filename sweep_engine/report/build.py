@@ -36,7 +36,7 @@ from sweep_engine.report.side_by_side import side_by_side_figures
 from sweep_engine.report.swept_figures import swept_figures
 from sweep_engine.report.words import HEADLINES, meaning, null_words
 from sweep_engine.spec import Setting
-from sweep_engine.spec.sources import Train
+from sweep_engine.spec.sources import DONE
 from sweep_engine.store import OutputDirectory
 from sweep_engine.store.layout import FIGURES, REPORT
 from sweep_engine.store.manifest import describe_choices, read_manifest
@@ -269,9 +269,9 @@ def _provenance(directory: OutputDirectory, study: Study) -> Iterator[tuple[str,
     yield "device", f"{frozen.device_kind} ({frozen.platform})"
     yield "precision", frozen.precision
     for source, spec in study.sweep.sources.items():
-        if isinstance(spec, Train):
+        if done := DONE.get(spec.kind):
             each = manifest.choices(source).values()
-            yield f"{source} trained by", "; ".join(map(describe_choices, each))
+            yield f"{source} {done} by", "; ".join(map(describe_choices, each))
     yield "lanes", ", ".join(f"{bucket}: {k}" for bucket, k in sorted(frozen.lanes.items())[:20])
     yield "versions", ", ".join(f"{name} {v}" for name, v in frozen.versions.items())
     yield "acceptance rule", str(study.sweep.accept.model_dump(exclude_none=True))

@@ -23,6 +23,7 @@ NO_INPUTS = Inputs()
 __all__ = [
     "Bucket",
     "Control",
+    "DrawPrograms",
     "Finished",
     "Inputs",
     "LaneSteps",

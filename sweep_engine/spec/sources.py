@@ -306,6 +306,9 @@ class GuessAndCheck(Source):
         return self
 
 
+DONE = {"train": "trained", "prior": "drawn", "guess_and_check": "drawn"}
+"""What is done to the networks of sources of which a kernel may do the work."""
+
 FunctionText = Annotated[str, Field(pattern=r"^[0-9]{1,65536}$")]
 
 

@@ -27,7 +27,7 @@ class Execution(Spec):
     )
     implementation: Literal["auto", "reference", "cpu", "cuda"] = Field(
         default="auto",
-        description="what trains: XLA (reference), a kernel, or whichever the first run finds best",
+        description="XLA (reference), a kernel, or what the first run finds best",
     )
     lanes: Count | None = Field(
         default=None, description="networks per block; left out, a rule picks it"

@@ -39,7 +39,7 @@ class Frozen:
         platform: JAX's name of the platform.
         device_kind: The device.
         precision: `exact` or `fast`.
-        implementation: What trains, by bucket.
+        implementation: What trains or draws, by bucket.
         lanes: K, by bucket.
         versions: Of sweep_engine, jax, flax, optax, numpy and Python.
     """
@@ -65,7 +65,7 @@ class Manifest:
     frozen: Frozen
 
     def choices(self, source: str) -> dict[str, list[Choice]]:
-        """What trains a source: by implementation, the choices of its buckets."""
+        """What trains or draws a source: by implementation, the choices of its buckets."""
         found: dict[str, list[Choice]] = {}
         for bucket, choice in self.frozen.implementation.items():
             if self.plan.settings[self.plan.buckets[bucket][0]].source == source:
@@ -74,7 +74,7 @@ class Manifest:
 
 
 def describe_choices(choices: Sequence[Choice]) -> str:
-    """Say which implementation trains some buckets, and why it trains the first of them."""
+    """Say which implementation does the work of some buckets, and why that of the first."""
     more = f" (of the first of {len(choices):,} buckets)" if len(choices) > 1 else ""
     return f"{choices[0].name}: {choices[0].reason}{more}"
 

@@ -280,7 +280,7 @@ def implementation_of(out):
 @needs_compiler
 def test_the_first_run_says_what_it_tries_and_what_it_takes(first):
     _, lines = first
-    assert lines[0] == "building and testing training kernels for 1 bucket(s)"
+    assert lines[0] == "building and testing kernels for 1 bucket(s)"
     assert "is trained by cpu: agreed with XLA to" in lines[1]
 
 
@@ -331,7 +331,7 @@ def test_a_resume_that_cannot_build_the_kernel_says_what_to_do(begun, tmp_path, 
     monkeypatch.setenv("PATH", str(tmp_path))
     implementations.cpu.build.cache_clear()
     rows = len(open_results(begun).runs())
-    with pytest.raises(OutputError, match=r"begun with a training kernel.*apt-get.*another --out"):
+    with pytest.raises(OutputError, match=r"begun with a kernel.*apt-get.*another --out"):
         run(sweep(source={"runs": 20}), begun)
     assert len(open_results(begun).runs()) == rows
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
 from sweep_engine import laws
 from sweep_engine.kernels.prior_scan import SCAN
-from sweep_engine.kernels.prior_scan.case import Case
+from sweep_engine.kernels.prior_scan.case import Case, Found
 from sweep_engine.kernels.prior_scan.reference import NO_TARGET
 from sweep_engine.laws.element_wise import Normal, Uniform
 from sweep_engine.models.networks import MlpNetwork
@@ -35,6 +35,8 @@ def obstacles(bucket: Bucket) -> Iterator[str]:
         yield "models other than dense layers"
     elif module.activation == "sin":
         yield "the activation sin"
+    if bucket.execution.precision != "exact":
+        yield f"precision {bucket.execution.precision}"
     if len(bucket.network.input_shape) != 1:
         yield f"inputs of shape {bucket.network.input_shape}"
     if not any(bucket.task.loss is loss for loss in (LOGISTIC, SQUARED_LABELS)):
@@ -105,18 +107,22 @@ class KernelScan:
     ) -> tuple[UInt8[Array, "M K bytes"], Bool[Array, "M K"]]:
         """Find packed functions and which draws fit, as XLA's counting pass does."""
         places = runs.shape[:2]
-        flat, values = jax.tree.map(
-            lambda a: a.reshape(-1, *a.shape[2:]), (jnp.asarray(runs), hyper)
-        )
-        keys, scales = jax.vmap(self._keys_and_scales, (0, 0, None))(flat, values, root)
-        found = SCAN[self.implementation](
-            self.case, keys, scales, inputs, jnp.asarray(self.targets)
-        )
+        found = self.find(runs, hyper, root, inputs)
         rule, num_train = self.bucket.setting.accept, self.bucket.data.num_train
         assert rule.train_error is not None
         fit = found.wrong <= rule.train_error * num_train + 1e-3
         functions = _first_labels(found.function, self.num_labels)
         return functions.reshape(*places, -1), fit.reshape(places)
+
+    def find(
+        self, runs: UInt32[Array, "M K 2"], hyper: Hyper, root: Root, inputs: Float[Array, "N D"]
+    ) -> Found:
+        """Scan the draws: all that the kernel finds of them, on all inputs."""
+        flat_runs = jnp.asarray(runs).reshape(-1, 2)
+        flat = {path: value.reshape(-1) for path, value in hyper.items()}
+        keys, scales = jax.vmap(self._keys_and_scales, (0, 0, None))(flat_runs, flat, root)
+        targets = jnp.asarray(self.targets)
+        return SCAN[self.implementation](self.case, keys, scales, inputs, targets)
 
     def _keys_and_scales(self, run: Run, hyper: Hyper, root: Root) -> tuple[Array, Array]:
         law = law_of(with_traced(self.bucket.setting.spec, hyper))

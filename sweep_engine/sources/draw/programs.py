@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, UInt32
 
-from sweep_engine.kernels.prior_scan import SCAN
+from sweep_engine.kernels.prior_scan import SCAN, cpu
 from sweep_engine.lanes import WIDE, Program, over_lanes
 from sweep_engine.observables import pack
 from sweep_engine.sources.acceptance import accepts, output_scale
 from sweep_engine.sources.bucket import Bucket, Hyper, Root, Run
 from sweep_engine.sources.draw.kernel import KernelScan, obstacles
 from sweep_engine.sources.programs import Example, Timed
+from sweep_engine.spec.settings import Setting
 from sweep_engine.spec.sources import GuessAndCheck
 
 DRAWS_PER_CALL = 4096
@@ -41,13 +42,30 @@ class DrawPrograms:
 
     @property
     def implementation(self) -> str:
-        """What draws: XLA (`reference`) where no kernel is named, or none of that name."""
+        """What draws: XLA (`reference`) where no kernel of draws is named."""
         asked = self.bucket.execution.implementation
         return asked if asked in SCAN else "reference"
 
     def obstacles(self, implementation: str) -> list[str]:
         """List what a kernel does not know of these draws; empty where it can scan them."""
         return list(obstacles(self.bucket))
+
+    @property
+    def kernel(self) -> KernelScan:
+        """The counting pass by a kernel."""
+        return KernelScan(self.bucket, self.implementation)
+
+    def build(self) -> None:
+        """Compile the kernel, if that has not been done.
+
+        Raises:
+            CannotBuild: there is no compiler, or it refused.
+        """
+        cpu.build(self.kernel.case)
+
+    def flops(self, setting: Setting) -> float:
+        """Floating-point operations of one draw of a setting."""
+        return self.kernel.case.flops
 
     def by(self, implementation: str) -> "DrawPrograms":
         """The same draws, scanned by another implementation."""
@@ -66,7 +84,7 @@ class DrawPrograms:
     def scan_inputs(self) -> Array:
         """The inputs that the counting pass evaluates, training inputs first."""
         if self.implementation != "reference":
-            return KernelScan(self.bucket, self.implementation).inputs
+            return self.kernel.inputs
         data = self.bucket.data
         return data.inputs if self.identifies_all else data.train.x
 
@@ -74,7 +92,7 @@ class DrawPrograms:
     def scan(self) -> Program:
         """(runs (M, K, 2), hyper, root, inputs) -> (packed functions, fit), block by block."""
         if self.implementation != "reference":
-            return self.bucket.program(KernelScan(self.bucket, self.implementation).scan)
+            return self.bucket.program(self.kernel.scan)
         one = over_lanes(self._scan_one, (0, 0, None, None))
 
         def scan(

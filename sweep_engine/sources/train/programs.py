@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, UInt32
 
+from sweep_engine.kernels.fused_training.implementations import build
 from sweep_engine.lanes import Program, over_lanes
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
 from sweep_engine.sources.programs import Example, Timed
-from sweep_engine.sources.train.kernel import KernelBlock, obstacles
+from sweep_engine.sources.train.kernel import KernelBlock, case_of, obstacles
 from sweep_engine.sources.train.single_run import GIVEN_MASK, GIVEN_START, State, Training
+from sweep_engine.spec.settings import Setting
 from sweep_engine.spec.sources import Train
 from sweep_engine.spec.starts import FromSource
 
@@ -114,6 +116,19 @@ class TrainPrograms:
         update = {"implementation": implementation}
         execution = self.bucket.execution.model_copy(update=update)
         return TrainPrograms(replace(self.bucket, execution=execution))
+
+    def build(self) -> None:
+        """Compile the kernel, if that has not been done.
+
+        Raises:
+            CannotBuild: there is no compiler, or it refused.
+        """
+        build(case_of(self.training), self.implementation)
+
+    def flops(self, setting: Setting) -> float:
+        """Floating-point operations of one run of a setting, at most."""
+        assert isinstance(setting.spec, Train)
+        return setting.spec.stop.max_steps * case_of(self.training).flops_per_step
 
     @cached_property
     def block(self) -> Block:

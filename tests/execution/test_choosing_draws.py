@@ -1,0 +1,175 @@
+"""Who draws a bucket: what the kernel does not know, how it is tested, and what is frozen."""
+
+import collections
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from sweep_engine import cli, planning
+from sweep_engine.densities import Study
+from sweep_engine.errors import Interrupted, SpecError
+from sweep_engine.execution import choosing, run
+from sweep_engine.execution.choosing import Disagrees, choose, expect, race, self_test
+from sweep_engine.execution.programs import Programs
+from sweep_engine.kernels import prior_scan
+from sweep_engine.kernels.prior_scan import reference
+from sweep_engine.planning import plan
+from sweep_engine.report.build import _provenance
+from sweep_engine.sources import open_source
+from sweep_engine.spec import Sweep, settings
+from sweep_engine.store import OutputDirectory, open_results
+from sweep_engine.store.manifest import Choice, read_manifest
+from tests.kernels.compilers import needs_compiler
+
+PRIOR = {"kind": "prior", "law": {"kind": "fan_in", "bias_std": 0.5}, "draws": 3000, "keep": 100}
+REJECTION = {"kind": "guess_and_check", "law": {"kind": "box"}, "draws": 3000}
+TASK = {"kind": "boolean", "bits": 4, "target": "x1", "train": 6}
+MODEL = {"kind": "mlp", "widths": [8], "activation": "relu"}
+ACCEPT = {"train_error": 0.0}
+
+
+def sweep(implementation="auto", source=PRIOR, **changes):
+    fields = {"name": "draws", "seed": 5, "task": TASK, "model": MODEL, "accept": ACCEPT}
+    execution = {"implementation": implementation} | changes.pop("execution", {})
+    document = fields | {"sources": {"draws": source}, "execution": execution} | changes
+    return Sweep.model_validate(document)
+
+
+def opened(*given, **changes):
+    one = sweep(*given, **changes)
+    (setting,) = settings(one)
+    return open_source(setting, one.seed, one.folder, one.observables, one.execution), [setting]
+
+
+UNKNOWN = {
+    "the law ball": {"source": PRIOR | {"law": {"kind": "ball"}}},
+    "the law he_truncated_normal": {"source": PRIOR | {"law": {"kind": "he_truncated_normal"}}},
+    "the law laplace": {"source": PRIOR | {"law": {"kind": "laplace"}}},
+    "the law module": {"source": PRIOR | {"law": {"kind": "module"}}},
+    "the activation sin": {"model": MODEL | {"activation": "sin"}},
+    "acceptance rules other than train_error": {"accept": {"margin": {"above": 0.1}}},
+    "tasks without two labels": {
+        "task": {"kind": "regression", "inputs": 3, "examples": 8},
+        "accept": {"train_loss": 0.1},
+    },
+    "precision fast": {"execution": {"precision": "fast"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "change"), UNKNOWN.items(), ids=UNKNOWN)
+def test_what_the_kernel_does_not_know_keeps_xla_and_is_refused_by_name(what, change):
+    found = expect(*opened(**change))
+    assert found.name == "reference"
+    assert what in found.reason
+    with pytest.raises(SpecError, match="sources.draws: the cpu kernel does not know .*" + what):
+        Programs(plan(sweep("cpu", **change))).open_all()
+
+
+def test_little_work_is_left_to_xla_and_much_is_raced():
+    assert expect(*opened()).reason.startswith("too little work")
+    assert expect(*opened(source=PRIOR | {"draws": 10**9})).name == "auto"
+
+
+def test_there_is_no_cuda_kernel_of_draws():
+    assert expect(*opened("cuda")) == Choice("reference", "there is no cuda kernel of draws")
+
+
+@needs_compiler
+@pytest.mark.parametrize("source", [PRIOR, REJECTION], ids=["prior", "rejection"])
+def test_a_kernel_that_agrees_and_wins_is_taken(source, monkeypatch):
+    monkeypatch.setattr(choosing, "WORTH_FLOPS", 0.0)
+    monkeypatch.setattr(choosing, "race", lambda contenders, threads: [2.0, 1.0])
+    found, programs = choose(*opened(source=source), threads=1)
+    assert found.name == programs.implementation == "cpu"
+    assert found.reason.startswith("agreed with XLA in all but ")
+    assert found.reason.endswith("2 draws/s against 1 by XLA")
+
+
+@needs_compiler
+def test_the_race_is_between_programs_that_draw_alike(monkeypatch):
+    monkeypatch.setattr(choosing, "RACE_SECONDS", 0.0)
+    contenders = [opened(name)[0] for name in ("cpu", "reference")]
+    assert all(speed > 0 for speed in race(contenders, 2))
+    draws = [choosing._seconds(programs, 32, 2)[1] for programs in contenders]
+    assert draws[0] == draws[1] > 0
+
+
+def other_scales(factor, array):
+    def scan(case, keys, scales, x, targets):
+        return reference.scan(case, keys, scales.at[:, array].multiply(factor), x, targets)
+
+    return scan
+
+
+def other_keys(case, keys, *rest):
+    return reference.scan(case, jax.vmap(jax.random.fold_in, (0, None))(keys, 1), *rest)
+
+
+def one_target_too_few(case, keys, scales, x, targets):
+    first = jnp.argmax(targets != reference.NO_TARGET)
+    return reference.scan(case, keys, scales, x, targets.at[first].set(reference.NO_TARGET))
+
+
+WRONG = {
+    "weights": other_scales(1.02, 0),
+    "biases": other_scales(0.98, 1),
+    "last bias": other_scales(1.05, 3),
+    "keys": other_keys,
+    "targets": one_target_too_few,
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("wrong", "source"), [*((name, PRIOR) for name in WRONG), ("targets", REJECTION)]
+)
+def test_the_self_test_catches_a_wrong_kernel(wrong, source, monkeypatch):
+    programs, _ = opened("cpu", source)
+    monkeypatch.setitem(prior_scan.SCAN, "cpu", WRONG[wrong])
+    with pytest.raises(Disagrees, match="differs from XLA in"):
+        self_test(programs)
+
+
+def tables(out):
+    """Rows, parameters and counts, in an order of their own."""
+    found = open_results(out)
+    (params,) = found.params("draws")
+    theta = {i: row.tobytes() for i, row in zip(params.run_id.tolist(), params.theta, strict=True)}
+    counts = collections.Counter()
+    for row in found.tallies().to_pylist():
+        counts[row["setting"], row["what"], row["function_id"]] += row["count"]
+    return found.runs().sort_by("run_id").to_pydict(), theta, counts
+
+
+@needs_compiler
+def test_a_choice_is_frozen_and_a_resume_gives_the_same_bits(tmp_path, monkeypatch):
+    """Stopped after some shards, and gone on with where nobody may test or race again."""
+    monkeypatch.setattr(planning, "DRAWS_PER_SHARD", 500)
+    monkeypatch.setattr(choosing, "WORTH_FLOPS", 0.0)
+    monkeypatch.setattr(choosing, "race", lambda contenders, threads: [2.0, 1.0])
+    assert run(sweep(), tmp_path / "whole").is_complete
+    resumed = tmp_path / "resumed"
+    with pytest.raises(Interrupted):
+        run(sweep(), resumed, should_stop=lambda: len(list(resumed.glob("ledger/*"))) > 1)
+    assert 1 < len(list(resumed.glob("ledger/*.json"))) < 6
+    monkeypatch.setattr(choosing, "race", None)
+    monkeypatch.setattr(choosing, "self_test", None)
+    assert run(sweep(), resumed).is_complete
+    (choice,) = read_manifest(OutputDirectory(resumed)).frozen.implementation.values()
+    assert choice.name == "cpu"
+    one, other = tables(resumed), tables(tmp_path / "whole")
+    assert one == other
+    assert len(one[1]) == 100
+
+
+@needs_compiler
+def test_status_and_the_report_say_what_draws(tmp_path, monkeypatch, capsys):
+    assert run(sweep("cpu", PRIOR | {"draws": 500}), tmp_path / "out").is_complete
+    monkeypatch.setattr(sys, "argv", ["sweep-engine", "status", str(tmp_path / "out")])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "draws is drawn by cpu: asked for; agreed with XLA" in capsys.readouterr().out
+    provenance = dict(_provenance(OutputDirectory(tmp_path / "out"), Study.open(tmp_path / "out")))
+    assert provenance["draws drawn by"].startswith("cpu: asked for; agreed with XLA")
