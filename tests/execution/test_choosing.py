@@ -21,7 +21,7 @@ from sweep_engine.kernels.fused_training import implementations, reference
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.planning import plan
 from sweep_engine.report.build import _provenance
-from sweep_engine.sources import open_source
+from sweep_engine.sources import TrainPrograms, open_source
 from sweep_engine.spec import Sweep, settings
 from sweep_engine.store import OutputDirectory, open_results, read_failures
 from sweep_engine.store.manifest import Choice, read_manifest
@@ -286,8 +286,9 @@ def test_the_first_run_says_what_it_tries_and_what_it_takes(first):
 
 def test_a_plan_says_what_can_be_known(worth_it, monkeypatch, tmp_path, capsys):
     """It builds and races nothing."""
-    for name in ("choose", "build", "race", "self_test"):
+    for name in ("choose", "race", "self_test"):
         monkeypatch.setattr(choosing, name, None)
+    monkeypatch.setattr(TrainPrograms, "build", None)
     monkeypatch.setattr(costs_module, "_measure", lambda programs: (1e-6, 1))
     for asked, said in {
         "auto": "trained by auto: the first run tests and races the cpu kernel",
