@@ -99,8 +99,8 @@ def test_without_a_compiler_the_kernel_is_skipped_loudly(monkeypatch, tmp_path, 
 def test_without_pytorch_its_contenders_are_skipped_loudly(monkeypatch, capsys):
     monkeypatch.setattr(experiment, "find_spec", lambda name: None)
     found, skipped = contenders()
-    names = [contender.name for contender in found if contender.name != "engine (cpu kernel)"]
-    assert names == ["this engine", "engine (best XLA tile)", "jit(vmap(scan))"]
+    names = [contender.name for contender in found if "engine (" not in contender.name]
+    assert names == ["this engine", "jit(vmap(scan))"]
     assert "PyTorch is not installed" in skipped[-1]
     assert "SKIPPED" in capsys.readouterr().out
 

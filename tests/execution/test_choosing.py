@@ -221,23 +221,29 @@ WRONG = {
     "steps": one_step_too_few,
     "examples": other_examples,
 }
+SUBTLE = {"momentum", "l2", "examples"}
+"""Left to the long tests, because each compiles a program."""
+
+
+@pytest.fixture(scope="module")
+def xla():
+    return opened("reference")[0]
 
 
 @needs_compiler
-@pytest.mark.parametrize("train", WRONG.values(), ids=WRONG)
-def test_the_self_test_catches_a_wrong_kernel(train, monkeypatch):
-    programs, _ = opened("cpu")
-    monkeypatch.setitem(implementations.TRAIN, "cpu", train)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.long] * (n in SUBTLE)) for n in WRONG]
+)
+def test_the_self_test_catches_a_wrong_kernel(name, xla, monkeypatch):
+    monkeypatch.setitem(implementations.TRAIN, "cpu", WRONG[name])
     with pytest.raises(Disagrees, match="differs from XLA"):
-        self_test(programs, programs.by("reference"))
+        self_test(xla.by("cpu"), xla)
 
 
-@pytest.mark.parametrize("batch_size", [4, "full"])
-def test_the_self_test_passes_what_is_right(batch_size, monkeypatch):
+def test_the_self_test_passes_what_is_right(xla, monkeypatch):
     """The kernels' own reference: another program for the same training."""
-    programs, _ = opened("cpu", {"batch_size": batch_size})
     monkeypatch.setitem(implementations.TRAIN, "cpu", reference.train_segment)
-    assert self_test(programs, programs.by("reference")).startswith("agreed with XLA to")
+    assert self_test(xla.by("cpu"), xla).startswith("agreed with XLA to")
 
 
 # --- frozen, and said ---------------------------------------------------------------------

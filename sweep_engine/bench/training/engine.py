@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from sweep_engine.bench.shards import work_on_shards
 from sweep_engine.bench.training.contender import Bare, Losses, Run
-from sweep_engine.bench.training.problem import MOMENTUM, TILES, Problem, Workload
+from sweep_engine.bench.training.problem import MOMENTUM, Problem, Workload
 from sweep_engine.sources import TrainPrograms
 
 
@@ -61,11 +61,17 @@ class BestTile(Engine):
 
     name = "engine (best XLA tile)"
 
+    def __init__(self) -> None:
+        self._widths: dict[str, int] = {}
+
     def suits(self, problem: Problem) -> bool:
-        return problem.networks >= max(TILES) and not problem.programs.obstacles("cpu")
+        return not problem.programs.obstacles("cpu")
 
     def programs(self, problem: Problem) -> TrainPrograms:
-        return problem.by_best_tile
+        name = problem.workload.name
+        if name not in self._widths:
+            self._widths[name] = problem.best_width()
+        return problem.at_width(self._widths[name])
 
 
 class OnePiece(Bare):

@@ -138,10 +138,10 @@ def contenders() -> tuple[list[Contender], list[str]]:
     found: list[Contender] = [Engine()]
     skipped = []
     if jax.default_backend() != "cpu" or not any(map(shutil.which, COMPILERS)):
-        skipped.append("The CPU kernel needs a CPU and a C++ compiler: its contender is SKIPPED")
+        skipped.append("The CPU kernel needs a CPU and a C++ compiler: its contenders are SKIPPED")
     else:
-        found.append(Kernel())
-    found += [BestTile(), OnePiece()]
+        found += [Kernel(), BestTile()]
+    found.append(OnePiece())
     if find_spec("torch") is None:
         skipped.append(
             "PyTorch is not installed: its contenders are SKIPPED (pip install '.[bench]')"

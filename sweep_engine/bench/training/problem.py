@@ -24,7 +24,7 @@ from sweep_engine.spec.sources import Adam, Sgd, Train
 RATES = (0.02, 0.03, 0.05, 0.08)
 """Learning rates of the networks, in turn: a contender must have one for each."""
 
-TILES = (4, 8, 16, 32, 64, 128)
+TILES = (4, 16, 64)
 
 MOMENTUM = 0.9
 ADAM_SCALE = 0.02
@@ -101,13 +101,21 @@ class Problem:
         """The programs of the CPU kernel."""
         return self.programs.by("cpu")
 
+    def at_width(self, lanes: int) -> TrainPrograms:
+        """XLA's programs of a block so many lanes wide."""
+        if lanes not in self._by_width:
+            self._by_width[lanes] = TrainPrograms(replace(self.bucket, lanes=lanes))
+        return self._by_width[lanes]
+
     @cached_property
-    def by_best_tile(self) -> TrainPrograms:
-        """XLA's programs of the width of which a step costs the least processor time."""
-        each = {str(k): TrainPrograms(replace(self.bucket, lanes=k)) for k in TILES}
-        calls = {k: partial(_call, programs.timed()) for k, programs in each.items()}
+    def _by_width(self) -> dict[int, TrainPrograms]:
+        return {}
+
+    def best_width(self) -> int:
+        """The width of XLA's block at which a step costs the least processor time."""
+        calls = {str(k): partial(_call, self.at_width(k).timed()) for k in TILES}
         times = interleaved(calls, warm_ups=1, repeats=3)
-        return each[min(each, key=lambda k: times[k].processor / int(k))]
+        return min(TILES, key=lambda k: times[str(k)].processor / k)
 
     @property
     def bucket(self) -> Bucket:
