@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.independent import points
+from sweep_engine.densities.pairwise import Cloud, blocks
 from sweep_engine.densities.trust import Trust, ceiling
 from sweep_engine.densities.witness import kl_bound, one_sided, tv_bound
 
@@ -19,8 +20,6 @@ FACTORS = np.geomspace(0.05, 2.0, 12)
 MAX_DRAWS = 4000
 MAX_FOR_BANDWIDTH = 1000
 TRUST = Trust("kde", 100, max_dimension=2, max_nats=2.0, beyond="a lower bound, and far below")
-
-Cloud = Float[np.ndarray, "n D"]
 
 
 def kde(
@@ -119,7 +118,8 @@ def log_density(at: Cloud, cloud: Cloud, bandwidth: float) -> Float[np.ndarray, 
         cloud: What the density is of.
         bandwidth: Standard deviation of the Gaussian kernel.
     """
-    return _log_kernel(cdist(at, cloud, "sqeuclidean"), bandwidth, cloud.shape[1])
+    parts = (cdist(block, cloud, "sqeuclidean") for block in blocks(at))
+    return np.concatenate([_log_kernel(part, bandwidth, cloud.shape[1]) for part in parts])
 
 
 def _log_kernel(

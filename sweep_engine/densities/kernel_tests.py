@@ -15,6 +15,7 @@ from scipy.spatial.distance import cdist, pdist
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate, Interval
 from sweep_engine.densities.independent import Points, points
+from sweep_engine.densities.pairwise import Cloud, blocks
 from sweep_engine.densities.trust import Trust
 
 MAX_DRAWS = 1000
@@ -121,17 +122,17 @@ def _estimate(
     confidence: float,
 ) -> Estimate:
     everything = np.concatenate([sample.source, sample.reference])
-    matrix = kernel(cdist(everything, everything))
-    np.fill_diagonal(matrix, 0.0)
     mine = np.arange(len(everything)) < len(sample.source)
-    value = float(_discrepancy(matrix, mine[:, None])[0])
-    null = _discrepancy(matrix, np.stack([rng.permutation(mine) for _ in range(NUM_PERMUTATIONS)],
-                                         axis=1))  # fmt: skip
-    stderr = math.sqrt(_projection_variance(matrix, mine) + float(null.var()))
+    labels = [np.ones_like(mine), mine, *(rng.permutation(mine) for _ in range(NUM_PERMUTATIONS))]
+    ones = np.stack(labels, axis=1).astype(float)
+    sums = _sums(everything, kernel, ones)
+    value, *under_permutation = _discrepancy(sums, ones)
+    null = np.array(under_permutation)
+    stderr = math.sqrt(_projection_variance(sums, mine) + float(null.var()))
     reach = float(special.ndtri((1 + confidence) / 2)) * stderr
     return sample.estimate(
         name,
-        Interval(value, value - reach, value + reach),
+        Interval(float(value), float(value - reach), float(value + reach)),
         unit="1",
         method=f"{method}; projections' variance plus that under permutation; "
         f"p of {NUM_PERMUTATIONS} permutations",
@@ -141,24 +142,33 @@ def _estimate(
     )
 
 
-def _discrepancy(matrix: Matrix, mine: Bool[np.ndarray, "N B"]) -> Float[np.ndarray, " B"]:
-    """2 mean k(x, y) - mean k(x, x') - mean k(y, y') for each column of labels."""
-    ones = mine.astype(float)
-    n, m = ones.sum(axis=0), len(ones) - ones.sum(axis=0)
-    to_source = matrix @ ones
-    within = (ones * to_source).sum(axis=0)
-    across = ((1 - ones) * to_source).sum(axis=0)
-    rest = matrix.sum() - within - 2 * across
-    found: Float[np.ndarray, " B"] = (
+def _sums(
+    cloud: Cloud, kernel: Callable[[Matrix], Matrix], ones: Float[np.ndarray, "N B"]
+) -> Float[np.ndarray, "N B"]:
+    """Sum the kernel from each point to all others that each column of ones and zeros selects."""
+    to_any = np.concatenate([kernel(cdist(block, cloud)) @ ones for block in blocks(cloud)])
+    return to_any - kernel(np.zeros((1, 1))) * ones  # without itself
+
+
+def _discrepancy(
+    sums: Float[np.ndarray, "N B"], ones: Float[np.ndarray, "N B"]
+) -> Float[np.ndarray, " labels"]:
+    """2 mean k(x, y) - mean k(x, x') - mean k(y, y') for each column after the first."""
+    to_all, (to_source, mine) = sums[:, :1], (sums[:, 1:], ones[:, 1:])
+    n, m = mine.sum(axis=0), len(mine) - mine.sum(axis=0)
+    within = (mine * to_source).sum(axis=0)
+    across = ((1 - mine) * to_source).sum(axis=0)
+    rest = to_all.sum() - within - 2 * across
+    found: Float[np.ndarray, " labels"] = (
         2 * across / (n * m) - within / (n * (n - 1)) - rest / (m * (m - 1))
     )
     return found
 
 
-def _projection_variance(matrix: Matrix, mine: Bool[np.ndarray, " N"]) -> float:
+def _projection_variance(sums: Float[np.ndarray, "N B"], mine: Bool[np.ndarray, " N"]) -> float:
     """Variance of the statistic's Hájek projection: 4 (var a / n + var b / m)."""
     n, m = int(mine.sum()), int((~mine).sum())
-    xx, xy, yy = matrix[mine][:, mine], matrix[mine][:, ~mine], matrix[~mine][:, ~mine]
-    a = xy.mean(axis=1) - xx.sum(axis=1) / (n - 1)
-    b = xy.mean(axis=0) - yy.sum(axis=1) / (m - 1)
+    to_source, to_reference = sums[:, 1], sums[:, 0] - sums[:, 1]
+    a = to_reference[mine] / m - to_source[mine] / (n - 1)
+    b = to_source[~mine] / n - to_reference[~mine] / (m - 1)
     return float(4 * (a.var(ddof=1) / n + b.var(ddof=1) / m))

@@ -9,16 +9,19 @@ import math
 import numpy as np
 from jaxtyping import Float
 from scipy import special, stats
-from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate, Interval
 from sweep_engine.densities.independent import Points, points
+from sweep_engine.densities.pairwise import Cloud, Nearest, nearest
 from sweep_engine.densities.trust import Trust, ceiling
 from sweep_engine.errors import IncomparableSources
 
 NUM_NEIGHBOURS = 5
+NUM_LISTED = 3 * NUM_NEIGHBOURS
+"""Neighbours that are listed, of which nearly always k are left when a group is left out."""
+
 NUM_GROUPS = 20
 NUM_PERMUTATIONS = 199
 MAX_DRAWS = 20_000
@@ -28,8 +31,6 @@ BIAS = 0.1
 
 TRUST = Trust("knn", 200, max_dimension=2, max_nats=1.0)
 ENTROPY_TRUST = Trust("knn entropy", 200, max_dimension=5)
-
-Cloud = Float[np.ndarray, "n D"]
 
 
 def knn_kl(
@@ -104,8 +105,8 @@ def kl_of(source: Cloud, reference: Cloud) -> float:
         source: One point a row, more than k of them.
         reference: One point a row, k of them or more.
     """
-    rho = cKDTree(source).query(source, NUM_NEIGHBOURS + 1)[0][:, -1]
-    nu = cKDTree(reference).query(source, NUM_NEIGHBOURS)[0][:, -1]
+    rho = nearest(source, source, NUM_NEIGHBOURS + 1).distance[:, -1]
+    nu = nearest(source, reference, NUM_NEIGHBOURS).distance[:, -1]
     return _from_distances(rho, nu, source.shape[1], len(reference))
 
 
@@ -127,13 +128,43 @@ def _reach(sample: Points, rng: np.random.Generator, confidence: float) -> float
     """Half the width of a delete-a-group jackknife interval over both samples."""
     clouds = sample.source, sample.reference
     groups = [rng.permutation(np.arange(len(cloud)) % NUM_GROUPS) for cloud in clouds]
-    kept = [
-        [cloud[group != g] for cloud, group in zip(clouds, groups, strict=True)]
-        for g in range(NUM_GROUPS)
-    ]
-    values = np.array([kl_of(*both) for both in kept])
+    values = without_groups(*clouds, *groups)
     variance = (NUM_GROUPS - 1) / NUM_GROUPS * float(((values - values.mean()) ** 2).sum())
     return float(stats.t.ppf((1 + confidence) / 2, NUM_GROUPS - 1)) * math.sqrt(variance)
+
+
+def without_groups(
+    source: Cloud, reference: Cloud, source_group: np.ndarray, reference_group: np.ndarray
+) -> Float[np.ndarray, " g"]:
+    """Compute the plain estimate with each group of both samples left out in turn.
+
+    All from one list of neighbours; where too few of it are left, they are looked for again.
+    """
+    sides = (source, source_group, NUM_NEIGHBOURS + 1), (reference, reference_group, NUM_NEIGHBOURS)
+    lists = [nearest(source, cloud, min(len(cloud), NUM_LISTED)) for cloud, _, _ in sides]
+    values = []
+    for g in range(NUM_GROUPS):
+        rows = np.flatnonzero(source_group != g)
+        rho, nu = (
+            _kth_kept(source, Nearest(*(part[rows] for part in found)), rows, cloud, group != g, k)
+            for (cloud, group, k), found in zip(sides, lists, strict=True)
+        )
+        num_reference = int((reference_group != g).sum())
+        values.append(_from_distances(rho, nu, source.shape[1], num_reference))
+    return np.array(values)
+
+
+def _kth_kept(
+    source: Cloud, found: Nearest, rows: np.ndarray, cloud: Cloud, is_kept: np.ndarray, k: int
+) -> Float[np.ndarray, " n"]:
+    """The distance from some source points to the k-th of the kept points of a cloud."""
+    rank = np.cumsum(is_kept[found.which], axis=1)
+    place = np.argmax(rank >= k, axis=1)
+    distance = np.take_along_axis(found.distance, place[:, None], axis=1)[:, 0]
+    few = rank[:, -1] < k
+    if few.any():
+        distance[few] = nearest(source[rows[few]], cloud[is_kept], k).distance[:, -1]
+    return distance
 
 
 def _p_value(sample: Points, rng: np.random.Generator) -> float:
@@ -184,7 +215,7 @@ def _entropies(sample: Points, confidence: float, seed: int) -> tuple[Estimate, 
 
 def _entropy_terms(cloud: Cloud) -> Float[np.ndarray, " n"]:
     num, dimension = cloud.shape
-    rho = cKDTree(cloud).query(cloud, NUM_NEIGHBOURS + 1)[0][:, -1]
+    rho = nearest(cloud, cloud, NUM_NEIGHBOURS + 1).distance[:, -1]
     log_ball = dimension / 2 * math.log(math.pi) - math.lgamma(dimension / 2 + 1)
     constant = special.digamma(num) - special.digamma(NUM_NEIGHBOURS) + log_ball
     terms: Float[np.ndarray, " n"] = constant + dimension * np.log(rho)
