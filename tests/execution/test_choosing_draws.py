@@ -84,7 +84,7 @@ def test_a_kernel_that_agrees_and_wins_is_taken(source, monkeypatch):
     found, programs = choose(*opened(source=source), threads=1)
     assert found.name == programs.implementation == "cpu"
     assert found.reason.startswith("agreed with XLA in all but ")
-    assert found.reason.endswith("2 draws/s against 1 by XLA")
+    assert found.reason.endswith("2 draws per processor-second against 1 by XLA")
 
 
 @needs_compiler
@@ -129,7 +129,7 @@ def test_the_self_test_catches_a_wrong_kernel(wrong, source, monkeypatch):
     programs, _ = opened("cpu", source)
     monkeypatch.setitem(prior_scan.SCAN, "cpu", WRONG[wrong])
     with pytest.raises(Disagrees, match="differs from XLA in"):
-        self_test(programs)
+        self_test(programs, programs.by("reference"))
 
 
 def tables(out):
