@@ -1,0 +1,75 @@
+"""The engine's programs for a device that is not here: they are lowered, and what they hold."""
+
+import jax
+import numpy as np
+import pytest
+
+from sweep_engine.kernels.prior_scan import reference
+from sweep_engine.kernels.prior_scan.case import Case
+from sweep_engine.sources import open_source
+from sweep_engine.spec import Sweep, settings
+
+LAW = {"kind": "fan_in", "bias_std": 0.1}
+SGD = {"kind": "sgd", "learning_rate": 0.1, "momentum": 0.9}
+STOP = {"max_steps": 100}
+SOURCES = {
+    "full batch": {"kind": "train", "optimizer": SGD, "stop": STOP, "runs": 8},
+    "minibatches": {
+        "kind": "train", "optimizer": {"kind": "adam"}, "batch_size": 4, "stop": STOP, "runs": 8,
+    },
+    "prior": {"kind": "prior", "law": LAW, "draws": 100},
+    "rejection": {"kind": "guess_and_check", "law": LAW, "draws": 100},
+}  # fmt: skip
+DEVICES = ["tpu", "cuda"]
+
+
+def opened(name):
+    document = {
+        "name": "lowering",
+        "task": {"kind": "boolean", "bits": 4, "target": "x1", "train": 8},
+        "model": {"kind": "mlp", "widths": [16, 16]},
+        "sources": {"source": SOURCES[name]},
+        "observables": ["norms", "margin", "function", "path"],
+        "execution": {"lanes": 8, "implementation": "reference"},
+    }
+    sweep = Sweep.model_validate(document)
+    (setting,) = settings(sweep)
+    return open_source(setting, sweep.seed, sweep.folder, sweep.observables, sweep.execution)
+
+
+def lowered(program, *arguments):
+    """The text of a program for each of the devices; none calls what a CPU alone has."""
+    with jax.default_matmul_precision("highest"):
+        exported = jax.export.export(jax.jit(program), platforms=DEVICES)(*arguments)
+    return exported.mlir_module()
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_most_of_the_time_goes_to(name):
+    timed = opened(name).timed()
+    text = lowered(timed.program._jitted, *timed.arguments)
+    assert "custom_call" not in text
+    assert "f64" not in text
+    assert text.count("precision = [HIGHEST, HIGHEST]") == text.count("stablehlo.dot_general") > 0
+
+
+def test_observables_and_draws():
+    programs = opened("prior")
+    bucket, lanes = programs.bucket, programs.bucket.lanes
+    runs, hyper, root, _ = programs.timed().arguments
+    block = {path: value[0] for path, value in hyper.items()}
+    lowered(bucket.draw._jitted, runs[0], block, root)
+    theta = np.zeros((lanes, bucket.network.layout.num_params), np.float32)
+    start = np.zeros((lanes, 0), np.float32)
+    lowered(bucket.observe._jitted, theta, start, bucket.data.inputs, bucket.data.targets)
+
+
+def test_scans_of_a_prior():
+    case = Case((4, 16, 16, 1), num_inputs=16)
+    keys = jax.random.split(jax.random.key(0), 8)
+    arrays = np.ones((8, 6), np.float32), np.zeros((16, 4), np.float32), np.zeros(16, np.int32)
+
+    def scan(*arguments):
+        return reference.scan(case, *arguments)
+
+    assert "custom_call" not in lowered(scan, keys, *arrays)
