@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import signal
 import sys
@@ -344,6 +345,8 @@ _ESTIMATE_COLUMNS = {
 
 def _print_estimates(compared: Sequence["Compared"]) -> None:
     """Print the estimates, a table for each comparison, and what they warn of below."""
+    from sweep_engine.densities import format_p
+
     if not compared:
         out.print("no comparisons: the sweep file's `compare` lists none")
         return
@@ -358,11 +361,11 @@ def _print_estimates(compared: Sequence["Compared"]) -> None:
             numbers = [notes.setdefault(warning, len(notes) + 1) for warning in e.warnings]
             table.add_row(
                 e.name,
-                f"{e.value:.4g}",
+                "undefined" if math.isnan(e.value) else f"{e.value:.4g}",
                 f"{e.low:.4g} to {e.high:.4g}",
                 "" if one.simultaneous is None else "{:.4g} to {:.4g}".format(*one.simultaneous),
                 "" if e.null_value is None else f"{e.null_value:.3g}",
-                "" if one.p_adjusted is None else f"{one.p_adjusted:.2g}",
+                "" if one.p_adjusted is None else format_p(one.p_adjusted),
                 " ".join(map(str, numbers)),
             )
         out.print(table)

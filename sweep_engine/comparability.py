@@ -92,9 +92,8 @@ def _kept_problems(sides: Sides, comparison: Comparison) -> Iterator[tuple[str, 
 
 def _axis_problems(sides: Sides, comparison: Comparison) -> Iterator[tuple[str, str]]:
     paths = list(dict.fromkeys(p for sweep in sides.sweeps.values() for p in axis_paths(sweep)))
-    asked = [("at", path) for path in comparison.at or {}]
-    if comparison.by is not None:
-        asked.insert(0, ("by", comparison.by))
+    asked = [("by", path) for path in comparison.split_by]
+    asked += [("at", path) for path in comparison.at or {}]
     if comparison.over is not None:
         asked.append(("over", comparison.over))
     for field, path in asked:

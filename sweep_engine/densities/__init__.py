@@ -4,7 +4,7 @@ from sweep_engine.densities.binned import density_ratio
 from sweep_engine.densities.compared import Compared, write_comparisons
 from sweep_engine.densities.comparisons import Study
 from sweep_engine.densities.draws import Draws
-from sweep_engine.densities.estimate import Estimate
+from sweep_engine.densities.estimate import Estimate, format_p
 from sweep_engine.densities.estimates import compare, compare_all
 from sweep_engine.densities.function_plots import rank_plot, scatter
 from sweep_engine.densities.histograms import histogram, histograms
@@ -22,6 +22,7 @@ __all__ = [
     "compare",
     "compare_all",
     "density_ratio",
+    "format_p",
     "function_cells",
     "histogram",
     "histogram_2d",

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
+SMALLEST_P = 1e-300
+"""No p-value is below this: what underflows is a bound, not a zero."""
+
 
 class Interval(NamedTuple):
     """A value between two bounds, all in the same unit; a bound may be infinite."""
@@ -40,7 +43,8 @@ class Estimate:
         null_value: What the estimator says, on average, of two halves of one source.
         null_low: The least of those values over the random splits.
         null_high: The greatest of them. The three are None where no null applies.
-        p_value: Of the test that goes with the estimate, if there is one.
+        p_value: Of the test that goes with the estimate, if there is one; `SMALLEST_P` stands
+            for that and anything smaller.
         seed: Of whatever randomness the estimator used; None if it used none.
         unit: `nats`, `1` for a pure number, or the observable's unit.
         method: One line: how value and interval were made, and what they assume.
@@ -131,10 +135,24 @@ def two_sample_estimate(
         n_eff_reference=n_eff[1],
         unit=unit,
         method=method,
-        p_value=p_value,
+        p_value=None if p_value is None else max(p_value, SMALLEST_P),
         seed=seed,
         warnings=warnings,
     )
+
+
+def format_p(p_value: float) -> str:
+    """Write a p-value with two digits, or as the bound that it is.
+
+    Example:
+        >>> format_p(0.0123), format_p(SMALLEST_P)
+        ('0.012', '<1e-300')
+
+    Args:
+        p_value: As in `Estimate`, adjusted or not.
+    """
+    # Adjusted for many tests, a bound is still one: no one makes 1e10 of them.
+    return "<1e-300" if p_value < SMALLEST_P * 1e10 else f"{p_value:.2g}"
 
 
 def check_confidence(confidence: float) -> None:

@@ -32,7 +32,7 @@ def compare(
     *,
     given: str = "all",
     at: dict[str, Any] | None = None,
-    by: str | None = None,
+    by: str | tuple[str, ...] | None = None,
     over: str | None = None,
     where: dict[str, tuple[float, float]] | None = None,
     match: dict[str, Any] | None = None,
@@ -50,7 +50,7 @@ def compare(
         observable: `function`, a column of `runs`, or several joined by commas.
         given: `fit`: only networks that pass the acceptance rule.
         at: Axis values that pick one of several settings.
-        by: An axis that only one side has: pick one of its values with `at`.
+        by: Axes that only one side has: pick one of their values with `at`.
         over: `task.seed`: the mean over data sets, with a bootstrap over them.
         where: Column: (low, high), of the runs that are looked at.
         match: `column` and `bins`: weigh the reference so that the column's bins agree.

@@ -59,7 +59,7 @@ def pairs(plan: Plan, comparison: Comparison, other: Plan | None = None) -> list
     split_on = [
         path
         for path in dict.fromkeys((*axis_paths(plan.sweep), *axis_paths(theirs.sweep)))
-        if path == comparison.by
+        if path in comparison.split_by
         or (
             path != comparison.over
             and touches(plan.sweep, path, comparison.source)

@@ -108,7 +108,7 @@ def p_value(t_source: Float[np.ndarray, " n"], t_reference: Float[np.ndarray, " 
     """
     hits, num = int((t_source > 0).sum()), len(t_source) + len(t_reference)
     positive = hits + int((t_reference > 0).sum())
-    return float(stats.hypergeom.sf(hits - 1, num, positive, len(t_source)))
+    return math.exp(float(stats.hypergeom.logsf(hits - 1, num, positive, len(t_source))))
 
 
 def _not_negative(value: float, stderr: float, confidence: float) -> Interval:

@@ -2,7 +2,7 @@
 
 import math
 
-from sweep_engine.densities import Compared, Estimate
+from sweep_engine.densities import Compared, Estimate, format_p
 
 HEADLINES = (
     "total_variation", "total_variation_lower_bound", "kl_lower_bound",
@@ -85,7 +85,8 @@ def null_words(one: Compared) -> str:
     """The same-source null with its range, or the p-value of the test."""
     estimate = one.estimate
     if one.p_adjusted is not None:
-        return f"p = {estimate.p_value:.2g}, {one.p_adjusted:.2g} among all tests here"
+        alone, among = format_p(estimate.p_value or 0.0), format_p(one.p_adjusted)
+        return f"p = {alone}, {among} among all tests here".replace("= <", "< ")
     if estimate.null_value is None or estimate.null_low is None or estimate.null_high is None:
         return ""
     return f"{estimate.null_value:.3g} ({estimate.null_low:.3g} to {estimate.null_high:.3g})"

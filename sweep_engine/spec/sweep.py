@@ -58,7 +58,9 @@ class Comparison(Spec):
     reference: str
     observable: str = Field(description="`function`, a column of runs, or several, by commas")
     given: Literal["fit", "all"] = "all"
-    by: str | None = Field(default=None, description="a swept axis: one estimate per value")
+    by: str | tuple[str, ...] | None = Field(
+        default=None, description="a swept axis, or several: one estimate per value"
+    )
     over: Literal["task.seed"] | None = Field(
         default=None, description="average over the swept data sets, not one estimate for each"
     )
@@ -74,6 +76,11 @@ class Comparison(Spec):
     estimator: EstimatorName | None = Field(
         default=None, description="how it is estimated; left out, what suits the observable"
     )
+
+    @property
+    def split_by(self) -> tuple[str, ...]:
+        """The axes that `by` names."""
+        return (self.by,) if isinstance(self.by, str) else self.by or ()
 
 
 def _listed(value: Any) -> Any:

@@ -126,6 +126,15 @@ def test_by_splits_the_axis_of_one_side(study):
     assert all(len(pair.source) == len(pair.reference) == 1 for pair in found)
 
 
+def test_by_splits_several_axes(study):
+    several = pairs_of(study, "sgd", "init", by=(RATE, "task.target"))
+    assert [pair.at for pair in several] == [
+        pair.at for pair in pairs_of(study, "sgd", "init", by=RATE)
+    ]
+    with pytest.raises(IncomparableSources, match=r"model\.wide"):
+        pairs_of(study, "sgd", "init", by=(RATE, "model.wide"))
+
+
 def test_an_axis_of_both_sides_is_paired_with_itself(study):
     found = pairs_of(study, "sgd", "sgd", by=RATE)
     assert len(found) == len(TARGETS) * len(RATES)
