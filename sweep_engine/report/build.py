@@ -222,7 +222,7 @@ def _statuses(study: Study) -> Table:
             totals[source][status] += entry.count(status)
     statuses = sorted({k for row in totals.values() for k in row if k.startswith("status ")})
     header = ("source", "runs or draws", "fit", "rows", "optimiser steps", "lanes busy",
-              *(s.removeprefix("status ") for s in statuses))  # fmt: skip
+              *(s.replace("status ", "status: ") for s in statuses))  # fmt: skip
     rows = tuple(
         (
             source,
@@ -265,7 +265,7 @@ def _provenance(directory: OutputDirectory, study: Study) -> Iterator[tuple[str,
     entries = study.results.ledger.shards
     needed = len(manifest.plan.shards)
     yield "sweep", f"{study.sweep.name}, spec {manifest.plan.spec_id}, seed {study.sweep.seed}"
-    yield "shards done", f"{len(entries):,} of {needed:,} planned"
+    yield "shards done", f"{len(entries):,}; the plan has {needed:,}, as many as could be needed"
     yield "device", f"{frozen.device_kind} ({frozen.platform})"
     yield "precision", frozen.precision
     for source, spec in study.sweep.sources.items():
@@ -274,4 +274,5 @@ def _provenance(directory: OutputDirectory, study: Study) -> Iterator[tuple[str,
             yield f"{source} {done} by", "; ".join(map(describe_choices, each))
     yield "lanes", ", ".join(f"{bucket}: {k}" for bucket, k in sorted(frozen.lanes.items())[:20])
     yield "versions", ", ".join(f"{name} {v}" for name, v in frozen.versions.items())
-    yield "acceptance rule", str(study.sweep.accept.model_dump(exclude_none=True))
+    rule = study.sweep.accept.model_dump(mode="json", exclude_none=True)
+    yield "acceptance rule", ", ".join(f"{name}: {value}" for name, value in rule.items())

@@ -50,7 +50,9 @@ class Plane:
 def plane_figures(study: Study) -> list[Figure]:
     """Draw the two pictures, and the density along the curve where it is known."""
     figures = [_two_pictures(study, plane) for plane in _planes(study)]
-    return [*figures, along_the_curve(study)] if is_factorisation(study) else figures
+    if is_factorisation(study):
+        figures.append(along_the_curve(study))
+    return [figure for figure in figures if figure is not None]
 
 
 def _planes(study: Study) -> Iterator[Plane]:
@@ -90,9 +92,11 @@ def _num_params(study: Study) -> int:
     return sum(int(np.prod(leaf["shape"])) for leaf in layout)
 
 
-def _two_pictures(study: Study, plane: Plane) -> Figure:
+def _two_pictures(study: Study, plane: Plane) -> Figure | None:
     think, see = _sides(study)
     dots = {name: plane.dots(name) for name in (*think, *see)}
+    if not any(len(at) for at, _ in dots.values()):
+        return None
     limits = _limits(study, [at for at, _ in dots.values()])
     panels = [
         _panel(study, plane, title, {name: dots[name] for name in names}, limits)

@@ -1,6 +1,6 @@
 """Every run where it landed: dots that name their run, or cells that count them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -29,20 +29,26 @@ QUERY = "SELECT run_id, source, {} FROM read_parquet('runs/**/*.parquet', hive_p
 
 def run_figures(study: Study) -> Iterator[Figure]:
     """Draw the stored runs over the columns that the comparisons are about."""
-    columns = _columns(study)
+    candidates = _candidates(study)
+    read = {name: _read(study, name, candidates) for name in study.sweep.sources}
+    tables = {name: table for name, table in read.items() if len(table)}
+    columns = [
+        column
+        for column in candidates
+        if any(np.isfinite(_values(table, column)).any() for table in tables.values())
+    ][:MAX_COLUMNS]
     if len(columns) < 2:
         return
-    num_runs = sum(entry.count("rows") for entry in study.results.ledger.shards.values())
-    yield _dots(study, columns) if num_runs <= MAX_DOTS else _cells(study, columns[:2])
+    is_large = sum(map(len, tables.values())) > MAX_DOTS
+    yield _cells(tables, columns[:2]) if is_large else _dots(study, tables, columns)
 
 
-def _columns(study: Study) -> list[str]:
+def _candidates(study: Study) -> list[str]:
     known = numeric_columns(study.sweep)
     asked = [name for one in study.sweep.compare for name in split_columns(one.observable)]
-    found = [name for name in dict.fromkeys(asked) if name in known]
-    if len(found) < 2:
-        found += [name for name in FALLBACK if name in known and name not in found]
-    return found[:MAX_COLUMNS]
+    named = dict.fromkeys(name for name in asked if name in known)
+    spare = [name for name in FALLBACK if name in known and name not in named]
+    return [*list(named)[:MAX_COLUMNS], *(spare if len(named) < 2 else [])]
 
 
 def runs_of(table: pa.Table) -> Runs:
@@ -68,9 +74,8 @@ def _read(study: Study, source: str, columns: list[str]) -> pa.Table:
     )
 
 
-def _dots(study: Study, columns: list[str]) -> Figure:
+def _dots(study: Study, tables: Mapping[str, pa.Table], columns: list[str]) -> Figure:
     colours = source_colours(study.sweep)
-    tables = {name: _read(study, name, columns) for name in study.sweep.sources}
     pairs = [(x, y) for i, x in enumerate(columns) for y in columns[i + 1 :]]
     panels = tuple(
         Panel(
@@ -88,7 +93,6 @@ def _dots(study: Study, columns: list[str]) -> Figure:
                     runs=runs_of(table),
                 )
                 for name, table in tables.items()
-                if len(table)
             ),
         )
         for x, y in pairs
@@ -96,19 +100,18 @@ def _dots(study: Study, columns: list[str]) -> Figure:
     return Figure(
         name="runs",
         title="Every stored run",
-        caption="Each dot is one network. A run without a finite value has no dot.",
+        caption="Each dot is one network. A run without a finite value has no dot. Stored runs: "
+        f"{_numbers(tables)}.",
         panels=panels,
         columns=3,
         query=QUERY.format(", ".join(columns)),
     )
 
 
-def _cells(study: Study, columns: list[str]) -> Figure:
-    tables = {name: _read(study, name, columns) for name in study.sweep.sources}
+def _cells(tables: Mapping[str, pa.Table], columns: list[str]) -> Figure:
     found = {
         name: np.stack([_values(table, column) for column in columns])
         for name, table in tables.items()
-        if len(table)
     }
     everything = np.concatenate(list(found.values()), axis=1)
     edges = [shared_edges(values[np.isfinite(values)], NUM_BINS) for values in everything]
@@ -123,18 +126,21 @@ def _cells(study: Study, columns: list[str]) -> Figure:
     }
     limits = 1.0, max(float(cells.values.max()) for cells in counted.values())
     panels = tuple(
-        Panel(f"{name}, {len(tables[name]):,} runs", x, y, (replace(cells, limits=limits),))
-        for name, cells in counted.items()
+        Panel(name, x, y, (replace(cells, limits=limits),)) for name, cells in counted.items()
     )
     return Figure(
         name="runs",
         title="Every stored run, counted in cells",
         caption="The colour says how many runs of the source stand in a cell; all panels have "
-        "one scale. A run without a finite value is in none.",
+        f"one scale. A run without a finite value is in none. Stored runs: {_numbers(tables)}.",
         panels=panels,
         columns=min(3, len(panels)),
         query=QUERY.format(", ".join(columns)),
     )
+
+
+def _numbers(tables: Mapping[str, pa.Table]) -> str:
+    return ", ".join(f"{name} {len(table):,}" for name, table in tables.items())
 
 
 def _heatmap(table: pa.Table, values: Values, edges: list[Values]) -> Heatmap | None:

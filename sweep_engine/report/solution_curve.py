@@ -49,7 +49,7 @@ def solution_curve(study: Study, limit: float) -> Line:
     return Line(*both, label=f"ab = {target:g}", colour=Role.EXACT)
 
 
-def along_the_curve(study: Study) -> Figure:
+def along_the_curve(study: Study) -> Figure | None:
     """Draw the density along the curve of every source whose exact law is known."""
     colours = source_colours(study.sweep)
     exact = _exact_densities(study)
@@ -78,6 +78,8 @@ def along_the_curve(study: Study) -> Figure:
                 ),
             )
         )
+    if not panels:
+        return None
     return Figure(
         name="along_the_curve",
         title="Where along the curve of solutions",

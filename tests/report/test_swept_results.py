@@ -1,0 +1,163 @@
+"""Figures of a small sweep that was run: what they pool and take apart, which runs they show."""
+
+import base64
+import json
+import re
+
+import duckdb
+import numpy as np
+import pytest
+
+import sweep_engine as se
+from sweep_engine.densities import Study
+from sweep_engine.report import run_figures as run_figures_module
+from sweep_engine.report.build import _sections, write_report
+from sweep_engine.report.curve_figures import curve_figures
+from sweep_engine.report.plane import plane_figures
+from sweep_engine.report.run_figures import run_figures
+from sweep_engine.report.swept_figures import swept_figures
+
+RATE, STD = "sources.gd.optimizer.learning_rate", "sources.gd.init.std"
+RATES, STDS = (0.05, 0.1, 0.2), (0.5, 1.0)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    sweep = se.Sweep(
+        name="small",
+        task={"kind": "factorisation", "target": 1.0},
+        model={"kind": "scalar_factorisation"},
+        accept={"max_residual": 0.05},
+        sources={
+            "gd": {
+                "kind": "train",
+                "init": {"kind": "gaussian", "std": 1.0},
+                "optimizer": {"kind": "sgd", "learning_rate": 0.1},
+                "batch_size": "full",
+                "stop": {"max_steps": 64},
+                "runs": 32,
+            },
+            "box": {"kind": "prior", "law": {"kind": "box", "half_width": 3.0}, "draws": 64},
+        },
+        axes={RATE: list(RATES), STD: list(STDS)},
+        observables=[
+            "norms",
+            "balance",
+            {"kind": "coordinates", "method": "random", "canonical": False},
+        ],
+        compare=[{"source": "gd", "reference": "box", "observable": "l2_norm", "by": RATE}],
+    )
+    out = tmp_path_factory.mktemp("results") / "small"
+    se.run(sweep, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def html(results):
+    write_report(results)
+    return (results / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def study(results):
+    return Study.open(results)
+
+
+def rows(results, **at):
+    table = se.open_results(results).runs()
+    keep = np.array(table["source"].to_pylist()) == "gd"
+    for path, value in at.items():
+        keep &= table[path].to_numpy() == value
+    return table.filter(keep)
+
+
+def test_quantiles_are_pooled_as_a_whole_and_by_themselves_in_details(results, study):
+    along_rate, _ = swept_figures(study)
+    assert along_rate.name == "along_sources_gd_optimizer_learning_rate"
+    panel = next(panel for panel in along_rate.panels if panel.title == "l2_norm")
+    (whole,) = panel.marks
+    assert panel.place.over == (STD,)
+    pooled = rows(results, **{RATE: 0.1})["l2_norm"].to_numpy()
+    np.testing.assert_allclose(whole.values[1], np.quantile(pooled, [0.05, 0.25, 0.5, 0.75, 0.95]))
+    assert [dict(detail.at) for detail in panel.details] == [{STD: "0.5"}, {STD: "1.0"}]
+    alone = rows(results, **{RATE: 0.2, STD: 1.0})["l2_norm"].to_numpy()
+    (mark,) = panel.details[1].marks
+    assert mark.values[2, 2] == pytest.approx(np.median(alone))
+    nearest = np.abs(mark.x[:, None] - panel.along.x).argmin(axis=1)
+    np.testing.assert_array_equal(nearest, [0, 1, 2], "moved aside, not to another value")
+    assert panel.along.values == ("0.05", "0.1", "0.2")
+
+
+def test_curves_have_details_of_every_setting(study):
+    (figure,) = curve_figures(study)
+    (panel,) = figure.panels
+    assert set(panel.place.over) == {RATE, STD}
+    assert len(panel.details) == len(RATES) * len(STDS)
+
+
+def test_dots_name_their_runs(results, study):
+    (figure,) = run_figures(study)
+    by_label = {mark.label: mark for mark in figure.panels[0].marks}
+    table = rows(results)
+    place = {run: i for i, run in enumerate(table["run_id"].to_pylist())}
+    gd = by_label["gd"]
+    order = [place[run] for run in gd.runs.run_id.tolist()]
+    np.testing.assert_allclose(gd.x, table["l2_norm"].to_numpy()[order])
+    np.testing.assert_array_equal(gd.runs.setting, gd.runs.run_id >> 32)
+
+
+def test_many_runs_are_counted_in_cells_and_apart_by_setting(results, study, monkeypatch):
+    monkeypatch.setattr(run_figures_module, "MAX_DOTS", 10)
+    (figure,) = run_figures(study)
+    panel = next(panel for panel in figure.panels if panel.title == "gd")
+    (cells,) = panel.marks
+    counts = cells.counts
+    again = np.zeros_like(cells.values)
+    np.add.at(again, (counts.row, counts.column), counts.count)
+    np.testing.assert_array_equal(again, cells.values)
+    finite = np.isfinite(rows(results)["l2_norm"].to_numpy())
+    assert counts.count.sum() == finite.sum()
+    np.testing.assert_array_equal(counts.run_id >> 32, counts.setting, "an example of its own")
+
+
+def test_two_pictures_of_theta_and_of_its_coordinates(results, study):
+    theta, projected = plane_figures(study)
+    assert theta.name == "two_pictures"
+    assert projected.name == "two_pictures_theta_random"
+    assert [panel.title[:4] for panel in projected.panels] == ["What", "What"]
+    (gd,) = (m for m in theta.panels[1].marks if getattr(m, "runs", None) is not None)
+    stored = se.open_results(results).params("gd")
+    where = {
+        run: tuple(at)
+        for part in stored
+        for run, at in zip(part.run_id.tolist(), part.theta.tolist(), strict=True)
+    }
+    assert [where[run] for run in gd.runs.run_id.tolist()] == list(zip(gd.x, gd.y, strict=True))
+    table = rows(results)
+    steps = dict(zip(table["run_id"].to_pylist(), table["steps"].to_pylist(), strict=True))
+    assert [steps[run] for run in gd.runs.run_id.tolist()] == gd.runs.outcomes["steps"].tolist()
+
+
+def test_every_figure_has_both_files_and_a_query_that_runs(results, html, study, monkeypatch):
+    plots = json.loads(re.search(r'id="plots">(.*?)</script>', html).group(1))
+    assert {f"{name}.{kind}" for name in plots for kind in ("png", "svg")} == {
+        path.name for path in (results / "figures").iterdir()
+    }
+    monkeypatch.chdir(results)
+    for section in _sections(study, []):
+        for figure in section.figures:
+            assert duckdb.sql(figure.query).fetchall(), figure.name
+
+
+def test_the_page_knows_every_setting_and_what_each_panel_is_of(html):
+    settings = json.loads(re.search(r'id="settings">(.*?)</script>', html).group(1))
+    assert sum(bool(at) for _, at in settings.values()) == len(RATES) * len(STDS)
+    plots = json.loads(re.search(r'id="plots">(.*?)</script>', html).group(1))
+    (compared,) = (name for name in plots if name.startswith("l2_norm"))
+    assert {plot["place"]["at"][RATE] for plot in plots[compared]} == set(map(str, RATES))
+    assert all(plot["place"]["over"] == [STD] for plot in plots[compared])
+    runs = next(trace for trace in plots["runs"][0]["data"] if trace["name"] == "gd")["meta"]
+    assert all(isinstance(run, str) for run in runs["run"])
+    assert set(map(str, runs["setting"])) <= set(settings)
+    steps = np.frombuffer(base64.b64decode(runs["outcomes"]["steps"]["bdata"]))
+    assert len(steps) == len(runs["run"])
