@@ -469,13 +469,24 @@ def demo(
         out.print(f"  {Path(page).resolve()}", markup=False, highlight=False)
 
 
+EXPERIMENTS_HELP = (
+    "Which of training (up to 12 minutes), refill, prior, lanes (5 minutes), overheads and "
+    "sources; all if none."
+)
+
+
 @app.command()
 def bench(
     experiments: Annotated[
-        list[str] | None, typer.Argument(metavar="[EXPERIMENT]...", help="Which; all if none.")
+        list[str] | None, typer.Argument(metavar="[EXPERIMENT]...", help=EXPERIMENTS_HELP)
     ] = None,
     record: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Where the JSON record goes.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Where the JSON record goes; of training a plot beside it.",
+        ),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A trial in a minute; its rates mean nothing.")

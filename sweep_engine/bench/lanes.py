@@ -6,10 +6,12 @@ from typing import Any
 import jax
 
 from sweep_engine.bench.timing import interleaved
+from sweep_engine.bench.training.networks import Conv1d
+from sweep_engine.bench.training.signals import Signals
 from sweep_engine.sources import open_source
 from sweep_engine.spec import Sweep, settings
 
-WIDTHS = (8, 16, 32, 64, 128, 256)
+WIDTHS = (16, 32, 64, 128, 256)
 
 TRAIN: dict[str, Any] = {
     "kind": "train",
@@ -22,15 +24,22 @@ PRIOR: dict[str, Any] = {"kind": "prior", "law": {"kind": "fan_in"}, "draws": 1}
 BOOLEAN: dict[str, Any] = {"kind": "boolean", "bits": 7, "target": "x1", "train": 128}
 DIGITS: dict[str, Any] = {"kind": "digits"}
 
-CASES: dict[str, tuple[dict[str, Any], list[int], dict[str, Any]]] = {
-    "train 7-10-10-1 full batch": (BOOLEAN, [10, 10], TRAIN),
-    "train 7-40-40-1 full batch": (BOOLEAN, [40, 40], TRAIN),
-    "train 7-100-100-1 full batch": (BOOLEAN, [100, 100], TRAIN),
-    "train 64-32-10 minibatch 32": (DIGITS, [32], MINIBATCH),
-    "train 64-128-10 minibatch 32": (DIGITS, [128], MINIBATCH),
-    "prior 7-40-40-1": (BOOLEAN, [40, 40], PRIOR),
-    "prior 7-100-100-1": (BOOLEAN, [100, 100], PRIOR),
+
+def _mlp(*widths: int) -> dict[str, Any]:
+    return {"kind": "mlp", "widths": list(widths)}
+
+
+CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "train 7-10-10-1 full batch": (BOOLEAN, _mlp(10, 10), TRAIN),
+    "train 7-40-40-1 full batch": (BOOLEAN, _mlp(40, 40), TRAIN),
+    "train 7-100-100-1 full batch": (BOOLEAN, _mlp(100, 100), TRAIN),
+    "train 64-32-10 minibatch 32": (DIGITS, _mlp(32), MINIBATCH),
+    "train 64-128-10 minibatch 32": (DIGITS, _mlp(128), MINIBATCH),
+    "train CNN of MNIST-1D minibatch 32": (Signals(), Conv1d(), MINIBATCH),
+    "prior 7-40-40-1": (BOOLEAN, _mlp(40, 40), PRIOR),
+    "prior 7-100-100-1": (BOOLEAN, _mlp(100, 100), PRIOR),
 }
+"""Task, model and source."""
 
 
 def width_curve(*, quick: bool = False) -> dict[str, Any]:
@@ -44,16 +53,14 @@ def width_curve(*, quick: bool = False) -> dict[str, Any]:
     return {name: _curve(*case, quick=quick) for name, case in cases.items()}
 
 
-def _curve(
-    task: dict[str, Any], widths: list[int], source: dict[str, Any], *, quick: bool
-) -> dict[str, Any]:
+def _curve(task: Any, model: Any, source: dict[str, Any], *, quick: bool) -> dict[str, Any]:
     calls, units = {}, {}
     for lanes in (None, *(WIDTHS[:2] if quick else WIDTHS)):
         sweep = Sweep.model_validate(
             {
                 "name": "bench-lanes",
                 "task": task,
-                "model": {"kind": "mlp", "widths": widths},
+                "model": model,
                 "sources": {"source": source},
                 "execution": {"lanes": lanes},
             }

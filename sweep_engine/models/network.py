@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from sweep_engine.models.convolutions import as_products
 from sweep_engine.models.layout import Layout
 from sweep_engine.models.networks import DiagonalNetwork, MlpNetwork, ScalarFactorisationNetwork
 from sweep_engine.spec.custom import Custom
@@ -30,7 +31,8 @@ class Network:
 
     def apply(self, params: Any, x: Float[Array, "N ..."]) -> Float[Array, "N C"]:
         """Compute the outputs of one network."""
-        outputs: Array = self.module.apply({"params": params}, x)
+        with as_products():
+            outputs: Array = self.module.apply({"params": params}, x)
         return outputs
 
     def init(self, key: Key[Array, ""]) -> Any:

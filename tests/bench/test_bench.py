@@ -1,6 +1,7 @@
 """The benchmark runs, and its record says what it is about. No time is asserted."""
 
 import json
+import time
 
 import pytest
 
@@ -16,6 +17,7 @@ from sweep_engine.bench.training.experiment import (
     contenders,
     gate,
 )
+from sweep_engine.bench.training.show import table
 from tests.kernels.compilers import needs_compiler
 
 SLOW = {"lanes", "refill"}
@@ -94,6 +96,39 @@ def test_without_a_compiler_the_kernel_is_skipped_loudly(monkeypatch, tmp_path, 
     assert "engine (cpu kernel)" not in [contender.name for contender in found]
     assert "C++ compiler" in skipped[0]
     assert "SKIPPED" in capsys.readouterr().out
+
+
+def test_a_contender_that_is_too_slow_stops_and_the_record_says_why(monkeypatch):
+    class Slow(OnePiece):
+        name = "slow"
+        prepared = 0
+
+        def prepare(self, problem, steps):
+            Slow.prepared += 1
+            return lambda: time.sleep(0.02)
+
+    class Greedy(Slow):
+        name = "greedy"
+
+        def prepare(self, problem, steps):
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    class Broken(Slow):
+        def prepare(self, problem, steps):
+            raise RuntimeError("a bug")
+
+    monkeypatch.setattr(experiment, "MAX_CALL_SECONDS", 0.01)
+    stopped, problem = {}, WORKLOADS[0].problem(4)
+    assert experiment._all_ready(problem, [Slow(), Greedy()], stopped, 0.01) == []
+    assert stopped["slow"]["networks"] == stopped["greedy"]["networks"] == 4
+    assert "one step takes" in stopped["slow"]["why"]
+    assert "memory" in stopped["greedy"]["why"]
+    assert experiment._all_ready(WORKLOADS[0].problem(8), [Slow()], stopped, 0.01) == []
+    assert Slow.prepared == 1
+    found = {"workloads": {"boolean": {"networks": {}, "stopped": stopped}}}
+    assert "slow stops at 4 networks: one step takes" in table(found)
+    with pytest.raises(RuntimeError, match="a bug"):
+        experiment._all_ready(problem, [Broken()], {}, 0.01)
 
 
 def test_without_pytorch_its_contenders_are_skipped_loudly(monkeypatch, capsys):

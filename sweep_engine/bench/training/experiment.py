@@ -60,11 +60,16 @@ WORKLOADS = (
     ),
 )
 
-NETWORKS = ((1, 32, 256, 1024, 4096, 16_384), (1, 32, 256, 1024, 4096), (1024,), (1, 32, 128))
+NETWORKS = (
+    (1, 32, 256, 1024, 4096, 16_384),
+    (1, 32, 256, 1024, 4096, 16_384),
+    (1024,),
+    (1, 32, 256, 1024),
+)
 """By workload."""
 
 MAIN = 1024
-"""The number of networks that claims are about: more, and longer, repeats."""
+"""The number of networks that claims are about: longer calls, and more of them."""
 
 MAIN_SECONDS, SECONDS = 1.0, 0.4
 """About so long is a timed call, at `MAIN` networks and elsewhere."""
@@ -73,12 +78,22 @@ GATE_NETWORKS, GATE_STEPS, GATE_TOLERANCE = 8, 20, 1e-4
 """Losses of so many networks, after so many steps, agree to this share; float32 rounds to 1e-7 a
 step."""
 
-BUDGET_SECONDS = 240.0
-"""No further point is begun after so long; the record lists what was left out."""
+BUDGET_SECONDS = 540.0
+"""No further point is begun after so long, and none takes more than a few minutes on two cores;
+the record lists what was left out."""
 
 MAX_STEPS = 512
 MAX_CALL_SECONDS = 4.0
-"""A contender whose single step takes longer is left out at that number of networks."""
+"""A contender whose single step takes longer stops at that number of networks: the record says
+so, and it is given no more."""
+
+
+NO_MEMORY = ("RESOURCE_EXHAUSTED", "can't allocate memory", "out of memory")
+"""What XLA and PyTorch say then."""
+
+
+class TooMany(SweepEngineError):
+    """A contender cannot train so many networks in reasonable time or memory."""
 
 
 class Disagreement(SweepEngineError):
@@ -92,7 +107,8 @@ def training_rates(*, quick: bool = False) -> dict[str, Any]:
         By workload: `gate`, the greatest relative difference of losses from the engine's;
         and by number of networks, for each contender: network-steps a second with their
         range, percent of the measured product limit, seconds of the first call (compilation
-        included), and the engine's rate over the contender's.
+        included), and the engine's rate over the contender's; and `stopped`: the contenders
+        for which some number of networks was too many, and why.
     """
     found, skipped = contenders()
     began = time.perf_counter()
@@ -107,18 +123,22 @@ def training_rates(*, quick: bool = False) -> dict[str, Any]:
                 "gate": gate(workload, found),
                 "flops_per_network_step": workload.flops,
                 "networks": {},
+                "stopped": {},
             }
-        point = _point(workload.problem(networks), found, quick=quick)
-        workloads[workload.name]["networks"][str(networks)] = point
+        one = workloads[workload.name]
+        point = _point(workload.problem(networks), found, one["stopped"], quick=quick)
+        one["networks"][str(networks)] = point
     for one in workloads.values():
         one["networks"] = dict(sorted(one["networks"].items(), key=lambda pair: int(pair[0])))
     return {
         "contenders": [c.name for c in found],
         "skipped": skipped,
         "left_out_for_time": left_out,
-        "note": "Median, least and most over the repeats. The engine's time holds drawing, "
-        "minibatch orders, checks and observables of its runs; the others are given initial "
-        "parameters and indices. PyTorch one at a time is measured on up to "
+        "note": f"Median, least and most of {REPEATS} calls of {MAIN_SECONDS:g} s or more after "
+        f"{WARM_UPS} to warm up at {MAIN:,} networks, elsewhere of 3 of {SECONDS:g} s after 1. "
+        "The engine's time holds drawing, minibatch orders, checks and observables of its runs; "
+        "the others are given initial parameters and indices. PyTorch one at a time is measured "
+        "on up to "
         f"{min((c.most_networks for c in found if c.most_networks), default=0)} networks, in "
         "one process.",
         "workloads": workloads,
@@ -126,11 +146,11 @@ def training_rates(*, quick: bool = False) -> dict[str, Any]:
 
 
 def _points(*, quick: bool) -> list[tuple[Workload, int]]:
-    """Workloads and numbers of networks, those that claims are about first."""
+    """Workloads and numbers of networks: those that claims are about first, the largest last."""
     if quick:
         return [(WORKLOADS[0], 4)]
     each = [(w, n) for w, numbers in zip(WORKLOADS, NETWORKS, strict=True) for n in numbers]
-    return sorted(each, key=lambda point: (point[1] != MAIN, WORKLOADS.index(point[0]) == 3))
+    return sorted(each, key=lambda point: (point[1] != MAIN, point[1]))
 
 
 def contenders() -> tuple[list[Contender], list[str]]:
@@ -193,16 +213,21 @@ class _Entry:
     cold: float
 
 
-def _point(problem: Problem, found: Sequence[Contender], *, quick: bool) -> dict[str, Any]:
-    seconds = 0.02 if quick else MAIN_SECONDS if problem.networks == MAIN else SECONDS
-    repeats = 1 if quick else REPEATS if problem.networks == MAIN else 3
-    fit = [c for c in found if c.suits(problem)]
-    ready = [entry for c in fit if (entry := _ready(problem, c, seconds)) is not None]
+def _point(
+    problem: Problem,
+    found: Sequence[Contender],
+    stopped: dict[str, dict[str, Any]],
+    *,
+    quick: bool,
+) -> dict[str, Any]:
+    is_main = problem.networks == MAIN
+    seconds = 0.02 if quick else MAIN_SECONDS if is_main else SECONDS
+    ready = _all_ready(problem, [c for c in found if c.suits(problem)], stopped, seconds)
     limit = limits()["product_gflops"]
     times = interleaved(
         {entry.contender.name: entry.run for entry in ready},
-        warm_ups=1 if quick else WARM_UPS,
-        repeats=repeats,
+        warm_ups=WARM_UPS if is_main else 1,
+        repeats=1 if quick else REPEATS if is_main else 3,
     )
     rates = {e.contender.name: times[e.contender.name].rate(e.networks * e.steps) for e in ready}
     engine = rates[ready[0].contender.name]["median"]
@@ -226,8 +251,42 @@ def _point(problem: Problem, found: Sequence[Contender], *, quick: bool) -> dict
     }
 
 
-def _ready(problem: Problem, contender: Contender, seconds: float) -> _Entry | None:
-    """Find how many steps fill a call; None where one step is too long."""
+def _all_ready(
+    problem: Problem,
+    found: Sequence[Contender],
+    stopped: dict[str, dict[str, Any]],
+    seconds: float,
+) -> list[_Entry]:
+    """Make those ready that can train so many networks, and note which cannot and why."""
+    ready = []
+    for contender in found:
+        before = stopped.get(contender.name)
+        if before is not None and problem.networks >= before["networks"]:
+            continue
+        try:
+            ready.append(_ready(problem, contender, seconds))
+        except TooMany as error:
+            why = {"networks": problem.networks, "why": str(error)}
+            stopped[contender.name] = why
+            print(f"{contender.name} stops at {problem.networks:,} networks: {error}", flush=True)
+    return ready
+
+
+def _ready(problem: Problem, contender: Contender, seconds: float) -> _Entry:
+    """Find how many steps fill a call.
+
+    Raises:
+        TooMany: one step takes too long, or the memory does not suffice.
+    """
+    try:
+        return _filled(problem, contender, seconds)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
+            raise TooMany("the memory does not suffice") from error
+        raise
+
+
+def _filled(problem: Problem, contender: Contender, seconds: float) -> _Entry:
     networks = min(problem.networks, contender.most_networks or problem.networks)
     began = time.perf_counter()
     run = contender.prepare(problem, 1)
@@ -235,7 +294,7 @@ def _ready(problem: Problem, contender: Contender, seconds: float) -> _Entry | N
     cold = time.perf_counter() - began
     steps, each = 1, _seconds(run)
     if each > MAX_CALL_SECONDS:
-        return None
+        raise TooMany(f"one step takes {each:.1f} s, more than {MAX_CALL_SECONDS:g}")
     while each < seconds / 4 and steps < MAX_STEPS:
         steps = min(MAX_STEPS, 8 * steps)
         run = contender.prepare(problem, steps)

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
-from torch.func import functional_call, grad, stack_module_state, vmap
+from torch.func import functional_call, grad, vmap
 from torch.nn.functional import binary_cross_entropy_with_logits, conv1d, cross_entropy, relu
 
 from sweep_engine.bench.training.contender import Bare, Losses, Run
@@ -70,10 +72,8 @@ class FuncVmap(Bare):
     def prepare(self, problem: Problem, steps: int) -> Run:
         x, y, loss = _data(problem)
         order = _order(problem, steps)
-        modules = [_module(problem, r) for r in range(problem.networks)]
-        start, _ = stack_module_state(modules)
-        start = {name: value.detach() for name, value in start.items()}
-        base, rates = modules[0], torch.tensor(problem.rates)
+        base, rates = _module(problem, 0), torch.tensor(problem.rates)
+        start = _module_state(problem)
 
         def objective(params: Tensors, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
             return loss(functional_call(base, params, (x,)), y)
@@ -228,13 +228,25 @@ def _module(problem: Problem, r: int) -> _Net:
 
 def _stacked_params(problem: Problem) -> Tensors:
     """Kernels (R, D, H) of dense layers, weights (R, H, D, window) of convolutions; biases."""
-    found: dict[str, list[torch.Tensor]] = {}
-    for r in range(problem.networks):
-        for i, (kernel, bias) in enumerate(_layers(problem, r)):
-            value = _as_torch(kernel) if kernel.ndim == 3 else torch.tensor(kernel)
-            found.setdefault(f"kernel_{i}", []).append(value)
-            found.setdefault(f"bias_{i}", []).append(torch.tensor(bias))
-    return {name: torch.stack(values) for name, values in found.items()}
+    tree = jax.vmap(problem.network.layout.unflatten)(jnp.asarray(problem.theta))
+    found = {}
+    for i, layer in enumerate(tree.values()):
+        kernel = np.asarray(layer["kernel"])
+        # Of a convolution flax has (R, window, D, H).
+        kernel = kernel.transpose(0, 3, 2, 1) if kernel.ndim == 4 else kernel
+        found[f"kernel_{i}"] = torch.tensor(np.ascontiguousarray(kernel))
+        found[f"bias_{i}"] = torch.tensor(np.asarray(layer["bias"]))
+    return found
+
+
+def _module_state(problem: Problem) -> Tensors:
+    """The parameters of all networks under the names that `_Net` has for them."""
+    state = {}
+    for name, value in _stacked_params(problem).items():
+        kind, layer = name.split("_")
+        weight = value.transpose(1, 2).contiguous() if value.ndim == 3 else value
+        state[f"layers.{layer}.{'weight' if kind == 'kernel' else 'bias'}"] = weight
+    return state
 
 
 def _stacked_outputs(params: Tensors, x: torch.Tensor) -> torch.Tensor:

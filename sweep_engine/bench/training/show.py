@@ -29,6 +29,8 @@ def table(found: Mapping[str, Any]) -> str:
             cells = [_cell(rates[c], point) if c in rates else "" for c in names]
             lines.append(f"| {int(networks):,} networks | " + " | ".join(cells) + " |")
         lines.append("")
+        lines += [f"{contender} stops at {at['networks']:,} networks: {at['why']}"
+                  for contender, at in workload["stopped"].items()]  # fmt: skip
     return "\n".join(lines)
 
 
