@@ -136,7 +136,7 @@ INLINE void forward(Workspace& w, const float* x) {
     }
   } else {
     constexpr int out_stride = padded(WIDTHS[L + 1]);
-    product<ROWS, out_stride, WIDTHS[L], in_stride, 1, out_stride>(
+    product<ROWS, WIDTHS[L + 1], WIDTHS[L], in_stride, 1, out_stride>(
         in, weights, [&](int, int j) { return BIAS ? load(bias + j) : Vec{}; },
         [&](int n, int j, Vec z) {
           if constexpr (L == LAYERS - 1)
@@ -161,9 +161,9 @@ INLINE void backward(Workspace& w, const float* x, const float* delta, bool add)
   };
   const auto end = [&](int k, int j, Vec g) { store(gradient + k * stride_of(L) + j, g); };
   if constexpr (is_row(L))
-    product<1, stride_of(L), ROWS, 1, 1, in_stride>(delta, in, start, end);
+    product<1, columns_of(L), ROWS, 1, 1, in_stride>(delta, in, start, end);
   else
-    product<rows_of(L), stride_of(L), ROWS, 1, in_stride, stride>(in, delta, start, end);
+    product<rows_of(L), columns_of(L), ROWS, 1, in_stride, stride>(in, delta, start, end);
   if constexpr (BIAS) {
     float* bias = w.gradient + bias_at(L);
     if (!add) memset(bias, 0, sizeof(float) * padded(WIDTHS[L + 1]));
@@ -175,7 +175,7 @@ INLINE void backward(Workspace& w, const float* x, const float* delta, bool add)
   }
   if constexpr (L > 0) {
     const float* weights = is_row(L) ? w.params + weights_at(L) : w.transposed + transposed_at(L);
-    product<ROWS, in_stride, WIDTHS[L + 1], stride, 1, in_stride>(
+    product<ROWS, WIDTHS[L], WIDTHS[L + 1], stride, 1, in_stride>(
         delta, weights, [](int, int) { return Vec{}; },
         [&](int n, int k, Vec d) {
           float* h = hidden<L>(w) + n * in_stride + k;  // its gradient takes its place
