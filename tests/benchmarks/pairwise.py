@@ -14,9 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-SIZES = (1000, 3000, 10_000, 30_000)
+SIZES = (1000, 4000, 20_000)
 DIMENSIONS = (1, 2, 5, 8, 10, 20, 50)
-MOST_SECONDS = 40
+MOST_SECONDS = 30
 
 PREPARE = """
 import resource, sys, time

@@ -46,7 +46,8 @@ struct alignas(64) Workspace {
   int32_t bit[TILES * TILE];        // that an input's label sets in its byte
   int32_t target[TILES * TILE];
   int32_t labels[TILES * TILE + 8];
-  float theta[PARAMS + 2 * LANES];
+  int32_t words[PARAMS + 2 * LANES];
+  float theta[PARAMS + LANES];
   float hidden[2][widest(LAYERS)][TILE];
 };
 
@@ -68,13 +69,18 @@ INLINE Vec activate(Vec z) {
   return z;
 }
 
-// theta = scale * standard, array by array.
-INLINE void draw(const uint32_t* key, const float* scales, float* theta) {
-  draw_standard<PARAMS, LAW>(key, theta);
+// theta, array by array. It follows the words in a loop of its own: the processor then has the
+// chains of several vectors under way. What is stored past an array's end is overwritten after.
+INLINE void draw(const uint32_t* key, const float* scales, int32_t* words, float* theta) {
+  draw_words<PARAMS>(key, words);
+  const auto scaled = [&](int begin, int end, float scale) {
+    for (int i = begin; i < end; i += LANES)
+      store(theta + i, scale * number_of<LAW>(load_ints(words + i)));
+  };
   for (int l = 0; l < LAYERS; l++) {
     const float* scale = scales + l * (1 + BIAS);
-    for (int i = weights_at(l); i < bias_at(l); i++) theta[i] *= scale[0];
-    for (int i = bias_at(l); i < weights_at(l + 1); i++) theta[i] *= scale[1];
+    scaled(weights_at(l), bias_at(l), scale[0]);
+    if (BIAS) scaled(bias_at(l), weights_at(l + 1), scale[1]);
   }
 }
 
@@ -94,7 +100,7 @@ INLINE const float* forward(Workspace& w, const float* in) {
 }
 
 inline void do_item(const ScanArguments& a, int64_t r, Workspace& w) {
-  draw(a.keys + 2 * r, a.scales + r * ARRAYS, w.theta);
+  draw(a.keys + 2 * r, a.scales + r * ARRAYS, w.words, w.theta);
   Ints wrong{};
   for (int tile = 0; tile < TILES; tile++) {
     const float* outputs = forward(w, w.x[tile][0]);
@@ -141,7 +147,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(scan, Scan,
 
 // theta of one key, for the tests.
 extern "C" void draw_theta(const uint32_t* key, const float* scales, float* out) {
-  float theta[sweep::PARAMS + 2 * sweep::LANES];
-  sweep::draw(key, scales, theta);
+  int32_t words[sweep::PARAMS + 2 * sweep::LANES];
+  float theta[sweep::PARAMS + sweep::LANES];
+  sweep::draw(key, scales, words, theta);
   memcpy(out, theta, sizeof(float) * sweep::PARAMS);
 }

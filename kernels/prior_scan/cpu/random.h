@@ -94,20 +94,20 @@ INLINE Vec normal_of(Ints word) {
   return 1.41421356f * (p * u);
 }
 
-// Draws COUNT numbers: the first words of the blocks, then the second ones. What is stored past
-// an end is overwritten after, or lies in the 2 LANES numbers that `out` has to spare.
-template <int COUNT, Law LAW>
-INLINE void draw_standard(const uint32_t* key, float* out) {
+template <Law LAW>
+INLINE Vec number_of(Ints word) {
+  return LAW == uniform ? uniform_of(word) : normal_of(word);
+}
+
+// Draws COUNT words: the first ones of the blocks, then the second ones. What is stored past an
+// end is overwritten after, or lies in the 2 LANES words that `out` has to spare.
+template <int COUNT>
+INLINE void draw_words(const uint32_t* key, int32_t* out) {
   constexpr int half = (COUNT + 1) / 2;
   for (int i = padded(half) - LANES; i >= 0; i -= LANES) {
     const Blocks words = threefry(key, i);
-    store(out + i, (Vec)words.first);
-    store(out + half + i, (Vec)words.second);
-  }
-  // In a loop of its own: the processor then has several vectors' chains under way at once.
-  for (int i = 0; i < COUNT; i += LANES) {
-    const Ints word = (Ints)load(out + i);
-    store(out + i, LAW == uniform ? uniform_of(word) : normal_of(word));
+    store_ints(out + i, (Ints)words.first);
+    store_ints(out + half + i, (Ints)words.second);
   }
 }
 

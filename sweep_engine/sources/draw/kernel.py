@@ -24,6 +24,9 @@ from sweep_engine.spec.base import with_traced
 from sweep_engine.spec.sources import GuessAndCheck, law_of
 from sweep_engine.tasks import LOGISTIC, SQUARED_LABELS
 
+MOST_VALUES = 2**22
+"""Numbers in all inputs: every thread has a copy, tile by tile, that should stay in its cache."""
+
 _LAWS = {Normal: "normal", Uniform: "uniform"}
 
 
@@ -43,6 +46,8 @@ def obstacles(bucket: Bucket) -> Iterator[str]:
         yield "tasks without two labels"
     if bucket.setting.accept.train_error is None:
         yield "acceptance rules other than train_error"
+    if bucket.task.inputs.size > MOST_VALUES:
+        yield f"inputs of more than {MOST_VALUES:,} numbers in all"
     found = laws.scaled_standard(law, bucket.network.layout)
     if found is None or type(found[0]) not in _LAWS:
         yield f"the law {law.kind}"
