@@ -14,8 +14,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-SIZES = (1000, 4000, 20_000)
-DIMENSIONS = (1, 2, 5, 8, 10, 20, 50)
+from sweep_engine.bench.machine import describe
+
+SIZES = (4000, 20_000)
+DIMENSIONS = (2, 5, 8, 10, 20)
 MOST_SECONDS = 30
 
 PREPARE = """
@@ -84,14 +86,12 @@ def measure(call: str, num: int, dimension: int) -> dict[str, float] | None:
 
 
 if __name__ == "__main__":
-    record = {"neighbours_listed": 6, "most_seconds": MOST_SECONDS, "rows": []}
+    rows = []
     for work, calls in CALLS.items():
         for num in SIZES:
-            for dimension in DIMENSIONS if work == "neighbours" else (1, 2):
+            for dimension in DIMENSIONS if work == "neighbours" else (2,):
                 found = {name: measure(call, num, dimension) for name, call in calls.items()}
-                row = {"work": work, "points": num, "dimension": dimension} | found
-                record["rows"].append(row)
-                print(json.dumps(row), flush=True)
-    head = json.dumps({k: v for k, v in record.items() if k != "rows"})[:-1]
-    rows = ",\n".join(map(json.dumps, record["rows"]))
-    Path(sys.argv[1]).write_text(f'{head}, "rows": [\n{rows}\n]}}\n')
+                rows.append({"work": work, "points": num, "dimension": dimension} | found)
+                print(json.dumps(rows[-1]), flush=True)
+    record = {"machine": describe(), "neighbours": 6, "most_seconds": MOST_SECONDS, "rows": rows}
+    Path(sys.argv[1]).write_text(json.dumps(record, indent=1) + "\n")
