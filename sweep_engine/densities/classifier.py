@@ -154,7 +154,7 @@ def _fitted(
     best, scores = math.inf, np.zeros(int(out.sum()))
     for model in _candidates(x.shape[1], int(rng.integers(2**31))):
         model.fit(x[fit], mine[fit], **_balanced(model, mine[fit]))
-        slope, shift, loss = _platt(_log_odds(model, x[calibrate]), mine[calibrate])
+        slope, shift, loss = platt(_log_odds(model, x[calibrate]), mine[calibrate])
         if loss < best:
             best, scores = loss, slope * _log_odds(model, x[out]) + shift
     return scores
@@ -190,10 +190,14 @@ def _log_odds(model: Any, x: Cloud) -> Scores:
     return scores
 
 
-def _platt(scores: Scores, mine: Bool[np.ndarray, " n"]) -> tuple[float, float, float]:
+def platt(scores: Scores, mine: Bool[np.ndarray, " n"]) -> tuple[float, float, float]:
     """Fit odds = slope * score + shift by Newton steps: (slope, shift, mean log loss).
 
     A weak pull towards (1, 0) keeps a score that separates both sources finite.
+
+    Args:
+        scores: Log odds before calibration.
+        mine: Which are of draws of the source.
     """
     weights = np.where(mine, 0.5 / mine.mean(), 0.5 / (~mine).mean())
     features = np.stack([scores, np.ones_like(scores)], axis=1)

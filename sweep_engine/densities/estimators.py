@@ -14,6 +14,7 @@ from sweep_engine.densities.bootstrap import mean_difference
 from sweep_engine.densities.classifier import classified
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
+from sweep_engine.densities.flow import fitted
 from sweep_engine.densities.kernel_density import kde
 from sweep_engine.densities.kernel_tests import energy_distance, mmd
 from sweep_engine.densities.neighbours import knn_kl
@@ -87,6 +88,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "mmd": lambda source, reference, seed: _one(partial(mmd, source, reference, seed=seed)),
     "kde": _several(kde),
     "knn": _several(knn_kl),
+    "flow": lambda source, reference, seed: fitted(source, reference, seed=seed),
     "c2st": lambda source, reference, seed: classified(source, reference, seed=seed),
 }
 """By name. `spec.sweep.EstimatorName` lists them, and `ledger`, which needs more than draws."""

@@ -8,6 +8,7 @@ HEADLINES = (
     "total_variation", "total_variation_lower_bound", "kl_lower_bound",
     "ks_distance", "mean_difference", "wasserstein_1", "energy_distance", "mmd_squared",
     "kl_knn", "tv_bound_kde", "kl_bound_kde", "c2st_accuracy", "tv_bound_c2st", "kl_bound_c2st",
+    "tv_bound_flow", "kl_bound_flow",
 )  # fmt: skip
 """The estimates of the first table; the others stand in a table of their own."""
 

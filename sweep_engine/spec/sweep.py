@@ -38,7 +38,7 @@ Zipped = Annotated[dict[str, AxisSpec], Field(min_length=1)]
 
 
 EstimatorName = Literal[
-    "ledger", "binned", "ks", "mean", "wasserstein", "energy", "mmd", "kde", "knn", "c2st",
+    "ledger", "binned", "ks", "mean", "wasserstein", "energy", "mmd", "kde", "knn", "c2st", "flow",
 ]  # fmt: skip
 
 Span = tuple[Real, Real]
