@@ -12,8 +12,8 @@ from plotly.offline import get_plotlyjs
 from sweep_engine.report.figure import ANYWHERE, Figure, Place
 from sweep_engine.report.numbers import format_interval
 from sweep_engine.report.places import SweptAxis
+from sweep_engine.report.plotly_json import DARK
 from sweep_engine.report.plotly_page import to_plotly
-from sweep_engine.report.plotly_traces import DARK
 
 SCRIPTS = ("filter.js", "runs.js", "plots.js", "page.js")
 """In the order in which they need one another."""

@@ -12,7 +12,8 @@ from sweep_engine.report.axes import Axis
 from sweep_engine.report.colours import GRID, INK
 from sweep_engine.report.figure import Figure, Panel
 from sweep_engine.report.marks import Mark
-from sweep_engine.report.plotly_traces import Json, coordinate, rgba, shapes_of, text_of, traces_of
+from sweep_engine.report.plotly_json import Json, coordinate, rgba, text_of
+from sweep_engine.report.plotly_traces import shapes_of, traces_of
 
 _TITLE_WIDTH = 28  # characters of an axis title that a telephone shows on one line
 _NO_COLOUR = "rgba(0,0,0,0)"
@@ -58,8 +59,12 @@ def _layout(panel: Panel) -> Json:
     y = _axis(panel.y, panel.y.categories) | {"automargin": "left"}
     if panel.equal_aspect:
         y |= {"scaleanchor": "x", "scaleratio": 1}
+    x = _axis(panel.x, panel.x_categories) | {"automargin": "bottom"}
+    for layout, axis, names in ((x, panel.x, _ACROSS), (y, panel.y, _UP)):
+        if axis.scale == "log" and _num_decades(panel, axis, names) < 1.5:
+            layout["dtick"] = "D2"  # 1, 2 and 5: plotly would print all digits
     return {
-        "xaxis": _axis(panel.x, panel.x_categories) | {"automargin": "bottom"},
+        "xaxis": x,
         "yaxis": y,
         "shapes": [shape for mark in panel.marks for shape in shapes_of(mark, panel)],
         "barmode": "overlay",
@@ -71,6 +76,23 @@ def _layout(panel: Panel) -> Json:
         "hovermode": "closest",
         "hoverlabel": {"font": {"family": _FONT}},
     }
+
+
+_ACROSS, _UP = ("x", "edges"), ("y", "values", "low", "high")
+"""Where marks keep the values of an axis."""
+
+
+def _num_decades(panel: Panel, axis: Axis, names: tuple[str, ...]) -> float:
+    """Count the decades that a logarithmic axis will span."""
+    found = [
+        np.ravel(getattr(mark, name))
+        for mark in panel.marks
+        for name in names
+        if getattr(mark, name, None) is not None
+    ]
+    values = np.concatenate([*found, axis.limits or ()]).astype(float)
+    values = values[axis.shows(values)]
+    return float(np.log10(values.max() / values.min())) if values.size else np.inf
 
 
 # Axes

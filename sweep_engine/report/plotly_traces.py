@@ -1,27 +1,12 @@
-"""Marks as plotly's traces and shapes.
+"""Marks as plotly's traces and shapes."""
 
-Colours are written for a light ground as `rgba(r,g,b,a)`; `DARK` says what stands in their
-place on a dark one.
-"""
-
-import base64
 from functools import singledispatch
-from html import escape
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from sweep_engine.report.axes import Axis, Values, power_of_ten
-from sweep_engine.report.colours import (
-    CATEGORICAL,
-    GRID,
-    INK,
-    ROLES,
-    SEQUENTIAL,
-    Colour,
-    Shade,
-    shade,
-)
+from sweep_engine.report.axes import Values, power_of_ten
+from sweep_engine.report.colours import INK, SEQUENTIAL, Colour, shade
 from sweep_engine.report.figure import Panel
 from sweep_engine.report.marks import (
     Band,
@@ -35,44 +20,7 @@ from sweep_engine.report.marks import (
     Runs,
     Steps,
 )
-
-Json: TypeAlias = dict[str, Any]
-
-
-def coordinate(values: Values, axis: Axis) -> Values:
-    """Map values to plotly's coordinate, which knows no symlog."""
-    return np.arcsinh(values / axis.linear_width) if axis.scale == "symlog" else values
-
-
-# Pieces of JSON
-
-
-def array(values: Values) -> Json:
-    """Encode an array as plotly does: compact, and NaN is allowed."""
-    array = np.ascontiguousarray(values, dtype="<f8")
-    encoded = {"dtype": "f8", "bdata": base64.b64encode(array.tobytes()).decode()}
-    return encoded if array.ndim == 1 else {**encoded, "shape": ", ".join(map(str, array.shape))}
-
-
-def text_of(text: str) -> str:
-    """Keep plotly from reading markup in a text."""
-    return escape(text, quote=False)
-
-
-def rgba(colour: Shade, alpha: float = 1.0) -> str:
-    """Write a colour as on a light ground."""
-    return f"rgba({_rgb(colour.light)},{alpha:g})"
-
-
-def _rgb(hex_colour: str) -> str:
-    return ",".join(str(int(hex_colour[i : i + 2], 16)) for i in (1, 3, 5))
-
-
-DARK = {
-    _rgb(colour.light): _rgb(colour.dark)
-    for colour in (*CATEGORICAL, *ROLES.values(), *SEQUENTIAL, INK, GRID)
-}
-"""`r,g,b` on a light ground to `r,g,b` on a dark one."""
+from sweep_engine.report.plotly_json import Json, array, coordinate, rgba, text_of
 
 
 def _curve(mark: Any, panel: Panel, x: Values, y: Values, **more: Any) -> Json:

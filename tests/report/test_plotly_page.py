@@ -9,8 +9,8 @@ from sweep_engine.report.axes import Axis
 from sweep_engine.report.colours import Role
 from sweep_engine.report.figure import Figure, Panel
 from sweep_engine.report.marks import Bars, Line, Points, Rule, Steps
+from sweep_engine.report.plotly_json import DARK
 from sweep_engine.report.plotly_page import to_plotly
-from sweep_engine.report.plotly_traces import DARK
 
 X = np.arange(1.0, 4.0)
 
@@ -57,6 +57,14 @@ def test_a_symlog_axis_is_an_asinh_axis_with_true_ticks():
 def test_limits_of_a_log_axis_are_exponents():
     layout = one_panel(Line(X, X), y=Axis("y", "log", limits=(0.01, 100)))["layout"]
     assert layout["yaxis"]["range"] == [-2, 2]
+
+
+def test_a_short_log_axis_prints_few_digits():
+    short, long = (Line(X, factor**X) for factor in (2.0, 100.0))
+    axis = Axis("y", "log")
+    assert one_panel(short, y=axis)["layout"]["yaxis"]["dtick"] == "D2"
+    assert "dtick" not in one_panel(long, y=axis)["layout"]["yaxis"]
+    assert "dtick" not in one_panel(short, y=Axis("y"))["layout"]["yaxis"]
 
 
 def test_one_entry_of_the_legend_for_each_label():
