@@ -34,7 +34,7 @@ from sweep_engine.report.plane import plane_figures
 from sweep_engine.report.run_figures import run_figures
 from sweep_engine.report.side_by_side import side_by_side_figures
 from sweep_engine.report.swept_figures import swept_figures
-from sweep_engine.report.words import HEADLINES, meaning, null_words
+from sweep_engine.report.words import HEADLINES, meaning, null_words, quantity, question
 from sweep_engine.spec import Setting
 from sweep_engine.spec.sources import DONE
 from sweep_engine.store import OutputDirectory
@@ -42,13 +42,6 @@ from sweep_engine.store.layout import FIGURES, REPORT
 from sweep_engine.store.manifest import describe_choices, read_manifest
 
 MAX_ROWS = 400
-
-QUESTION = (
-    "Where does training put its solutions, compared with a reference that knows nothing of "
-    "the optimiser? Each row compares one source with one reference in one observable: a "
-    "number, its 95% interval, and beside it what the same estimator says of two halves of "
-    "one source."
-)
 
 
 def write_report(root: Path | str) -> str:
@@ -77,7 +70,7 @@ def write_report(root: Path | str) -> str:
             files.write_all({f"{FIGURES}/{name}": data for name, data in drawn.items()})
     page = Page(
         title=study.sweep.name,
-        question=QUESTION,
+        question=question(study.sweep),
         ledger_words=LEDGER_WORDS,
         ledger=tuple(ledger_rows(study, entries(compared))),
         summary=tuple(_row(study, one) for one in compared if one.estimate.name in HEADLINES),
@@ -97,13 +90,12 @@ def _row(study: Study, one: Compared) -> Row:
     given += "".join(f", {name} {lo:g} to {hi:g}" for name, (lo, hi) in
                      (comparison.where or {}).items())  # fmt: skip
     given += f", matched on {comparison.match.column}" if comparison.match else ""
-    unit = f" ({estimate.unit})" if estimate.unit != "1" else ""
     return Row(
         source=comparison.source,
         reference=comparison.reference,
         observable=comparison.observable + given,
         setting=one.pair.label(),
-        quantity=estimate.name.replace("_", " ") + unit,
+        quantity=quantity(estimate),
         value=estimate.value,
         low=estimate.low,
         high=estimate.high,
@@ -165,7 +157,9 @@ def _diagnostics(
         yield _mixing(mixed)
     if refused:
         yield Table(
-            "Not estimated", ("comparison and what it lacks",), tuple((r,) for r in refused)
+            "Not estimated",
+            ("comparison and what it lacks",),
+            tuple((line.replace(" : ", ": "),) for line in refused),
         )
     shown = (*HEADLINES, *LEDGER_NAMES)
     others = [one for one in compared if one.estimate.name not in shown]

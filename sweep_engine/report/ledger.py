@@ -94,7 +94,10 @@ def _meaning(found: dict[str, Estimate]) -> str:
     if optimiser is None:
         return "Too few networks that fit to say what the optimiser adds."
     if optimiser.low <= 0:
-        return "No preference of the optimiser is shown: the data explain all that is seen."
+        return (
+            "No preference of the optimiser is shown in this observable: the data explain all "
+            "that is seen in it."
+        )
     total = data.value + optimiser.low
     if not np.isfinite(total) or total <= 0:
         return f"The optimiser adds at least {optimiser.low:.2g} nats."

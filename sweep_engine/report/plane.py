@@ -19,6 +19,7 @@ from sweep_engine.report.marks import Mark, Points, Runs
 from sweep_engine.report.palette import source_colours
 from sweep_engine.report.run_figures import OUTCOMES, runs_of
 from sweep_engine.report.solution_curve import along_the_curve, is_factorisation, solution_curve
+from sweep_engine.report.words import source_words
 from sweep_engine.spec.laws import Ball, Box, Sphere
 from sweep_engine.spec.observables import Coordinates
 from sweep_engine.spec.sources import Train, law_of
@@ -110,8 +111,8 @@ def _two_pictures(study: Study, plane: Plane) -> Figure | None:
         title="Two pictures of the search"
         + ("" if plane.name == "two_pictures" else f", {plane.labels[0]} and {plane.labels[1]}"),
         caption=(
-            f"Every dot is {plane.words}. Left: {_names(study, think)}. Right: "
-            f"{_names(study, see)}. Both panels have the same scale."
+            f"Every dot is {plane.words}. Left: {_words(study, think)}. Right: "
+            f"{_words(study, see)}. Both panels have the same scale."
         ),
         panels=tuple(panel for panel in panels if panel.marks),
         query=plane.query,
@@ -131,20 +132,8 @@ def _sides(study: Study) -> tuple[list[str], list[str]]:
     return think, [*(name for name in init if name not in think), *trained]
 
 
-def _names(study: Study, names: list[str]) -> str:
-    """Say of each source what it is."""
-    kinds = {"prior": "drawn from", "guess_and_check": "given a fit,", "splitting": "given a fit,"}
-    words = []
-    for name in names:
-        spec = study.sweep.sources[name]
-        law = law_of(spec)
-        if isinstance(spec, Train):
-            words.append(f"where {name} ends")
-        elif law is not None and spec.kind in kinds:
-            words.append(f"{name} ({kinds[spec.kind]} the law '{law.kind}')")
-        else:
-            words.append(name)
-    return ", ".join(words)
+def _words(study: Study, names: list[str]) -> str:
+    return "; ".join(source_words(name, study.sweep.sources[name]) for name in names)
 
 
 def _limits(study: Study, dots: list[Float[np.ndarray, "n 2"]]) -> tuple[float, float]:

@@ -1,8 +1,12 @@
-"""What an estimate means, in one sentence for a newcomer."""
+"""What is asked, and what an estimate means, in words for a newcomer."""
 
 import math
+import re
+from collections.abc import Iterable
 
 from sweep_engine.densities import Compared, Estimate, format_p
+from sweep_engine.spec import Sweep
+from sweep_engine.spec.sources import SourceSpec, Train, law_of
 
 HEADLINES = (
     "total_variation", "total_variation_lower_bound", "kl_lower_bound",
@@ -11,6 +15,57 @@ HEADLINES = (
     "tv_bound_flow", "kl_bound_flow",
 )  # fmt: skip
 """The estimates of the first table; the others stand in a table of their own."""
+
+
+ABBREVIATIONS = re.compile(r"\b(kl|ks|tv|mmd|c2st|pac)\b")
+
+
+def quantity(estimate: Estimate) -> str:
+    """Name what is estimated, with its unit."""
+    name = ABBREVIATIONS.sub(lambda found: found[0].upper(), estimate.name.replace("_", " "))
+    return name if estimate.unit == "1" else f"{name} ({estimate.unit})"
+
+
+def question(sweep: Sweep) -> str:
+    """Ask what the sweep's comparisons ask, and say what its sources are."""
+    asked = sweep.compare
+    if not asked:
+        return "Where do these networks land?"
+    sources = _listed(dict.fromkeys(one.source for one in asked))
+    references = _listed(dict.fromkeys(one.reference for one in asked))
+    known = [source_words(name, spec) for name, spec in sweep.sources.items()]
+    return (
+        f"Where do the networks of {sources} land, compared with those of {references}?\n\n"
+        f"{'; '.join(known)}.\n\n"
+        "Each row below compares one source with one reference in one observable: a number, its "
+        "95% interval, and beside it what the same estimator says of two halves of one source."
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def source_words(name: str, spec: SourceSpec) -> str:
+    """Say what the networks of a source are."""
+    law = law_of(spec)
+    of_law = "" if law is None else f" the law {_kind(law)}"
+    if isinstance(spec, Train):
+        start = f" from{of_law}" if law else ""
+        return f"{name}: trained by {_kind(spec.optimizer)}{start}"
+    kinds = {
+        "prior": f"drawn from{of_law}",
+        "guess_and_check": f"drawn from{of_law} until they fit",
+        "splitting": f"{of_law.strip()} given a fit, by splitting",
+        "posterior": f"the posterior of{of_law}",
+    }
+    return f"{name}: {kinds.get(spec.kind, spec.kind)}"
+
+
+def _kind(spec: object) -> str:
+    """Name the kind of a part, or the class of a user's own."""
+    return str(getattr(spec, "kind", type(spec).__name__))
 
 
 def meaning(one: Compared) -> str:

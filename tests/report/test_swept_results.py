@@ -161,3 +161,9 @@ def test_the_page_knows_every_setting_and_what_each_panel_is_of(html):
     assert set(map(str, runs["setting"])) <= set(settings)
     steps = np.frombuffer(base64.b64decode(runs["outcomes"]["steps"]["bdata"]))
     assert len(steps) == len(runs["run"])
+
+
+def test_the_question_names_the_sources_and_what_they_are(html):
+    text = " ".join(re.sub(r"<[^>]*>", " ", html[: html.index("<nav")]).split())
+    assert "Where do the networks of gd land, compared with those of box?" in text
+    assert "gd: trained by sgd from the law gaussian; box: drawn from the law box." in text
