@@ -8,6 +8,11 @@ const apply = () => {
 
 if (filters) {
   filters.hidden = false;
+  document.getElementById("filters-note").hidden = false;
+  const makeRoom = () => {  // what is jumped to is not to end below the filter
+    document.documentElement.style.scrollPaddingTop = `${filters.offsetHeight + 16}px`;
+  };
+  new ResizeObserver(makeRoom).observe(filters);
   filters.firstElementChild.open = matchMedia("(min-width: 48rem)").matches;
   filters.addEventListener("change", apply);
   filters.addEventListener("submit", (event) => event.preventDefault());

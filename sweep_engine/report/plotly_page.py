@@ -74,7 +74,7 @@ def _layout(panel: Panel) -> Json:
         "margin": {"l": 8, "r": 18, "t": 8, "b": 8},
         "showlegend": False,
         "hovermode": "closest",
-        "hoverlabel": {"font": {"family": _FONT}},
+        "hoverlabel": {"font": {"family": _FONT}, "align": "left"},
     }
 
 

@@ -118,7 +118,7 @@ def _pointstraces(mark: Points, panel: Panel) -> list[Json]:
     }
     dots = _curve(shown, panel, shown.x, shown.y, mode="markers", marker=marker, **hover)
     if shown.runs is not None:
-        dots |= {"meta": _runs(shown.runs), **_hover_template(mark, "%{text}")}
+        dots |= {"meta": _runs(shown.runs), "hovertemplate": "%{text}<extra></extra>"}
     return [*traces, dots]
 
 
