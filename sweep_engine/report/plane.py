@@ -108,8 +108,7 @@ def _two_pictures(study: Study, plane: Plane) -> Figure | None:
     ]
     return Figure(
         name=plane.name,
-        title="Two pictures of the search"
-        + ("" if plane.name == "two_pictures" else f", {plane.labels[0]} and {plane.labels[1]}"),
+        title=f"Two pictures of the search: {plane.labels[0]} and {plane.labels[1]}",
         caption=(
             f"Every dot is {plane.words}. Left: {_words(study, think)}. Right: "
             f"{_words(study, see)}. Both panels have the same scale."

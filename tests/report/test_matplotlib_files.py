@@ -21,7 +21,8 @@ def two_panels(every_mark):
 def test_every_mark_is_seen_on_every_scale(mark_figure, tmp_path):
     png, svg = save(mark_figure, tmp_path)
     assert (png.name, svg.name) == ("name.png", "name.svg")
-    assert np.unique(imread(png).reshape(-1, 4), axis=0).shape[0] > 50
+    colours = (255 * imread(png)).astype(int) @ [1 << 24, 1 << 16, 1 << 8, 1]
+    assert np.unique(colours).size > 50
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
 
 
