@@ -32,9 +32,9 @@ def overheads(*, quick: bool = False) -> dict[str, Any]:
         compilations a bucket.
     """
     sweep = _sweep(64 if quick else RUNS, 20 if quick else STEPS)
-    with tempfile.TemporaryDirectory() as folder, _compilation_cache(Path(folder, "cache")):
-        cold = _measure(sweep, Path(folder, "cold"))
-        warm = _measure(sweep, Path(folder, "warm"))
+    with tempfile.TemporaryDirectory() as folder, compilation_cache_in(Path(folder, "cache")):
+        cold = measure_run(sweep, Path(folder, "cold"))
+        warm = measure_run(sweep, Path(folder, "warm"))
     return {
         "workload": f"Boolean 7-40-40-1, minibatch 16, {STEPS:,} steps, 2 widths, parameters kept",
         "workers": num_workers(),
@@ -44,7 +44,7 @@ def overheads(*, quick: bool = False) -> dict[str, Any]:
 
 
 @contextmanager
-def _compilation_cache(folder: Path) -> Iterator[None]:
+def compilation_cache_in(folder: Path) -> Iterator[None]:
     """Keep compiled programs in a folder for a while."""
     before = jax.config.values["jax_compilation_cache_dir"]
     jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -111,7 +111,8 @@ class _Watching(LocalBackend):
         super().open(watched, *arguments)
 
 
-def _measure(sweep: Sweep, out: Path) -> dict[str, Any]:
+def measure_run(sweep: Sweep, out: Path) -> dict[str, Any]:
+    """Run a sweep, and say what it cost beside its steps."""
     backend = _Watching()
     programs, began = Program.num_compilations, time.monotonic()
     run(sweep, out, make_backend=lambda: backend)

@@ -1,7 +1,9 @@
 """Optimisers: how a run steps. Those with gradients are optax transformations.
 
 optax compiles a Python number into the program and then never finds the program in its
-cache again; here every swept number reaches it as a tracer.
+cache again; here every swept number reaches it as a tracer. It steps leaf by leaf: on a CPU the
+same step of one flat vector takes 4 to 10 % longer, since the gradient's leaves must be put
+together and cut again (`tests/benchmarks/records/flat_updates_busy_2_cores.json`).
 """
 
 from typing import Any
