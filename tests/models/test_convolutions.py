@@ -105,7 +105,7 @@ def test_flax_convolutions_are_computed_so_and_agree():
     """On a CPU no convolution is left in an engine's network; flax's own has three."""
     module = Conv1d()
     x = np.random.default_rng(4).normal(size=(8, 40)).astype(np.float32)
-    params = module.init(jax.random.key(0), x)["params"]
+    params = jax.jit(module.init)(jax.random.key(0), x)["params"]
     network = Network(module, (40,), Layout.of(params))
 
     def plain(params, x):
@@ -114,7 +114,7 @@ def test_flax_convolutions_are_computed_so_and_agree():
     assert str(jax.make_jaxpr(network.apply)(params, x)).count("conv_general_dilated") == 0
     assert str(jax.make_jaxpr(plain)(params, x)).count("conv_general_dilated") == 3
     with jax.default_matmul_precision("highest"):
-        ours, theirs = network.apply(params, x), plain(params, x)
+        ours, theirs = jax.jit(network.apply)(params, x), jax.jit(plain)(params, x)
     # Four layers of at most 125 terms, whose sizes add up to a few times the outputs'.
     np.testing.assert_allclose(ours, theirs, atol=4 * rounding(125) * 10)
 
@@ -134,11 +134,11 @@ def test_flax_convolutions_are_computed_so_and_agree():
 def test_every_setting_of_flax(settings):
     module = nn.Conv(4, (3,), **settings)
     x = np.random.default_rng(5).normal(size=(2, 8, 2)).astype(np.float32)
-    variables = module.init(jax.random.key(0), x)
+    variables = jax.jit(module.init)(jax.random.key(0), x)
     with jax.default_matmul_precision("highest"):
-        theirs = module.apply(variables, x)
-        with as_products():
-            ours = module.apply(variables, x)
+        theirs = jax.jit(lambda v, x: module.apply(v, x))(variables, x)
+        with as_products():  # another lambda: jit remembers what it has traced
+            ours = jax.jit(lambda v, x: module.apply(v, x))(variables, x)
     np.testing.assert_allclose(ours, theirs, atol=rounding(6) * 6 * 4)
 
 

@@ -88,6 +88,18 @@ AHEAD = {name: (source, PROGRAMS[name]) for name, (source, _) in SOURCES.items()
         },
         3,
     ),
+    "teacher": (
+        {
+            "kind": "posterior",
+            "method": "sgld",
+            "start": "teacher",
+            "step_size": 1e-3,
+            "chains": 2,
+            "draws": 4,
+            "warmup": 2,
+        },
+        3,
+    ),
     "splitting": (
         {
             "kind": "splitting",
