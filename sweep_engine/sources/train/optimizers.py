@@ -2,7 +2,7 @@
 
 optax compiles a Python number into the program and then never finds the program in its
 cache again; here every swept number reaches it as a tracer. It steps leaf by leaf: on a CPU the
-same step of one flat vector takes 4 to 10 % longer, since the gradient's leaves must be put
+same step of one flat vector takes 4 to 8 % longer, since the gradient's leaves must be put
 together and cut again (`tests/benchmarks/records/flat_updates_busy_2_cores.json`).
 """
 
