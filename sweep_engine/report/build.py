@@ -16,6 +16,7 @@ from sweep_engine.densities import (
 )
 from sweep_engine.densities.mixing import Mixing, mixing
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
+from sweep_engine.report.along_figures import along_figures
 from sweep_engine.report.curve_figures import curve_figures
 from sweep_engine.report.figure import Figure
 from sweep_engine.report.function_figures import function_figures
@@ -25,6 +26,7 @@ from sweep_engine.report.ledger import entries, ledger_figures, ledger_rows
 from sweep_engine.report.matplotlib_files import draw_files
 from sweep_engine.report.numbers import format_interval
 from sweep_engine.report.observable_figures import (
+    MAX_PAIRS,
     comparison_figure,
     majority_error,
 )
@@ -111,20 +113,22 @@ def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
         yield Section("The ledger along the sweep", "", ledger)
     if plane := plane_figures(study):
         yield Section("The two pictures", "", tuple(plane))
-    functions, observables = [], [*side_by_side_figures(study)]
+    functions, observables, left_out = [], [*side_by_side_figures(study)], 0
     for comparison in study.sweep.compare:
         found = pairs(study.plan, comparison)
         if comparison.observable == "function":
-            for pair in found:
+            left_out += max(0, len(found) - MAX_PAIRS)
+            for pair in found[:MAX_PAIRS]:
                 functions += function_figures(study, pair, _estimates(compared, pair))
         elif figure := _observable_figure(study, found):
             observables.append(figure)
     functions, observables = _once(functions), _once(observables)
     if functions:
-        yield Section("In function space", "", tuple(functions))
+        words = f"{left_out} more settings are left out; the table has all." if left_out else ""
+        yield Section("In function space", words, tuple(functions))
     if observables:
         yield Section("Where they land", "", tuple(observables))
-    further = [*swept_figures(study), *curve_figures(study)]
+    further = [*along_figures(study, compared), *swept_figures(study), *curve_figures(study)]
     if further:
         yield Section("Along the sweep, and on the way", "", tuple(further))
     if runs := tuple(run_figures(study)):
