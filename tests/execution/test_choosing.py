@@ -317,7 +317,7 @@ def test_a_trial_that_is_interrupted_freezes_nothing(worth_it, monkeypatch, tmp_
         stopped.append(True)
         raise CannotBuild("the compiler failed")
 
-    monkeypatch.setattr(choosing, "build", refuse)
+    monkeypatch.setattr(TrainPrograms, "build", refuse)
     with pytest.raises(Interrupted, match="kernels were tried"):
         run(sweep(), tmp_path / "out", should_stop=lambda: bool(stopped))
     assert not (tmp_path / "out" / "sweep.json").exists()
