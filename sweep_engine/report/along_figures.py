@@ -61,7 +61,7 @@ def _figure(study: Study, path: str, group: Sequence[Compared]) -> Figure:
     name = path.removeprefix("sources.")
     return Figure(
         name=figure_name(f"along {path} {_kind(asked)}", Pair(asked, {}, (), ())),
-        title=f"{quantity(estimate)} along {name}: {asked.source} and {asked.reference}{given}",
+        title=f"Along {name}, {asked.observable}: {asked.source} and {asked.reference}{given}",
         caption="Bands are intervals that hold for all settings of the comparison at once, at 95%. "
         "Dotted: what the same estimator says of two halves of one source, where it has such a "
         f"null; only what stands above it is a difference.{more}",
@@ -106,6 +106,4 @@ def _marks(x: np.ndarray, found: Sequence[Compared]) -> Iterator[Mark]:
     yield Line(x[shown], value[shown], colour=Role.SOURCE)
     yield Points(x[shown], value[shown], label="estimate", colour=Role.SOURCE, opacity=1.0)
     if (known := np.isfinite(null)).any():
-        yield Line(
-            x[known], null[known], label="same-source null", colour=Role.REFERENCE, dash="dot"
-        )
+        yield Line(x[known], null[known], label="same-source null", colour=Role.NULL, dash="dot")

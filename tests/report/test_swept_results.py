@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import sweep_engine as se
-from sweep_engine.densities import Study
+from sweep_engine.densities import Study, compare_all
 from sweep_engine.report import run_figures as run_figures_module
+from sweep_engine.report.along_figures import along_figures
 from sweep_engine.report.build import _sections, write_report
 from sweep_engine.report.curve_figures import curve_figures
 from sweep_engine.report.plane import plane_figures
@@ -35,9 +36,9 @@ def results(tmp_path_factory):
                 "optimizer": {"kind": "sgd", "learning_rate": 0.1},
                 "batch_size": "full",
                 "stop": {"max_steps": 64},
-                "runs": 32,
+                "runs": 64,
             },
-            "box": {"kind": "prior", "law": {"kind": "box", "half_width": 3.0}, "draws": 64},
+            "box": {"kind": "prior", "law": {"kind": "box", "half_width": 3.0}, "draws": 128},
         },
         axes={RATE: list(RATES), STD: list(STDS)},
         observables=[
@@ -167,3 +168,19 @@ def test_the_question_names_the_sources_and_what_they_are(html):
     text = " ".join(re.sub(r"<[^>]*>", " ", html[: html.index("<nav")]).split())
     assert "Where do the networks of gd land, compared with those of box?" in text
     assert "gd: trained by sgd from the law gaussian; box: drawn from the law box." in text
+
+
+def test_a_divergence_is_drawn_along_the_axis_with_intervals_that_hold_at_once(study):
+    compared, _ = compare_all(study)
+    (figure,) = along_figures(study, compared)
+    (panel,) = figure.panels
+    assert panel.along.values == ("0.05", "0.1", "0.2")
+    assert panel.place.over == (STD,), "pooled, and said so"
+    band, line, _, null = panel.marks
+    ones = [one for one in compared if one.estimate.name == "total_variation_lower_bound"]
+    ones.sort(key=lambda one: one.pair.at[RATE])
+    np.testing.assert_array_equal(line.y, [one.estimate.value for one in ones])
+    np.testing.assert_array_equal(null.y, [one.estimate.null_value for one in ones])
+    np.testing.assert_array_equal(
+        np.stack([band.low, band.high], 1), [o.simultaneous for o in ones]
+    )
