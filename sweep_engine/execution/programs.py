@@ -175,12 +175,13 @@ class Programs:
                 f"another implementation gives other bits: {error}; or go on where it was begun, "
                 "or use another --out"
             ) from error
-        chosen = {}
+        chosen, tried = {}, self.undecided()
         try:
             for name in (name for name in self._plan.buckets if name not in known):
                 settings = self._settings(name)
                 found = choose(self.of(name), settings, num_workers())
-                if self._should_stop():  # what stops this process may have stopped the compiler
+                # What stops this process may have stopped the compiler, too.
+                if name in tried and self._should_stop():
                     raise Interrupted("interrupted while kernels were tried; run again to go on")
                 chosen[name], self._opened[name] = found
         except (CannotBuild, Disagrees) as error:
