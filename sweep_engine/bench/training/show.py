@@ -64,7 +64,7 @@ def plot(found: Mapping[str, Any], path: Path) -> None:
         axes.title.set_fontsize(9)
         axes.grid(which="major", color="#dddddd", linewidth=0.6)
     panels[0].set_ylabel("network-steps per second")
-    panels[0].legend(fontsize=8, frameon=False)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.savefig(path, dpi=150)
 
 
