@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -32,6 +32,13 @@ class Compared:
     p_adjusted: float | None = None
     num_settings: int = 1
     simultaneous: tuple[float, float] | None = None
+
+    def at_once(self) -> "Compared":
+        """With the interval that holds at once with those of all settings, if there are several."""
+        if self.simultaneous is None:
+            return self
+        low, high = self.simultaneous
+        return replace(self, estimate=replace(self.estimate, low=low, high=high))
 
     def to_dict(self) -> dict[str, Any]:
         """Give the estimate's fields, and what was corrected, as strict JSON."""

@@ -63,8 +63,9 @@ def write_report(root: Path | str) -> str:
     study = Study.open(root)
     directory = OutputDirectory(root)
     files = directory.files
-    compared, refused = compare_all(study)
-    write_comparisons(files, compared)
+    found, refused = compare_all(study)
+    write_comparisons(files, found)
+    compared = [one.at_once() for one in found]
     sections = tuple(_sections(study, compared))
     for section in sections:
         for figure in section.figures:

@@ -161,12 +161,12 @@ def _along(study: Study, path: str, group: Sequence[Entry]) -> Figure:
     return Figure(
         name=figure_name(f"ledger along {name} {asked.observable}", Pair(asked, {}, (), ())),
         title=f"The ledger along {name}: {asked.source} and {asked.reference}, {observable}",
-        caption="Bands are 95% intervals. The bound is on the error, over the population that the "
-        "training set was drawn from, of the prior given a fit; it holds with 95% confidence. "
-        "The test error is over inputs that are not in the training set.",
+        caption="Bands are 95% intervals that hold at once. The bound is on the error, over the "
+        "population that the training set was drawn from, of the prior given a fit; it holds with "
+        "95% confidence. The test error is over inputs that are not in the training set.",
         panels=tuple(panels),
-        query="SELECT \"at\", name, value, low, high FROM 'comparisons.parquet' WHERE "
-        f"source = '{asked.source}' AND reference = '{asked.reference}' AND "
+        query='SELECT "at", name, value, low_simultaneous, high_simultaneous '
+        f"FROM 'comparisons.parquet' WHERE source = '{asked.source}' AND reference = '{asked.reference}' AND "
         "(name LIKE 'ledger%' OR name LIKE 'test_error%' OR name = 'pac_bayes_bound')",
     )
 

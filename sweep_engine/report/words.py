@@ -38,7 +38,8 @@ def question(sweep: Sweep) -> str:
         f"Where do the networks of {sources} land, compared with those of {references}?\n\n"
         f"{'; '.join(known)}.\n\n"
         "Each row below compares one source with one reference in one observable: a number, its "
-        "95% interval, and beside it what the same estimator says of two halves of one source."
+        "95% interval, which holds for all settings of a comparison at once, and beside it what "
+        "the same estimator says of two halves of one source."
     )
 
 

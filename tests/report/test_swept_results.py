@@ -14,6 +14,7 @@ from sweep_engine.report import run_figures as run_figures_module
 from sweep_engine.report.along_figures import along_figures
 from sweep_engine.report.build import _sections, write_report
 from sweep_engine.report.curve_figures import curve_figures
+from sweep_engine.report.numbers import format_interval
 from sweep_engine.report.plane import plane_figures
 from sweep_engine.report.run_figures import run_figures
 from sweep_engine.report.swept_figures import swept_figures
@@ -162,6 +163,18 @@ def test_the_page_knows_every_setting_and_what_each_panel_is_of(html):
     assert set(map(str, runs["setting"])) <= set(settings)
     steps = np.frombuffer(base64.b64decode(runs["outcomes"]["steps"]["bdata"]))
     assert len(steps) == len(runs["run"])
+
+
+def test_the_table_shows_intervals_that_hold_at_once(html, study):
+    compared, _ = compare_all(study)
+    named = (one for one in compared if one.estimate.name == "total_variation_lower_bound")
+    one = next(one for one in named if one.pair.at[RATE] == 0.1)
+    assert one.simultaneous is not None
+    at_once = format_interval(one.estimate.value, *one.simultaneous)
+    alone = format_interval(one.estimate.value, one.estimate.low, one.estimate.high)
+    text = html.replace("&#x2212;", "-")
+    assert at_once in text
+    assert alone not in text
 
 
 def test_the_question_names_the_sources_and_what_they_are(html):
