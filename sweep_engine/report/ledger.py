@@ -166,7 +166,8 @@ def _along(study: Study, path: str, group: Sequence[Entry]) -> Figure:
         "95% confidence. The test error is over inputs that are not in the training set.",
         panels=tuple(panels),
         query='SELECT "at", name, value, low_simultaneous, high_simultaneous '
-        f"FROM 'comparisons.parquet' WHERE source = '{asked.source}' AND reference = '{asked.reference}' AND "
+        f"FROM 'comparisons.parquet' WHERE source = '{asked.source}' AND "
+        f"reference = '{asked.reference}' AND "
         "(name LIKE 'ledger%' OR name LIKE 'test_error%' OR name = 'pac_bayes_bound')",
     )
 
