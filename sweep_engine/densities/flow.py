@@ -54,7 +54,8 @@ def flow(
 
     Raises:
         InsufficientSamples: Fewer than 500 independent draws on one side.
-        IncomparableSources: One column, or the extra `flows` is not installed.
+        IncomparableSources: One column, the extra `flows` is not installed, or the flows give no
+            density at some of the draws.
 
     Source:
         Papamakarios, Pavlakou & Murray (2017), NeurIPS: masked autoregressive flows, by
@@ -117,10 +118,21 @@ def _log_ratios(sample: Points, rng: np.random.Generator) -> tuple[Logs, Logs]:
     ratios: tuple[list[Logs], list[Logs]] = ([], [])
     for part in (0, 1):
         one, other = (fit_log_density(half[part], int(rng.integers(2**31))) for half in halves)
-        learnt = (np.nan_to_num(one(half[1 - part]) - other(half[1 - part])) for half in halves)
+        learnt = (_difference(one(half[1 - part]), other(half[1 - part])) for half in halves)
         for ratio, calibrated in zip(ratios, _calibrated(*learnt), strict=True):
             ratio.append(calibrated)
     return np.concatenate(ratios[0]), np.concatenate(ratios[1])
+
+
+def _difference(p: Logs, q: Logs) -> Logs:
+    """Ln(p / q) of log densities, all of which have to be known."""
+    lost = int((~np.isfinite(p) | ~np.isfinite(q)).sum())
+    if lost:
+        raise IncomparableSources(
+            f"flows: no density was found at {lost:,} of {len(p):,} held-out draws; use "
+            "`knn` or `c2st`"
+        )
+    return p - q
 
 
 def _calibrated(p: Logs, q: Logs) -> tuple[Logs, Logs]:

@@ -83,6 +83,16 @@ def test_log_densities_on_their_own_draws_are_no_bound():
     assert kl_bound(*fresh).low == 0.0
 
 
+@needs_flowjax
+def test_draws_without_a_density_are_no_zeros(monkeypatch):
+    monkeypatch.setattr(
+        "sweep_engine.densities.flow.fit_log_density",
+        lambda cloud, seed: lambda at: np.where(np.arange(len(at)) < 3, -math.inf, 0.0),
+    )
+    with pytest.raises(IncomparableSources, match="no density was found at 3 of 500 held-out"):
+        flow(*gaussians.shifted(np.random.default_rng(0), 1000, 2, 1.0), seed=0)
+
+
 def test_refusals_in_words(monkeypatch):
     few, one = np.zeros((100, 2)), np.arange(600.0)
     with pytest.raises(InsufficientSamples, match="at least 500"):
