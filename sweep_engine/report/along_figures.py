@@ -38,12 +38,11 @@ def along_figures(study: Study, compared: Sequence[Compared]) -> Iterator[Figure
 
 
 def _longest_axis(at: Sequence[Mapping[str, Any]]) -> str | None:
-    values = {path: {one.get(path) for one in at} for path in at[0]}
-    numeric = {
-        path: len(found)
-        for path, found in values.items()
-        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in found)
-    }
+    numeric = {}
+    for path in at[0]:
+        values = [one.get(path) for one in at]  # a list of widths, too
+        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+            numeric[path] = len(set(values))
     longest = max(numeric, key=lambda path: numeric[path], default=None)
     return longest if longest is not None and numeric[longest] >= LEAST_VALUES else None
 

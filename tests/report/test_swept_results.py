@@ -11,7 +11,7 @@ import pytest
 import sweep_engine as se
 from sweep_engine.densities import Study, compare_all
 from sweep_engine.report import run_figures as run_figures_module
-from sweep_engine.report.along_figures import along_figures
+from sweep_engine.report.along_figures import _longest_axis, along_figures
 from sweep_engine.report.build import _sections, write_report
 from sweep_engine.report.curve_figures import curve_figures
 from sweep_engine.report.numbers import format_interval
@@ -197,3 +197,10 @@ def test_a_divergence_is_drawn_along_the_axis_with_intervals_that_hold_at_once(s
     np.testing.assert_array_equal(
         np.stack([band.low, band.high], 1), [o.simultaneous for o in ones]
     )
+
+
+def test_an_axis_of_lists_is_no_axis_to_draw_along():
+    widths, rates = [[40, 40], [20]], [0.1, 0.2, 0.4]
+    at = [{"model.widths": w, "rate": r} for w in widths for r in rates]
+    assert _longest_axis(at) == "rate"
+    assert _longest_axis([{"model.widths": w} for w in widths]) is None
