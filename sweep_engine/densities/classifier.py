@@ -137,7 +137,7 @@ def log_ratios(sample: Points, rng: np.random.Generator) -> tuple[Scores, Scores
 
 def _scikit_learn() -> ThreadpoolController:
     """Load scikit-learn, which takes seconds and most reports need none of, and see its threads."""
-    import sklearn.ensemble  # noqa: F401
+    import sklearn.ensemble  # noqa: F401  # loads the libraries whose threads are seen
 
     return ThreadpoolController()
 

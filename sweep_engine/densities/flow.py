@@ -205,7 +205,7 @@ def _programs(dimension: int) -> tuple[Any, Any, Any]:
 
 def _require_extra() -> None:
     try:
-        import flowjax  # noqa: F401
+        import flowjax  # noqa: F401  # only whether it is there
     except ModuleNotFoundError:
         raise IncomparableSources(
             "flow needs an extra that is not installed: pip install 'sweep-engine[flows]'"

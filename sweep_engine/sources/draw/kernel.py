@@ -103,7 +103,7 @@ class KernelScan:
             widths=(*network.input_shape, *module.widths, module.num_outputs),
             activation=module.activation,  # type: ignore[arg-type]  # `obstacles` has looked
             bias=module.bias,
-            law=_LAWS[type(found[0])],  # type: ignore[arg-type]
+            law=_LAWS[type(found[0])],  # type: ignore[arg-type]  # a name, seen as a str
             num_inputs=len(self.order),
         )
 

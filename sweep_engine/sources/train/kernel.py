@@ -83,8 +83,8 @@ def case_of(training: Training) -> Case:
         widths=(*training.network.input_shape, *module.widths, module.num_outputs),
         activation=module.activation,  # type: ignore[arg-type]  # `obstacles` has looked
         bias=module.bias,
-        loss=_loss_name(training.loss),  # type: ignore[arg-type]
-        optimizer="adam" if isinstance(optimizer, Adam) else rule,  # type: ignore[arg-type]
+        loss=_loss_name(training.loss),  # type: ignore[arg-type]  # nor is it None
+        optimizer="adam" if isinstance(optimizer, Adam) else rule,  # type: ignore[arg-type]  # a str
         num_examples=training.num_examples,
         minibatch=None if training.spec.batch_size == "full" else training.minibatch,
     )
@@ -126,7 +126,9 @@ class KernelBlock:
         """When the rule is checked, and which it is."""
         by_error = self.training.accept.train_error is not None
         rule = "train_error" if by_error else "train_loss"
-        return Checks(self.training.check_every, rule, self.training.spec.stop.fit)  # type: ignore[arg-type]
+        stops = self.training.spec.stop.fit
+        # One of two names, which mypy sees as a str.
+        return Checks(self.training.check_every, rule, stops)  # type: ignore[arg-type]
 
     def start(self, root: Root, runs: UInt32[Array, "K 2"], hyper: Hyper) -> State:
         """Initialise the lanes' runs."""
