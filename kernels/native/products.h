@@ -96,4 +96,21 @@ INLINE void product(const float* a, const float* b, Start start, End end) {
   });
 }
 
+// to[column] (added to what is there) = sum over n of scale(n) rows[n, column]. Eight rows are
+// summed before they are added: one after another, each would wait for the one before.
+template <int ROWS, int COLUMNS, class Scale>
+INLINE void sum_rows(const float* rows, Scale scale, bool add, float* to) {
+  Vec total[COLUMNS / LANES];
+  for (int j = 0; j < COLUMNS; j += LANES) total[j / LANES] = add ? load(to + j) : Vec{};
+  in_blocks<ROWS, 8>([&]<int R>(int begin) {
+    for (int j = 0; j < COLUMNS; j += LANES) {
+      Vec part{};
+#pragma GCC unroll 8
+      for (int n = begin; n < begin + R; n++) part += scale(n) * load(rows + n * COLUMNS + j);
+      total[j / LANES] += part;
+    }
+  });
+  for (int j = 0; j < COLUMNS; j += LANES) store(to + j, total[j / LANES]);
+}
+
 }  // namespace sweep

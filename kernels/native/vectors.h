@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 namespace sweep {
 
@@ -35,7 +36,8 @@ INLINE Ints load_ints(const int32_t* from) {
   return v;
 }
 INLINE void store_ints(int32_t* to, Ints v) { memcpy(to, &v, sizeof v); }
-INLINE Vec all(float value) { return Vec{} + value; }
+// x - 0 is x, so that this is one broadcast; 0 + x is not where x is -0, and would be added.
+INLINE Vec all(float value) { return value - Vec{}; }
 INLINE Vec select(Ints where, Vec yes, Vec no) {
   return (Vec)(((Ints)yes & where) | ((Ints)no & ~where));
 }
@@ -64,6 +66,28 @@ INLINE float sum_of(typename Lanes<N>::type v) {
   }
 }
 INLINE float sum(Vec v) { return sum_of<LANES>(v); }
+
+// Lanes of a and b in turn, from lane BEGIN of each.
+template <int BEGIN, int... I>
+INLINE Vec interleaved(Vec a, Vec b, std::integer_sequence<int, I...>) {
+  return Vec{(I % 2 ? b : a)[BEGIN + I / 2]...};
+}
+
+// Rows of a square tile become its columns: log2(LANES) times its halves are interleaved.
+INLINE void transpose(Vec (&rows)[LANES]) {
+  constexpr std::make_integer_sequence<int, LANES> lanes;
+#pragma GCC unroll 4
+  for (int round = 1; round < LANES; round *= 2) {
+    Vec before[LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++) before[i] = rows[i];
+#pragma GCC unroll 8
+    for (int i = 0; i < LANES / 2; i++) {
+      rows[2 * i] = interleaved<0>(before[i], before[i + LANES / 2], lanes);
+      rows[2 * i + 1] = interleaved<LANES / 2>(before[i], before[i + LANES / 2], lanes);
+    }
+  }
+}
 
 // The first `count` lanes of v, 0 in the others.
 INLINE Vec first(int count, Vec v) {

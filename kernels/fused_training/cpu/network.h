@@ -44,8 +44,9 @@ constexpr int transposed_at(int l) {
 constexpr int hidden_before(int l) { return l <= 1 ? 0 : hidden_before(l - 1) + padded(WIDTHS[l - 1]); }
 constexpr int HIDDEN = hidden_before(LAYERS);  // floats an example
 
-// Examples are taken in tiles whose activations stay in the first-level cache.
-constexpr int TILE_FLOATS = 3072;
+// Examples are taken in tiles whose activations take half of the first-level cache; each tile
+// reads and writes the gradient once.
+constexpr int TILE_FLOATS = 6144;
 constexpr int MOST = HIDDEN == 0 ? 32 : TILE_FLOATS / HIDDEN < 8 ? 8 : TILE_FLOATS / HIDDEN;
 constexpr int tile_of(int n) { return (n + (n + MOST - 1) / MOST - 1) / ((n + MOST - 1) / MOST); }
 constexpr int TILE = tile_of(EXAMPLES) > tile_of(STEP_EXAMPLES) ? tile_of(EXAMPLES) : tile_of(STEP_EXAMPLES);
@@ -87,9 +88,18 @@ INLINE void transpose_weights(Workspace& w) {
     constexpr int n = WIDTHS[L], m = WIDTHS[L + 1];
     const float* from = w.params + weights_at(L);
     float* to = w.transposed + transposed_at(L);
-    if constexpr (!is_row(L))
-      for (int j = 0; j < m; j++)
-        for (int k = 0; k < n; k++) to[j * padded(n) + k] = from[k * stride_of(L) + j];
+    for (int k = 0; k < n && !is_row(L); k += LANES) {
+      for (int j = 0; j < m; j += LANES) {
+        Vec tile[LANES];
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++)
+          tile[i] = k + i < n ? load(from + (k + i) * stride_of(L) + j) : Vec{};
+        transpose(tile);
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++)
+          if (j + i < m) store(to + (j + i) * padded(n) + k, tile[i]);
+      }
+    }
     transpose_weights<L + 1>(w);
   }
 }
@@ -129,11 +139,17 @@ INLINE void forward(Workspace& w, const float* x) {
   const float* in = L == 0 ? x : hidden<L>(w);
   const float *weights = w.params + weights_at(L), *bias = w.params + bias_at(L);
   if constexpr (is_row(L)) {
-    for (int n = 0; n < ROWS; n++) {
-      Vec total{};
-      for (int k = 0; k < in_stride; k += LANES) total += load(in + n * in_stride + k) * load(weights + k);
-      w.outputs[n] = sum(total) + (BIAS ? *bias : 0);
-    }
+    in_blocks<ROWS, LANES>([&]<int R>(int begin) {
+      Vec terms[LANES]{}, z = all(BIAS ? *bias : 0);
+#pragma GCC unroll 16
+      for (int n = 0; n < R; n++)
+        for (int k = 0; k < in_stride; k += LANES)
+          terms[n] += load(in + (begin + n) * in_stride + k) * load(weights + k);
+      transpose(terms);
+#pragma GCC unroll 16
+      for (int i = 0; i < LANES; i++) z += terms[i];
+      store(w.outputs + begin, z);
+    });
   } else {
     constexpr int out_stride = padded(WIDTHS[L + 1]);
     product<ROWS, WIDTHS[L + 1], WIDTHS[L], in_stride, 1, out_stride>(
@@ -156,22 +172,19 @@ INLINE void backward(Workspace& w, const float* x, const float* delta, bool add)
   constexpr int stride = L == LAYERS - 1 ? OUTPUT_STRIDE : padded(WIDTHS[L + 1]);
   const float* in = L == 0 ? x : hidden<L>(w);
   float* gradient = w.gradient + weights_at(L);
-  const auto start = [&](int k, int j) {
-    return add ? load(gradient + k * stride_of(L) + j) : Vec{};
-  };
-  const auto end = [&](int k, int j, Vec g) { store(gradient + k * stride_of(L) + j, g); };
   if constexpr (is_row(L))
-    product<1, columns_of(L), ROWS, 1, 1, in_stride>(delta, in, start, end);
+    sum_rows<ROWS, in_stride>(in, [&](int n) { return delta[n]; }, add, gradient);
   else
-    product<rows_of(L), columns_of(L), ROWS, 1, in_stride, stride>(in, delta, start, end);
-  if constexpr (BIAS) {
-    float* bias = w.gradient + bias_at(L);
-    if (!add) memset(bias, 0, sizeof(float) * padded(WIDTHS[L + 1]));
-    for (int n = 0; n < ROWS; n++) {
-      if constexpr (is_row(L)) bias[0] += delta[n];
-      else
-        for (int j = 0; j < stride; j += LANES) store(bias + j, load(bias + j) + load(delta + n * stride + j));
-    }
+    product<rows_of(L), columns_of(L), ROWS, 1, in_stride, stride>(
+        in, delta,
+        [&](int k, int j) { return add ? load(gradient + k * stride_of(L) + j) : Vec{}; },
+        [&](int k, int j, Vec g) { store(gradient + k * stride_of(L) + j, g); });
+  if constexpr (BIAS && is_row(L)) {
+    Vec total{};
+    for (int n = 0; n < ROWS; n += LANES) total += first(ROWS - n, load(delta + n));
+    w.gradient[bias_at(L)] = sum(total) + (add ? w.gradient[bias_at(L)] : 0);
+  } else if constexpr (BIAS) {
+    sum_rows<ROWS, stride>(delta, [](int) { return 1.0f; }, add, w.gradient + bias_at(L));
   }
   if constexpr (L > 0) {
     const float* weights = is_row(L) ? w.params + weights_at(L) : w.transposed + transposed_at(L);
