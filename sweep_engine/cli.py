@@ -470,7 +470,7 @@ def demo(
 
 
 EXPERIMENTS_HELP = (
-    "Which of training (up to 12 minutes), refill, prior, lanes (5 minutes), overheads and "
+    "Which of training (up to half an hour), refill, prior, lanes (5 minutes), overheads and "
     "sources; all if none."
 )
 

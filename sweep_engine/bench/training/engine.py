@@ -1,5 +1,7 @@
-"""The JAX contenders: this engine, by its own path, and `jit(vmap(scan))` in one piece."""
+"""The JAX contenders: this engine by its own paths, and plain JAX in one piece and in tiles."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,9 +11,15 @@ import optax
 from jaxtyping import Array
 
 from sweep_engine.bench.shards import work_on_shards
+from sweep_engine.bench.timing import interleaved
 from sweep_engine.bench.training.contender import Bare, Losses, Run
 from sweep_engine.bench.training.problem import MOMENTUM, Problem, Workload
 from sweep_engine.sources import TrainPrograms
+
+Train = Callable[[Any], Any]
+"""Parameters, rates and indices to trained parameters, of one network or of all."""
+
+TILES = (4, 16, 64, 128)
 
 
 class Engine:
@@ -56,60 +64,70 @@ class Kernel(Engine):
         return problem.by_kernel
 
 
-class BestTile(Engine):
-    """The same by XLA at the width of a block that is the fastest here, whatever the rule says."""
-
-    name = "engine (best XLA tile)"
-
-    def __init__(self) -> None:
-        self._widths: dict[str, int] = {}
-
-    def suits(self, problem: Problem) -> bool:
-        return not problem.programs.obstacles("cpu")
-
-    def programs(self, problem: Problem) -> TrainPrograms:
-        name = problem.workload.name
-        if name not in self._widths:
-            self._widths[name] = problem.best_width()
-        return problem.at_width(self._widths[name])
-
-
 class OnePiece(Bare):
     """`jit(vmap(scan))` of flax and optax: all networks in one vmap, all steps in one scan."""
 
     name = "jit(vmap(scan))"
 
     def prepare(self, problem: Problem, steps: int) -> Run:
-        module, loss = problem.workload.module, problem.bucket.task.loss
-        x, y = jnp.asarray(problem.x), jnp.asarray(problem.y)
-        params = jax.vmap(problem.network.layout.unflatten)(jnp.asarray(problem.theta))
-        rates, rule = jnp.asarray(problem.rates), problem.workload.optimizer
-        indices = problem.minibatches(steps)
+        return _trained(problem, steps, jax.vmap)
 
-        def objective(params: Any, x: Array, y: Array) -> Array:
-            return loss.mean(module.apply({"params": params}, x), y)
 
-        def train(params: Any, rate: Array, indices: Array | None) -> Any:
-            optimizer = optax.adam(rate) if rule == "adam" else optax.sgd(rate, momentum=MOMENTUM)
+class Tiles(Bare):
+    """The same in tiles, one after another: `lax.map(batch_size=K)` at the K that is fastest."""
 
-            def step(carry: tuple[Any, Any], index: Array | None) -> tuple[tuple[Any, Any], None]:
-                params, state = carry
-                examples = (x, y) if index is None else (x[index], y[index])
-                gradient = jax.grad(objective)(params, *examples)
-                updates, state = optimizer.update(gradient, state)
-                return (optax.apply_updates(params, updates), state), None
+    name = "jit(map(vmap(scan))), best tile"
 
-            start = (params, optimizer.init(params))
-            return jax.lax.scan(step, start, indices, length=steps)[0][0]
+    def __init__(self) -> None:
+        self._fastest: dict[tuple[str, int], int] = {}
 
-        axes = (0, 0, None if indices is None else 0)
-        program = jax.jit(jax.vmap(train, in_axes=axes))
-        losses = jax.jit(jax.vmap(objective, in_axes=(0, None, None)))
-        given = None if indices is None else jnp.asarray(indices)
+    def prepare(self, problem: Problem, steps: int) -> Run:
+        case = problem.workload.name, problem.networks
+        if case not in self._fastest:
+            tiles = [k for k in TILES if k <= problem.networks] or TILES[:1]
+            runs = {str(k): _trained(problem, 1, partial(_mapped, tile=k)) for k in tiles}
+            times = interleaved(runs, warm_ups=1, repeats=3)
+            self._fastest[case] = min(tiles, key=lambda k: times[str(k)].low)
+        return _trained(problem, steps, partial(_mapped, tile=self._fastest[case]))
 
-        def run() -> Losses:
-            with jax.default_matmul_precision("highest"):
-                trained = jax.block_until_ready(program(params, rates, given))
-            return lambda: np.asarray(losses(trained, x, y))
 
-        return run
+def _mapped(train: Train, tile: int) -> Train:
+    return lambda networks: jax.lax.map(train, networks, batch_size=tile)
+
+
+def _trained(problem: Problem, steps: int, over_networks: Callable[[Train], Train]) -> Run:
+    """Training as flax and optax have it, of one network and then of all."""
+    module, loss = problem.workload.module, problem.bucket.task.loss
+    x, y = jnp.asarray(problem.x), jnp.asarray(problem.y)
+    params = jax.vmap(problem.network.layout.unflatten)(jnp.asarray(problem.theta))
+    indices = problem.minibatches(steps)
+    given = None if indices is None else jnp.asarray(indices)
+    networks = params, jnp.asarray(problem.rates), given
+    rule = problem.workload.optimizer
+
+    def objective(params: Any, x: Array, y: Array) -> Array:
+        return loss.mean(module.apply({"params": params}, x), y)
+
+    def train(network: tuple[Any, Array, Array | None]) -> Any:
+        params, rate, indices = network
+        optimizer = optax.adam(rate) if rule == "adam" else optax.sgd(rate, momentum=MOMENTUM)
+
+        def step(carry: tuple[Any, Any], index: Array | None) -> tuple[tuple[Any, Any], None]:
+            params, state = carry
+            examples = (x, y) if index is None else (x[index], y[index])
+            gradient = jax.grad(objective)(params, *examples)
+            updates, state = optimizer.update(gradient, state)
+            return (optax.apply_updates(params, updates), state), None
+
+        start = (params, optimizer.init(params))
+        return jax.lax.scan(step, start, indices, length=steps)[0][0]
+
+    program = jax.jit(over_networks(train))
+    losses = jax.jit(jax.vmap(objective, in_axes=(0, None, None)))
+
+    def run() -> Losses:
+        with jax.default_matmul_precision("highest"):
+            trained = jax.block_until_ready(program(networks))
+        return lambda: np.asarray(losses(trained, x, y))
+
+    return run

@@ -1,7 +1,7 @@
 """Problem: one workload at one number of networks, the same for every contender."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import flax.linen as nn
@@ -9,13 +9,11 @@ import jax
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from sweep_engine.bench.timing import interleaved
 from sweep_engine.keys import Purpose, permutation, run_key
 from sweep_engine.models import Network
 from sweep_engine.sources import open_source
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.drawn import draw_rows
-from sweep_engine.sources.programs import Timed
 from sweep_engine.sources.train.programs import TrainPrograms
 from sweep_engine.sources.work import Runs
 from sweep_engine.spec import Piece, Setting, Sweep, settings
@@ -23,8 +21,6 @@ from sweep_engine.spec.sources import Adam, Sgd, Train
 
 RATES = (0.02, 0.03, 0.05, 0.08)
 """Learning rates of the networks, in turn: a contender must have one for each."""
-
-TILES = (4, 16, 64)
 
 MOMENTUM = 0.9
 ADAM_SCALE = 0.02
@@ -101,22 +97,6 @@ class Problem:
         """The programs of the CPU kernel."""
         return self.programs.by("cpu")
 
-    def at_width(self, lanes: int) -> TrainPrograms:
-        """XLA's programs of a block so many lanes wide."""
-        if lanes not in self._by_width:
-            self._by_width[lanes] = TrainPrograms(replace(self.bucket, lanes=lanes))
-        return self._by_width[lanes]
-
-    @cached_property
-    def _by_width(self) -> dict[int, TrainPrograms]:
-        return {}
-
-    def best_width(self) -> int:
-        """The width of XLA's block at which a step costs the least processor time."""
-        calls = {str(k): partial(_call, self.at_width(k).timed()) for k in TILES}
-        times = interleaved(calls, warm_ups=1, repeats=3)
-        return min(TILES, key=lambda k: times[str(k)].processor / k)
-
     @property
     def bucket(self) -> Bucket:
         return self.programs.bucket
@@ -172,10 +152,6 @@ class Problem:
         every_run = jax.jit(jax.vmap(one, in_axes=(0, None)))
         orders = [np.asarray(every_run(self._runs.words, np.int32(e))) for e in range(epochs)]
         return np.concatenate(orders, axis=1).reshape(self.networks, -1, size)[:, :steps]
-
-
-def _call(timed: Timed) -> None:
-    jax.block_until_ready(timed.program(*timed.arguments))
 
 
 def _stopped(setting: Setting, steps: int) -> Setting:

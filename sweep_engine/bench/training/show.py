@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 COLOURS = {
     "this engine": "#0072B2",
     "engine (cpu kernel)": "#D55E00",
-    "engine (best XLA tile)": "#56B4E9",
     "jit(vmap(scan))": "#E69F00",
+    "jit(map(vmap(scan))), best tile": "#56B4E9",
     "torch.func.vmap": "#009E73",
     "PyTorch, stacked (HFTA)": "#CC79A7",
     "PyTorch, one at a time": "#7F7F7F",
