@@ -54,7 +54,8 @@ def choose_lanes(
     optimiser state and activations then stay in the cache, and the interpreter of the program
     has enough to do per operation. Training holds 4 bytes x (4 num_params +
     3 values_per_pass) a lane, a forward pass 4 bytes x (num_params + values_per_pass). An
-    accelerator wants many lanes at once. Measured: `sweep-engine bench lanes`.
+    accelerator wants many lanes at once; these fill a TPU's tiles of 8 x 128 in whole.
+    Measured on CPUs: `sweep-engine bench lanes`.
 
     Args:
         platform: JAX's name of the platform.

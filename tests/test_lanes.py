@@ -125,6 +125,11 @@ def test_the_width_is_a_power_of_two_and_falls_with_size(num_params, values):
     assert choose_lanes("gpu", num_params, values) == choose_lanes("gpu", 1, 1) > 256
 
 
+@pytest.mark.parametrize("num_params", [61, 2001, 10**6])
+def test_a_block_fills_the_tiles_of_a_tpu(num_params):
+    assert choose_lanes("tpu", num_params, 1000) % (8 * 128) == 0
+
+
 def test_a_block_on_a_cpu_stays_near_4_mib():
     num_params, values = 2000, 3000
     lanes = choose_lanes("cpu", num_params, values)

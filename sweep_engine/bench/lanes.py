@@ -1,5 +1,6 @@
 """What the width K of a block is worth: processor time over widths, models and sources."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -8,6 +9,7 @@ import jax
 from sweep_engine.bench.timing import interleaved
 from sweep_engine.bench.training.networks import Conv1d
 from sweep_engine.bench.training.signals import Signals
+from sweep_engine.execution.programs import num_workers
 from sweep_engine.sources import open_source
 from sweep_engine.spec import Sweep, settings
 
@@ -35,7 +37,7 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "train 7-100-100-1 full batch": (BOOLEAN, _mlp(100, 100), TRAIN),
     "train 64-32-10 minibatch 32": (DIGITS, _mlp(32), MINIBATCH),
     "train 64-128-10 minibatch 32": (DIGITS, _mlp(128), MINIBATCH),
-    "train CNN of MNIST-1D minibatch 32": (Signals(), Conv1d(), MINIBATCH),
+    "train CNN of MNIST-1D minibatch 32": (Signals(train=512), Conv1d(), MINIBATCH),
     "prior 7-40-40-1": (BOOLEAN, _mlp(40, 40), PRIOR),
     "prior 7-100-100-1": (BOOLEAN, _mlp(100, 100), PRIOR),
 }
@@ -49,8 +51,12 @@ def width_curve(*, quick: bool = False) -> dict[str, Any]:
         By case: processor microseconds a step of a run (or a draw) by K, the K that the rule
         picks, and what that costs over the best.
     """
-    cases = dict(list(CASES.items())[:1]) if quick else CASES
-    return {name: _curve(*case, quick=quick) for name, case in cases.items()}
+    cases = dict(list(CASES.items())[: 1 if quick else None])
+    found = {}
+    for name, case in cases.items():
+        found[name] = _curve(*case, quick=quick)
+        print(f"{name}: {found[name]['processor_us_per_unit']} processor us by width", flush=True)
+    return found
 
 
 def _curve(task: Any, model: Any, source: dict[str, Any], *, quick: bool) -> dict[str, Any]:
@@ -73,7 +79,7 @@ def _curve(task: Any, model: Any, source: dict[str, Any], *, quick: bool) -> dic
         timed = programs.timed()
         executable = timed.program.compiled(*timed.arguments)
         calls[str(lanes)] = partial(_call, executable, timed.arguments)
-        units[str(lanes)] = timed.units
+        units[str(lanes)] = timed.units * num_workers()
     times = interleaved(calls, warm_ups=1, repeats=1 if quick else 3)
     cost = {name: round(1e6 * times[name].processor / units[name], 2) for name in calls}
     best = min(cost.values())
@@ -85,4 +91,7 @@ def _curve(task: Any, model: Any, source: dict[str, Any], *, quick: bool) -> dic
 
 
 def _call(executable: Any, arguments: tuple[Any, ...]) -> None:
-    jax.block_until_ready(executable(*arguments))
+    """As many at once as in a sweep: what one leaves in the cache, another may push out."""
+    with ThreadPoolExecutor(num_workers()) as pool:
+        begun = [pool.submit(executable, *arguments) for _ in range(num_workers())]
+        jax.block_until_ready([one.result() for one in begun])

@@ -127,6 +127,10 @@ def test_a_contender_that_is_too_slow_stops_and_the_record_says_why(monkeypatch)
     assert Slow.prepared == 1
     found = {"workloads": {"boolean": {"networks": {}, "stopped": stopped}}}
     assert "slow stops at 4 networks: one step takes" in table(found)
+    point = experiment._point(problem, [Slow(), OnePiece()], stopped, quick=True)
+    assert point["jit(vmap(scan))"]["engine_over_this"] is None, "the first has stopped"
+    found["workloads"]["boolean"]["networks"]["4"] = point
+    assert "| 4 networks |" in table(found)
     with pytest.raises(RuntimeError, match="a bug"):
         experiment._all_ready(problem, [Broken()], {}, 0.01)
 

@@ -38,7 +38,7 @@ def _cell(row: Mapping[str, Any], point: Mapping[str, Any]) -> str:
     rate = row["network_steps_per_second"]
     ratio = row["engine_over_this"]
     each = f"{rate['median'] / 1e3:.3g} ({rate['low'] / 1e3:.3g}-{rate['high'] / 1e3:.3g})"
-    return each if ratio == 1 else f"{each}: {ratio:.3g}x"
+    return each if ratio in (None, 1) else f"{each}: {ratio:.3g}x"
 
 
 def plot(found: Mapping[str, Any], path: Path) -> None:
