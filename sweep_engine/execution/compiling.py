@@ -37,9 +37,9 @@ jax.monitoring.register_event_duration_secs_listener(_listen)
 class Ahead:
     """Compiles buckets in the threads that work on shards, so that no core waits or is shared.
 
-    A thread whose bucket another one is compiling compiles the next bucket meanwhile. Each
-    program is compiled once. What cannot be compiled is left to its own bucket's shards, which
-    try again and say why.
+    A thread whose bucket another one is compiling compiles the next bucket meanwhile, but for
+    the first of all: two at once would delay the first result. Each program is compiled once.
+    What cannot be compiled is left to its own bucket's shards, which try again and say why.
 
     Args:
         programs: The programs, on a device.
@@ -71,11 +71,13 @@ class Ahead:
     def _choose(self, name: str) -> str | None:
         """This bucket, if nobody has begun it; else the next one, until it is compiled."""
         with self._lock:
-            if self._tried[name].is_set() or not self._to_come:
-                return None
-            chosen = name if name in self._to_come else next(iter(self._to_come))
-            del self._to_come[chosen]
-            return chosen
+            if name not in self._to_come:
+                is_first = not any(tried.is_set() for tried in self._tried.values())
+                if is_first or self._tried[name].is_set() or not self._to_come:
+                    return None
+                name = next(iter(self._to_come))
+            del self._to_come[name]
+            return name
 
     def _compile(self, name: str, should_stop: Callable[[], bool]) -> None:
         try:

@@ -54,11 +54,33 @@ def pool():
         yield threads
 
 
+def opened(**buckets):
+    """Of which one more bucket, the first, has been compiled."""
+    ahead = Ahead(FakeBuckets(first=[FakeProgram("first", [])], **buckets), ["first", *buckets])
+    ahead.prepare("first", never)
+    return ahead
+
+
+def test_the_first_bucket_is_compiled_alone(pool):
+    log, gate = [], threading.Event()
+    slow = FakeProgram("a", log, gate)
+    ahead = Ahead(FakeBuckets(a=[slow], b=[FakeProgram("b", log)]), "ab")
+    first = pool.submit(ahead.prepare, "a", never)
+    assert slow.begun.wait(SECONDS)
+    second = pool.submit(ahead.prepare, "a", never)
+    with pytest.raises(TimeoutError):
+        second.result(0.1)
+    gate.set()
+    first.result(SECONDS)
+    second.result(SECONDS)
+    assert log == ["a"]
+
+
 def test_who_would_wait_compiles_the_next_bucket(pool):
     log, gate = [], threading.Event()
     slow = FakeProgram("a", log, gate)
     buckets = {name: [FakeProgram(name, log)] for name in "bc"}
-    ahead = Ahead(FakeBuckets(a=[slow], **buckets), "abc")
+    ahead = opened(a=[slow], **buckets)
     first = pool.submit(ahead.prepare, "a", never)
     assert slow.begun.wait(SECONDS)
     second = pool.submit(ahead.prepare, "a", never)
@@ -89,7 +111,7 @@ def test_an_error_is_left_to_the_shards_of_its_bucket(pool):
     log, gate = [], threading.Event()
     slow = FakeProgram("a", log, gate)
     wrong = FakeProgram("b", log, error=RuntimeError("cannot be compiled"))
-    ahead = Ahead(FakeBuckets(a=[slow], b=[wrong], c=[FakeProgram("c", log)]), "abc")
+    ahead = opened(a=[slow], b=[wrong], c=[FakeProgram("c", log)])
     first = pool.submit(ahead.prepare, "a", never)
     assert slow.begun.wait(SECONDS)
     second = pool.submit(ahead.prepare, "a", never)
@@ -105,8 +127,7 @@ def test_an_error_is_left_to_the_shards_of_its_bucket(pool):
 def test_stopping_compiles_nothing_more_and_leaves_nobody_waiting(pool):
     log, gate, stop = [], threading.Event(), threading.Event()
     slow = FakeProgram("a0", log, gate)
-    buckets = FakeBuckets(a=[slow, FakeProgram("a1", log)], b=[FakeProgram("b", log)])
-    ahead = Ahead(buckets, "ab")
+    ahead = opened(a=[slow, FakeProgram("a1", log)], b=[FakeProgram("b", log)])
     first = pool.submit(ahead.prepare, "a", stop.is_set)
     assert slow.begun.wait(SECONDS)
     stop.set()

@@ -72,7 +72,7 @@ BUDGET_SECONDS = 1500.0
 the record lists what was left out."""
 
 MAX_STEPS = 512
-MAX_CALL_SECONDS = 4.0
+MAX_CALL_SECONDS = 8.0
 """A contender whose single step takes longer stops at that number of networks: the record says
 so, and it is given no more."""
 
