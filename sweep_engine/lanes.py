@@ -73,7 +73,8 @@ class Program:
     """A compiled function of one block: compiled at the first call, once, for one shape.
 
     Threads that race for the first call wait for the one compilation. `num_compilations`
-    counts over the process and is what the tests hold to one per (bucket, program).
+    counts over the process and is what the tests hold to one per (bucket, program). One that
+    `donates` gives the memory of its first argument, the states, to those that it returns.
     """
 
     num_compilations = 0
@@ -84,8 +85,9 @@ class Program:
         *,
         precision: str = "exact",
         options: Options | None = None,
+        donates: bool = False,
     ) -> None:
-        self._jitted = jax.jit(function)
+        self._jitted = jax.jit(function, donate_argnums=0 if donates else ())
         self._precision = "highest" if precision == "exact" else None
         self._options = options if jax.default_backend() == "cpu" else None
         self._compiled: Any = None

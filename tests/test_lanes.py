@@ -102,6 +102,25 @@ def test_a_neighbour_changes_no_bit(bad):
     assert np.array_equal(np.asarray(program(BLOCK[order])), clean[order])
 
 
+def test_a_program_that_donates_keeps_what_the_host_gave_or_looks_at():
+    program = Program(lambda states, step: states + step, donates=True)
+    given_states = BLOCK.copy()
+    first = program(given_states, np.float32(1))
+    seen = np.asarray(first)
+    program(first, np.float32(1))
+    second = program(program(given_states, np.float32(1)), np.float32(1))
+    assert np.array_equal(given_states, BLOCK)
+    assert np.array_equal(seen, BLOCK + 1)
+    assert np.array_equal(second, BLOCK + 2)
+
+
+def test_a_donated_block_has_no_second_copy():
+    program = Program(lambda states, step: states + step, donates=True)
+    states = program(BLOCK, np.float32(1))
+    program(states, np.float32(1))
+    assert states.is_deleted()
+
+
 @given(st.integers(1, 9), st.integers(0, 9))
 @settings(deadline=None, max_examples=30)
 def test_padding_repeats_the_last_row(rows, missing):

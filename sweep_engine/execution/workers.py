@@ -22,7 +22,7 @@ from sweep_engine.store.layout import SWEEP_JSON
 from sweep_engine.store.manifest import Frozen
 
 JOBS_PER_DEVICE = 2
-"""One is computed while the other's files are written."""
+"""At most: one is computed while the other's files are written, or both where that is faster."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,10 @@ def open_workers(programs: Programs, frozen: Frozen, place: Place) -> Sequence[W
         cores = num_cores()
         worker = _worker(programs.frozen(frozen), frozen, place, cores)
         return [worker] * max(cores, JOBS_PER_DEVICE)
-    workers = [_worker(programs.frozen(frozen, device), frozen, place, 1) for device in devices]
+    workers = [
+        _worker(programs.frozen(frozen, device), frozen, place, JOBS_PER_DEVICE)
+        for device in devices
+    ]
     return workers * JOBS_PER_DEVICE
 
 

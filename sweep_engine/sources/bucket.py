@@ -91,9 +91,16 @@ class Bucket:
         spec = self.setting.spec
         return isinstance(spec, Posterior) and spec.start == "teacher"
 
-    def program(self, function: Callable[..., Any], *, options: Options | None = None) -> Program:
-        """Make a program of this bucket's precision; options as in `lanes`."""
-        return Program(function, precision=self.execution.precision, options=options)
+    def program(
+        self,
+        function: Callable[..., Any],
+        *,
+        options: Options | None = None,
+        donates: bool = False,
+    ) -> Program:
+        """Make a program of this bucket's precision; see `lanes`."""
+        precision = self.execution.precision
+        return Program(function, precision=precision, options=options, donates=donates)
 
     def hyper(self, settings: Sequence[Setting]) -> Hyper:
         """Collect the traced values of each run's setting, one array per field."""

@@ -139,7 +139,7 @@ def test_without_pytorch_its_contenders_are_skipped_loudly(monkeypatch, capsys):
     monkeypatch.setattr(experiment, "find_spec", lambda name: None)
     found, skipped = contenders()
     names = [contender.name for contender in found if "engine (" not in contender.name]
-    assert names == ["this engine", "jit(vmap(scan))"]
+    assert names == ["this engine", "jit(vmap(scan))", "jit(map(vmap(scan))), best tile"]
     assert "PyTorch is not installed" in skipped[-1]
     assert "SKIPPED" in capsys.readouterr().out
 

@@ -9,9 +9,10 @@ import pytest
 
 from sweep_engine import execution, planning
 from sweep_engine.backends import LocalBackend
-from sweep_engine.execution import worker, workers
+from sweep_engine.execution import turns, worker, workers
 from sweep_engine.execution.turns import Turns
 from sweep_engine.spec import Sweep
+from sweep_engine.store import OutputDirectory, read_ledger
 from tests.execution.test_resume import tables
 
 
@@ -35,39 +36,100 @@ class Memory:
         return then()
 
 
+def small(runs):
+    return Sweep.model_validate(
+        {
+            "name": "memory",
+            "task": {"kind": "boolean", "bits": 3, "target": "x1", "train": 6},
+            "model": {"kind": "mlp", "widths": [4]},
+            "sources": {"sgd": {"kind": "train", "stop": {"max_steps": 20}, "runs": runs}},
+            "observables": ["function"],
+            "execution": {"lanes": 8},
+        }
+    )
+
+
+def entries(out):
+    return read_ledger(OutputDirectory(out).files).shards.values()
+
+
 @pytest.mark.parametrize(("room", "at_once"), [(1, [1]), (2, [1, 2]), (5, [5])])
 def test_fewer_are_computed_at_once_where_memory_does_not_suffice(room, at_once):
-    memory, turns = Memory(room), Turns(5)
+    memory, taken = Memory(room), Turns(5)
     with ThreadPoolExecutor(5) as pool:
         found = pool.map(
-            lambda i: turns.take(lambda: memory.use(MemoryError(), lambda: i)), range(12)
+            lambda i: taken.take(lambda: memory.use(MemoryError(), lambda: i)), range(12)
         )
     assert list(found) == list(range(12))
-    assert turns.at_once in at_once
+    assert taken.at_once in at_once
     assert bool(memory.failures) == (room < 5)
 
 
 def test_what_does_not_fit_alone_is_an_error():
-    turns = Turns(4)
+    taken = Turns(4)
     with pytest.raises(MemoryError):
-        turns.take(lambda: Memory(0).use(MemoryError(), lambda: None))
-    assert turns.at_once == 1
-    assert turns.take(lambda: "free again") == "free again"
+        taken.take(lambda: Memory(0).use(MemoryError(), lambda: None))
+    assert taken.at_once == 1
+    assert taken.take(lambda: "free again") == "free again"
+
+
+class Clock:
+    """What calls would take on a machine that is kept busy by so many at once."""
+
+    def __init__(self, busy_with, room=99):
+        self.busy_with, self.room, self.counts = busy_with, room, []
+
+    def seconds(self, call, at_once):
+        self.counts.append(at_once)
+        if at_once > self.room:
+            return float("inf")
+        return max(1.0, at_once / self.busy_with) ** 1.2
+
+
+@pytest.mark.parametrize(
+    ("clock", "found"),
+    [(Clock(8), 8), (Clock(4), 4), (Clock(1), 1), (Clock(8, room=2), 2), (Clock(8, room=0), 8)],
+)
+def test_as_many_at_once_as_get_the_most_done(monkeypatch, clock, found):
+    """Beyond what keeps the machine busy, twice as many take 2.3 times as long."""
+    monkeypatch.setattr(turns, "_seconds", clock.seconds)
+    assert turns.fastest(lambda: None, 8) == found
+
+
+def test_it_is_measured_once_and_not_with_long_calls(monkeypatch):
+    clock, known = Clock(1), Turns(4)
+    monkeypatch.setattr(turns, "_seconds", clock.seconds)
+    known.measure(lambda: None)
+    tried = len(clock.counts)
+    known.measure(lambda: None)
+    assert (known.at_once, len(clock.counts)) == (1, tried)
+    monkeypatch.setattr(turns, "LONG_SECONDS", 0.5)
+    assert turns.fastest(lambda: None, 4) == 4
+
+
+def test_a_call_that_fails_fails_the_shard_that_made_it():
+    with pytest.raises(ZeroDivisionError):
+        Turns(2).measure(lambda: 1 / 0)
+
+
+def test_a_sweep_says_how_many_were_computed_at_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(planning, "RUNS_PER_SHARD", 8)
+    monkeypatch.setattr(workers, "num_cores", lambda: 4)
+    monkeypatch.setattr(turns, "_seconds", Clock(2).seconds)
+    sweep = small(runs=64)
+    execution.run(sweep, tmp_path / "measured", make_backend=lambda: LocalBackend(4))
+    told = {entry.receipt["at_once"] for entry in entries(tmp_path / "measured")}
+    assert told == {2}
+    monkeypatch.setattr(turns, "_seconds", Clock(4).seconds)
+    execution.run(sweep, tmp_path / "other", make_backend=lambda: LocalBackend(4))
+    assert {entry.receipt["at_once"] for entry in entries(tmp_path / "other")} == {4}
+    assert tables(tmp_path / "measured") == tables(tmp_path / "other")
 
 
 def test_shards_that_ran_out_of_memory_are_done_again_alone(monkeypatch, tmp_path):
     monkeypatch.setattr(planning, "RUNS_PER_SHARD", 8)
     monkeypatch.setattr(workers, "num_cores", lambda: 4)
-    sweep = Sweep.model_validate(
-        {
-            "name": "memory",
-            "task": {"kind": "boolean", "bits": 3, "target": "x1", "train": 6},
-            "model": {"kind": "mlp", "widths": [4]},
-            "sources": {"sgd": {"kind": "train", "stop": {"max_steps": 20}, "runs": 32}},
-            "observables": ["function"],
-            "execution": {"lanes": 8},
-        }
-    )
+    sweep = small(runs=32)
     execution.run(sweep, tmp_path / "whole")
     memory, real = Memory(1), worker.work
     error = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory (injected)")

@@ -182,7 +182,7 @@ def test_a_finished_run_does_not_move():
         data = programs.bucket.data.train
         return programs.advance(states, orders, words, hyper, programs.bucket.root, data, limits)
 
-    before = advance(programs.empty_state, START, 4)
+    before = jax.tree.map(np.asarray, advance(programs.empty_state, START, 4))
     ends = [RunStatus.RUNNING, *RunStatus][:LANES]
     before = before._replace(status=np.array([*ends, 0, 0][:LANES], np.int32))
     after = advance(before, KEEP, 30)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import jax
 import numpy as np
 
 from sweep_engine.lanes import Program, over_lanes
@@ -71,7 +72,7 @@ class PosteriorPrograms:
     def advance(self) -> Program:
         """(states, chains, hyper, root, examples, span) -> states and draws, over a segment."""
         advance = over_lanes(self.chain.advance, (0, 0, 0, None, None, None))
-        return self.bucket.program(advance)
+        return self.bucket.program(advance, donates=True)
 
     def to_compile(self) -> Iterator[Example]:
         given = self._given
@@ -90,7 +91,8 @@ class PosteriorPrograms:
     def timed(self) -> Timed:
         """A short segment of the first transitions."""
         count, lanes = 4, self.bucket.lanes
-        states: State = self.start(*self._given)
+        # On the host, since the program keeps what it is given on the device.
+        states: State = jax.tree.map(np.asarray, self.start(*self._given))
         arguments = (states, *self._given, np.array([0, count], np.int32))
         transitions_a_draw = self.chain.num_transitions / self.spec.draws
         return Timed(self.advance, arguments, max(1, round(lanes * count / transitions_a_draw)))

@@ -218,7 +218,7 @@ class TrainPrograms:
             done: State = jax.lax.while_loop(goes_on, body, (jnp.int32(0), states))[1]
             return done
 
-        return self.bucket.program(segment)
+        return self.bucket.program(segment, donates=True)
 
     def to_compile(self) -> Iterator[Example]:
         bucket, timed = self.bucket, self.timed()

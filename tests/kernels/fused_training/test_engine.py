@@ -9,16 +9,6 @@ import pytest
 
 from sweep_engine.kernels.fused_training import case as cases
 from sweep_engine.kernels.fused_training import cpu, reference
-from sweep_engine.kernels.fused_training.case import (
-    Adam,
-    Case,
-    Checks,
-    Data,
-    Limits,
-    Segment,
-    Sgd,
-    State,
-)
 from sweep_engine.keys import Purpose, halves, permutation, run_key, sweep_key
 from sweep_engine.solutions import RunStatus, Solutions
 from sweep_engine.sources import Control, open_source, work
@@ -84,27 +74,27 @@ def test_segment_is_the_engines_training(name, batch_size):
     landed = by_engine(optimizer, batch_size, {})
     data = load_task(TASK, SEED, Path()).train
     minibatch = None if batch_size == "full" else int(batch_size)
-    case = Case((4, 6, 1), "tanh", True, "logistic", name, len(data), minibatch)
+    case = cases.Case((4, 6, 1), "tanh", True, "logistic", name, len(data), minibatch)
 
     def every(value: float) -> jax.Array:
         return jnp.full(NUM_RUNS, value, jnp.float32)
 
     rate, decays = every(optimizer["learning_rate"]), [every(PENALTIES[k]) for k in PENALTIES]
     if name == "adam":
-        hyper = Adam(rate, every(0.9), every(0.999), every(optimizer["eps"]), *decays)
+        hyper = cases.Adam(rate, every(0.9), every(0.999), every(optimizer["eps"]), *decays)
     else:
-        hyper = Sgd(rate, every(optimizer["momentum"]), *decays)
+        hyper = cases.Sgd(rate, every(optimizer["momentum"]), *decays)
     indices = jnp.zeros((NUM_RUNS, 0, 0), jnp.int32)
     if minibatch:
         indices = orders(landed.run_id, len(data), minibatch)
     example = Example(
         case,
-        Checks(EVERY),
+        cases.Checks(EVERY),
         reference.start(case, jnp.asarray(starts.theta)),
         hyper,
-        Limits(jnp.full(NUM_RUNS, MAX_STEPS, jnp.int32), every(0.0), every(-jnp.inf)),
-        Data(jnp.asarray(data.x), jnp.asarray(data.y)),
-        Segment(jnp.full(NUM_RUNS, MAX_STEPS + 1, jnp.int32), indices),
+        cases.Limits(jnp.full(NUM_RUNS, MAX_STEPS, jnp.int32), every(0.0), every(-jnp.inf)),
+        cases.Data(jnp.asarray(data.x), jnp.asarray(data.y)),
+        cases.Segment(jnp.full(NUM_RUNS, MAX_STEPS + 1, jnp.int32), indices),
     )
     state, _ = example.run(cpu.train_segment)
     assert_same_training(state, landed, example)
@@ -113,7 +103,7 @@ def test_segment_is_the_engines_training(name, batch_size):
         assert_same_training(wrong.run(cpu.train_segment)[0], landed, example)
 
 
-def assert_same_training(state: State, landed: Solutions, example: Example) -> None:
+def assert_same_training(state: cases.State, landed: Solutions, example: Example) -> None:
     """The same ends, and parameters as near to float64's as the engine's are.
 
     A run ends elsewhere if an output is within rounding, some 1e-6, of 0 at a check: of 9
