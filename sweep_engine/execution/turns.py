@@ -13,6 +13,7 @@ FASTER = 1.05
 
 REPEATS = 3
 LONG_SECONDS = 2.0
+"""A call that takes longer is not tried."""
 
 
 class Turns:
