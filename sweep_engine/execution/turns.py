@@ -11,7 +11,7 @@ T = TypeVar("T")
 FASTER = 1.05
 """Fewer at once must do so much more: the clock of a shared machine errs by some percent."""
 
-REPEATS = 3
+REPEATS = 2
 LONG_SECONDS = 2.0
 """A call that takes longer is not tried."""
 

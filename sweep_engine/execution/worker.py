@@ -31,6 +31,9 @@ from sweep_engine.store.rows import (
     tallies_table,
 )
 
+WORTH_SHARDS = 16
+"""A plan of more shards for each that is computed at once is long enough to measure how many."""
+
 
 class ShardWorker:
     """Works on shards of one plan, one or more at a time, into one output directory.
@@ -70,7 +73,7 @@ class ShardWorker:
         compiled = compile_seconds()
         with self._programs.on_device():
             self._ahead.prepare(shard.bucket, should_stop)
-        if len(self._shards) > self._turns.at_once:
+        if len(self._shards) > WORTH_SHARDS * self._turns.at_once:
             self._turns.measure(partial(self._try, shard.bucket))
         compute = partial(self._compute, job, shard, Control(report, should_stop))
         bucket, finished, times = self._turns.take(compute)

@@ -115,6 +115,7 @@ def test_a_call_that_fails_fails_the_shard_that_made_it():
 def test_a_sweep_says_how_many_were_computed_at_once(monkeypatch, tmp_path):
     monkeypatch.setattr(planning, "RUNS_PER_SHARD", 8)
     monkeypatch.setattr(workers, "num_cores", lambda: 4)
+    monkeypatch.setattr(worker, "WORTH_SHARDS", 1)
     monkeypatch.setattr(turns, "_seconds", Clock(2).seconds)
     sweep = small(runs=64)
     execution.run(sweep, tmp_path / "measured", make_backend=lambda: LocalBackend(4))
