@@ -13,22 +13,24 @@ FASTER = 1.05
 
 REPEATS = 2
 LONG_SECONDS = 2.0
-"""A call that takes longer is not tried."""
+"""A call that takes longer is not tried: the run would wait for what it wants to know."""
 
 
 class Turns:
     """Lets so many threads compute at once; fewer, once memory has not sufficed for so many.
 
     Args:
-        most: How many, as long as nothing else is known.
+        at_once: How many, as long as nothing else is known.
+        most: How many may be tried; as many if not given.
 
     Attributes:
         at_once: How many, now.
     """
 
-    def __init__(self, most: int) -> None:
-        self.at_once = most
-        self._measured = most == 1
+    def __init__(self, at_once: int, most: int | None = None) -> None:
+        self.at_once = at_once
+        self._most = most or at_once
+        self._measured = self._most == 1
         self._measuring = threading.Lock()
         self._computing = 0
         self._ended = threading.Condition()
@@ -41,7 +43,8 @@ class Turns:
         """
         with self._measuring:
             if not self._measured:
-                self.at_once = fastest(call, self.at_once)
+                if _seconds(call, 1) <= LONG_SECONDS:
+                    self.at_once = fastest(call, self._most)
                 self._measured = True
 
     def take(self, compute: Callable[[], T]) -> T:
@@ -74,12 +77,7 @@ class Turns:
 
 
 def fastest(call: Callable[[], object], most: int) -> int:
-    """Halve how many calls are made at once as long as that gets more of them done a second.
-
-    Calls that take long are not tried: the run would wait for what it wants to know.
-    """
-    if _seconds(call, 1) > LONG_SECONDS:
-        return most
+    """Halve how many calls are made at once as long as that gets more of them done a second."""
     while most > 1:
         rates = dict.fromkeys((most, most // 2), 0.0)
         for _ in range(REPEATS):

@@ -22,7 +22,7 @@ from sweep_engine.store.layout import SWEEP_JSON
 from sweep_engine.store.manifest import Frozen
 
 JOBS_PER_DEVICE = 2
-"""At most: one is computed while the other's files are written, or both where that is faster."""
+"""One is computed while the other's files are written, or both where a measurement says so."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +61,18 @@ def open_workers(programs: Programs, frozen: Frozen, place: Place) -> Sequence[W
     devices = jax.local_devices()
     if devices[0].platform == "cpu" and len(devices) == 1:
         cores = num_cores()
-        worker = _worker(programs.frozen(frozen), frozen, place, cores)
+        worker = _worker(programs.frozen(frozen), frozen, place, Turns(cores))
         return [worker] * max(cores, JOBS_PER_DEVICE)
     workers = [
-        _worker(programs.frozen(frozen, device), frozen, place, JOBS_PER_DEVICE)
+        _worker(programs.frozen(frozen, device), frozen, place, Turns(1, most=JOBS_PER_DEVICE))
         for device in devices
     ]
     return workers * JOBS_PER_DEVICE
 
 
-def _worker(programs: Programs, frozen: Frozen, place: Place, at_once: int) -> ShardWorker:
+def _worker(programs: Programs, frozen: Frozen, place: Place, turns: Turns) -> ShardWorker:
     ahead = Ahead(programs, place.buckets)
-    return ShardWorker(programs.plan, frozen, programs, place.files, Turns(at_once), ahead)
+    return ShardWorker(programs.plan, frozen, programs, place.files, turns, ahead)
 
 
 def _check(place: Place) -> None:
