@@ -110,7 +110,6 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
     """Say what a sweep would run and cost, and run nothing."""
     from sweep_engine.execution import Programs, costs
     from sweep_engine.planning import plan as make_plan
-    from sweep_engine.spec.sources import DONE
 
     planned = make_plan(_load(spec))
     programs = Programs(planned)
@@ -141,9 +140,9 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
             _bytes(sum(c.disk_bytes for c in mine)), _duration(sum(c.seconds for c in mine)),
         )  # fmt: skip
     out.print(table)
-    done = {name: DONE.get(spec.kind) for name, spec in planned.sweep.sources.items()}
-    said = dict.fromkeys(f"{c.source} is {done[c.source]} by {c.implementation}: {c.reason}."
-                         for c in found if done[c.source])  # fmt: skip
+    sources = planned.sweep.sources
+    said = dict.fromkeys(f"{c.source} is {sources[c.source].deed} by {c.implementation}: "
+                         f"{c.reason}." for c in found)  # fmt: skip
     for line in said:
         out.print(line, markup=False, highlight=False)
     parents = {cost.source: cost.starts_from for cost in found if cost.starts_from}
@@ -605,7 +604,6 @@ def _run_line(run: dict[str, Any]) -> str:
 
 def _status(results: str) -> dict[str, Any]:
     from sweep_engine.execution import needed, read_heartbeat
-    from sweep_engine.spec.sources import DONE
     from sweep_engine.store import OutputDirectory, read_failures, read_ledger
     from sweep_engine.store.manifest import describe_choices, read_manifest
 
@@ -637,11 +635,10 @@ def _status(results: str) -> dict[str, Any]:
         "implementation": {k: vars(v) for k, v in manifest.frozen.implementation.items()},
         "done_by": {
             name: [
-                f"{DONE[source.kind]} by {describe_choices(each)}"
+                f"{source.deed} by {describe_choices(each)}"
                 for each in manifest.choices(name).values()
             ]
             for name, source in planned.sweep.sources.items()
-            if source.kind in DONE
         },
         "errors": {s: failures[s].error.strip().splitlines()[-1] for s in failed},
     }

@@ -7,7 +7,7 @@ from sweep_engine.errors import SpecError
 from sweep_engine.observables import columns_of
 from sweep_engine.spec import Comparison, Sweep, axis_paths, touches
 from sweep_engine.spec.observables import Coordinates
-from sweep_engine.spec.sources import GuessAndCheck, Prior, Splitting
+from sweep_engine.spec.sources import SourceRole
 
 RUN_COLUMNS = (
     "seed", "steps", "fit_step", "train_loss", "train_error", "test_loss", "test_error",
@@ -82,7 +82,8 @@ def _kept_problems(sides: Sides, comparison: Comparison) -> Iterator[tuple[str, 
     tallied = comparison.observable == "function" and not (comparison.where or comparison.match)
     for field, sweep in sides.sweeps.items():
         spec = sweep.sources[sides.names[field]]
-        if isinstance(spec, Prior) and spec.keep == "fit" and sides.given == "all" and not tallied:
+        is_cut = spec.role is SourceRole.PRIOR and spec.keeps_fits_only
+        if is_cut and sides.given == "all" and not tallied:
             yield (
                 field,
                 f"{sides.names[field]} keeps only the draws that fit (keep: fit): give "
@@ -118,7 +119,7 @@ def _rule_problems(sides: Sides) -> Iterator[tuple[str, str]]:
         for field, sweep in sides.sweeps.items()
     ]
     rejection = any(
-        isinstance(sweep.sources[sides.names[field]], GuessAndCheck | Splitting)
+        sweep.sources[sides.names[field]].role is SourceRole.CONDITIONED
         for field, sweep in sides.sweeps.items()
     )
     if (sides.given == "fit" or rejection) and rules[0] != rules[1]:

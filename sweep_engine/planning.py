@@ -16,30 +16,11 @@ from functools import cached_property
 from typing import Any
 
 from sweep_engine.errors import OutputError, PlanError
-from sweep_engine.spec import Piece, Setting, Sweep, settings, sources, spec_id
+from sweep_engine.spec import Piece, Setting, Sweep, settings, spec_id
 from sweep_engine.spec.base import canonical_json, static_part
-from sweep_engine.spec.parents import is_ordered_by_fit
+from sweep_engine.spec.former_words import in_former_words
 from sweep_engine.spec.settings import identity
-from sweep_engine.spec.sources import (
-    GuessAndCheck,
-    Posterior,
-    Prior,
-    Snapshot,
-    Splitting,
-    Train,
-    reference_of,
-    unit_size,
-)
-from sweep_engine.spec.starts import FunctionsFrom
-
-RUNS_PER_SHARD = 2048
-"""Trained runs, or kept draws, of one shard at most: they are rows with parameters."""
-
-DRAWS_PER_SHARD = 65_536
-"""Draws of one shard at most where few are kept."""
-
-CHAINS_PER_SHARD = 16
-"""Chains that advance together in one block, whatever the number of their draws."""
+from sweep_engine.spec.starts import FunctionsFrom, parent_ref_of
 
 NUM_SHARDS_MAX = 1_000_000
 
@@ -100,11 +81,9 @@ class Plan:
         if piece.setting.parent is None:
             return None
         parent = self.settings[piece.setting.parent]
-        found = reference_of(piece.setting.spec)
-        is_whole = found is not None and isinstance(found[1], FunctionsFrom)
-        if is_whole or is_ordered_by_fit(parent.spec):
+        if _asks_for_functions(piece.setting) or parent.spec.keeps_fits_only:
             return Piece(parent, 0, num_runs(parent))
-        size = unit_size(piece.setting.spec)
+        size = piece.setting.spec.unit_size
         return Piece(parent, piece.start // size, -(-piece.stop // size))
 
     def shards_of(self, piece: Piece) -> list[str]:
@@ -148,8 +127,7 @@ class Plan:
 
     def accepted(self, shard: Shard) -> int | None:
         """The number of acceptances at which the shard's setting stops, if it does."""
-        spec = self.settings[shard.pieces[0][0]].spec
-        return spec.accepted if isinstance(spec, GuessAndCheck) else None
+        return self.settings[shard.pieces[0][0]].spec.accepts_until
 
     def to_dict(self) -> list[list[Any]]:
         """List the shards as plain JSON data."""
@@ -184,7 +162,7 @@ def plan(sweep: Sweep, previous: Sequence[Shard] = ()) -> Plan:
     for shard in previous:
         for setting, _, stop in shard.pieces:
             done[setting] = max(done[setting], stop)
-    wanted = sum((num_runs(s) - done[s.id]) // _shard_size(s) for s in by_id.values())
+    wanted = sum((num_runs(s) - done[s.id]) // s.spec.runs_per_shard for s in by_id.values())
     if wanted + len(previous) > NUM_SHARDS_MAX:
         raise PlanError(f"{wanted:,} shards are more than {NUM_SHARDS_MAX:,}: ask for less")
     buckets: dict[str, list[int]] = defaultdict(list)
@@ -200,7 +178,7 @@ def plan(sweep: Sweep, previous: Sequence[Shard] = ()) -> Plan:
 
 def bucket_name(sweep: Sweep, setting: Setting) -> str:
     """Name the bucket of a setting: a letter, then a hash of its static part."""
-    counted = type(setting.spec).COUNTED - {"keep"}
+    counted = setting.spec.counted
     content = {
         "source": setting.source,
         "spec": {k: v for k, v in static_part(setting.spec).items() if k not in counted},
@@ -210,30 +188,20 @@ def bucket_name(sweep: Sweep, setting: Setting) -> str:
         "execution": identity(sweep.execution),
         "seed": sweep.seed,
     }
-    return "b" + hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
+    text = canonical_json(in_former_words(content))
+    return "b" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def num_runs(setting: Setting) -> int:
     """How many runs or draws a setting has, at most."""
-    return sources.num_runs(setting.spec)
+    if setting.spec.num_runs is None:
+        raise ValueError(f"the number of runs of {setting.source} is that of its parent")
+    return setting.spec.num_runs
 
 
-def num_rows(setting: Setting) -> int | None:
-    """How many rows a setting keeps; None where that depends on the draws."""
-    return sources.num_rows(setting.spec)
-
-
-def _shard_size(setting: Setting) -> int:
-    """Runs of a shard at most: a multiple of the setting's unit."""
-    match setting.spec:
-        case Prior(keep="all") | Train() | Snapshot():
-            return RUNS_PER_SHARD
-        case Splitting(particles=particles):
-            return max(1, RUNS_PER_SHARD // particles) * particles
-        case Posterior(draws=draws):
-            return max(CHAINS_PER_SHARD, RUNS_PER_SHARD // draws) * draws
-        case _:
-            return DRAWS_PER_SHARD
+def _asks_for_functions(setting: Setting) -> bool:
+    found = parent_ref_of(setting.spec)
+    return found is not None and isinstance(found[1], FunctionsFrom)
 
 
 def _is_alone(setting: Setting) -> bool:
@@ -241,10 +209,7 @@ def _is_alone(setting: Setting) -> bool:
 
     How many acceptances are missing, or which functions were found.
     """
-    found = reference_of(setting.spec)
-    if found is not None and isinstance(found[1], FunctionsFrom):
-        return True
-    return isinstance(setting.spec, GuessAndCheck) and setting.spec.accepted is not None
+    return _asks_for_functions(setting) or setting.spec.accepts_until is not None
 
 
 def _cut(bucket: str, missing: Sequence[tuple[Setting, int]]) -> Iterator[Shard]:
@@ -255,7 +220,7 @@ def _cut(bucket: str, missing: Sequence[tuple[Setting, int]]) -> Iterator[Shard]
     open_pieces: list[tuple[int, int, int]] = []
     room = 0
     for setting, start in missing:
-        size = _shard_size(setting)
+        size = setting.spec.runs_per_shard
         alone = _is_alone(setting)
         room = room if open_pieces and not alone else size
         if alone and open_pieces:

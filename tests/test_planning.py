@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from sweep_engine import planning
 from sweep_engine.errors import OutputError, PlanError
 from sweep_engine.keys import run_ids
-from sweep_engine.planning import num_rows, num_runs, plan, read_shards
+from sweep_engine.planning import num_runs, plan, read_shards
 from sweep_engine.spec import Sweep, spec_id
+from sweep_engine.spec.sources import sizes
 
 RATE = "sources.sgd.optimizer.learning_rate"
 FEW, MANY = 7, 11
@@ -28,8 +29,8 @@ FEW, MANY = 7, 11
 def small_shards():
     """Shards small enough to look at."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "RUNS_PER_SHARD", FEW)
-        patch.setattr(planning, "DRAWS_PER_SHARD", MANY)
+        patch.setattr(sizes, "RUNS_PER_SHARD", FEW)
+        patch.setattr(sizes, "DRAWS_PER_SHARD", MANY)
         yield
 
 
@@ -146,7 +147,7 @@ def test_shards_have_a_bounded_number_of_runs():
 )
 def test_rows_of_a_setting(source, rows):
     (setting,) = plan(sweep(sources={"it": source})).settings.values()
-    assert num_rows(setting) == rows
+    assert setting.spec.num_rows == rows
 
 
 # --- shards depend on the sweep alone -----------------------------------------------------
@@ -278,14 +279,14 @@ def test_fewer_points_are_refused():
 
 def test_too_many_shards_are_refused(monkeypatch):
     monkeypatch.setattr(planning, "NUM_SHARDS_MAX", 3)
-    monkeypatch.setattr(planning, "RUNS_PER_SHARD", 1)
+    monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 1)
     with pytest.raises(PlanError, match="ask for less"):
         plan(sweep())
 
 
 def test_too_many_shards_are_refused_before_they_are_made(monkeypatch):
     monkeypatch.setattr(planning, "NUM_SHARDS_MAX", 3)
-    monkeypatch.setattr(planning, "RUNS_PER_SHARD", 1)
+    monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 1)
     monkeypatch.setattr(planning, "_shard", lambda *_: pytest.fail("a shard was made"))
     with pytest.raises(PlanError):
         plan(sweep())

@@ -17,7 +17,7 @@ from sweep_engine.kernels.fused_training.case import (
     Sgd,
     State,
 )
-from sweep_engine.kernels.fused_training.reference import Records
+from sweep_engine.kernels.fused_training.plain import Records
 
 RULES = ("train_error", "train_loss")
 """As numbered by `Rule` in the sources."""

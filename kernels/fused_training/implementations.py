@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from sweep_engine.kernels.fused_training import cpu, cuda, reference
+from sweep_engine.kernels.fused_training import cpu, cuda, plain
 from sweep_engine.kernels.fused_training.case import Case, State
 from sweep_engine.kernels.native import CannotBuild
 
-Implementation = Literal["reference", "cpu", "cuda"]
+Implementation = Literal["plain", "cpu", "cuda"]
 Train = Callable[..., tuple[State, Any]]
 
 TRAIN: dict[str, Train] = {
-    "reference": reference.train_segment,
+    "plain": plain.train_segment,
     "cpu": cpu.train_segment,
     "cuda": cuda.train_segment,
 }

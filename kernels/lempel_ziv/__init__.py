@@ -1,6 +1,6 @@
 """Lempel-Ziv complexity: the number of words in a string's LZ76 parse, and K_LZ.
 
-`reference` is the published scan of one string, `vectorised` parses many at once.
+`plain` is the published scan of one string, `vectorised` parses many at once.
 """
 
 import math

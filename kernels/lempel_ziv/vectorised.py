@@ -11,7 +11,7 @@ _MIN_CHUNK = 64  # strings; at the greatest length the working arrays take 25 MB
 def count_words(bits: UInt8[np.ndarray, "R n"]) -> Int[np.ndarray, " R"]:
     """Count the words of the LZ76 exhaustive history of every row.
 
-    Equal to `reference.count_words` row by row. With match[i] the length of the longest
+    Equal to `plain.count_words` row by row. With match[i] the length of the longest
     piece from i on that also occurs from some j < i on, a word that starts at i ends after
     match[i] + 1 symbols. Time is quadratic in n.
 

@@ -11,9 +11,9 @@ from sweep_engine.bench.machine import limits
 from sweep_engine.bench.shards import work_on_shards
 from sweep_engine.bench.timing import interleaved
 from sweep_engine.bench.training.networks import PlainMlp
-from sweep_engine.planning import DRAWS_PER_SHARD
 from sweep_engine.sources import open_source
 from sweep_engine.spec import Piece, Sweep, settings
+from sweep_engine.spec.sources import sizes
 
 WIDTHS = (40, 40)
 INPUTS = 128
@@ -32,7 +32,7 @@ def draw_rates(*, quick: bool = False) -> dict[str, Any]:
         over keys that counts nothing: draws a second, percent of the measured product limit;
         and the engine's rate over the better of the plain ones.
     """
-    draws = 2048 if quick else DRAWS_PER_SHARD
+    draws = 2048 if quick else sizes.DRAWS_PER_SHARD
     law = {"kind": "fan_in", "weight_std": STD, "bias_std": BIAS_STD}
     sweep = Sweep.model_validate(
         {
@@ -47,7 +47,7 @@ def draw_rates(*, quick: bool = False) -> dict[str, Any]:
     inputs = programs.bucket.data.inputs
     pieces = [Piece(setting, 0, draws)]
     calls: dict[str, Callable[[], object]] = {
-        "this engine": lambda: work_on_shards(programs, pieces, DRAWS_PER_SHARD)
+        "this engine": lambda: work_on_shards(programs, pieces, sizes.DRAWS_PER_SHARD)
     }
     counts = {"this engine": draws}
     for lanes in LANES:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from sweep_engine.execution.programs import num_workers
-from sweep_engine.planning import RUNS_PER_SHARD
 from sweep_engine.sources import Control, Finished, SourcePrograms, work
 from sweep_engine.spec import Piece
+from sweep_engine.spec.sources import sizes
 
 
 def work_on_shards(
-    programs: SourcePrograms, pieces: Sequence[Piece], size: int = RUNS_PER_SHARD
+    programs: SourcePrograms, pieces: Sequence[Piece], size: int = sizes.RUNS_PER_SHARD
 ) -> list[Finished]:
     """Do the work of the pieces' runs: as many shards at once as the local backend has workers."""
     with ThreadPoolExecutor(num_workers()) as pool:
@@ -18,7 +18,7 @@ def work_on_shards(
         return list(pool.map(lambda shard: work(programs, shard, Control()), shards))
 
 
-def cut(pieces: Sequence[Piece], lanes: int, size: int = RUNS_PER_SHARD) -> list[list[Piece]]:
+def cut(pieces: Sequence[Piece], lanes: int, size: int = sizes.RUNS_PER_SHARD) -> list[list[Piece]]:
     """Cut runs into shards of a sweep's size, or one a worker where they are few."""
     total = sum(map(len, pieces))
     size = min(size, max(lanes, -(-total // num_workers())))

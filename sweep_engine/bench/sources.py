@@ -9,9 +9,9 @@ import numpy as np
 
 from sweep_engine.bench.timing import interleaved
 from sweep_engine.densities import Draws
+from sweep_engine.planning import num_runs
 from sweep_engine.sources import Control, Finished, SourcePrograms, open_source, work
 from sweep_engine.spec import Piece, Setting, Sweep, settings
-from sweep_engine.spec.sources import num_runs, unit_size
 
 TASK = {"kind": "boolean", "bits": 7, "target": "x1", "train": 16}
 MODEL = {"kind": "mlp", "widths": [40, 40]}
@@ -61,7 +61,7 @@ def source_rates(*, quick: bool = False) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "sources": {
             name: {
-                "draws_per_second": times[name].rate(num_runs(setting.spec)),
+                "draws_per_second": times[name].rate(num_runs(setting)),
                 "fits_per_second": times[name].rate(_num_fits(last[name])),
                 "effective_draws_per_second": times[name].rate(_n_eff(setting, last[name])),
             }
@@ -82,7 +82,7 @@ def _open(sweep: Sweep, setting: Setting) -> SourcePrograms:
 
 
 def _work(setting: Setting, programs: SourcePrograms) -> Finished:
-    return work(programs, [Piece(setting, 0, num_runs(setting.spec))], Control())
+    return work(programs, [Piece(setting, 0, num_runs(setting))], Control())
 
 
 def _num_fits(finished: Finished) -> int:
@@ -91,9 +91,9 @@ def _num_fits(finished: Finished) -> int:
 
 def _n_eff(setting: Setting, finished: Finished) -> float:
     """Independent draws that the work was worth; all of them where draws are independent."""
-    size = unit_size(setting.spec)
+    size = setting.spec.unit_size
     if size == 1:
-        return float(num_runs(setting.spec))
+        return float(num_runs(setting))
     units = (finished.solutions.run_id & 0xFFFFFFFF) // size
     norm = np.asarray(finished.columns["l2_norm"], float)
     return Draws.of(norm, finished.solutions.log_weight, units).n_eff

@@ -23,7 +23,6 @@ from sweep_engine.densities.proportions import (
 from sweep_engine.errors import IncomparableSources
 from sweep_engine.planning import Plan
 from sweep_engine.spec import Setting, Sweep
-from sweep_engine.spec.sources import GuessAndCheck, Splitting, unit_size
 from sweep_engine.store import OutputDirectory, Results, open_results
 from sweep_engine.store.manifest import read_manifest
 
@@ -131,11 +130,11 @@ class Study:
         Weighted or dependent draws count as the number of independent ones that they are
         worth (`effective_counts`).
         """
-        if unit_size(self.sweep.sources[source]) > 1 or self.data_seeds(settings):
+        if self.sweep.sources[source].unit_size > 1 or self.data_seeds(settings):
             names, draws = self.function_draws(source, settings, given)
             rng = np.random.default_rng([self.sweep.seed, 2])
             return effective_counts(names, draws.weights, draws.units, rng)
-        fits_only = isinstance(self.sweep.sources[source], GuessAndCheck) or given == "fit"
+        fits_only = self.sweep.sources[source].identifies_fits_only or given == "fit"
         what = "function_given_fit" if fits_only else "function"
         where = (pc.field("source") == source) & (pc.field("what") == what)
         where &= pc.field("setting").isin(list(settings))
@@ -166,7 +165,7 @@ class Study:
         Raises:
             InsufficientSamples: too few draws or repetitions.
         """
-        if isinstance(settings[0].spec, Splitting):
+        if settings[0].spec.estimates_fit_by_unit:
             log_p = self._repetitions(settings, "log_p_fit")
             return log_mean_probability(log_p, confidence=confidence)
         return ln_probability(self.fit_probability(settings, confidence))
@@ -186,15 +185,14 @@ class Study:
         number of independent ones that they are worth.
         """
         ids = [setting.id for setting in settings]
-        if unit_size(settings[0].spec) > 1:
+        if settings[0].spec.unit_size > 1:
             return self._dependent_share(settings[0].source, ids, confidence)
         where = (pc.field("source") == settings[0].source) & pc.field("setting").isin(ids)
         table = self.results.tallies(["what", "count"], where & pc.field("what").isin(WHOLE))
         sums = dict.fromkeys(WHOLE, 0)
         for what, count in zip(table["what"].to_pylist(), table["count"].to_pylist(), strict=True):
             sums[what] += count
-        spec = settings[0].spec
-        target = spec.accepted if isinstance(spec, GuessAndCheck) else None
+        target = settings[0].spec.accepts_until
         if target is not None and len(settings) == 1 and sums["fit"] == target:
             return inverse_proportion(
                 sums["fit"], sums["draws"], name="p_fit", confidence=confidence

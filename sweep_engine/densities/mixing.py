@@ -10,7 +10,7 @@ from jaxtyping import Float
 from sweep_engine.chains import bulk_ess, r_hat
 from sweep_engine.densities.comparisons import Study
 from sweep_engine.spec import Setting
-from sweep_engine.spec.sources import Posterior, Splitting, unit_size
+from sweep_engine.spec.sources import SourceRole
 
 MAX_R_HAT = 1.01
 """Vehtari et al. (2021) recommend below 1.01, and 100 independent draws a chain."""
@@ -44,8 +44,8 @@ class Mixing:
 def mixing(study: Study) -> Iterator[Mixing]:
     """List the mixing of every setting whose draws depend on one another."""
     for setting in study.plan.settings.values():
-        if unit_size(setting.spec) > 1:
-            if isinstance(setting.spec, Posterior):
+        if setting.spec.unit_size > 1:
+            if setting.spec.role is SourceRole.POSTERIOR:
                 yield from _together(study, setting)
             yield from _each(study, setting)
 
@@ -64,8 +64,7 @@ def _warning(setting: Setting, what: str, low: float, high: float) -> str:
         return "divergent transitions: the draws miss places of high curvature; smaller steps"
     if what == "saturations" and high > 0:
         return "trajectories ended by max_doublings: raise it"
-    particles = setting.spec.particles if isinstance(setting.spec, Splitting) else 0
-    if what == "distinct_ancestors" and low < min(MIN_ANCESTORS, particles):
+    if what == "distinct_ancestors" and low < min(MIN_ANCESTORS, setting.spec.unit_size):
         return "ancestors collapsed: raise particles or moves"
     return ""
 
@@ -86,4 +85,4 @@ def _chains(study: Study, setting: Setting) -> Float[np.ndarray, "M N"]:
     table = study.results.runs(["unit", "draw", "train_loss"], where)
     order = np.lexsort((table["draw"].to_numpy(), table["unit"].to_numpy()))
     loss = table["train_loss"].to_numpy().astype(float)[order]
-    return loss.reshape(-1, unit_size(setting.spec))
+    return loss.reshape(-1, setting.spec.unit_size)

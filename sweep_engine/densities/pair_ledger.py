@@ -12,7 +12,6 @@ from sweep_engine.densities.ledger import data_nats, optimiser_nats, pac_bayes_b
 from sweep_engine.densities.sides import Side, counted, observed
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.spec.custom import Custom
-from sweep_engine.spec.sources import GuessAndCheck, Prior, Splitting
 from sweep_engine.tasks import load_task
 
 Level = Callable[[float], Estimate]
@@ -22,11 +21,9 @@ Level = Callable[[float], Estimate]
 def has_ledger(source: Side, reference: Side) -> bool:
     """Whether the reference is a law over networks, and both sides are given a fit."""
     spec = reference.chosen[0].spec
-    law = isinstance(spec, Prior | GuessAndCheck | Splitting)
     whole = source.comparison.where is None and source.comparison.match is None
     whole = whole and not reference.study.data_seeds(reference.settings)
-    measures_fit = not (isinstance(spec, Splitting) and spec.functions)
-    return law and whole and measures_fit and source.comparison.given == "fit"
+    return spec.measures_fit_of_law and whole and source.comparison.given == "fit"
 
 
 def ledger_of(source: Side, reference: Side) -> Callable[[float], list[Estimate]]:

@@ -7,8 +7,7 @@ import numpy as np
 from sweep_engine.planning import Plan
 from sweep_engine.sources import Bucket
 from sweep_engine.spec import Comparison
-from sweep_engine.spec.sources import reference_of
-from sweep_engine.spec.starts import FunctionsFrom
+from sweep_engine.spec.starts import FunctionsFrom, parent_ref_of
 from sweep_engine.tasks import Task
 
 
@@ -57,7 +56,7 @@ def _shape(task: Task) -> tuple[tuple[int, ...], int]:
 
 def _descent_problem(bucket: Bucket, parent: Bucket) -> str | None:
     """Say why networks of a bucket cannot start from those of another, if they cannot."""
-    found, source = reference_of(bucket.setting.spec), parent.setting.source
+    found, source = parent_ref_of(bucket.setting.spec), parent.setting.source
     if found is not None and isinstance(found[1], FunctionsFrom):
         if not parent.task.finite:
             return f"the functions of {source} are not known in full: its task is not Boolean"

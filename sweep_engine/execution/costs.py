@@ -6,19 +6,15 @@ from dataclasses import dataclass
 import jax
 
 from sweep_engine.execution.programs import Programs, num_workers
-from sweep_engine.planning import Plan, num_rows, num_runs
-from sweep_engine.sources import Bucket, SourcePrograms, TrainPrograms
+from sweep_engine.planning import Plan, num_runs
+from sweep_engine.sources import XLA, Bucket, KernelPrograms, SourcePrograms
 from sweep_engine.spec import Setting
 from sweep_engine.spec.parents import parent_of
-from sweep_engine.spec.sources import GuessAndCheck, Splitting, Train
 
 BYTES_PER_ROW = 250
 BYTES_PER_TALLY = 80
 MAX_FUNCTIONS = 10_000_000
 """Distinct functions of a setting that are reckoned with."""
-
-USUAL_LEVELS = 32
-"""How many levels splitting is reckoned to climb: as many as halve the law to 1e-10."""
 
 MAX_MEASURED = 6
 """Buckets that are compiled and timed; the others are scaled from them by their parameters."""
@@ -74,7 +70,7 @@ def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
             measured[kind] = (*_measure(opened), num_params)
         per_unit, lane_bytes, of_params = measured.get(kind) or next(iter(measured.values()))
         scale = num_params / of_params
-        units = sum(num_runs(s) * _units(s) for s in settings)
+        units = sum(num_runs(s) * s.spec.work_per_run for s in settings)
         found.append(
             BucketCost(
                 bucket=name,
@@ -105,35 +101,19 @@ def disk_bytes(plan: Plan, programs: Programs) -> int:
 
 
 def _disk(setting: Setting, plan: Plan, bucket: Bucket) -> int:
-    rows = num_rows(setting)
+    spec, rows = setting.spec, setting.spec.num_rows
     rows = rows if rows is not None else num_runs(setting) // 1000
-    states = 1
-    if isinstance(setting.spec, Train):
-        stop = setting.spec.stop
-        states += bool(stop.extra_steps) + len(stop.snapshots or ())
-    stored = 0 if plan.sweep.store.params == "none" else states
+    stored = 0 if plan.sweep.store.params == "none" else spec.states_per_run
     theta = 4 * bucket.network.layout.num_params * stored
     functions = 0
     if bucket.task.loss.num_labels is not None:
-        is_rejection = isinstance(setting.spec, GuessAndCheck)
-        functions = rows if is_rejection else min(num_runs(setting), MAX_FUNCTIONS)
+        functions = rows if spec.identifies_fits_only else min(num_runs(setting), MAX_FUNCTIONS)
     return rows * (theta + BYTES_PER_ROW) + functions * BYTES_PER_TALLY
-
-
-def _units(setting: Setting) -> int:
-    """Steps of a run at most; moves of a particle, if levels are as many as usual; else one."""
-    match setting.spec:
-        case Train(stop=stop):
-            return stop.max_steps
-        case Splitting(moves=moves, max_levels=at_most):
-            return moves * min(USUAL_LEVELS, at_most)
-        case _:
-            return 1
 
 
 def _measure(programs: SourcePrograms) -> tuple[float, int]:
     """Time a unit of work, in seconds, and read a lane's memory off the program."""
-    timed = (programs.by("reference") if isinstance(programs, TrainPrograms) else programs).timed()
+    timed = (programs.by(XLA) if isinstance(programs, KernelPrograms) else programs).timed()
     compiled = timed.program.compiled(*timed.arguments)
     memory = compiled.memory_analysis()
     total = memory.temp_size_in_bytes + memory.output_size_in_bytes

@@ -15,7 +15,6 @@ from sweep_engine.execution.progress import Display, Quiet
 from sweep_engine.execution.workers import Place, open_workers, survey
 from sweep_engine.planning import Plan, plan
 from sweep_engine.spec import Sweep
-from sweep_engine.spec.sources import DONE
 from sweep_engine.store import (
     OutputDirectory,
     discard_leftovers,
@@ -139,7 +138,7 @@ def _survey(backend: Backend, programs: Programs, display: Display) -> Frozen:
     here: Frozen = backend.ask(survey, programs)
     for name in tried:
         choice, setting = here.implementation[name], programs.of(name).bucket.setting
-        done = f"{setting.source} ({name}) is {DONE[setting.spec.kind]}"
+        done = f"{setting.source} ({name}) is {setting.spec.deed}"
         display.note(f"{done} by {choice.name}: {choice.reason}")
     return here
 

@@ -37,7 +37,6 @@ from sweep_engine.planning import plan
 from sweep_engine.sources import Bucket, observe_stored
 from sweep_engine.spec import Sweep
 from sweep_engine.spec.observables import Coordinates, Observables, merge
-from sweep_engine.spec.sources import unit_size
 from sweep_engine.store import (
     OutputDirectory,
     Results,
@@ -201,7 +200,7 @@ class _Work:
     def _observable(self, named: Any, bucket: Bucket) -> Observable:
         if isinstance(named, Coordinates) and named.method == "pca":
             assert named.reference is not None
-            size = unit_size(self.manifest.plan.sweep.sources[named.reference])
+            size = self.manifest.plan.sweep.sources[named.reference].unit_size
             files = self.directory.files
             return coordinates(named, basis_of(files, self.results, named, bucket.network, size))
         return observables((named,))[0]
@@ -221,7 +220,7 @@ class _Work:
         for field in observable_fields(columns):
             kept = known
             if field.name in fitted:
-                size = unit_size(self.manifest.plan.sweep.sources[source])
+                size = self.manifest.plan.sweep.sources[source].unit_size
                 kept = known & ~is_fitted_on(run_id, size)
             cells = observed_cells(values.get(field.name), place, kept, field.type)
             table = table.append_column(field, cells)

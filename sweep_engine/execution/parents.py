@@ -14,9 +14,7 @@ from sweep_engine.planning import Plan, Shard
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources import Inputs, StoredRuns
 from sweep_engine.spec import Piece
-from sweep_engine.spec.parents import is_ordered_by_fit
-from sweep_engine.spec.sources import Snapshot, reference_of
-from sweep_engine.spec.starts import FromSource, FunctionsFrom, State
+from sweep_engine.spec.starts import FunctionsFrom, ParentAt, ParentState, parent_ref_of
 from sweep_engine.store import Files
 from sweep_engine.store.shard_tables import shard_table
 from sweep_engine.tasks import Task
@@ -37,7 +35,7 @@ def inputs_of(plan: Plan, shard: Shard, accepted: int | None, files: Files, task
     Raises:
         CorruptResults: A file was altered, or lacks rows that are needed.
     """
-    found = reference_of(plan.settings[shard.pieces[0][0]].spec)
+    found = parent_ref_of(plan.settings[shard.pieces[0][0]].spec)
     if found is None:
         return Inputs(accepted)
     if isinstance(found[1], FunctionsFrom):
@@ -60,23 +58,23 @@ def _joined(parts: list[StoredRuns]) -> StoredRuns:
 
 def _stored(plan: Plan, piece: Piece, files: Files) -> StoredRuns:
     """Read the runs that a piece's runs start from, in their order."""
-    found, needed = reference_of(piece.setting.spec), plan.needs(piece)
+    found, needed = parent_ref_of(piece.setting.spec), plan.needs(piece)
     assert found is not None
     assert needed is not None
-    reference = found[1]
-    assert isinstance(reference, FromSource | Snapshot)
+    parent = found[1]
+    assert isinstance(parent, ParentAt)
     shards = plan.shards_of(needed)
     rows = _run_rows(files, shards, needed)
-    if is_ordered_by_fit(needed.setting.spec):
+    if needed.setting.spec.keeps_fits_only:
         _check_rows(needed, min(len(rows), piece.stop), piece.stop)
         rows = rows.slice(piece.start, len(piece))
     run_id, ends = rows["run_id"].to_numpy(), rows["steps"].to_numpy()
     status = np.array([_STATUS[label] for label in rows["status"].to_pylist()], np.int32)
-    steps = _state_steps(reference.at, ends, rows["fit_step"])
+    steps = _state_steps(parent.at, ends, rows["fit_step"])
     table = _params_rows(files, shards, run_id)
     theta = _states(table, run_id, steps)
     theta[(steps == ends) & (status == RunStatus.DIVERGED)] = np.nan
-    has_mask = isinstance(reference, FromSource) and reference.mask is not None
+    has_mask = parent.needs_final
     final = _states(table, run_id, ends) if has_mask else None
     if final is not None:
         final[status == RunStatus.DIVERGED] = np.nan
@@ -98,7 +96,7 @@ def _run_rows(files: Files, shards: list[str], needed: Piece) -> pa.Table:
     if not table.records:
         _check_rows(needed, 0, 1)
     rows = table.read(columns, where).sort_by("run_id")
-    if not is_ordered_by_fit(needed.setting.spec):
+    if not needed.setting.spec.keeps_fits_only:
         _check_rows(needed, len(rows), len(ids))
     return rows
 
@@ -110,7 +108,7 @@ def _check_rows(needed: Piece, there: int, wanted: int) -> None:
         raise CorruptResults([message])
 
 
-def _state_steps(at: State, ends: np.ndarray, fit_step: pa.ChunkedArray) -> np.ndarray:
+def _state_steps(at: ParentState, ends: np.ndarray, fit_step: pa.ChunkedArray) -> np.ndarray:
     """The step of the state asked for; the last one of runs that ended before or never fitted."""
     if at == "final":
         return ends

@@ -14,11 +14,11 @@ from sweep_engine.backends import CORES
 from sweep_engine.comparability import check_comparisons
 from sweep_engine.errors import Interrupted, OutputError, PlanError, SpecError
 from sweep_engine.execution.agreement import disagreements
-from sweep_engine.execution.choosing import Contender, Disagrees, check_frozen, choose, expect
+from sweep_engine.execution.choosing import check_frozen, choose, expect
 from sweep_engine.execution.packing import PackedPlan, cache_folder, pack_plan
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.planning import Plan
-from sweep_engine.sources import SourcePrograms, open_source
+from sweep_engine.sources import XLA, Disagrees, KernelPrograms, SourcePrograms, open_source
 from sweep_engine.spec import Setting
 from sweep_engine.store.manifest import Choice, Frozen
 
@@ -142,7 +142,7 @@ class Programs:
     def undecided(self) -> list[str]:
         """List the buckets of which the first run tries a kernel."""
         return [name for name in self._plan.buckets if name not in self._choices
-                and self.expected(name).name != "reference"]  # fmt: skip
+                and self.expected(name).name != XLA]  # fmt: skip
 
     def freeze(self) -> Frozen:
         """Say what decides the bits beside the sweep, on this machine.
@@ -197,7 +197,7 @@ def _unpack(packed: PackedPlan, chosen: Frozen | None) -> Programs:
 
 
 def _implementation(opened: SourcePrograms) -> str:
-    return opened.implementation if isinstance(opened, Contender) else "reference"
+    return opened.implementation if isinstance(opened, KernelPrograms) else XLA
 
 
 def num_workers() -> int:

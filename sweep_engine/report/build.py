@@ -38,7 +38,6 @@ from sweep_engine.report.side_by_side import side_by_side_figures
 from sweep_engine.report.swept_figures import swept_figures
 from sweep_engine.report.words import HEADLINES, meaning, null_words, quantity, question
 from sweep_engine.spec import Setting
-from sweep_engine.spec.sources import DONE
 from sweep_engine.store import OutputDirectory
 from sweep_engine.store.layout import FIGURES, REPORT
 from sweep_engine.store.manifest import describe_choices, read_manifest
@@ -268,9 +267,8 @@ def _provenance(directory: OutputDirectory, study: Study) -> Iterator[tuple[str,
     yield "device", f"{frozen.device_kind} ({frozen.platform})"
     yield "precision", frozen.precision
     for source, spec in study.sweep.sources.items():
-        if done := DONE.get(spec.kind):
-            each = manifest.choices(source).values()
-            yield f"{source} {done} by", "; ".join(map(describe_choices, each))
+        each = manifest.choices(source).values()
+        yield f"{source} {spec.deed} by", "; ".join(map(describe_choices, each))
     yield "lanes", ", ".join(f"{bucket}: {k}" for bucket, k in sorted(frozen.lanes.items())[:20])
     yield "versions", ", ".join(f"{name} {v}" for name, v in frozen.versions.items())
     rule = study.sweep.accept.model_dump(mode="json", exclude_none=True)

@@ -22,9 +22,18 @@ from sweep_engine.report.solution_curve import along_the_curve, is_factorisation
 from sweep_engine.report.words import source_words
 from sweep_engine.spec.laws import Ball, Box, Sphere
 from sweep_engine.spec.observables import Coordinates
-from sweep_engine.spec.sources import Train, law_of
+from sweep_engine.spec.sources import SourceRole
 
 MAX_DOTS = 4000
+
+IS_MEASURED = {
+    SourceRole.PRIOR: False,
+    SourceRole.CONDITIONED: False,
+    SourceRole.POSTERIOR: False,
+    SourceRole.TRAINED: True,
+    SourceRole.STORED: True,
+}
+"""Which of the two pictures shows a source: the search as it is, or as one thinks of it."""
 
 Dots = tuple[Float[np.ndarray, "n 2"], Runs]
 
@@ -121,14 +130,15 @@ def _two_pictures(study: Study, plane: Plane) -> Figure | None:
 def _sides(study: Study) -> tuple[list[str], list[str]]:
     """Sources of the naive picture, of one law (a uniform one if any), and of the measured one."""
     sources = study.sweep.sources
-    drawn = [name for name, spec in sources.items() if not isinstance(spec, Train)]
-    trained = [name for name, spec in sources.items() if isinstance(spec, Train)]
-    laws = [law_of(sources[name]) for name in drawn]
+    drawn = [name for name, spec in sources.items() if not IS_MEASURED[spec.role]]
+    measured = [name for name, spec in sources.items() if IS_MEASURED[spec.role]]
+    laws = [sources[name].start_law for name in drawn]
     law = next((law for law in laws if isinstance(law, Box | Ball | Sphere)), [*laws, None][0])
-    think = [name for name in drawn if law_of(sources[name]) == law]
-    starts = [law_of(sources[name]) for name in trained]
-    init = [n for n in drawn if sources[n].kind == "prior" and law_of(sources[n]) in starts]
-    return think, [*(name for name in init if name not in think), *trained]
+    think = [name for name in drawn if sources[name].start_law == law]
+    starts = [sources[name].start_law for name in measured]
+    priors = [name for name in drawn if sources[name].role is SourceRole.PRIOR]
+    init = [name for name in priors if sources[name].start_law in starts]
+    return think, [*(name for name in init if name not in think), *measured]
 
 
 def _words(study: Study, names: list[str]) -> str:
@@ -137,7 +147,7 @@ def _words(study: Study, names: list[str]) -> str:
 
 def _limits(study: Study, dots: list[Float[np.ndarray, "n 2"]]) -> tuple[float, float]:
     """One square for both panels: the box that is searched, or all but the outermost dots."""
-    laws = [law_of(spec) for spec in study.sweep.sources.values()]
+    laws = [spec.start_law for spec in study.sweep.sources.values()]
     widths = [float(law.half_width) for law in laws if isinstance(law, Box)]
     if widths and _num_params(study) == 2:
         return -max(widths), max(widths)

@@ -21,7 +21,7 @@ from sweep_engine.report.marks import Line, Steps
 from sweep_engine.report.palette import source_colours
 from sweep_engine.spec.laws import Box, Gaussian
 from sweep_engine.spec.models import ScalarFactorisation
-from sweep_engine.spec.sources import GuessAndCheck, Splitting, Train, law_of
+from sweep_engine.spec.sources import SourceRole
 from sweep_engine.spec.tasks import Factorisation
 
 Density = Callable[[np.ndarray], np.ndarray]
@@ -107,8 +107,8 @@ def _exact_densities(study: Study) -> dict[str, Density]:
     target = study.sweep.task.target
     found: dict[str, Density] = {}
     for setting in study.plan.settings.values():
-        law, trained = law_of(setting.spec), isinstance(setting.spec, Train)
-        conditioned = isinstance(setting.spec, GuessAndCheck | Splitting)
+        law, role = setting.spec.start_law, setting.spec.role
+        trained, conditioned = role is SourceRole.TRAINED, role is SourceRole.CONDITIONED
         if setting.values or not (trained or conditioned):
             continue
         if trained and isinstance(law, Gaussian):
@@ -124,7 +124,7 @@ def _exact_kls(study: Study) -> str:
     # Cubed, the grid is fine near 0, where the law of gradient flow has its singularity.
     grid = np.linspace(-2, 2, 400_000) ** 3
     exact = {name: density(grid) for name, density in _exact_densities(study).items()}
-    trained = [n for n in exact if isinstance(study.sweep.sources[n], Train)]
+    trained = [n for n in exact if study.sweep.sources[n].role is SourceRole.TRAINED]
     parts = [
         f"KL({a} | {b}) = {kl_divergence(exact[a], exact[b], grid):.4f}"
         for a in trained

@@ -17,7 +17,7 @@ from sweep_engine.report.marks import Quantiles
 from sweep_engine.report.palette import source_colours
 from sweep_engine.report.places import place_of, texts_of, value_text, words_of
 from sweep_engine.spec import Setting, axis_paths
-from sweep_engine.spec.sources import Train
+from sweep_engine.spec.sources import SourceRole
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 MEASURED = ("test_error", "l2_norm", "steps")
@@ -47,8 +47,8 @@ class Column:
 
 def swept_figures(study: Study) -> Iterator[Figure]:
     """Draw how error, norm and steps move along each swept numeric axis of a trained source."""
-    trained = [s for s in study.plan.settings.values() if isinstance(s.spec, Train)]
-    columns = _columns(study, trained) if axis_paths(study.sweep) else []
+    trained = [s for s in study.plan.settings.values() if s.spec.role is SourceRole.TRAINED]
+    columns = _columns(study, trained) if trained and axis_paths(study.sweep) else []
     for path in axis_paths(study.sweep):
         settings = [setting for setting in trained if path in setting.values]
         values = {value_text(s.values[path]): s.values[path] for s in settings}

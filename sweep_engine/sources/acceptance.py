@@ -14,7 +14,7 @@ from sweep_engine.observables.scales import (
     spectral_product,
 )
 from sweep_engine.spec.models import DENSE_MODELS
-from sweep_engine.spec.sources import Accept, Bin
+from sweep_engine.spec.sources.acceptance import Accept, Bin
 from sweep_engine.tasks import Loss
 
 Scale = Float[Array, ""] | None

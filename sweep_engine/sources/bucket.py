@@ -17,7 +17,6 @@ from sweep_engine.observables import Observable, Outcome, pack
 from sweep_engine.spec.base import traced_fields, with_traced
 from sweep_engine.spec.laws import LawSpec, ModuleInit
 from sweep_engine.spec.settings import Setting
-from sweep_engine.spec.sources import Posterior, Train, law_of
 from sweep_engine.spec.sweep import Execution
 from sweep_engine.tasks import Task
 
@@ -83,13 +82,12 @@ class Bucket:
     def needs_start(self) -> bool:
         """Whether an observable asks where a run started, and runs do start somewhere."""
         asked = any("start" in observable.needs for observable in self.observed)
-        return asked and isinstance(self.setting.spec, Train)
+        return asked and self.setting.spec.has_start
 
     @property
     def has_own_targets(self) -> bool:
-        """Whether every run has targets of its own: a chain those that its teacher has drawn."""
-        spec = self.setting.spec
-        return isinstance(spec, Posterior) and spec.start == "teacher"
+        """Whether every run has targets of its own."""
+        return self.setting.spec.has_own_targets
 
     def program(
         self,
@@ -119,7 +117,7 @@ class Bucket:
 
     def draw_one(self, run: Run, hyper: Hyper, root: Root) -> Float[Array, " P"]:
         """Draw theta of one run from its law."""
-        law = law_of(with_traced(self.setting.spec, hyper))
+        law = with_traced(self.setting.spec, hyper).start_law
         if law is None:
             raise ValueError("these runs start from stored networks, not from a law")
         return draw_params(law, self.network, root, run)

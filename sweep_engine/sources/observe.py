@@ -13,7 +13,6 @@ from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.drawn import draw_rows
 from sweep_engine.sources.work import Runs
 from sweep_engine.spec.settings import Setting
-from sweep_engine.spec.sources import law_of
 
 Columns = dict[str, np.ndarray]
 
@@ -89,7 +88,7 @@ def observe_stored(
     """
     start = None
     if bucket.needs_start:
-        if law_of(bucket.setting.spec) is None:
+        if bucket.setting.spec.start_law is None:
             kept = [o for o in bucket.observed if "start" not in o.needs]
             bucket = replace(bucket, observed=kept)
         else:

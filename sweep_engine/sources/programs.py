@@ -1,11 +1,18 @@
-"""What a source's programs have in common, whatever its law."""
+"""What the programs of every source must do, whatever its law."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from sweep_engine.lanes import Program
+from sweep_engine.models import Network
 from sweep_engine.sources.bucket import Bucket
+from sweep_engine.spec.settings import Setting
+from sweep_engine.tasks import Task
+
+XLA = "xla"
+"""The implementation that knows every source, beside which kernels are tried."""
 
 Example = tuple[Program, tuple[Any, ...]]
 """A program and arguments, or their shapes, like those of real work."""
@@ -26,18 +33,78 @@ class Timed:
     units: int
 
 
-class SourcePrograms(Protocol):
-    """The programs of one bucket of a source."""
+@dataclass(frozen=True)
+class SourcePrograms(ABC):
+    """The programs of one bucket of a source.
 
-    @property
-    def bucket(self) -> Bucket:
-        """What the runs share."""
+    Attributes:
+        bucket: What the runs share.
 
+    Raises:
+        ValueError: these runs cannot be computed as the bucket asks.
+    """
+
+    bucket: Bucket
+
+    @classmethod
+    @abstractmethod
+    def choose_lanes(cls, setting: Setting, task: Task, network: Network) -> int:
+        """Choose K, where the sweep does not: a rule, so that it is the same in every run."""
+
+    @abstractmethod
     def prepare(self) -> None:
         """Make everything that is made once, compiling nothing, before threads share it."""
 
+    @abstractmethod
     def to_compile(self) -> Iterator[Example]:
         """Every program that a shard calls, in that order, so that it can be compiled before."""
 
+    @abstractmethod
     def timed(self) -> Timed:
         """The program that most of the time goes to, and an example of its work."""
+
+
+@dataclass(frozen=True)
+class KernelPrograms(SourcePrograms):
+    """Programs of which a kernel may do the work in place of XLA."""
+
+    def __post_init__(self) -> None:
+        if self.implementation != XLA and (found := self.obstacles(self.implementation)):
+            raise ValueError(
+                f"the {self.implementation} kernel does not know {', '.join(found)}; "
+                "`implementation: auto` computes these runs by XLA"
+            )
+
+    @property
+    def implementation(self) -> str:
+        """What does the work: XLA where no kernel of this work is named."""
+        asked = self.bucket.execution.implementation
+        return asked if asked in self.kernels() else XLA
+
+    def by(self, implementation: str) -> Self:
+        """The same runs, computed by another implementation."""
+        if implementation == self.implementation:
+            return self
+        execution = self.bucket.execution.model_copy(update={"implementation": implementation})
+        return replace(self, bucket=replace(self.bucket, execution=execution))
+
+    @classmethod
+    @abstractmethod
+    def kernels(cls) -> tuple[str, ...]:
+        """The kernels there are of this work."""
+
+    @abstractmethod
+    def obstacles(self, implementation: str) -> list[str]:
+        """List what a kernel does not know of these runs; empty where it can compute them."""
+
+    @abstractmethod
+    def build(self) -> None:
+        """Compile the kernel, if that has not been done.
+
+        Raises:
+            CannotBuild: there is no compiler, or it refused.
+        """
+
+    @abstractmethod
+    def flops(self, setting: Setting) -> float:
+        """Floating-point operations of one run of a setting, at most."""

@@ -9,21 +9,26 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from sweep_engine.lanes import Program, over_lanes, pad
+from sweep_engine.models import Network
 from sweep_engine.solutions import RunStatus, Solutions
 from sweep_engine.sources.acceptance import accepts, output_scale
-from sweep_engine.sources.bucket import Bucket, Data
+from sweep_engine.sources.bucket import Data
+from sweep_engine.sources.lane_widths import usual_lanes
 from sweep_engine.sources.observe import observe
-from sweep_engine.sources.programs import Example, Timed
+from sweep_engine.sources.programs import Example, SourcePrograms, Timed
 from sweep_engine.sources.tally import tally
-from sweep_engine.sources.work import Control, Finished, Runs, StoredRuns
-from sweep_engine.spec.settings import Piece
+from sweep_engine.sources.work import Control, Finished, Inputs, Runs
+from sweep_engine.spec.settings import Piece, Setting
+from sweep_engine.tasks import Task
 
 
 @dataclass(frozen=True)
-class SnapshotPrograms:
+class SnapshotPrograms(SourcePrograms):
     """The acceptance rule for networks that are there, mapped over lanes and compiled."""
 
-    bucket: Bucket
+    @classmethod
+    def choose_lanes(cls, setting: Setting, task: Task, network: Network) -> int:
+        return usual_lanes(network, len(task.inputs), trains=True)
 
     def prepare(self) -> None:
         _ = self.bucket.root, self.bucket.data, self.bucket.observe, self.judge
@@ -53,7 +58,7 @@ class SnapshotPrograms:
 
 
 def take_snapshots(
-    programs: SnapshotPrograms, pieces: Sequence[Piece], control: Control, stored: StoredRuns
+    programs: SnapshotPrograms, pieces: Sequence[Piece], control: Control, inputs: Inputs
 ) -> Finished:
     """Observe stored networks, and judge them by the acceptance rule.
 
@@ -63,6 +68,9 @@ def take_snapshots(
     Raises:
         Interrupted: `control` asked to stop.
     """
+    stored = inputs.starts
+    if stored is None:
+        raise ValueError("a snapshot is of another source's runs, and none are given")
     bucket, runs = programs.bucket, Runs.of(programs.bucket, pieces)
     fit = _judged(programs, stored.theta) & (stored.status != RunStatus.DIVERGED)
     control.proceed(len(runs))

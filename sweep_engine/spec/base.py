@@ -11,8 +11,8 @@ over it splits nothing either.
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -44,6 +44,7 @@ RunCount = Annotated[int, Field(strict=True, ge=1, le=2**32)]
 Index = Annotated[int, Field(strict=True, ge=0)]
 Flag = Annotated[bool, Field(strict=True)]
 Real = Annotated[float, Field(strict=True)]
+TracedCount = Annotated[int, Field(strict=True, ge=1, lt=2**31), TRACED]
 Positive = Annotated[float, Field(strict=True, gt=0)]
 NonNegative = Annotated[float, Field(strict=True, ge=0)]
 Fraction = Annotated[float, Field(strict=True, ge=0, lt=1)]
@@ -127,3 +128,25 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{hint} (allowed: {', '.join(names)})" if names else hint
+
+
+def check_complete(union: Any, table: Mapping[type, Any], where: str) -> None:
+    """Check that a table has an entry for every kind of a tagged union, and no other.
+
+    The union says what can stand in a sweep file, the table what does its work: packages call
+    this as they are imported, so that a kind that is half there fails at once.
+
+    Args:
+        union: `Annotated[A | B | ..., Field(discriminator="kind")]`.
+        table: By class.
+        where: Name of the table, for the message.
+
+    Raises:
+        TypeError: One of them names a class that the other does not.
+    """
+    kinds, known = set(get_args(get_args(union)[0])), set(table)
+    lacking = ", ".join(sorted(kind.__name__ for kind in kinds - known))
+    if lacking:
+        raise TypeError(f"{lacking}: in the union of kinds, but not in {where}: write it there")
+    if strange := ", ".join(sorted(kind.__name__ for kind in known - kinds)):
+        raise TypeError(f"{strange}: in {where}, but no kind of the union: add it there")

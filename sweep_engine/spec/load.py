@@ -9,6 +9,7 @@ from typing import Any
 from sweep_engine.errors import SpecError
 from sweep_engine.spec.base import Spec, canonical_json
 from sweep_engine.spec.document import parse_document, read_document, validate
+from sweep_engine.spec.former_words import in_former_words
 from sweep_engine.spec.observables import Observables
 from sweep_engine.spec.sweep import Sweep
 from sweep_engine.spec.tasks import FileTask
@@ -95,5 +96,5 @@ def restore(data: dict[str, Any], folder: Path) -> Sweep:
 
 def spec_id(sweep: Sweep) -> str:
     """Hash of the whole resolved sweep: 16 hexadecimal digits."""
-    text = canonical_json(dump_sweep(sweep))
+    text = canonical_json(in_former_words(dump_sweep(sweep)))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

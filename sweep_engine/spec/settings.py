@@ -20,10 +20,9 @@ from sweep_engine.spec.parents import (
     parent_of,
     parent_problems,
     parents_first,
-    state_problem,
 )
-from sweep_engine.spec.sources import Accept, Snapshot, SourceSpec, num_rows, reference_of
-from sweep_engine.spec.starts import FunctionsFrom, Reference
+from sweep_engine.spec.sources import Accept, Source, SourceSpec
+from sweep_engine.spec.starts import FunctionsFrom, ParentAt, ParentRef, parent_ref_of
 from sweep_engine.spec.sweep import Sweep
 from sweep_engine.spec.tasks import TaskSpec
 
@@ -214,8 +213,8 @@ def _resolved(source: Any, parent: Setting | None) -> dict[str, Spec]:
     if source.task is not None:
         found["task"] = source.task
         source = source.model_copy(update={"task": None})
-    if isinstance(source, Snapshot) and source.runs is None and parent is not None:
-        source = source.model_copy(update={"runs": num_rows(parent.spec)})
+    if source.num_runs is None and parent is not None:
+        source = source.model_copy(update=dict.fromkeys(source.counted, parent.spec.num_rows))
     return found | {"source": source}
 
 
@@ -223,7 +222,7 @@ def _check_start(
     sweep: Sweep, name: str, source: Any, parent: Setting | None, point: Point
 ) -> None:
     """Refuse a start that its parent does not have, or another parent at some point."""
-    found = reference_of(source)
+    found = parent_ref_of(source)
     if (found[1].source if found else None) != (parent.source if parent else None):
         raise SpecError(
             [
@@ -232,17 +231,20 @@ def _check_start(
                 if path.startswith(f"sources.{name}.") and isinstance(value, dict)
             ]
         )
-    if found and parent and (message := state_problem(found[1], parent.spec)):
+    if not (found and parent and isinstance(found[1], ParentAt)):
+        return
+    if message := parent.spec.missing_state(found[1].at, parent.source):
         at = ("sources", name, *found[0], "at")
         raise SpecError([sweep.problem(_location(sweep, ".".join(at)) or at, message)])
 
 
 def _identity_of_parent(source: Any, parent: Setting) -> dict[str, Any]:
     """What decides the results that are used: for functions also how many runs there are."""
-    found, theirs = reference_of(source), {"digest": parent.digest}
+    found, theirs = parent_ref_of(source), {"digest": parent.digest}
     if found is None or not isinstance(found[1], FunctionsFrom):
         return theirs
-    return theirs | parent.spec.model_dump(mode="json", include=set(parent.spec.COUNTED))
+    numbers = parent.spec.counted | parent.spec.selected
+    return theirs | parent.spec.model_dump(mode="json", include=set(numbers))
 
 
 def _validated(parts: dict[str, Spec], path: str, value: Any) -> Any:
@@ -320,12 +322,13 @@ def _location(sweep: Sweep, path: str) -> Location:
 
 
 def identity(spec: Spec) -> dict[str, Any]:
-    """Dump what decides runs: not how many there are, nor fields that are left out.
+    """Dump what decides runs: not how many there are or kept, nor fields that are left out.
 
     So an optional field that a later version adds changes no id.
     """
     data = spec.model_dump(mode="json", exclude_none=True)
-    return {k: v for k, v in data.items() if k not in getattr(type(spec), "COUNTED", ())}
+    numbers = spec.counted | spec.selected if isinstance(spec, Source) else frozenset()
+    return {name: value for name, value in data.items() if name not in numbers}
 
 
 def _hash31(text: str) -> int:
@@ -392,10 +395,10 @@ def _is_traced(sweep: Sweep, path: str) -> bool:
 
 
 def _is_free_field(spec: Any, leaf: str) -> bool:
-    if isinstance(spec, Reference) and leaf in {"from", "source"}:
+    if isinstance(spec, ParentRef) and leaf in {"from", "source"}:
         raise ValueError(_FROM_IS_FIXED)
     _field(spec, leaf)
-    if leaf in getattr(type(spec), "COUNTED", ()):
+    if isinstance(spec, Source) and leaf in spec.counted | spec.selected:
         raise ValueError(f"{leaf} says how many runs there are and cannot be swept")
     return isinstance(spec, Spec) and is_free(type(spec).model_fields[leaf].metadata)
 

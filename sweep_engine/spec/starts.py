@@ -1,5 +1,6 @@
 """What a source takes from the stored results of another: starts, pruned starts, functions."""
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -7,19 +8,30 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from sweep_engine.spec.base import HOST, Count, Index, PartName, Spec
 from sweep_engine.spec.laws import LawSpec
 
-State = Literal["final", "first_fit"] | Index
+ParentState = Literal["final", "first_fit"] | Index
 """Which state of a run: the last, the one at the first fit, or the one after so many steps.
 
 A run that ended before, or never fitted, gives its last.
 """
 
 
-class Reference(Spec):
-    """Names the source whose stored results are used."""
+class ParentRef(Spec):
+    """Names the parent: the source whose stored results are used."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
     source: PartName = Field(alias="from", description="another source of this sweep")
+
+
+class ParentAt(ParentRef, ABC):
+    """Names the parent, and the state of its runs that is used."""
+
+    at: Annotated[ParentState, HOST] = "final"
+
+    @property
+    @abstractmethod
+    def needs_final(self) -> bool:
+        """Whether the final state is needed as well."""
 
 
 class Mask(Spec):
@@ -37,7 +49,7 @@ class Mask(Spec):
     )
 
 
-class FromSource(Reference):
+class FromSource(ParentAt):
     """Start run i where run i of another source was; of rejection, where its i-th fit is.
 
     Its parameters are taken, not the optimiser's state, nor its order of minibatches. With a
@@ -46,11 +58,15 @@ class FromSource(Reference):
     """
 
     kind: Literal["from"] = "from"
-    at: Annotated[State, HOST] = "final"
     mask: Mask | None = None
 
+    @property
+    def needs_final(self) -> bool:
+        """A mask is made of the weights at the end."""
+        return self.mask is not None
 
-class FunctionsFrom(Reference):
+
+class FunctionsFrom(ParentRef):
     """The functions that the fits of another source compute most often."""
 
     top: Count = Field(default=16, description="how many, the commonest first")
@@ -65,3 +81,11 @@ StartSpec = Annotated[
     LawSpec | FromSource, Field(discriminator="kind"), BeforeValidator(_with_kind)
 ]
 """Where runs start: a draw from a law, or a run of another source."""
+
+
+def parent_ref_of(source: Spec) -> tuple[tuple[str, ...], ParentRef] | None:
+    """Find what a source takes from a parent, and the path of the field that says so."""
+    if isinstance(source, ParentRef):
+        return (), source
+    fields = ((name, getattr(source, name)) for name in type(source).model_fields)
+    return next((((name,), field) for name, field in fields if isinstance(field, ParentRef)), None)

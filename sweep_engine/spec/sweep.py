@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from sweep_engine.spec.axes import Axis, AxisSpec, Sobol
 from sweep_engine.spec.base import Count, Name, PartName, Real, Spec
+from sweep_engine.spec.former_words import present_word
 from sweep_engine.spec.models import ModelSpec
 from sweep_engine.spec.observables import Observables
 from sweep_engine.spec.sources import Accept, SourceSpec
@@ -25,10 +26,10 @@ class Execution(Spec):
     precision: Literal["exact", "fast"] = Field(
         default="exact", description="exact: float32 products; fast: the device's default"
     )
-    implementation: Literal["auto", "reference", "cpu", "cuda"] = Field(
-        default="auto",
-        description="XLA (reference), a kernel, or what the first run finds best",
-    )
+    implementation: Annotated[
+        Literal["auto", "xla", "cpu", "cuda"],
+        BeforeValidator(lambda value: present_word("implementation", value)),
+    ] = Field(default="auto", description="XLA, a kernel, or what the first run finds best")
     lanes: Count | None = Field(
         default=None, description="networks per block; left out, a rule picks it"
     )

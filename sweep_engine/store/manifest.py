@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sweep_engine.errors import CorruptResults, OutputError
 from sweep_engine.planning import Plan, Shard, plan, read_shards
 from sweep_engine.spec import Sweep, axis_paths, dump_sweep, restore, touches
+from sweep_engine.spec.former_words import present_word
 from sweep_engine.spec.observables import merge
 from sweep_engine.store.directory import OutputDirectory
 from sweep_engine.store.files import LocalFiles
@@ -23,7 +24,7 @@ class Choice:
     """An implementation, and why it was taken.
 
     Attributes:
-        name: `reference` is XLA; else a kernel.
+        name: `xla`, or a kernel.
         reason: For the plan, the metadata, `status` and the report.
     """
 
@@ -175,7 +176,11 @@ def _frozen(data: dict[str, Any]) -> Frozen:
     if isinstance(chosen, str):  # of 0.1.0, which had one for all buckets
         one = {"name": chosen, "reason": "there was no other"}
         chosen = dict.fromkeys(data["lanes"], one)
-    return Frozen(**data | {"implementation": {k: Choice(**v) for k, v in chosen.items()}})
+    return Frozen(**data | {"implementation": {k: _choice(**v) for k, v in chosen.items()}})
+
+
+def _choice(name: str, reason: str) -> Choice:
+    return Choice(present_word("implementation", name), reason)
 
 
 def _base(directory: OutputDirectory) -> Path:

@@ -11,7 +11,6 @@ from sweep_engine.columns import Column
 from sweep_engine.solutions import Curves, FunctionCounts, Measured, RunStatus, Solutions
 from sweep_engine.spec import Setting
 from sweep_engine.spec.base import canonical_json
-from sweep_engine.spec.sources import unit_size
 from sweep_engine.store.schema import curves_schema, params_schema, tallies_schema
 
 
@@ -75,7 +74,7 @@ def _units(
 ) -> dict[str, Any]:
     """The unit of dependent draws that a row belongs to; null where runs are independent."""
     absent = [None] * len(index)
-    size = unit_size(settings[int(solutions.setting[0])].spec) if len(index) else 1
+    size = settings[int(solutions.setting[0])].spec.unit_size if len(index) else 1
     return {
         "unit": index // size if size > 1 else absent,
         "draw": index % size if size > 1 else absent,

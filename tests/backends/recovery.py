@@ -11,9 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from sweep_engine import cli, planning
+from sweep_engine import cli
 from sweep_engine.execution import run
 from sweep_engine.spec import Sweep
+from sweep_engine.spec.sources import sizes
 from sweep_engine.store import LocalFiles, verify
 from tests.backends.machines import HEAD, Machines, wait_until
 from tests.execution.test_resume import tables
@@ -51,12 +52,12 @@ def sgd(**changes):
 
 def run_here(out, **changes):
     """The same sweep uninterrupted, in this process."""
-    before = planning.RUNS_PER_SHARD
-    planning.RUNS_PER_SHARD = RUNS_PER_SHARD
+    before = sizes.RUNS_PER_SHARD
+    sizes.RUNS_PER_SHARD = RUNS_PER_SHARD
     try:
         assert run(Sweep.model_validate(SWEEP | changes), out).is_complete
     finally:
-        planning.RUNS_PER_SHARD = before
+        sizes.RUNS_PER_SHARD = before
     return tables(out)
 
 
@@ -233,7 +234,7 @@ def beheading(folder, machines, driver_on):
 
 
 def main():
-    planning.RUNS_PER_SHARD = RUNS_PER_SHARD
+    sizes.RUNS_PER_SHARD = RUNS_PER_SHARD
     sys.argv[0] = "sweep-engine"
     cli.main()
 

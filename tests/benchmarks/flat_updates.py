@@ -19,8 +19,7 @@ from sweep_engine.bench.machine import describe
 from sweep_engine.bench.timing import interleaved
 from sweep_engine.models import Layout, build
 from sweep_engine.sources import open_source
-from sweep_engine.sources.train import single_run
-from sweep_engine.sources.train.optimizers import transformation
+from sweep_engine.sources.train.optimizers import STEPPERS, GradientStepper
 from sweep_engine.spec import Setting, Sweep, settings
 from sweep_engine.tasks import load_task
 
@@ -39,17 +38,22 @@ WORKLOADS = {
 def flat(layout: Layout) -> Iterator[None]:
     """Let optimisers step one vector a network: state and update are flat."""
 
-    def initial(spec: Any, params: Any) -> Any:
-        return transformation(spec, 0).init(layout.flatten(params))
+    class Flat(GradientStepper):
+        def initial(self, spec: Any, params: Any) -> Any:
+            return self.transformation(spec, 0).init(layout.flatten(params))
 
-    def update(spec: Any, objective: Any, params: Any, state: Any, turn: Any) -> Any:
-        gradient = layout.flatten(jax.grad(objective)(params))
-        step, state = transformation(spec, turn.step).update(
-            gradient, state, layout.flatten(params)
-        )
-        return layout.unflatten(step), state
+        def update(self, spec: Any, objective: Any, params: Any, state: Any, context: Any) -> Any:
+            gradient = layout.flatten(jax.grad(objective)(params))
+            step, state = self.transformation(spec, context.step).update(
+                gradient, state, layout.flatten(params)
+            )
+            return layout.unflatten(step), state
 
-    with mock.patch.multiple(single_run, initial=initial, update=update):
+    steppers = {
+        kind: Flat(each.direction, each.noise) if isinstance(each, GradientStepper) else each
+        for kind, each in STEPPERS.items()
+    }
+    with mock.patch.dict(STEPPERS, steppers):
         yield
 
 

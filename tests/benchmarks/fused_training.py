@@ -24,7 +24,7 @@ import numpy as np
 from clocks import Times, timed
 
 from sweep_engine.bench.machine import describe
-from sweep_engine.kernels.fused_training import cpu, reference
+from sweep_engine.kernels.fused_training import cpu
 from sweep_engine.kernels.fused_training.case import (
     Adam,
     Case,

@@ -26,6 +26,7 @@ from sweep_engine.execution.worker import sweep_runs_schema
 from sweep_engine.keys import run_ids
 from sweep_engine.report import write_report
 from sweep_engine.spec import Sweep
+from sweep_engine.spec.sources import sizes
 from sweep_engine.store import (
     LocalFiles,
     OutputDirectory,
@@ -68,8 +69,8 @@ def sweep_of(rows: int) -> Sweep:
 
 def build(out: Path, rows: int) -> None:
     """Write results as a run would, with fewer and larger shards."""
-    planning.RUNS_PER_SHARD = rows // NUM_SHARDS
-    planning.DRAWS_PER_SHARD = 2 * DRAWS // NUM_SHARDS
+    sizes.RUNS_PER_SHARD = rows // NUM_SHARDS
+    sizes.DRAWS_PER_SHARD = 2 * DRAWS // NUM_SHARDS
     plan = planning.plan(sweep_of(rows))
     directory = OutputDirectory(out)
     out.mkdir(parents=True)

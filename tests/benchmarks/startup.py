@@ -15,8 +15,8 @@ from sweep_engine.bench.machine import describe
 from sweep_engine.bench.overheads import compilation_cache_in, measure_run
 from sweep_engine.execution.compiling import Ahead
 from sweep_engine.execution.programs import num_workers
-from sweep_engine.planning import RUNS_PER_SHARD
 from sweep_engine.spec import Sweep
+from sweep_engine.spec.sources.sizes import RUNS_PER_SHARD
 
 WIDTHS = (8, 12, 16, 20, 24, 28, 32, 40)
 REPEATS = 2

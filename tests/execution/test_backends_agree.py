@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 
 import sweep_engine
-from sweep_engine import cli, planning
+from sweep_engine import cli
 from sweep_engine.backends import LocalBackend
 from sweep_engine.errors import ClusterError, Interrupted
 from sweep_engine.execution import driver, run
 from sweep_engine.execution.packing import pack_plan
 from sweep_engine.execution.programs import Programs
 from sweep_engine.execution.workers import Place
+from sweep_engine.lanes import choose_lanes
 from sweep_engine.planning import plan
-from sweep_engine.sources import opening
+from sweep_engine.sources import lane_widths
 from sweep_engine.spec import Sweep, load
+from sweep_engine.spec.sources import sizes
 from sweep_engine.store import LocalFiles, OutputDirectory, open_results, verify
 from sweep_engine.store.manifest import read_manifest
 from tests.execution.test_resume import DRAWS_PER_SHARD, KERNEL, RUNS_PER_SHARD, SWEEP, tables
@@ -33,8 +35,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module", autouse=True)
 def small_shards():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "RUNS_PER_SHARD", RUNS_PER_SHARD)
-        patch.setattr(planning, "DRAWS_PER_SHARD", DRAWS_PER_SHARD)
+        patch.setattr(sizes, "RUNS_PER_SHARD", RUNS_PER_SHARD)
+        patch.setattr(sizes, "DRAWS_PER_SHARD", DRAWS_PER_SHARD)
         yield
 
 
@@ -62,12 +64,13 @@ ON_TWO_DEVICES = """
 import json, sys
 import jax
 import sweep_engine
-from sweep_engine import cli, planning
+from sweep_engine import cli
+from sweep_engine.spec.sources import sizes
 from sweep_engine.execution import run
 from sweep_engine.spec import Sweep
 
 assert len(jax.devices()) == 2
-planning.RUNS_PER_SHARD, planning.DRAWS_PER_SHARD = json.loads(sys.argv[1])
+sizes.RUNS_PER_SHARD, sizes.DRAWS_PER_SHARD = json.loads(sys.argv[1])
 assert run(Sweep.model_validate(json.loads(sys.argv[2])), sys.argv[3]).is_complete
 """
 
@@ -143,11 +146,11 @@ def test_actors_use_the_lanes_that_the_first_run_froze(tmp_path, local_ray, monk
         SWEEP | {"sources": {"init": SWEEP["sources"]["init"]}, "execution": {}, "axes": {}}
     )
     with monkeypatch.context() as patch:
-        patch.setattr(opening, "choose_lanes", lambda *_, **__: 4)
+        patch.setattr(lane_widths, "choose_lanes", lambda *_, **__: 4)
         assert run(chosen, tmp_path / "whole").is_complete
         with pytest.raises(Interrupted):
             run(chosen, tmp_path / "begun", should_stop=lambda: True)
-    assert opening.choose_lanes("cpu", 10, 10) != 4
+    assert choose_lanes("cpu", 10, 10) != 4
     assert run(chosen, tmp_path / "begun", make_backend=ray_backend).is_complete
     whole, begun = (OutputDirectory(tmp_path / name) for name in ("whole", "begun"))
     assert set(read_manifest(begun).frozen.lanes.values()) == {4}

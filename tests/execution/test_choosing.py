@@ -17,11 +17,12 @@ from sweep_engine.execution import Quiet, choosing, run
 from sweep_engine.execution import programs as programs_module
 from sweep_engine.execution.choosing import Disagrees, choose, expect, self_test
 from sweep_engine.execution.programs import Programs
-from sweep_engine.kernels.fused_training import implementations, reference
+from sweep_engine.kernels.fused_training import implementations, plain
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.planning import plan
 from sweep_engine.report.build import _provenance
-from sweep_engine.sources import TrainPrograms, open_source
+from sweep_engine.sources import open_source
+from sweep_engine.sources.train.programs import TrainPrograms
 from sweep_engine.spec import Sweep, settings
 from sweep_engine.store import OutputDirectory, open_results, read_failures
 from sweep_engine.store.manifest import Choice, read_manifest
@@ -103,7 +104,7 @@ UNKNOWN = {
 @pytest.mark.parametrize(("what", "change"), UNKNOWN.items(), ids=UNKNOWN)
 def test_what_a_kernel_does_not_know_keeps_xla_and_is_refused_by_name(what, change):
     found = expect(*opened(**change))
-    assert found.name == "reference"
+    assert found.name == "xla"
     assert what in found.reason
     with pytest.raises(SpecError, match=r"sources.sgd: the cpu kernel does not know .*" + what):
         Programs(plan(sweep("cpu", **change))).open_all()
@@ -147,14 +148,14 @@ def test_a_kernel_that_agrees_and_wins_is_taken(worth_it, monkeypatch):
 def test_a_kernel_that_loses_is_not(worth_it, monkeypatch):
     monkeypatch.setattr(choosing, "race", lambda contenders, threads: [1.0, 2.0])
     found = chosen()
-    assert found.name == "reference"
+    assert found.name == "xla"
     assert found.reason.startswith("faster: the cpu kernel does 1 network-steps")
 
 
 @needs_compiler
 def test_the_race_is_between_programs_that_take_the_same_steps(monkeypatch):
     monkeypatch.setattr(choosing, "RACE_SECONDS", 0.0)
-    contenders = [opened(name)[0] for name in ("cpu", "reference")]
+    contenders = [opened(name)[0] for name in ("cpu", "xla")]
     speeds = choosing.race(contenders, 2)
     assert all(speed > 0 for speed in speeds)
     taken = [choosing._seconds(programs, 16, 2)[1] for programs in contenders]
@@ -163,7 +164,7 @@ def test_the_race_is_between_programs_that_take_the_same_steps(monkeypatch):
 
 def test_what_is_asked_for_is_taken_whoever_is_faster(monkeypatch):
     monkeypatch.setattr(choosing, "race", None)
-    assert chosen("reference") == Choice("reference", "asked for")
+    assert chosen("xla") == Choice("xla", "asked for")
     assert chosen("cpu").reason.startswith("asked for; agreed")
 
 
@@ -177,7 +178,7 @@ def test_on_a_gpu_auto_takes_xla(worth_it, monkeypatch):
     programs = opened()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     found, _ = choose(*programs, threads=1)
-    assert found == Choice("reference", "no kernel for gpu has been verified; ask for it by name")
+    assert found == Choice("xla", "no kernel for gpu has been verified; ask for it by name")
 
 
 def test_without_a_compiler_auto_says_so_and_takes_xla(worth_it, tmp_path, monkeypatch):
@@ -185,7 +186,7 @@ def test_without_a_compiler_auto_says_so_and_takes_xla(worth_it, tmp_path, monke
     never_built = {"task": SWEEP["task"] | {"train": 8}}
     implementations.cpu.build.cache_clear()
     found = chosen(**never_built)
-    assert found.name == "reference"
+    assert found.name == "xla"
     assert "no C++ compiler" in found.reason
     with pytest.raises(PlanError, match=r"execution.implementation: no C\+\+ compiler"):
         run(sweep("cpu", **never_built), tmp_path / "out")
@@ -194,21 +195,21 @@ def test_without_a_compiler_auto_says_so_and_takes_xla(worth_it, tmp_path, monke
 def wrong(field, factor):
     def train(case, checks, state, hyper, *rest, num_records):
         hyper = hyper._replace(**{field: factor * getattr(hyper, field)})
-        return reference.train_segment(case, checks, state, hyper, *rest, num_records=num_records)
+        return plain.train_segment(case, checks, state, hyper, *rest, num_records=num_records)
 
     return train
 
 
 def one_step_too_few(case, checks, state, hyper, limits, data, segment, *, num_records):
     fewer = segment._replace(num_turns=jnp.maximum(segment.num_turns - 1, 0))
-    return reference.train_segment(
+    return plain.train_segment(
         case, checks, state, hyper, limits, data, fewer, num_records=num_records
     )
 
 
 def other_examples(case, checks, state, hyper, limits, data, segment, *, num_records):
     rolled = segment._replace(indices=jnp.roll(segment.indices, 1, axis=1))
-    return reference.train_segment(
+    return plain.train_segment(
         case, checks, state, hyper, limits, data, rolled, num_records=num_records
     )
 
@@ -227,7 +228,7 @@ SUBTLE = {"momentum", "l2", "examples"}
 
 @pytest.fixture(scope="module")
 def xla():
-    return opened("reference")[0]
+    return opened("xla")[0]
 
 
 @needs_compiler
@@ -242,7 +243,7 @@ def test_the_self_test_catches_a_wrong_kernel(name, xla, monkeypatch):
 
 def test_the_self_test_passes_what_is_right(xla, monkeypatch):
     """The kernels' own reference: another program for the same training."""
-    monkeypatch.setitem(implementations.TRAIN, "cpu", reference.train_segment)
+    monkeypatch.setitem(implementations.TRAIN, "cpu", plain.train_segment)
     assert self_test(xla.by("cpu"), xla).startswith("agreed with XLA to")
 
 

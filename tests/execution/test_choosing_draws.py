@@ -7,18 +7,19 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from sweep_engine import cli, planning
+from sweep_engine import cli
 from sweep_engine.densities import Study
 from sweep_engine.errors import Interrupted, SpecError
 from sweep_engine.execution import choosing, run
 from sweep_engine.execution.choosing import Disagrees, choose, expect, race, self_test
 from sweep_engine.execution.programs import Programs
 from sweep_engine.kernels import prior_scan
-from sweep_engine.kernels.prior_scan import reference
+from sweep_engine.kernels.prior_scan import plain
 from sweep_engine.planning import plan
 from sweep_engine.report.build import _provenance
 from sweep_engine.sources import open_source
 from sweep_engine.spec import Sweep, settings
+from sweep_engine.spec.sources import sizes
 from sweep_engine.store import OutputDirectory, open_results
 from sweep_engine.store.manifest import Choice, read_manifest
 from tests.kernels.compilers import needs_compiler
@@ -61,7 +62,7 @@ UNKNOWN = {
 @pytest.mark.parametrize(("what", "change"), UNKNOWN.items(), ids=UNKNOWN)
 def test_what_the_kernel_does_not_know_keeps_xla_and_is_refused_by_name(what, change):
     found = expect(*opened(**change))
-    assert found.name == "reference"
+    assert found.name == "xla"
     assert what in found.reason
     with pytest.raises(SpecError, match="sources.draws: the cpu kernel does not know .*" + what):
         Programs(plan(sweep("cpu", **change))).open_all()
@@ -73,7 +74,7 @@ def test_little_work_is_left_to_xla_and_much_is_raced():
 
 
 def test_there_is_no_cuda_kernel_of_draws():
-    assert expect(*opened("cuda")) == Choice("reference", "there is no cuda kernel of draws")
+    assert expect(*opened("cuda")) == Choice("xla", "there is no cuda kernel of draws")
 
 
 @needs_compiler
@@ -90,7 +91,7 @@ def test_a_kernel_that_agrees_and_wins_is_taken(source, monkeypatch):
 @needs_compiler
 def test_the_race_is_between_programs_that_draw_alike(monkeypatch):
     monkeypatch.setattr(choosing, "RACE_SECONDS", 0.0)
-    contenders = [opened(name)[0] for name in ("cpu", "reference")]
+    contenders = [opened(name)[0] for name in ("cpu", "xla")]
     assert all(speed > 0 for speed in race(contenders, 2))
     draws = [choosing._seconds(programs, 32, 2)[1] for programs in contenders]
     assert draws[0] == draws[1] > 0
@@ -98,18 +99,18 @@ def test_the_race_is_between_programs_that_draw_alike(monkeypatch):
 
 def other_scales(factor, array):
     def scan(case, keys, scales, x, targets):
-        return reference.scan(case, keys, scales.at[:, array].multiply(factor), x, targets)
+        return plain.scan(case, keys, scales.at[:, array].multiply(factor), x, targets)
 
     return scan
 
 
 def other_keys(case, keys, *rest):
-    return reference.scan(case, jax.vmap(jax.random.fold_in, (0, None))(keys, 1), *rest)
+    return plain.scan(case, jax.vmap(jax.random.fold_in, (0, None))(keys, 1), *rest)
 
 
 def one_target_too_few(case, keys, scales, x, targets):
-    first = jnp.argmax(targets != reference.NO_TARGET)
-    return reference.scan(case, keys, scales, x, targets.at[first].set(reference.NO_TARGET))
+    first = jnp.argmax(targets != plain.NO_TARGET)
+    return plain.scan(case, keys, scales, x, targets.at[first].set(plain.NO_TARGET))
 
 
 WRONG = {
@@ -129,7 +130,7 @@ def test_the_self_test_catches_a_wrong_kernel(wrong, source, monkeypatch):
     programs, _ = opened("cpu", source)
     monkeypatch.setitem(prior_scan.SCAN, "cpu", WRONG[wrong])
     with pytest.raises(Disagrees, match="differs from XLA in"):
-        self_test(programs, programs.by("reference"))
+        self_test(programs, programs.by("xla"))
 
 
 def tables(out):
@@ -146,7 +147,7 @@ def tables(out):
 @needs_compiler
 def test_a_choice_is_frozen_and_a_resume_gives_the_same_bits(tmp_path, monkeypatch):
     """Stopped after some shards, and gone on with where nobody may test or race again."""
-    monkeypatch.setattr(planning, "DRAWS_PER_SHARD", 500)
+    monkeypatch.setattr(sizes, "DRAWS_PER_SHARD", 500)
     monkeypatch.setattr(choosing, "WORTH_FLOPS", 0.0)
     monkeypatch.setattr(choosing, "race", lambda contenders, threads: [2.0, 1.0])
     assert run(sweep(), tmp_path / "whole").is_complete

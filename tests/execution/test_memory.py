@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import pytest
 
-from sweep_engine import execution, planning
+from sweep_engine import execution
 from sweep_engine.backends import LocalBackend
 from sweep_engine.execution import turns, worker, workers
 from sweep_engine.execution.turns import Turns
 from sweep_engine.spec import Sweep
+from sweep_engine.spec.sources import sizes
 from sweep_engine.store import OutputDirectory, read_ledger
 from tests.execution.test_resume import tables
 
@@ -115,7 +116,7 @@ def test_a_call_that_fails_fails_the_shard_that_made_it():
 
 
 def test_a_sweep_says_how_many_were_computed_at_once(monkeypatch, tmp_path):
-    monkeypatch.setattr(planning, "RUNS_PER_SHARD", 8)
+    monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 8)
     monkeypatch.setattr(workers, "num_cores", lambda: 4)
     monkeypatch.setattr(worker, "WORTH_SHARDS", 1)
     monkeypatch.setattr(turns, "_seconds", Clock(2).seconds)
@@ -130,7 +131,7 @@ def test_a_sweep_says_how_many_were_computed_at_once(monkeypatch, tmp_path):
 
 
 def test_shards_that_ran_out_of_memory_are_done_again_alone(monkeypatch, tmp_path):
-    monkeypatch.setattr(planning, "RUNS_PER_SHARD", 8)
+    monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 8)
     monkeypatch.setattr(workers, "num_cores", lambda: 4)
     sweep = small(runs=32)
     execution.run(sweep, tmp_path / "whole")

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sweep_engine import Sweep, cli, planning
+from sweep_engine import Sweep, cli
 from sweep_engine.errors import OutputError
 from sweep_engine.execution import run
 from sweep_engine.planning import plan
+from sweep_engine.spec.sources import sizes
 from sweep_engine.store import OutputDirectory, open_files, open_results, record_failure, verify
 from sweep_engine.store.manifest import (
     Manifest,
@@ -51,16 +52,16 @@ def sweep(data=SWEEP):
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(planning, "RUNS_PER_SHARD", 15)
-    monkeypatch.setattr(planning, "DRAWS_PER_SHARD", 30)
+    monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 15)
+    monkeypatch.setattr(sizes, "DRAWS_PER_SHARD", 30)
 
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
     out = tmp_path_factory.mktemp("local")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "RUNS_PER_SHARD", 15)
-        patch.setattr(planning, "DRAWS_PER_SHARD", 30)
+        patch.setattr(sizes, "RUNS_PER_SHARD", 15)
+        patch.setattr(sizes, "DRAWS_PER_SHARD", 30)
         run(sweep(), out)
     return out
 

@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 import pytest
 
 import sweep_engine as se
-from sweep_engine import planning
 from sweep_engine.columns import Column
 from sweep_engine.errors import Interrupted, OutputError, SpecError
 from sweep_engine.execution import bases, observe, observing, run
@@ -16,6 +15,7 @@ from sweep_engine.models import build, canonicalise
 from sweep_engine.observables import Observable
 from sweep_engine.spec import Sweep
 from sweep_engine.spec.load import read_observables
+from sweep_engine.spec.sources import sizes
 from sweep_engine.store import LocalFiles, OutputDirectory, compact, open_results, verify
 from sweep_engine.store.manifest import read_manifest
 
@@ -50,7 +50,7 @@ LATER = ["distance", "margin", "complexity", "symmetry", RANDOM]
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch):
-    monkeypatch.setattr(planning, "RUNS_PER_SHARD", 6)
+    monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 6)
 
 
 def sweep(**changes):
@@ -71,7 +71,7 @@ def at_once(tmp_path_factory):
     """A run that had all observables from the start."""
     out = tmp_path_factory.mktemp("at_once") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "RUNS_PER_SHARD", 6)
+        patch.setattr(sizes, "RUNS_PER_SHARD", 6)
         run(sweep(observables=["norms", *LATER]), out)
     return rows(out)
 
@@ -233,7 +233,7 @@ def canonical_thetas(out, source):
 
 
 def test_principal_components_are_those_of_the_reference_and_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "RUNS_PER_SHARD", 60)
+    monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 60)
     out = tmp_path / "out"
     init = {"kind": "prior", "law": GAUSSIAN, "draws": 120}
     sources = {"wide": init | {"law": GAUSSIAN | {"std": 3.0}}, "init": init}

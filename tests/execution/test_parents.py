@@ -15,6 +15,7 @@ from sweep_engine.keys import run_ids
 from sweep_engine.lanes import Program
 from sweep_engine.planning import plan
 from sweep_engine.spec import Sweep
+from sweep_engine.spec.sources import sizes
 from sweep_engine.store import LocalFiles, compact, open_results, read_failures, verify
 
 RATE = "sources.sgd.optimizer.learning_rate"
@@ -50,8 +51,8 @@ def sweep(**changes):
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
     """Shards of a child hold other runs than those of its parent."""
-    monkeypatch.setattr(planning, "RUNS_PER_SHARD", 3)
-    monkeypatch.setattr(planning, "DRAWS_PER_SHARD", 64)
+    monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 3)
+    monkeypatch.setattr(sizes, "DRAWS_PER_SHARD", 64)
 
 
 def states(out, source):
@@ -79,7 +80,7 @@ def tables(out, sources=SWEEP["sources"]):
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("finished") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "RUNS_PER_SHARD", 3)
+        patch.setattr(sizes, "RUNS_PER_SHARD", 3)
         assert run(sweep(), out).is_complete
     return out
 

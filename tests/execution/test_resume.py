@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep_engine import cli, planning
+from sweep_engine import cli
 from sweep_engine.backends import LocalBackend
 from sweep_engine.errors import Interrupted, OutputError, ShardFailed
 from sweep_engine.execution import Quiet, run
@@ -24,6 +24,7 @@ from sweep_engine.execution import worker as worker_module
 from sweep_engine.kernels.native import COMPILERS
 from sweep_engine.planning import plan
 from sweep_engine.spec import Sweep
+from sweep_engine.spec.sources import sizes
 from sweep_engine.store import LocalFiles, OutputDirectory, open_results, read_failures, verify
 from sweep_engine.store.manifest import read_manifest
 
@@ -77,8 +78,8 @@ def sweep(**changes):
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(planning, "RUNS_PER_SHARD", RUNS_PER_SHARD)
-    monkeypatch.setattr(planning, "DRAWS_PER_SHARD", DRAWS_PER_SHARD)
+    monkeypatch.setattr(sizes, "RUNS_PER_SHARD", RUNS_PER_SHARD)
+    monkeypatch.setattr(sizes, "DRAWS_PER_SHARD", DRAWS_PER_SHARD)
 
 
 def tables(out):
@@ -136,7 +137,7 @@ def nursery(tmp_path_factory):
 
 def serve():
     """Answer `start ARGUMENTS` with a process id, `wait ID` with its exit code."""
-    planning.RUNS_PER_SHARD, planning.DRAWS_PER_SHARD = RUNS_PER_SHARD, DRAWS_PER_SHARD
+    sizes.RUNS_PER_SHARD, sizes.DRAWS_PER_SHARD = RUNS_PER_SHARD, DRAWS_PER_SHARD
     for line in sys.stdin:
         command, *words = json.loads(line)
         if command == "wait":
@@ -266,8 +267,8 @@ def begun(tmp_path_factory):
     """A complete run of the small sweep; made once, copied for each test."""
     out = tmp_path_factory.mktemp("begun") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "RUNS_PER_SHARD", RUNS_PER_SHARD)
-        patch.setattr(planning, "DRAWS_PER_SHARD", DRAWS_PER_SHARD)
+        patch.setattr(sizes, "RUNS_PER_SHARD", RUNS_PER_SHARD)
+        patch.setattr(sizes, "DRAWS_PER_SHARD", DRAWS_PER_SHARD)
         assert run(sweep(), out).is_complete
     return out
 

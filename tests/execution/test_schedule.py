@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from sweep_engine import planning
 from sweep_engine.backends import Job
 from sweep_engine.execution import Schedule, needed
 from sweep_engine.execution.schedule import (
@@ -18,6 +17,7 @@ from sweep_engine.execution.schedule import (
 )
 from sweep_engine.planning import plan
 from sweep_engine.spec import Sweep
+from sweep_engine.spec.sources import sizes
 
 FIXED = {"kind": "train", "runs": 9}
 COUNTING = {"kind": "guess_and_check", "accepted": 5, "max_draws": 20}
@@ -26,8 +26,8 @@ COUNTING = {"kind": "guess_and_check", "accepted": 5, "max_draws": 20}
 @contextmanager
 def small_shards():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "RUNS_PER_SHARD", 3)
-        patch.setattr(planning, "DRAWS_PER_SHARD", 4)
+        patch.setattr(sizes, "RUNS_PER_SHARD", 3)
+        patch.setattr(sizes, "DRAWS_PER_SHARD", 4)
         yield
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sweep_engine.kernels.lempel_ziv import complexity, count_words, reference, vectorised
+from sweep_engine.kernels.lempel_ziv import complexity, count_words, plain, vectorised
 
 # Length 128: K_LZ by hand, log2(128) = 7 times the mean words of both directions.
 KNOWN = {
@@ -61,7 +61,7 @@ def test_complexity_of_known_strings(name):
 @pytest.mark.parametrize("name", KNOWN)
 def test_reference_on_known_strings(name):
     symbols, expected = KNOWN[name]
-    assert known_complexity(symbols, reference.count_words) == expected
+    assert known_complexity(symbols, plain.count_words) == expected
 
 
 @pytest.mark.parametrize("mistake", ["overlap", "unfinished"])
@@ -82,13 +82,13 @@ def test_the_words_of_lempel_and_zivs_own_example():
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=60))
 @settings(deadline=None)
 def test_reference_counts_the_words_of_the_definition(symbols):
-    assert reference.count_words(symbols) == len(parse(symbols))
+    assert plain.count_words(symbols) == len(parse(symbols))
 
 
 @given(matrices)
 @settings(deadline=None)
 def test_vectorised_equals_reference(strings):
-    expected = [reference.count_words(row) for row in strings.tolist()]
+    expected = [plain.count_words(row) for row in strings.tolist()]
     assert count_words(strings).tolist() == expected
 
 
@@ -99,7 +99,7 @@ def test_vectorised_equals_reference_at_length(length, num_symbols):
     rng = np.random.default_rng([length, num_symbols])
     strings = rng.integers(num_symbols, size=(3, length), dtype=np.uint8)
     strings[0] = strings[0, 0]
-    expected = [reference.count_words(row) for row in strings.tolist()]
+    expected = [plain.count_words(row) for row in strings.tolist()]
     assert count_words(strings).tolist() == expected
 
 
@@ -145,4 +145,4 @@ def test_refuses_what_is_not_a_matrix_of_symbols(function, strings):
 
 def test_reference_refuses_an_empty_string():
     with pytest.raises(ValueError, match="empty"):
-        reference.count_words([])
+        plain.count_words([])

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from sweep_engine.kernels import native
-from sweep_engine.kernels.prior_scan import cpu, reference
+from sweep_engine.kernels.prior_scan import cpu, plain
 from sweep_engine.kernels.prior_scan.case import Case, Found
 from tests.statistics import assert_catches, assert_ks, assert_probability
 
@@ -19,7 +19,7 @@ CASES = {
     "ragged": Case((3, 9, 6, 1), "gelu", True, "uniform", 13),
     "one layer": Case((4, 1), "linear", True, "normal", 16),
 }
-IMPLEMENTATIONS = {"reference": reference.scan, "cpu": cpu.scan}
+IMPLEMENTATIONS = {"plain": plain.scan, "cpu": cpu.scan}
 NUM_DRAWS = 512
 
 
@@ -50,7 +50,7 @@ def scan(implementation: str, case: Case, keys: jax.Array) -> Found:
 def test_kernel_finds_what_the_reference_finds(name):
     """But where an output is within rounding of 0, which few draws have at any input."""
     case, keys = CASES[name], keys_of(NUM_DRAWS)
-    found, truth = scan("cpu", case, keys), scan("reference", case, keys)
+    found, truth = scan("cpu", case, keys), scan("plain", case, keys)
     same = np.all(found.function == truth.function, axis=1)
     assert same.mean() >= 0.99
     np.testing.assert_array_equal(found.wrong[same], truth.wrong[same])

@@ -9,6 +9,7 @@ from sweep_engine import execution, planning
 from sweep_engine.lanes import Program
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
+from sweep_engine.spec.sources import sizes
 
 TASK = {
     "task": {"kind": "boolean", "bits": 3, "target": "x1 & x2", "train": 6},
@@ -145,8 +146,8 @@ def _compilations():
 
 
 def test_a_run_compiles_each_program_of_each_bucket_once(monkeypatch, tmp_path):
-    monkeypatch.setattr(planning, "RUNS_PER_SHARD", 30)
-    monkeypatch.setattr(planning, "DRAWS_PER_SHARD", 250)
+    monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 30)
+    monkeypatch.setattr(sizes, "DRAWS_PER_SHARD", 250)
     sweep = _sweep(*SOURCES)
     before = Program.num_compilations
     summary = execution.run(sweep, tmp_path / "out")

@@ -9,13 +9,14 @@ import jax
 import numpy as np
 import pytest
 
-from sweep_engine import execution, planning
+from sweep_engine import execution
 from sweep_engine.keys import halves, run_ids
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources import Control, Inputs, open_source, work
 from sweep_engine.sources.train import loop
 from sweep_engine.sources.train.programs import KEEP, START
 from sweep_engine.spec import Piece, Sweep, settings
+from sweep_engine.spec.sources import sizes
 from sweep_engine.store import open_results
 from tests.statistics import assert_catches, assert_frequencies
 
@@ -473,7 +474,7 @@ def test_acceptances_are_counted_over_shards(monkeypatch, tmp_path):
     (prior,), prior_programs = _prior()
     fit = np.flatnonzero(_finish(prior_programs, (prior, 0, DRAWS)).solutions.fit)
     accepted = 40
-    monkeypatch.setattr(planning, "DRAWS_PER_SHARD", 128)
+    monkeypatch.setattr(sizes, "DRAWS_PER_SHARD", 128)
     source = {"kind": "guess_and_check", "law": LAW, "accepted": accepted, "max_draws": 100_000}
     summary = execution.run(_sweep(source, task=RULE_TASK, lanes=32), tmp_path / "out")
     assert summary.is_complete

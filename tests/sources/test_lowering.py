@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from sweep_engine.kernels.prior_scan import reference
+from sweep_engine.kernels.prior_scan import plain
 from sweep_engine.kernels.prior_scan.case import Case
 from sweep_engine.sources import open_source
 from sweep_engine.spec import Sweep, settings
@@ -30,7 +30,7 @@ def opened(name):
         "model": {"kind": "mlp", "widths": [16, 16]},
         "sources": {"source": SOURCES[name]},
         "observables": ["norms", "margin", "function", "path"],
-        "execution": {"lanes": 8, "implementation": "reference"},
+        "execution": {"lanes": 8, "implementation": "xla"},
     }
     sweep = Sweep.model_validate(document)
     (setting,) = settings(sweep)
@@ -70,6 +70,6 @@ def test_scans_of_a_prior():
     arrays = np.ones((8, 6), np.float32), np.zeros((16, 4), np.float32), np.zeros(16, np.int32)
 
     def scan(*arguments):
-        return reference.scan(case, *arguments)
+        return plain.scan(case, *arguments)
 
     assert "custom_call" not in lowered(scan, keys, *arrays)

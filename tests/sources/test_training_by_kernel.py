@@ -104,7 +104,7 @@ def curve_of(finished: Finished, run: int) -> np.ndarray:
     "name", [pytest.param(n, marks=[pytest.mark.long] * (n in LONG)) for n in CASES]
 )
 def test_smooth_networks_are_trained_alike(name):
-    kernel, xla = (by(implementation, CASES[name]) for implementation in ("cpu", "reference"))
+    kernel, xla = (by(implementation, CASES[name]) for implementation in ("cpu", "xla"))
     assert_same_training(kernel, xla)
     assert len(set(xla.solutions.steps)) > 5, "the runs should end at different times"
     if name == "sgd, full batch":
@@ -137,7 +137,7 @@ def started(programs, found: list[Setting]) -> Finished:
 def test_relu_networks_start_alike_and_most_end_alike(kernel):
     """Chaos parts those whose hidden unit is within rounding of 0, so by quantiles."""
     programs, found, by_kernel = kernel
-    xla = programs.by("reference")
+    xla = programs.by("xla")
     starts = started(programs, found), started(xla, found)
     assert set(starts[0].solutions.steps) == {0}
     np.testing.assert_array_equal(starts[0].solutions.theta, starts[1].solutions.theta)

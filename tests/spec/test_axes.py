@@ -25,7 +25,7 @@ from sweep_engine.spec import (
     touches,
 )
 from sweep_engine.spec.axes import Axis, Sobol
-from sweep_engine.spec.sources import Adam, Sgd
+from sweep_engine.spec.sources.optimizers import Adam, Sgd
 from tests.statistics import assert_catches, assert_ks, assert_uniform_chi2
 
 module = importlib.import_module("sweep_engine.spec.settings")  # the package's name is the function

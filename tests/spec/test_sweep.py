@@ -23,20 +23,16 @@ from sweep_engine.spec.base import NAME_PATTERN
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.laws import Ball, Box, FanIn, Gaussian, Initialiser, ModuleInit, Sphere
 from sweep_engine.spec.models import Diagonal, Linear, Mlp, ScalarFactorisation
-from sweep_engine.spec.sources import (
-    Accept,
+from sweep_engine.spec.sources import Accept, GuessAndCheck, Prior, Stop, Train
+from sweep_engine.spec.sources.acceptance import Bin
+from sweep_engine.spec.sources.optimizers import (
     Adam,
-    Bin,
     Constant,
     Cosine,
-    GuessAndCheck,
     Langevin,
-    Prior,
     RmsProp,
     Sgd,
     StepDecay,
-    Stop,
-    Train,
     WarmUp,
 )
 from sweep_engine.spec.sweep import Execution, Store

@@ -24,7 +24,7 @@ from sweep_engine.kernels.fused_training.case import (
     State,
     check_segment,
 )
-from sweep_engine.kernels.fused_training.reference import Records
+from sweep_engine.kernels.fused_training.plain import Records
 
 _FOLDER = Path(__file__).parent
 
@@ -40,11 +40,11 @@ def train_segment(
     *,
     num_records: int,
 ) -> tuple[State, Records]:
-    """Do what `reference.train_segment` does; inside `jax.jit` too, on a CPU alone.
+    """Do what `plain.train_segment` does; inside `jax.jit` too, on a CPU alone.
 
     Raises:
         CannotBuild: the kernel of this case has to be built and cannot be.
-        ValueError: as the reference.
+        ValueError: as the plain twin.
     """
     check_segment(case, segment)
     call = jax.ffi.ffi_call(register(case), results(state, num_records))

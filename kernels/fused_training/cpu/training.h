@@ -7,7 +7,7 @@ namespace sweep {
 enum Status { running, fits, loss_reached, out_of_steps, diverged };
 enum Rule { train_error, train_loss };
 
-// Arrays as in reference.py, a row a network.
+// Arrays as in plain.py, a row a network.
 struct Arguments {
   const float *theta, *moments;
   const int32_t* counters;  // step, status, fit_step, fit

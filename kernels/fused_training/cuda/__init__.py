@@ -30,7 +30,7 @@ from sweep_engine.kernels.fused_training.case import (
     State,
     check_segment,
 )
-from sweep_engine.kernels.fused_training.reference import Records
+from sweep_engine.kernels.fused_training.plain import Records
 from sweep_engine.kernels.native import CannotBuild, nvrtc
 
 SHARED_BYTES = 227 * 1024
@@ -52,11 +52,11 @@ def train_segment(
     *,
     num_records: int,
 ) -> tuple[State, Records]:
-    """Do what `reference.train_segment` does; inside `jax.jit` too, on an NVIDIA GPU alone.
+    """Do what `plain.train_segment` does; inside `jax.jit` too, on an NVIDIA GPU alone.
 
     Raises:
         CannotBuild: there is no NVRTC, or the network does not fit a block's shared memory.
-        ValueError: as the reference.
+        ValueError: as the plain twin.
     """
     check_segment(case, segment)
     text = ptx(case)

@@ -20,9 +20,9 @@ def scan(
     x: Float[Array, "N D"],
     targets: Int[Array, " N"],
 ) -> Found:
-    """Do what `reference.scan` does; inside `jax.jit` too, on a CPU alone.
+    """Do what `plain.scan` does; inside `jax.jit` too, on a CPU alone.
 
-    Uniform draws are the reference's bit for bit, normal ones to a few units in the last
+    Uniform draws are the plain twin's bit for bit, normal ones to a few units in the last
     place; an output within rounding of 0 may have another label.
 
     Raises:

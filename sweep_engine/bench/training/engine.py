@@ -14,7 +14,7 @@ from sweep_engine.bench.shards import work_on_shards
 from sweep_engine.bench.timing import interleaved
 from sweep_engine.bench.training.contender import Bare, Losses, Run
 from sweep_engine.bench.training.problem import MOMENTUM, Problem, Workload
-from sweep_engine.sources import TrainPrograms
+from sweep_engine.sources.train.programs import TrainPrograms
 
 Train = Callable[[Any], Any]
 """Parameters, rates and indices to trained parameters, of one network or of all."""

@@ -17,7 +17,8 @@ from sweep_engine.sources.drawn import draw_rows
 from sweep_engine.sources.train.programs import TrainPrograms
 from sweep_engine.sources.work import Runs
 from sweep_engine.spec import Piece, Setting, Sweep, settings
-from sweep_engine.spec.sources import Adam, Sgd, Train
+from sweep_engine.spec.sources import Train
+from sweep_engine.spec.sources.optimizers import Adam, Sgd
 
 RATES = (0.02, 0.03, 0.05, 0.08)
 """Learning rates of the networks, in turn: a contender must have one for each."""

@@ -13,7 +13,7 @@ from sweep_engine.sources.observe import observe
 from sweep_engine.sources.tally import tally, tally_fits
 from sweep_engine.sources.work import Control, Finished, Inputs, Runs
 from sweep_engine.spec.settings import Piece
-from sweep_engine.spec.sources import GuessAndCheck, Prior
+from sweep_engine.spec.sources import Prior
 
 
 def draw(
@@ -77,12 +77,12 @@ def _scan(
 
 def _keep(bucket: Bucket, runs: Runs, fit: Bool[np.ndarray, " R"]) -> Bool[np.ndarray, " R"]:
     spec = bucket.setting.spec
-    if isinstance(spec, GuessAndCheck):
+    if spec.keeps_fits_only:
         return fit
     assert isinstance(spec, Prior)
     if isinstance(spec.keep, int):
         return (runs.ids & 0xFFFFFFFF) < spec.keep
-    return {"all": np.ones_like(fit), "fit": fit, "none": np.zeros_like(fit)}[spec.keep]
+    return np.full_like(fit, spec.keep == "all")
 
 
 def _solutions(runs: Runs, fit: Bool[np.ndarray, " R"], theta: np.ndarray) -> Solutions:

@@ -16,12 +16,11 @@ from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 from sweep_engine import laws
 from sweep_engine.kernels.prior_scan import SCAN
 from sweep_engine.kernels.prior_scan.case import Case, Found
-from sweep_engine.kernels.prior_scan.reference import NO_TARGET
+from sweep_engine.kernels.prior_scan.plain import NO_TARGET
 from sweep_engine.laws.element_wise import Normal, Uniform
 from sweep_engine.models.networks import MlpNetwork
 from sweep_engine.sources.bucket import Bucket, Hyper, Root, Run, params_key
 from sweep_engine.spec.base import with_traced
-from sweep_engine.spec.sources import GuessAndCheck, law_of
 from sweep_engine.tasks import LOGISTIC, SQUARED_LABELS
 
 MOST_VALUES = 2**22
@@ -32,7 +31,7 @@ _LAWS = {Normal: "normal", Uniform: "uniform"}
 
 def obstacles(bucket: Bucket) -> Iterator[str]:
     """List what the kernel does not know of some draws; nothing where it can scan them."""
-    module, law = bucket.network.module, law_of(bucket.setting.spec)
+    module, law = bucket.network.module, bucket.setting.spec.start_law
     assert law is not None
     if not isinstance(module, MlpNetwork):
         yield "models other than dense layers"
@@ -68,8 +67,8 @@ class KernelScan:
     @property
     def num_labels(self) -> int:
         """How many inputs a draw's function is identified on: none where none is asked for."""
-        asked = not isinstance(self.bucket.setting.spec, GuessAndCheck)
-        return len(self.bucket.task.reference) if asked else 0
+        fits_only = self.bucket.setting.spec.identifies_fits_only
+        return 0 if fits_only else len(self.bucket.task.reference)
 
     @cached_property
     def order(self) -> Int[np.ndarray, " N"]:
@@ -93,7 +92,7 @@ class KernelScan:
     @property
     def case(self) -> Case:
         """What is fixed when the kernel is built."""
-        network, law = self.bucket.network, law_of(self.bucket.setting.spec)
+        network, law = self.bucket.network, self.bucket.setting.spec.start_law
         module = network.module
         assert isinstance(module, MlpNetwork)
         assert law is not None
@@ -130,7 +129,7 @@ class KernelScan:
         return SCAN[self.implementation](self.case, keys, scales, inputs, targets)
 
     def _keys_and_scales(self, run: Run, hyper: Hyper, root: Root) -> tuple[Array, Array]:
-        law = law_of(with_traced(self.bucket.setting.spec, hyper))
+        law = with_traced(self.bucket.setting.spec, hyper).start_law
         assert law is not None
         found = laws.scaled_standard(law, self.bucket.network.layout)
         assert found is not None

@@ -1,7 +1,7 @@
 """The programs of `prior` and `guess_and_check`: draws are evaluated and counted in blocks."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import jax
@@ -11,13 +11,15 @@ from jaxtyping import Array, Bool, UInt32
 
 from sweep_engine.kernels.prior_scan import SCAN, cpu
 from sweep_engine.lanes import WIDE, Program, over_lanes
+from sweep_engine.models import Network
 from sweep_engine.observables import pack
 from sweep_engine.sources.acceptance import accepts, output_scale
-from sweep_engine.sources.bucket import Bucket, Hyper, Root, Run
+from sweep_engine.sources.bucket import Hyper, Root, Run
 from sweep_engine.sources.draw.kernel import KernelScan, obstacles
-from sweep_engine.sources.programs import Example, Timed
+from sweep_engine.sources.lane_widths import usual_lanes
+from sweep_engine.sources.programs import XLA, Example, KernelPrograms, Timed
 from sweep_engine.spec.settings import Setting
-from sweep_engine.spec.sources import GuessAndCheck
+from sweep_engine.tasks import Task
 
 DRAWS_PER_CALL = 4096
 
@@ -28,26 +30,18 @@ def blocks_per_call(lanes: int) -> int:
 
 
 @dataclass(frozen=True)
-class DrawPrograms:
+class DrawPrograms(KernelPrograms):
     """The counting pass over draws from a law, mapped over lanes and compiled."""
 
-    bucket: Bucket
+    @classmethod
+    def choose_lanes(cls, setting: Setting, task: Task, network: Network) -> int:
+        return usual_lanes(network, len(task.inputs), trains=False)
 
-    def __post_init__(self) -> None:
-        if self.implementation != "reference" and (found := self.obstacles(self.implementation)):
-            raise ValueError(
-                f"the {self.implementation} kernel does not know {', '.join(found)}; "
-                "`implementation: auto` draws these networks by XLA"
-            )
-
-    @property
-    def implementation(self) -> str:
-        """What draws: XLA (`reference`) where no kernel of draws is named."""
-        asked = self.bucket.execution.implementation
-        return asked if asked in SCAN else "reference"
+    @classmethod
+    def kernels(cls) -> tuple[str, ...]:
+        return tuple(name for name in SCAN if name != "plain")
 
     def obstacles(self, implementation: str) -> list[str]:
-        """List what a kernel does not know of these draws; empty where it can scan them."""
         return list(obstacles(self.bucket))
 
     @property
@@ -56,21 +50,10 @@ class DrawPrograms:
         return KernelScan(self.bucket, self.implementation)
 
     def build(self) -> None:
-        """Compile the kernel, if that has not been done.
-
-        Raises:
-            CannotBuild: there is no compiler, or it refused.
-        """
         cpu.build(self.kernel.case)
 
     def flops(self, setting: Setting) -> float:
-        """Floating-point operations of one draw of a setting."""
         return self.kernel.case.flops
-
-    def by(self, implementation: str) -> "DrawPrograms":
-        """The same draws, scanned by another implementation."""
-        execution = self.bucket.execution.model_copy(update={"implementation": implementation})
-        return DrawPrograms(replace(self.bucket, execution=execution))
 
     def prepare(self) -> None:
         _ = self.bucket.root, self.bucket.data, self.bucket.draw, self.bucket.observe, self.scan
@@ -78,12 +61,12 @@ class DrawPrograms:
     @property
     def identifies_all(self) -> bool:
         """Whether every draw's function is found; rejection finds that of the fits only."""
-        return not isinstance(self.bucket.setting.spec, GuessAndCheck)
+        return not self.bucket.setting.spec.identifies_fits_only
 
     @cached_property
     def scan_inputs(self) -> Array:
         """The inputs that the counting pass evaluates, training inputs first."""
-        if self.implementation != "reference":
+        if self.implementation != XLA:
             return self.kernel.inputs
         data = self.bucket.data
         return data.inputs if self.identifies_all else data.train.x
@@ -91,7 +74,7 @@ class DrawPrograms:
     @cached_property
     def scan(self) -> Program:
         """(runs (M, K, 2), hyper, root, inputs) -> (packed functions, fit), block by block."""
-        if self.implementation != "reference":
+        if self.implementation != XLA:
             return self.bucket.program(self.kernel.scan)
         one = over_lanes(self._scan_one, (0, 0, None, None))
 
@@ -121,7 +104,7 @@ class DrawPrograms:
     def to_compile(self) -> Iterator[Example]:
         bucket, timed = self.bucket, self.timed()
         yield timed.program, timed.arguments
-        if getattr(bucket.setting.spec, "keep", "fit") != "none":
+        if bucket.setting.spec.num_rows != 0:
             yield bucket.draw, bucket.draw_example()
             yield bucket.observe, bucket.observe_example()
 

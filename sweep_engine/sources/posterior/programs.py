@@ -9,11 +9,14 @@ import jax
 import numpy as np
 
 from sweep_engine.lanes import Program, over_lanes
-from sweep_engine.sources.bucket import Bucket
+from sweep_engine.models import Network
+from sweep_engine.sources.lane_widths import usual_lanes
 from sweep_engine.sources.posterior.chain import Chain, Examples, State
 from sweep_engine.sources.posterior.target import check_target
-from sweep_engine.sources.programs import Example, Timed
+from sweep_engine.sources.programs import Example, SourcePrograms, Timed
+from sweep_engine.spec.settings import Setting
 from sweep_engine.spec.sources import Posterior
+from sweep_engine.tasks import Task
 
 DRAWN_BYTES = 2**24
 """What the draws of a segment take on the device, at most."""
@@ -21,16 +24,16 @@ DRAWN_BYTES = 2**24
 MAX_CAPACITY = 256
 
 
-def lanes_of_chains(spec: Posterior, lanes: int) -> int:
-    """Hold a block's width to the chains of one shard: 16, more where they are short."""
-    return min(lanes, max(16, 2048 // spec.draws))
-
-
 @dataclass(frozen=True)
-class PosteriorPrograms:
+class PosteriorPrograms(SourcePrograms):
     """The single-chain code of a `posterior` source, mapped over lanes and compiled."""
 
-    bucket: Bucket
+    @classmethod
+    def choose_lanes(cls, setting: Setting, task: Task, network: Network) -> int:
+        """Hold a block's width to the chains of one shard: 16, more where they are short."""
+        assert isinstance(setting.spec, Posterior)
+        lanes = usual_lanes(network, len(task.inputs), trains=True)
+        return min(lanes, max(16, 2048 // setting.spec.draws))
 
     def prepare(self) -> None:
         bucket = self.bucket

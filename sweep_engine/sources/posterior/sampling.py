@@ -15,7 +15,7 @@ from sweep_engine.sources.posterior.measures import measure
 from sweep_engine.sources.posterior.programs import PosteriorPrograms
 from sweep_engine.sources.posterior.target import check_target
 from sweep_engine.sources.tally import tally
-from sweep_engine.sources.work import Control, Finished, Runs
+from sweep_engine.sources.work import Control, Finished, Inputs, Runs
 from sweep_engine.spec.settings import Piece
 from sweep_engine.spec.sources import Posterior
 from sweep_engine.tasks import Task
@@ -24,7 +24,9 @@ SEGMENT_SECONDS = 1.0
 """A device call cannot be interrupted: about so long until a stop is noticed."""
 
 
-def sample(programs: PosteriorPrograms, pieces: Sequence[Piece], control: Control) -> Finished:
+def sample(
+    programs: PosteriorPrograms, pieces: Sequence[Piece], control: Control, inputs: Inputs
+) -> Finished:
     """Run the chains of some pieces, and observe every draw.
 
     Rows are in order: chain after chain, draw after draw. What a chain does depends on its

@@ -12,8 +12,10 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from sweep_engine.keys import Purpose, run_key
 from sweep_engine.lanes import Program, over_lanes
-from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root, Run
-from sweep_engine.sources.programs import Example, Timed
+from sweep_engine.models import Network
+from sweep_engine.sources.bucket import Data, Hyper, Root, Run
+from sweep_engine.sources.lane_widths import usual_lanes
+from sweep_engine.sources.programs import Example, SourcePrograms, Timed
 from sweep_engine.sources.splitting.functions import (
     check_discrete,
     function_data,
@@ -22,7 +24,9 @@ from sweep_engine.sources.splitting.functions import (
 from sweep_engine.sources.splitting.particle import FULL_TURN, Climber, Particle
 from sweep_engine.sources.splitting.population import Selection, select
 from sweep_engine.spec.laws import ModuleInit
+from sweep_engine.spec.settings import Setting
 from sweep_engine.spec.sources import Splitting
+from sweep_engine.tasks import Task
 
 TARGET_ACCEPTANCE = 0.6
 """Share of moves that should find an angle."""
@@ -74,10 +78,12 @@ class Ended(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SplittingPrograms:
+class SplittingPrograms(SourcePrograms):
     """The single-particle code of a `splitting` source, mapped over blocks and compiled."""
 
-    bucket: Bucket
+    @classmethod
+    def choose_lanes(cls, setting: Setting, task: Task, network: Network) -> int:
+        return usual_lanes(network, len(task.inputs), trains=True)
 
     def prepare(self) -> None:
         if isinstance(self.spec.law, ModuleInit):

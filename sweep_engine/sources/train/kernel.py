@@ -19,7 +19,8 @@ from sweep_engine.lanes import over_lanes
 from sweep_engine.models.networks import MlpNetwork
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
 from sweep_engine.sources.train.single_run import State, Training, record_checks
-from sweep_engine.spec.sources import Accept, Adam, Constant, Sgd
+from sweep_engine.spec.sources import Accept
+from sweep_engine.spec.sources.optimizers import Adam, Constant, Sgd
 from sweep_engine.spec.starts import FromSource
 from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, Loss, cross_entropy
 

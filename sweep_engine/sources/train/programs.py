@@ -1,7 +1,7 @@
 """The programs of a `train` source: a segment of steps over a block of lanes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -10,16 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, UInt32
 
-from sweep_engine.kernels.fused_training.implementations import build
+from sweep_engine.kernels.fused_training.implementations import TRAIN, build
 from sweep_engine.lanes import Program, over_lanes
+from sweep_engine.models import Network
 from sweep_engine.solutions import RunStatus
-from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
-from sweep_engine.sources.programs import Example, Timed
+from sweep_engine.sources.bucket import Data, Hyper, Root
+from sweep_engine.sources.lane_widths import usual_lanes
+from sweep_engine.sources.programs import XLA, Example, KernelPrograms, Timed
 from sweep_engine.sources.train.kernel import KernelBlock, case_of, obstacles
 from sweep_engine.sources.train.single_run import GIVEN_MASK, GIVEN_START, State, Training
 from sweep_engine.spec.settings import Setting
 from sweep_engine.spec.sources import Train
 from sweep_engine.spec.starts import FromSource
+from sweep_engine.tasks import Task
 
 START, KEEP, IDLE = 0, 1, 2
 """What a lane is told at the start of a segment."""
@@ -83,57 +86,39 @@ class XlaBlock:
 
 
 @dataclass(frozen=True)
-class TrainPrograms:
-    """The single-run code of a `train` source, mapped over lanes and compiled.
-
-    Raises:
-        ValueError: the bucket asks by name for a kernel that cannot train its runs.
-    """
-
-    bucket: Bucket
+class TrainPrograms(KernelPrograms):
+    """The single-run code of a `train` source, mapped over lanes and compiled."""
 
     def __post_init__(self) -> None:
-        if self.implementation != "reference" and (found := self.obstacles(self.implementation)):
-            raise ValueError(
-                f"the {self.implementation} kernel does not know {', '.join(found)}; "
-                "`implementation: auto` trains these runs by XLA"
-            )
+        super().__post_init__()
+        spec, num_examples = self.training.spec, len(self.bucket.task.train)
+        if spec.batch_size != "full" and spec.batch_size > num_examples:
+            raise ValueError(f"batch_size: {spec.batch_size} of {num_examples} training examples")
 
-    @property
-    def implementation(self) -> str:
-        """What trains: XLA (`reference`) where no kernel is named."""
-        asked = self.bucket.execution.implementation
-        return "reference" if asked == "auto" else asked
+    @classmethod
+    def choose_lanes(cls, setting: Setting, task: Task, network: Network) -> int:
+        assert isinstance(setting.spec, Train)
+        size = setting.spec.batch_size
+        return usual_lanes(network, len(task.train) if size == "full" else size, trains=True)
+
+    @classmethod
+    def kernels(cls) -> tuple[str, ...]:
+        return tuple(name for name in TRAIN if name != "plain")
 
     def obstacles(self, implementation: str) -> list[str]:
-        """List what a kernel does not know of these runs; empty where it can train them."""
         return obstacles(self.training, self.bucket, implementation)
 
-    def by(self, implementation: str) -> "TrainPrograms":
-        """The same runs, trained by another implementation."""
-        if implementation == self.implementation:
-            return self
-        update = {"implementation": implementation}
-        execution = self.bucket.execution.model_copy(update=update)
-        return TrainPrograms(replace(self.bucket, execution=execution))
-
     def build(self) -> None:
-        """Compile the kernel, if that has not been done.
-
-        Raises:
-            CannotBuild: there is no compiler, or it refused.
-        """
         build(case_of(self.training), self.implementation)
 
     def flops(self, setting: Setting) -> float:
-        """Floating-point operations of one run of a setting, at most."""
         assert isinstance(setting.spec, Train)
         return setting.spec.stop.max_steps * case_of(self.training).flops_per_step
 
     @cached_property
     def block(self) -> Block:
         """What starts and advances the lanes."""
-        if self.implementation == "reference":
+        if self.implementation == XLA:
             return XlaBlock(self.training)
         return KernelBlock(self.training, self.implementation)
 

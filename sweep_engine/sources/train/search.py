@@ -21,8 +21,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
 from sweep_engine.lanes import any_lane
-from sweep_engine.sources.train.turn import Turn
-from sweep_engine.spec.sources import PatternSearch, RandomSearch
+from sweep_engine.sources.train.step_context import StepContext
+from sweep_engine.spec.sources.optimizers import PatternSearch, RandomSearch
 
 Objective = Callable[[Any], Float[Array, ""]]
 
@@ -57,59 +57,75 @@ class Pattern(NamedTuple):
     order: Int[Array, " 2P"]
 
 
-def start_random_search(spec: RandomSearch) -> Greedy:
-    """Make the state before the first step; the loss is found in it."""
-    return Greedy(jnp.float32(jnp.inf), jnp.float32(spec.std), jnp.int32(0))
+class RandomSearcher:
+    """How greedy random search steps."""
+
+    def initial(self, spec: RandomSearch, params: Any) -> Greedy:
+        """Make the state before the first step; the loss is found in it."""
+        return Greedy(jnp.float32(jnp.inf), jnp.float32(spec.std), jnp.int32(0))
+
+    def update(
+        self,
+        spec: RandomSearch,
+        objective: Objective,
+        params: Any,
+        state: Greedy,
+        context: StepContext,
+    ) -> tuple[Any, Greedy]:
+        """Add Gaussian noise to all parameters; keep it where the loss falls.
+
+        After `patience` refusals in a row the noise's deviation is multiplied by `shrink`.
+        """
+        theta, unravel = ravel_pytree(params)
+        loss = _known_loss(objective, params, state.loss, context)
+        draw = jax.random.normal(jax.random.fold_in(context.key, context.step), theta.shape)
+        move, loss, better = _keep_if_better(objective, theta, state.std * draw, loss, unravel)
+        failures = jnp.where(better, 0, state.failures + 1)
+        tired = failures >= spec.patience
+        return unravel(move), Greedy(
+            loss=loss,
+            std=jnp.where(tired, state.std * spec.shrink, state.std),
+            failures=jnp.where(tired, 0, failures),
+        )
 
 
-def start_pattern_search(spec: PatternSearch, params: Any) -> Pattern:
-    """Make the state before the first step; loss and order are found in it."""
-    moves = 2 * ravel_pytree(params)[0].size
-    order = jnp.zeros(moves, jnp.int32)
-    return Pattern(jnp.float32(jnp.inf), jnp.float32(spec.step_size), jnp.bool_(False), order)
+class PatternSearcher:
+    """How pattern search steps."""
 
+    def initial(self, spec: PatternSearch, params: Any) -> Pattern:
+        """Make the state before the first step; loss and order are found in it."""
+        moves = 2 * ravel_pytree(params)[0].size
+        order = jnp.zeros(moves, jnp.int32)
+        return Pattern(jnp.float32(jnp.inf), jnp.float32(spec.step_size), jnp.bool_(False), order)
 
-def random_search(
-    spec: RandomSearch, objective: Objective, params: Any, state: Greedy, turn: Turn
-) -> tuple[Any, Greedy]:
-    """Add Gaussian noise to all parameters; keep it where the loss falls.
+    def update(
+        self,
+        spec: PatternSearch,
+        objective: Objective,
+        params: Any,
+        state: Pattern,
+        context: StepContext,
+    ) -> tuple[Any, Pattern]:
+        """Move one parameter up or down by the step size; keep it where the loss falls.
 
-    After `patience` refusals in a row the noise's deviation is multiplied by `shrink`.
-    """
-    theta, unravel = ravel_pytree(params)
-    loss = _known_loss(objective, params, state.loss, turn)
-    draw = jax.random.normal(jax.random.fold_in(turn.key, turn.step), theta.shape)
-    move, loss, better = _keep_if_better(objective, theta, state.std * draw, loss, unravel)
-    failures = jnp.where(better, 0, state.failures + 1)
-    tired = failures >= spec.patience
-    return unravel(move), Greedy(
-        loss=loss,
-        std=jnp.where(tired, state.std * spec.shrink, state.std),
-        failures=jnp.where(tired, 0, failures),
-    )
-
-
-def pattern_search(
-    spec: PatternSearch, objective: Objective, params: Any, state: Pattern, turn: Turn
-) -> tuple[Any, Pattern]:
-    """Move one parameter up or down by the step size; keep it where the loss falls.
-
-    A sweep tries both moves of every parameter, 2P steps, in an order of its own. The step
-    size is multiplied by `shrink` after a sweep without improvement.
-    """
-    theta, unravel = ravel_pytree(params)
-    loss = _known_loss(objective, params, state.loss, turn)
-    sweep, position = jnp.divmod(turn.step, len(state.order))
-    starts = position == 0
-    stuck = starts & (turn.step > 0) & ~state.improved
-    size = jnp.where(stuck, state.size * spec.shrink, state.size)
-    order = _order(state.order, starts & turn.running, jax.random.fold_in(turn.key, sweep))
-    chosen = order[position]
-    step = jnp.where(chosen % 2 == 0, size, -size)
-    step = jnp.where(jnp.arange(theta.size) == chosen // 2, step, 0.0)
-    move, loss, better = _keep_if_better(objective, theta, step, loss, unravel)
-    improved = better | (state.improved & ~starts)
-    return unravel(move), Pattern(loss, size, improved, order)
+        A sweep tries both moves of every parameter, 2P steps, in an order of its own. The step
+        size is multiplied by `shrink` after a sweep without improvement.
+        """
+        theta, unravel = ravel_pytree(params)
+        loss = _known_loss(objective, params, state.loss, context)
+        sweep, position = jnp.divmod(context.step, len(state.order))
+        starts = position == 0
+        stuck = starts & (context.step > 0) & ~state.improved
+        size = jnp.where(stuck, state.size * spec.shrink, state.size)
+        order = _order(
+            state.order, starts & context.running, jax.random.fold_in(context.key, sweep)
+        )
+        chosen = order[position]
+        step = jnp.where(chosen % 2 == 0, size, -size)
+        step = jnp.where(jnp.arange(theta.size) == chosen // 2, step, 0.0)
+        move, loss, better = _keep_if_better(objective, theta, step, loss, unravel)
+        improved = better | (state.improved & ~starts)
+        return unravel(move), Pattern(loss, size, improved, order)
 
 
 def _order(order: Int[Array, " 2P"], starts: Bool[Array, ""], key: Array) -> Int[Array, " 2P"]:
@@ -123,10 +139,10 @@ def _order(order: Int[Array, " 2P"], starts: Bool[Array, ""], key: Array) -> Int
 
 
 def _known_loss(
-    objective: Objective, params: Any, loss: Float[Array, ""], turn: Turn
+    objective: Objective, params: Any, loss: Float[Array, ""], context: StepContext
 ) -> Float[Array, ""]:
     """The loss of the parameters: carried from step to step, evaluated at the first."""
-    first = (turn.step == 0) & turn.running
+    first = (context.step == 0) & context.running
     return jax.lax.cond(
         any_lane(first), lambda: jnp.where(first, objective(params), loss), lambda: loss
     )

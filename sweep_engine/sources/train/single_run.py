@@ -14,8 +14,8 @@ from sweep_engine.models import Network
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.acceptance import accepts, output_scale
 from sweep_engine.sources.bucket import Data, Hyper, draw_params
-from sweep_engine.sources.train.optimizers import initial, update
-from sweep_engine.sources.train.turn import Turn
+from sweep_engine.sources.train.optimizers import STEPPERS
+from sweep_engine.sources.train.step_context import StepContext
 from sweep_engine.spec.base import with_traced
 from sweep_engine.spec.sources import Accept, Train
 from sweep_engine.spec.starts import FromSource
@@ -118,7 +118,7 @@ class Training:
         order_length = self.steps_per_epoch * self.minibatch if self.has_order else 0
         return State(
             params=params,
-            optimizer=initial(spec.optimizer, params),
+            optimizer=STEPPERS[type(spec.optimizer)].initial(spec.optimizer, params),
             step=jnp.int32(0),
             status=jnp.int32(RunStatus.RUNNING),
             fit_step=jnp.int32(-1),
@@ -228,7 +228,7 @@ class Training:
         key = run_key(root, run, Purpose.MINIBATCH)
         order = self._order(state, key)
         x, y = self._examples(state.step, order, key, data)
-        turn = Turn(
+        context = StepContext(
             step=state.step,
             key=run_key(root, run, Purpose.OPTIMIZER),
             running=running,
@@ -238,7 +238,10 @@ class Training:
         def objective(params: Any) -> Array:
             return self.loss.mean(self.network.apply(self._pruned(params, mask), x), y)
 
-        added, carried = update(spec.optimizer, objective, state.params, state.optimizer, turn)
+        stepper = STEPPERS[type(spec.optimizer)]
+        added, carried = stepper.update(
+            spec.optimizer, objective, state.params, state.optimizer, context
+        )
         params = self._pruned(jax.tree.map(jnp.add, state.params, added), mask)
         return state._replace(
             params=_select(running, params, state.params),

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sweep_engine.kernels.fused_training import reference
 from sweep_engine.kernels.fused_training.case import (
     Adam,
     Case,

@@ -7,22 +7,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sweep_engine.kernels.fused_training import cpu, reference
+from sweep_engine.kernels.fused_training import cpu, plain
 from sweep_engine.kernels.fused_training.case import DIVERGED, RUNNING, Adam, Case, Checks, State
 from tests.kernels.fused_training import raw
 from tests.kernels.fused_training.cases import CASES, KINKED, SMOOTH, Example, Train, make
 from tests.statistics import assert_catches, assert_same_law
 
 IMPLEMENTATIONS: dict[str, Train] = {
-    "reference": reference.train_segment,
+    "plain": plain.train_segment,
     "cpu": cpu.train_segment,
     "cuda on the host": raw.cuda_on_host,  # its outputs and shared memory are poisoned too
 }
-KERNELS = [name for name in IMPLEMENTATIONS if name != "reference"]
+KERNELS = [name for name in IMPLEMENTATIONS if name != "plain"]
 TOO_SLOW_FOR_MANY_RUNS = {"cuda on the host"}  # barriers
 NUM_RUNS = 12
 
-SHORT = {"reference": ["ragged"], "cpu": ["yardstick", "ragged", "classes"]}
+SHORT = {"plain": ["ragged"], "cpu": ["yardstick", "ragged", "classes"]}
 SHORT |= {"cuda on the host": ["ragged", "classes"]}
 
 
@@ -56,13 +56,13 @@ def assert_same_bits(one: State, other: State) -> None:
 @functools.cache
 def in_float64(name: str, turns: int) -> State:
     with jax.enable_x64(True):
-        state, _ = make(CASES[name], NUM_RUNS, turns).in_float64().run(reference.train_segment)
+        state, _ = make(CASES[name], NUM_RUNS, turns).in_float64().run(plain.train_segment)
         return jax.tree.map(np.asarray, state)
 
 
 @functools.cache
 def by_reference(name: str, turns: int) -> State:
-    return make(CASES[name], NUM_RUNS, turns).run(reference.train_segment)[0]
+    return make(CASES[name], NUM_RUNS, turns).run(plain.train_segment)[0]
 
 
 def distances(found: State, truth: State) -> np.ndarray:
@@ -236,15 +236,15 @@ def test_runs_end_as_the_reference_ends_them(implementation, name, rule):
         checks=Checks(3, rule), limits=limits, hyper=example.hyper._replace(learning_rate=rate)
     )
     with jax.enable_x64(True):
-        wide = jax.tree.map(np.asarray, example.in_float64().run(reference.train_segment, 30))
-    truth, plain = example.run(reference.train_segment, 30)
+        wide = jax.tree.map(np.asarray, example.in_float64().run(plain.train_segment, 30))
+    truth, twin_records = example.run(plain.train_segment, 30)
     found, records = example.run(IMPLEMENTATIONS[implementation], 30)
     same = np.ones(60, bool)
     for field in ("status", "step", "fit_step", "fit"):
         for other in (found, wide[0]):
             same &= np.asarray(getattr(other, field) == getattr(truth, field))
     assert same.mean() >= 0.9
-    kept = [np.asarray(each, np.float64)[same] for each in (records, plain, wide[1])]
+    kept = [np.asarray(each, np.float64)[same] for each in (records, twin_records, wide[1])]
     assert_records_as_near(*kept)
     with pytest.raises(AssertionError):  # losses that are off by a thousandth
         assert_records_as_near(kept[0] * [1.001, 1.0], *kept[1:])
@@ -276,7 +276,7 @@ def final_losses(train: Train, seed: int, rate: float = 1.0) -> np.ndarray:
 
 @pytest.mark.parametrize("implementation", sorted(set(KERNELS) - TOO_SLOW_FOR_MANY_RUNS))
 def test_final_losses_have_the_law_of_the_reference(implementation):
-    truth = final_losses(reference.train_segment, 1)
+    truth = final_losses(plain.train_segment, 1)
     train = IMPLEMENTATIONS[implementation]
     assert_same_law(final_losses(train, 2), truth)
     assert_catches(

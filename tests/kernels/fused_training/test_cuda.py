@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from sweep_engine.kernels.fused_training import cuda, reference
+from sweep_engine.kernels.fused_training import cuda, plain
 from sweep_engine.kernels.native import CannotBuild, nvrtc
 from tests.kernels.compilers import needs_compiler
 from tests.kernels.fused_training import raw
@@ -31,7 +31,7 @@ def test_tiles_add_up_to_all_examples() -> None:
     example = make(CASES["yardstick"], 3, 4)
     limit = 48_000
     found, _ = example.run(partial(raw.cuda_on_host, shared_limit=limit))
-    truth, _ = example.run(reference.train_segment)
+    truth, _ = example.run(plain.train_segment)
     np.testing.assert_allclose(found.theta, truth.theta, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found.loss, truth.loss, rtol=1e-5)
 

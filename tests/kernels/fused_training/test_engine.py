@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sweep_engine.kernels.fused_training import case as cases
-from sweep_engine.kernels.fused_training import cpu, reference
+from sweep_engine.kernels.fused_training import cpu, plain
 from sweep_engine.keys import Purpose, halves, permutation, run_key, sweep_key
 from sweep_engine.solutions import RunStatus, Solutions
 from sweep_engine.sources import Control, open_source, work
@@ -112,7 +112,7 @@ def assert_same_training(state: cases.State, landed: Solutions, example: Example
     room for the order of their sums.
     """
     with jax.enable_x64(True):
-        truth, _ = example.in_float64().run(reference.train_segment)
+        truth, _ = example.in_float64().run(plain.train_segment)
     assert set(landed.status.tolist()) >= {RunStatus.FIT}
     same = (np.asarray(state.step) == landed.steps) & (np.asarray(truth.step) == landed.steps)
     assert same.sum() >= NUM_RUNS - 1

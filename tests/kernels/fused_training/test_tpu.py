@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import pytest
 
-from sweep_engine.kernels.fused_training import reference
+from sweep_engine.kernels.fused_training import plain
 from tests.kernels.fused_training.cases import CASES, make
 
 
@@ -13,7 +13,7 @@ from tests.kernels.fused_training.cases import CASES, make
 def test_jax_lowers_the_reference_for_tpu(name: str) -> None:
     """At full batch and with minibatches; float32 products are asked for in full precision."""
     example = make(CASES[name], 8, 3)
-    call = partial(reference.train_segment, example.case, example.checks, num_records=2)
+    call = partial(plain.train_segment, example.case, example.checks, num_records=2)
     exported = jax.export.export(jax.jit(call), platforms=["tpu"])(*example[2:])
     assert exported.platforms == ("tpu",)
     theta, *_ = exported.out_avals

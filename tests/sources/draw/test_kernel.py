@@ -44,7 +44,7 @@ def opened(name):
             "sources": {"source": source},
             "axes": {f"sources.source.law.{swept}": [1.0, 2.0]},
             "accept": {"train_error": 0.2},
-            "execution": {"implementation": "reference"},
+            "execution": {"implementation": "xla"},
         }
     )
     found = settings(sweep)

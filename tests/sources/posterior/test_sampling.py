@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from sweep_engine import execution, planning
+from sweep_engine import execution
 from sweep_engine.errors import Interrupted
 from sweep_engine.keys import run_ids
 from sweep_engine.lanes import Program
@@ -16,6 +16,7 @@ from sweep_engine.sources import Control, open_source, work
 from sweep_engine.sources.posterior import programs as posterior_programs
 from sweep_engine.sources.posterior import sampling
 from sweep_engine.spec import Piece, Sweep, settings
+from sweep_engine.spec.sources import sizes
 from sweep_engine.store import open_results
 
 LANES, CHAINS, DRAWS = 4, 10, 6
@@ -217,8 +218,8 @@ def test_losses_of_a_teacher_start_are_about_the_labels_of_the_teacher():
 
 
 def test_one_compilation_for_all_that_is_traced(tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "RUNS_PER_SHARD", 2 * DRAWS)
-    monkeypatch.setattr(planning, "CHAINS_PER_SHARD", 2)
+    monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 2 * DRAWS)
+    monkeypatch.setattr(sizes, "CHAINS_PER_SHARD", 2)
     swept = {"law.std": [0.5, 1.0], "temperature": [1.0, 2.0], "step_size": [0.1, 0.2]}
     source = SOURCE | {"method": "hmc", "step_size": 0.1, "chains": 4}
     swept |= {"integration_steps": [2, 3], "target_acceptance": [0.7, 0.8]}
@@ -246,8 +247,8 @@ def contents(out):
 
 
 def test_a_stopped_run_goes_on_chain_by_chain(tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "RUNS_PER_SHARD", LANES * DRAWS)
-    monkeypatch.setattr(planning, "CHAINS_PER_SHARD", LANES)
+    monkeypatch.setattr(sizes, "RUNS_PER_SHARD", LANES * DRAWS)
+    monkeypatch.setattr(sizes, "CHAINS_PER_SHARD", LANES)
     monkeypatch.setattr(sampling, "SEGMENT_SECONDS", 0.0)
     sweep = sweep_of(NUTS)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"

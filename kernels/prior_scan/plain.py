@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from sweep_engine.kernels.fused_training import reference as training
+from sweep_engine.kernels.fused_training import plain as training
 from sweep_engine.kernels.fused_training.case import Case as TrainingCase
 from sweep_engine.kernels.prior_scan.case import Case, Found
 from sweep_engine.threefry import normals, uniforms

@@ -1,11 +1,11 @@
-"""Turn: what an optimiser is told of the step that it takes, beside loss and parameters."""
+"""StepContext: what an optimiser is told of the step that it takes, beside loss and parameters."""
 
 from typing import NamedTuple
 
 from jaxtyping import Array, Bool, Int, Key
 
 
-class Turn(NamedTuple):
+class StepContext(NamedTuple):
     """One step of one run.
 
     Attributes:

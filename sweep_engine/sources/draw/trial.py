@@ -1,0 +1,55 @@
+"""How kernels of draws are tried."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from sweep_engine.sources.draw.programs import DrawPrograms
+from sweep_engine.sources.trial import Disagrees
+
+TEST_LABELS = 2**14
+MOST_DIFFERENT = 1e-4
+"""Of the self-test: how many labels it compares at least, and the share of them, and two,
+that may differ: float32 outputs within rounding of 0 are some in a million."""
+
+LENGTH_OF_A_CALL = 16
+"""A call of the counting pass takes about as long as so many steps of a block in training."""
+
+
+class DrawTrial:
+    """Tries kernels of draws."""
+
+    unit = "draws"
+
+    def self_test(self, kernel: DrawPrograms, xla: DrawPrograms) -> str:
+        """Compare functions, and how many targets they miss, of draws of many scales."""
+        scan, lanes = kernel.kernel, kernel.bucket.lanes
+        num_blocks = -(-TEST_LABELS // (lanes * len(scan.order)))
+        shape = num_blocks, lanes
+        index = np.arange(num_blocks * lanes, dtype=np.uint32).reshape(shape)
+        runs = np.stack([np.zeros_like(index), index], axis=-1)
+        rng = np.random.default_rng(0)
+        hyper = {
+            path: rng.uniform(0.5, 2.0, shape).astype(values.dtype)
+            for path, values in kernel.bucket.hyper([kernel.bucket.setting]).items()
+        }
+        found, truth = (
+            kernel.bucket.program(one.find)(runs, hyper, kernel.bucket.root, scan.inputs)
+            for one in (scan, replace(scan, implementation="plain"))
+        )
+        labels = index.size * len(scan.order)
+        different = np.bitwise_count(np.asarray(found.function) ^ np.asarray(truth.function)).sum(1)
+        miscounted = (found.wrong != truth.wrong) & (different == 0)
+        if miscounted.any() or different.sum() > MOST_DIFFERENT * labels + 2:
+            raise Disagrees(
+                f"the {kernel.implementation} kernel differs from XLA in {different.sum():,} of "
+                f"{labels:,} labels on this device"
+            )
+        return f"agreed with XLA in all but {different.sum()} of {labels:,} labels"
+
+    def rehearse(self, programs: DrawPrograms, length: int) -> Callable[[int], int]:
+        """Make some calls of the counting pass, which tell the draws in all."""
+        timed, calls = programs.timed(), length // LENGTH_OF_A_CALL
+        programs.scan.compiled(*timed.arguments)
+        return lambda _: sum(programs.scan(*timed.arguments)[1].size for _ in range(calls))

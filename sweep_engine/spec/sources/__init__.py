@@ -1,0 +1,32 @@
+"""Sources: the laws from which networks are drawn, SGD among them; a file a kind."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sweep_engine.spec.sources.acceptance import Accept
+from sweep_engine.spec.sources.drawn import GuessAndCheck, Prior
+from sweep_engine.spec.sources.posterior import Posterior
+from sweep_engine.spec.sources.snapshot import Snapshot
+from sweep_engine.spec.sources.source import Source, SourceRole
+from sweep_engine.spec.sources.splitting import Splitting
+from sweep_engine.spec.sources.train import Stop, Train
+
+__all__ = [
+    "Accept",
+    "GuessAndCheck",
+    "Posterior",
+    "Prior",
+    "Snapshot",
+    "Source",
+    "SourceRole",
+    "SourceSpec",
+    "Splitting",
+    "Stop",
+    "Train",
+]
+
+SourceSpec = Annotated[
+    Train | Prior | GuessAndCheck | Splitting | Posterior | Snapshot, Field(discriminator="kind")
+]
+"""The kinds that can stand in a sweep file: this is the list of them."""

@@ -1,0 +1,160 @@
+"""`train`: from a start, optimise until a stopping rule holds."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from sweep_engine.spec.base import TRACED, Count, Flag, Index, Positive, RunCount, Spec, TracedCount
+from sweep_engine.spec.laws import Initialiser, LawSpec
+from sweep_engine.spec.sources import sizes
+from sweep_engine.spec.sources.optimizers import OptimizerSpec, Sgd
+from sweep_engine.spec.sources.source import Source, SourceRole
+from sweep_engine.spec.starts import FromSource, ParentState, StartSpec
+
+
+class Stop(Spec):
+    """When a training run ends; it also ends when it diverges.
+
+    Sources that train for the same time all end at `{fit: false, max_steps: N}`: minibatch
+    SGD and full-batch GD of one learning rate have then both gone learning rate x N; after
+    N and N B / n steps they have met the same number of examples.
+    """
+
+    max_steps: TracedCount = 10_000
+    fit: Flag = Field(default=True, description="end when the acceptance rule holds")
+    train_loss: Annotated[Positive | None, TRACED] = Field(
+        default=None, description="end at this mean training loss"
+    )
+    check_every: Count | None = Field(
+        default=None,
+        description="steps between checks; left out, every step at full batch, else every epoch",
+    )
+    extra_steps: Index = Field(
+        default=0, description="steps to go on after the first fit; params then keeps both"
+    )
+    snapshots: Annotated[tuple[Index, ...], Field(min_length=1)] | None = Field(
+        default=None, description="steps after which params keeps the parameters as well"
+    )
+
+    @field_validator("snapshots")
+    @classmethod
+    def _in_order(cls, steps: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if steps is not None and (sorted(set(steps)) != list(steps) or steps[-1] >= 2**31):
+            raise ValueError("give different steps in increasing order, below 2^31")
+        return steps
+
+
+class Train(Source):
+    """From a start, optimise until a stopping rule holds."""
+
+    kind: Literal["train"] = "train"
+    init: StartSpec = Initialiser()
+    optimizer: OptimizerSpec = Sgd()
+    batch_size: Count | Literal["full"] = "full"
+    sampling: Literal["without_replacement", "with_replacement"] = "without_replacement"
+    stop: Stop = Stop()
+    runs: RunCount
+
+    @model_validator(mode="after")
+    def _search_needs_the_whole_loss(self) -> Self:
+        if self.optimizer.compares_losses and self.batch_size != "full":
+            raise ValueError(
+                f"{self.optimizer.kind} compares losses over the whole training set: "
+                "batch_size must be full"
+            )
+        return self
+
+    @property
+    def role(self) -> SourceRole:
+        return SourceRole.TRAINED
+
+    @property
+    def sentence(self) -> str:
+        start = self.init
+        where = (
+            f"networks of {start.source}"
+            if isinstance(start, FromSource)
+            else (f"the law {start.kind}")
+        )
+        return f"trained by {self.optimizer.kind} from {where}"
+
+    @property
+    def deed(self) -> str:
+        return "trained"
+
+    @property
+    def counted(self) -> frozenset[str]:
+        return frozenset({"runs"})
+
+    @property
+    def selected(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def num_runs(self) -> int:
+        return self.runs
+
+    @property
+    def num_rows(self) -> int:
+        return self.runs
+
+    @property
+    def unit_size(self) -> int:
+        return 1
+
+    @property
+    def runs_per_shard(self) -> int:
+        return sizes.RUNS_PER_SHARD
+
+    @property
+    def accepts_until(self) -> None:
+        return None
+
+    @property
+    def work_per_run(self) -> int:
+        return self.stop.max_steps
+
+    @property
+    def states_per_run(self) -> int:
+        return 1 + bool(self.stop.extra_steps) + len(self.stop.snapshots or ())
+
+    @property
+    def start_law(self) -> LawSpec | None:
+        return None if isinstance(self.init, FromSource) else self.init
+
+    @property
+    def has_start(self) -> bool:
+        return True
+
+    @property
+    def has_own_targets(self) -> bool:
+        return False
+
+    def missing_state(self, at: ParentState, name: str) -> str | None:
+        if at == "final":
+            return None
+        if at == "first_fit":
+            if self.stop.fit or self.stop.extra_steps:
+                return None
+            return (
+                f"{name} does not keep its first fit: give its stop `extra_steps`, or `fit: true`"
+            )
+        if at in (self.stop.snapshots or ()):
+            return None
+        return f"{name} does not keep step {at}: add it to sources.{name}.stop.snapshots"
+
+    @property
+    def keeps_fits_only(self) -> bool:
+        return False
+
+    @property
+    def identifies_fits_only(self) -> bool:
+        return False
+
+    @property
+    def measures_fit_of_law(self) -> bool:
+        return False
+
+    @property
+    def estimates_fit_by_unit(self) -> bool:
+        return False
