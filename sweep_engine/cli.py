@@ -202,7 +202,7 @@ def submit(
     sweep = _load(spec) if spec else None
 
     from sweep_engine.backends.ray.jobs import Jobs
-    from sweep_engine.execution.submission import submit as submit_run
+    from sweep_engine.execution.driver.submission import submit as submit_run
 
     jobs = Jobs(address)
     job = attach

@@ -9,7 +9,7 @@ import jax
 from sweep_engine.bench.timing import interleaved
 from sweep_engine.bench.training.networks import Conv1d
 from sweep_engine.bench.training.signals import Signals
-from sweep_engine.execution.programs import num_workers
+from sweep_engine.execution.programs.programs import num_workers
 from sweep_engine.sources import open_source
 from sweep_engine.spec import Sweep, settings
 

@@ -14,7 +14,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from sweep_engine.backends import Job, LocalBackend, Receipt, Worker
 from sweep_engine.backends.backend import OpenWorkers
 from sweep_engine.execution import run
-from sweep_engine.execution.programs import num_workers
+from sweep_engine.execution.programs.programs import num_workers
 from sweep_engine.lanes import Program
 from sweep_engine.planning import plan
 from sweep_engine.spec import Sweep

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from sweep_engine.execution.programs import num_workers
+from sweep_engine.execution.programs.programs import num_workers
 from sweep_engine.sources import Control, Finished, SourcePrograms, work
 from sweep_engine.spec import Piece
 from sweep_engine.spec.sources import sizes

@@ -1,13 +1,13 @@
 """Execution: the schedule (pure), the worker, and the driver that owns a backend."""
 
-from sweep_engine.execution.costs import BucketCost, costs
-from sweep_engine.execution.driver import choose_backend, fits_of_done, run
-from sweep_engine.execution.heartbeat import read_heartbeat
-from sweep_engine.execution.loop import RunSummary
-from sweep_engine.execution.observing import Observed, observe
-from sweep_engine.execution.programs import Programs
-from sweep_engine.execution.progress import Display, Quiet, display_for
-from sweep_engine.execution.schedule import Schedule, needed
+from sweep_engine.execution.driver.heartbeat import read_heartbeat
+from sweep_engine.execution.driver.loop import RunSummary
+from sweep_engine.execution.driver.progress import Display, Quiet, display_for
+from sweep_engine.execution.driver.run import choose_backend, fits_of_done, run
+from sweep_engine.execution.driver.schedule import Schedule, needed
+from sweep_engine.execution.later.observing import Observed, observe
+from sweep_engine.execution.programs.costs import BucketCost, costs
+from sweep_engine.execution.programs.programs import Programs
 
 __all__ = [
     "BucketCost",

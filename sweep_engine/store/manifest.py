@@ -81,14 +81,16 @@ def describe_choices(choices: Sequence[Choice]) -> str:
 
 
 class Previous(NamedTuple):
-    """What a growing sweep must keep.
+    """What a directory holds already, and a growing sweep must keep.
 
     Attributes:
+        sweep: The sweep.
         shards: The shards that were planned.
         frozen: The choices of the first run.
         data: `sweep.json` as it was read.
     """
 
+    sweep: Sweep
     shards: tuple[Shard, ...]
     frozen: Frozen
     data: bytes
@@ -127,48 +129,50 @@ def read_manifest(directory: OutputDirectory) -> Manifest:
         OutputError: there is none.
         CorruptResults: it cannot be read.
     """
-    data, _ = _read(directory)
-    sweep = restore(data["sweep"], (_base(directory) / data["folder"]).resolve())
-    shards = read_shards(data["shards"])
-    return Manifest(plan(sweep, shards), _frozen(data["frozen"]))
+    previous = read_previous(directory)
+    if previous is None:
+        raise OutputError(f"{directory.root}: no sweep here (there is no {SWEEP_JSON})")
+    return manifest_of(previous)
 
 
-def with_stored_observables(directory: OutputDirectory, sweep: Sweep) -> Sweep:
+def manifest_of(previous: Previous) -> Manifest:
+    """Say what a directory is for, from what was read of it."""
+    return Manifest(plan(previous.sweep, previous.shards), previous.frozen)
+
+
+def with_stored_observables(previous: Previous, sweep: Sweep) -> Sweep:
     """Give a sweep the observables that were added to its rows later (`observe`)."""
-    if not directory.files.exists(SWEEP_JSON):
-        return sweep
-    stored = restore(_read(directory)[0]["sweep"], _base(directory)).observables
+    stored = previous.sweep.observables
     merged = merge(stored, sweep.observables)
     return sweep.model_copy(update={"observables": merged}) if len(merged) == len(stored) else sweep
 
 
-def check_growth(directory: OutputDirectory, sweep: Sweep) -> None:
+def check_growth(previous: Previous, sweep: Sweep, root: str) -> None:
     """Refuse a sweep whose rows would have other columns than those that are there.
 
     Raises:
         OutputError: the observables or `store` changed, or an axis came to runs that are done.
     """
-    if not directory.files.exists(SWEEP_JSON):
-        return
-    before = restore(_read(directory)[0]["sweep"], _base(directory))
+    before = previous.sweep
     new, old = dump_sweep(sweep), dump_sweep(before)
     changed = [field for field in ("observables", "store") if new[field] != old[field]]
     moved = set(axis_paths(sweep)) ^ set(axis_paths(before))
     changed += [p for p in sorted(moved) if any(touches(before, p, s) for s in before.sources)]
     if changed:
         raise OutputError(
-            f"{directory.root} holds runs made with other {', '.join(changed)}: a sweep may grow "
+            f"{root} holds runs made with other {', '.join(changed)}: a sweep may grow "
             "(more runs, points, sources, and observables by `observe`), anything else is another "
             "sweep and needs another --out"
         )
 
 
-def read_shards_and_choices(directory: OutputDirectory) -> Previous | None:
+def read_previous(directory: OutputDirectory) -> Previous | None:
     """Read what a growing sweep must keep; None where nothing has been run."""
     if not directory.files.exists(SWEEP_JSON):
         return None
     data, text = _read(directory)
-    return Previous(read_shards(data["shards"]), _frozen(data["frozen"]), text)
+    sweep = restore(data["sweep"], (_base(directory) / data["folder"]).resolve())
+    return Previous(sweep, read_shards(data["shards"]), _frozen(data["frozen"]), text)
 
 
 def _frozen(data: dict[str, Any]) -> Frozen:

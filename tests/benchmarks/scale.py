@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from sweep_engine import planning
 from sweep_engine.bench.machine import describe
 from sweep_engine.densities import Study, compare_all, write_comparisons
-from sweep_engine.execution.worker import sweep_runs_schema
+from sweep_engine.execution.worker.worker import sweep_runs_schema
 from sweep_engine.keys import run_ids
 from sweep_engine.report import write_report
 from sweep_engine.spec import Sweep

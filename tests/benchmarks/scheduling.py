@@ -18,9 +18,9 @@ import psutil
 
 from sweep_engine.backends.ray.backend import RayBackend
 from sweep_engine.bench.machine import describe
-from sweep_engine.execution.loop import Loop
-from sweep_engine.execution.progress import Quiet
-from sweep_engine.execution.schedule import Schedule
+from sweep_engine.execution.driver.loop import Loop
+from sweep_engine.execution.driver.progress import Quiet
+from sweep_engine.execution.driver.schedule import Schedule
 from sweep_engine.planning import Plan, Shard
 from sweep_engine.spec import Sweep
 from sweep_engine.store import LocalFiles

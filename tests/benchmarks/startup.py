@@ -13,8 +13,8 @@ from unittest import mock
 
 from sweep_engine.bench.machine import describe
 from sweep_engine.bench.overheads import compilation_cache_in, measure_run
-from sweep_engine.execution.compiling import Ahead
-from sweep_engine.execution.programs import num_workers
+from sweep_engine.execution.programs.programs import num_workers
+from sweep_engine.execution.worker.compiling import Ahead
 from sweep_engine.spec import Sweep
 from sweep_engine.spec.sources.sizes import RUNS_PER_SHARD
 

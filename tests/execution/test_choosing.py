@@ -13,10 +13,11 @@ import pytest
 from sweep_engine import cli
 from sweep_engine.densities import Study
 from sweep_engine.errors import Interrupted, OutputError, PlanError, SpecError
-from sweep_engine.execution import Quiet, choosing, run
-from sweep_engine.execution import programs as programs_module
-from sweep_engine.execution.choosing import Disagrees, choose, expect, self_test
-from sweep_engine.execution.programs import Programs
+from sweep_engine.execution import Quiet, run
+from sweep_engine.execution.programs import choosing
+from sweep_engine.execution.programs import programs as programs_module
+from sweep_engine.execution.programs.choosing import Disagrees, choose, expect, self_test
+from sweep_engine.execution.programs.programs import Programs
 from sweep_engine.kernels.fused_training import implementations, plain
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.planning import plan
@@ -29,7 +30,7 @@ from sweep_engine.store.manifest import Choice, read_manifest
 from sweep_engine.store.schema import file_metadata
 from tests.kernels.compilers import needs_compiler
 
-costs_module = importlib.import_module("sweep_engine.execution.costs")
+costs_module = importlib.import_module("sweep_engine.execution.programs.costs")
 
 SGD = {
     "kind": "train",

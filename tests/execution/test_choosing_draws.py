@@ -10,9 +10,10 @@ import pytest
 from sweep_engine import cli
 from sweep_engine.densities import Study
 from sweep_engine.errors import Interrupted, SpecError
-from sweep_engine.execution import choosing, run
-from sweep_engine.execution.choosing import Disagrees, choose, expect, race, self_test
-from sweep_engine.execution.programs import Programs
+from sweep_engine.execution import run
+from sweep_engine.execution.programs import choosing
+from sweep_engine.execution.programs.choosing import Disagrees, choose, expect, race, self_test
+from sweep_engine.execution.programs.programs import Programs
 from sweep_engine.kernels import prior_scan
 from sweep_engine.kernels.prior_scan import plain
 from sweep_engine.planning import plan

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from sweep_engine.execution.compiling import Ahead
+from sweep_engine.execution.worker.compiling import Ahead
 
 SECONDS = 20.0
 """Nothing here takes so long; a lock that is never released fails instead of hanging."""

@@ -10,9 +10,10 @@ import pytest
 
 from sweep_engine import cli
 from sweep_engine.errors import Interrupted
-from sweep_engine.execution import heartbeat, read_heartbeat, run
-from sweep_engine.execution.heartbeat import PATH, STALE_SECONDS, Event, Heartbeat
-from sweep_engine.execution.progress import Standing
+from sweep_engine.execution import read_heartbeat, run
+from sweep_engine.execution.driver import heartbeat
+from sweep_engine.execution.driver.heartbeat import PATH, STALE_SECONDS, Event, Heartbeat
+from sweep_engine.execution.driver.progress import Standing
 from sweep_engine.spec import Sweep
 from sweep_engine.store import LocalFiles
 

@@ -9,8 +9,8 @@ import pytest
 
 from sweep_engine import execution
 from sweep_engine.backends import LocalBackend
-from sweep_engine.execution import turns, worker, workers
-from sweep_engine.execution.turns import Turns
+from sweep_engine.execution.worker import concurrency, worker, workers
+from sweep_engine.execution.worker.concurrency import Concurrency
 from sweep_engine.spec import Sweep
 from sweep_engine.spec.sources import sizes
 from sweep_engine.store import OutputDirectory, read_ledger
@@ -56,7 +56,7 @@ def entries(out):
 
 @pytest.mark.parametrize(("room", "at_once"), [(1, [1]), (2, [1, 2]), (5, [5])])
 def test_fewer_are_computed_at_once_where_memory_does_not_suffice(room, at_once):
-    memory, taken = Memory(room), Turns(5)
+    memory, taken = Memory(room), Concurrency(5)
     with ThreadPoolExecutor(5) as pool:
         found = pool.map(
             lambda i: taken.take(lambda: memory.use(MemoryError(), lambda: i)), range(12)
@@ -67,7 +67,7 @@ def test_fewer_are_computed_at_once_where_memory_does_not_suffice(room, at_once)
 
 
 def test_what_does_not_fit_alone_is_an_error():
-    taken = Turns(4)
+    taken = Concurrency(4)
     with pytest.raises(MemoryError):
         taken.take(lambda: Memory(0).use(MemoryError(), lambda: None))
     assert taken.at_once == 1
@@ -93,38 +93,38 @@ class Clock:
 )
 def test_as_many_at_once_as_get_the_most_done(monkeypatch, clock, found):
     """Beyond what keeps the machine busy, twice as many take 2.3 times as long."""
-    monkeypatch.setattr(turns, "_seconds", clock.seconds)
-    assert turns.fastest(lambda: None, 8) == found
+    monkeypatch.setattr(concurrency, "_seconds", clock.seconds)
+    assert concurrency.fastest(lambda: None, 8) == found
 
 
 def test_it_is_measured_once_and_not_with_long_calls(monkeypatch):
-    clock, known = Clock(1), Turns(4)
-    monkeypatch.setattr(turns, "_seconds", clock.seconds)
+    clock, known = Clock(1), Concurrency(4)
+    monkeypatch.setattr(concurrency, "_seconds", clock.seconds)
     known.measure(lambda: None)
     tried = len(clock.counts)
     known.measure(lambda: None)
     assert (known.at_once, len(clock.counts)) == (1, tried)
-    monkeypatch.setattr(turns, "LONG_SECONDS", 0.5)
-    for known in (Turns(4), Turns(4, most=8)):
+    monkeypatch.setattr(concurrency, "LONG_SECONDS", 0.5)
+    for known in (Concurrency(4), Concurrency(4, most=8)):
         known.measure(lambda: None)
         assert known.at_once == 4
 
 
 def test_a_call_that_fails_fails_the_shard_that_made_it():
     with pytest.raises(ZeroDivisionError):
-        Turns(2).measure(lambda: 1 / 0)
+        Concurrency(2).measure(lambda: 1 / 0)
 
 
 def test_a_sweep_says_how_many_were_computed_at_once(monkeypatch, tmp_path):
     monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 8)
     monkeypatch.setattr(workers, "num_cores", lambda: 4)
     monkeypatch.setattr(worker, "WORTH_SHARDS", 1)
-    monkeypatch.setattr(turns, "_seconds", Clock(2).seconds)
+    monkeypatch.setattr(concurrency, "_seconds", Clock(2).seconds)
     sweep = small(runs=64)
     execution.run(sweep, tmp_path / "measured", make_backend=lambda: LocalBackend(4))
     told = {entry.receipt["at_once"] for entry in entries(tmp_path / "measured")}
     assert told == {2}
-    monkeypatch.setattr(turns, "_seconds", Clock(4).seconds)
+    monkeypatch.setattr(concurrency, "_seconds", Clock(4).seconds)
     execution.run(sweep, tmp_path / "other", make_backend=lambda: LocalBackend(4))
     assert {entry.receipt["at_once"] for entry in entries(tmp_path / "other")} == {4}
     assert tables(tmp_path / "measured") == tables(tmp_path / "other")

@@ -16,7 +16,7 @@ from sweep_engine.store import OutputDirectory, open_files, open_results, record
 from sweep_engine.store.manifest import (
     Manifest,
     read_manifest,
-    read_shards_and_choices,
+    read_previous,
     write_manifest,
 )
 from tests.s3 import endpoint_of, environment, new_address, new_place
@@ -143,7 +143,7 @@ def test_a_sweep_is_grown_by_one_driver_at_a_time(where, tmp_path, endpoint_of):
     with new_place(where, tmp_path, endpoint_of) as out:
         run(sweep(), out)
         directory = OutputDirectory(out)
-        seen = read_shards_and_choices(directory)
+        seen = read_previous(directory)
         frozen = read_manifest(directory).frozen
         run(sweep(GROWN), out)
         for previous in (seen, None):

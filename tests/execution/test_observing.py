@@ -10,7 +10,8 @@ import pytest
 import sweep_engine as se
 from sweep_engine.columns import Column
 from sweep_engine.errors import Interrupted, OutputError, SpecError
-from sweep_engine.execution import bases, observe, observing, run
+from sweep_engine.execution import observe, run
+from sweep_engine.execution.later import bases, observing
 from sweep_engine.models import build, canonicalise
 from sweep_engine.observables import Observable
 from sweep_engine.spec import Sweep

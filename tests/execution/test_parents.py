@@ -10,7 +10,7 @@ import pytest
 from sweep_engine import cli, planning
 from sweep_engine.errors import Interrupted, OutputError, SpecError
 from sweep_engine.execution import Programs, costs, run
-from sweep_engine.execution import worker as worker_module
+from sweep_engine.execution.worker import worker as worker_module
 from sweep_engine.keys import run_ids
 from sweep_engine.lanes import Program
 from sweep_engine.planning import plan

@@ -20,7 +20,7 @@ from sweep_engine import cli
 from sweep_engine.backends import LocalBackend
 from sweep_engine.errors import Interrupted, OutputError, ShardFailed
 from sweep_engine.execution import Quiet, run
-from sweep_engine.execution import worker as worker_module
+from sweep_engine.execution.worker import worker as worker_module
 from sweep_engine.kernels.native import COMPILERS
 from sweep_engine.planning import plan
 from sweep_engine.spec import Sweep

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sweep_engine.backends import Job
 from sweep_engine.execution import Schedule, needed
-from sweep_engine.execution.schedule import (
+from sweep_engine.execution.driver.schedule import (
     COMPILE_SECONDS,
     MAX_ATTEMPTS,
     MAX_LOST,

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from sweep_engine.backends import Job
-from sweep_engine.execution.ready import Ready
+from sweep_engine.execution.driver.ready import Ready
 from sweep_engine.planning import Plan, Shard
 
 MAX_ATTEMPTS = 3

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import jax
 
-from sweep_engine.execution.programs import Programs, num_workers
+from sweep_engine.execution.programs.programs import Programs, num_workers
 from sweep_engine.planning import Plan, num_runs
 from sweep_engine.sources import XLA, Bucket, KernelPrograms, SourcePrograms
 from sweep_engine.spec import Setting

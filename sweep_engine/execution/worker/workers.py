@@ -8,15 +8,15 @@ import jax
 
 from sweep_engine.backends import Worker
 from sweep_engine.errors import OutputError
-from sweep_engine.execution.compiling import Ahead
-from sweep_engine.execution.programs import (
+from sweep_engine.execution.programs.programs import (
     Programs,
     compilation_cache,
     num_cores,
     this_device,
 )
-from sweep_engine.execution.turns import Turns
-from sweep_engine.execution.worker import ShardWorker
+from sweep_engine.execution.worker.compiling import Ahead
+from sweep_engine.execution.worker.concurrency import Concurrency
+from sweep_engine.execution.worker.worker import ShardWorker
 from sweep_engine.store import Files
 from sweep_engine.store.layout import SWEEP_JSON
 from sweep_engine.store.manifest import Frozen
@@ -26,7 +26,7 @@ JOBS_PER_DEVICE = 2
 
 
 @dataclass(frozen=True)
-class Place:
+class Assignment:
     """What the workers of every process are told.
 
     Attributes:
@@ -47,7 +47,7 @@ def survey(programs: Programs) -> Frozen:
     return programs.freeze()
 
 
-def open_workers(programs: Programs, frozen: Frozen, place: Place) -> Sequence[Worker]:
+def open_workers(programs: Programs, frozen: Frozen, assignment: Assignment) -> Sequence[Worker]:
     """Open a worker for each device of this process; see `backends.OpenWorkers`.
 
     A block is K lanes wide on whatever device it flies, so the number of devices changes no
@@ -57,36 +57,43 @@ def open_workers(programs: Programs, frozen: Frozen, place: Place) -> Sequence[W
         OutputError: the output directory is not to be seen from here, or the device is another.
     """
     compilation_cache()
-    _check(place)
+    _check(assignment)
     devices = jax.local_devices()
     if devices[0].platform == "cpu" and len(devices) == 1:
         cores = num_cores()
-        worker = _worker(programs.frozen(frozen), frozen, place, Turns(cores))
+        worker = _worker(programs.frozen(frozen), frozen, assignment, Concurrency(cores))
         return [worker] * max(cores, JOBS_PER_DEVICE)
     workers = [
-        _worker(programs.frozen(frozen, device), frozen, place, Turns(1, most=JOBS_PER_DEVICE))
+        _worker(
+            programs.frozen(frozen, device),
+            frozen,
+            assignment,
+            Concurrency(1, most=JOBS_PER_DEVICE),
+        )
         for device in devices
     ]
     return workers * JOBS_PER_DEVICE
 
 
-def _worker(programs: Programs, frozen: Frozen, place: Place, turns: Turns) -> ShardWorker:
-    ahead = Ahead(programs, place.buckets)
-    return ShardWorker(programs.plan, frozen, programs, place.files, turns, ahead)
+def _worker(
+    programs: Programs, frozen: Frozen, assignment: Assignment, concurrency: Concurrency
+) -> ShardWorker:
+    ahead = Ahead(programs, assignment.buckets)
+    return ShardWorker(programs.plan, frozen, programs, assignment.files, concurrency, ahead)
 
 
-def _check(place: Place) -> None:
-    found, wanted = this_device(), (place.here.platform, place.here.device_kind)
+def _check(assignment: Assignment) -> None:
+    found, wanted = this_device(), (assignment.here.platform, assignment.here.device_kind)
     if found != wanted:
         raise OutputError(
             f"{socket.gethostname()} has a {' '.join(found)}, the run is on {' '.join(wanted)}: "
             "other devices give other bits"
         )
     try:
-        seen = place.files.sha256(SWEEP_JSON)
+        seen = assignment.files.sha256(SWEEP_JSON)
     except OSError:
         seen = ""
-    if seen != place.manifest:
+    if seen != assignment.manifest:
         raise OutputError(
             f"{socket.gethostname()} does not see the driver's output directory: --out must be on "
             "storage that all machines share, under the same name"

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from sweep_engine.backends import Backend, LocalBackend
 from sweep_engine.errors import OutputError, PlanError
-from sweep_engine.execution.costs import disk_bytes
-from sweep_engine.execution.loop import Loop, RunSummary
-from sweep_engine.execution.observing import observe_late
-from sweep_engine.execution.programs import Programs, compilation_cache
-from sweep_engine.execution.progress import Display, Quiet
-from sweep_engine.execution.workers import Place, open_workers, survey
+from sweep_engine.execution.driver.loop import Loop, RunSummary
+from sweep_engine.execution.driver.progress import Display, Quiet
+from sweep_engine.execution.later.observing import observe_late
+from sweep_engine.execution.programs.costs import disk_bytes
+from sweep_engine.execution.programs.programs import Programs, compilation_cache
+from sweep_engine.execution.worker.workers import Assignment, open_workers, survey
 from sweep_engine.planning import Plan, plan
 from sweep_engine.spec import Sweep
 from sweep_engine.store import (
@@ -27,8 +28,9 @@ from sweep_engine.store.layout import SWEEP_JSON, SWEEP_YAML
 from sweep_engine.store.manifest import (
     Frozen,
     Manifest,
+    Previous,
     check_growth,
-    read_shards_and_choices,
+    read_previous,
     with_stored_observables,
     write_manifest,
 )
@@ -90,44 +92,119 @@ def run(
         Interrupted: `should_stop` said so.
         ShardFailed: with `fail_fast`, a shard was given up.
     """
+    prepared = prepare(sweep, out, should_stop=should_stop)
+    return carry_out(
+        prepared,
+        sweep_text=sweep_text,
+        make_backend=make_backend,
+        fail_fast=fail_fast,
+        failed_only=failed_only,
+        display=display or Quiet(),
+        should_stop=should_stop,
+    )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that may begin: all that can be refused has been, and nothing was written.
+
+    Attributes:
+        directory: Where results go.
+        plan: What is to be there in the end.
+        programs: The plan's.
+        previous: What is there already; None where nothing is.
+    """
+
+    directory: OutputDirectory
+    plan: Plan
+    programs: Programs
+    previous: Previous | None
+
+    def is_frozen(self) -> bool:
+        """Whether earlier runs chose for every bucket what decides its bits."""
+        return self.previous is not None and (
+            self.plan.buckets.keys() <= self.previous.frozen.lanes.keys()
+        )
+
+
+def prepare(
+    sweep: Sweep, out: Path | str, *, should_stop: Callable[[], bool] = lambda: False
+) -> Prepared:
+    """Plan a run and refuse what cannot work, writing nothing.
+
+    Raises:
+        SpecError: the sweep is not valid.
+        PlanError: it needs more disk than there is.
+        OutputError: the directory holds something else.
+    """
     directory = OutputDirectory(out)
-    previous = read_shards_and_choices(directory)
-    sweep = with_stored_observables(directory, sweep)
-    planned = plan(sweep, previous[0] if previous else ())
-    check_growth(directory, sweep)
+    previous = read_previous(directory)
+    if previous is not None:
+        # First, since the sweep file may not name observables that were added to its rows.
+        sweep = with_stored_observables(previous, sweep)
+    planned = plan(sweep, previous.shards if previous else ())
+    if previous is not None:
+        check_growth(previous, sweep, str(directory.root))
     compilation_cache()
-    frozen_before = previous.frozen if previous else None
-    programs = Programs(planned, frozen_before, should_stop=should_stop)
+    frozen = previous.frozen if previous else None
+    programs = Programs(planned, frozen, should_stop=should_stop)
     programs.open_all()
     _check_disk(planned, programs, directory)
+    return Prepared(directory, planned, programs, previous)
+
+
+def carry_out(
+    prepared: Prepared,
+    *,
+    sweep_text: str | None,
+    make_backend: MakeBackend,
+    fail_fast: bool,
+    failed_only: bool,
+    display: Display,
+    should_stop: Callable[[], bool],
+) -> RunSummary:
+    """Do what is missing, holding the directory's lock; see `run` for arguments and errors."""
+    directory, planned = prepared.directory, prepared.plan
     directory.create()
     with directory.lock():
         if sweep_text is not None:
             directory.files.write(SWEEP_YAML, sweep_text.encode())
         ledger = read_ledger(directory.files)
+        # Committed files first get their names, so that what is left over can be told from them.
         finish_publishing(directory.files, ledger)
         discard_leftovers(directory.files, ledger)
         fits = {shard: entry.count("fits") for shard, entry in ledger.shards.items()}
         skip = _not_failed(planned, directory) if failed_only else ()
-        loop = Loop(planned, directory.files, fits, skip, display or Quiet(), fail_fast)
-        if (
-            previous
-            and loop.schedule.is_over
-            and planned.buckets.keys() <= previous[1].lanes.keys()
-        ):
-            write_manifest(directory, Manifest(planned, previous[1]), previous)
-            observe_late(directory, Manifest(planned, previous[1]))
+        loop = Loop(planned, directory.files, fits, skip, display, fail_fast)
+        if prepared.previous and prepared.is_frozen() and loop.schedule.is_over:
+            manifest = Manifest(planned, prepared.previous.frozen)
+            # Comparisons may have changed, though there is nothing to compute.
+            write_manifest(directory, manifest, prepared.previous)
+            observe_late(directory, manifest)
             return loop.summary()
         with closing(make_backend()) as backend:
-            here = _survey(backend, programs, display or Quiet())
-            frozen = _freeze(here, previous[1] if previous else None)
-            write_manifest(directory, Manifest(planned, frozen), previous)
-            place = Place(directory.files, directory.files.sha256(SWEEP_JSON), here, loop.buckets)
-            backend.open(open_workers, programs, frozen, place)
+            manifest = _begin(prepared, backend, display, loop.buckets)
             summary = loop.run(backend, should_stop)
         if summary.is_complete:
-            observe_late(directory, Manifest(planned, frozen))
+            observe_late(directory, manifest)
         return summary
+
+
+def _begin(
+    prepared: Prepared, backend: Backend, display: Display, buckets: tuple[str, ...]
+) -> Manifest:
+    """Freeze what decides the bits, write it down, and open the workers.
+
+    It is written before any worker opens: they look for it to know that they see the same
+    directory as the driver.
+    """
+    directory, previous = prepared.directory, prepared.previous
+    here = _survey(backend, prepared.programs, display)
+    manifest = Manifest(prepared.plan, _freeze(here, previous.frozen if previous else None))
+    write_manifest(directory, manifest, previous)
+    assignment = Assignment(directory.files, directory.files.sha256(SWEEP_JSON), here, buckets)
+    backend.open(open_workers, prepared.programs, manifest.frozen, assignment)
+    return manifest
 
 
 def _survey(backend: Backend, programs: Programs, display: Display) -> Frozen:

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from sweep_engine.backends import Job, Receipt
-from sweep_engine.execution.compiling import Ahead, compile_seconds
-from sweep_engine.execution.parents import inputs_of
-from sweep_engine.execution.programs import Programs
-from sweep_engine.execution.turns import Turns
+from sweep_engine.execution.programs.programs import Programs
+from sweep_engine.execution.worker.compiling import Ahead, compile_seconds
+from sweep_engine.execution.worker.concurrency import Concurrency
+from sweep_engine.execution.worker.parents import inputs_of
 from sweep_engine.observables import distinct, function_ids, observables
 from sweep_engine.planning import Plan, Shard
 from sweep_engine.solutions import Measured, RunStatus
@@ -43,7 +43,7 @@ class ShardWorker:
         frozen: The choices that decide the bits.
         programs: The plan's programs, on the worker's device.
         files: The output directory.
-        turns: How many shards are computed at once on the worker's device.
+        concurrency: How many shards are computed at once on the worker's device.
         ahead: Compiles the buckets to come.
     """
 
@@ -53,14 +53,14 @@ class ShardWorker:
         frozen: Frozen,
         programs: Programs,
         files: Files,
-        turns: Turns,
+        concurrency: Concurrency,
         ahead: Ahead,
     ) -> None:
         self._plan = plan
         self._frozen = frozen
         self._programs = programs
         self._files = files
-        self._turns = turns
+        self._concurrency = concurrency
         self._ahead = ahead
         self._shards = {shard.id: shard for shard in plan.shards}
         self._schema = sweep_runs_schema(plan)
@@ -73,14 +73,14 @@ class ShardWorker:
         compiled = compile_seconds()
         with self._programs.on_device():
             self._ahead.prepare(shard.bucket, should_stop)
-        if len(self._shards) > WORTH_SHARDS * self._turns.at_once:
-            self._turns.measure(partial(self._try, shard.bucket))
+        if len(self._shards) > WORTH_SHARDS * self._concurrency.at_once:
+            self._concurrency.measure(partial(self._try, shard.bucket))
         compute = partial(self._compute, job, shard, Control(report, should_stop))
-        bucket, finished, times = self._turns.take(compute)
+        bucket, finished, times = self._concurrency.take(compute)
         times["compile_seconds"] = compile_seconds() - compiled
         worked = time.monotonic()
         tables = self._tables(shard, bucket, finished)
-        times["at_once"] = self._turns.at_once
+        times["at_once"] = self._concurrency.at_once
         receipt = {**_summary(finished), **times, "host": socket.gethostname()}
         placed = ShardFiles(shard=shard.id, source=shard.source, bucket=shard.bucket)
         committed = commit_shard(self._files, placed, tables, receipt)
@@ -168,7 +168,7 @@ def sweep_runs_schema(plan: Plan) -> pa.Schema:
 
 @contextmanager
 def _memory_errors() -> Iterator[None]:
-    """Turn a device's lack of memory into the `MemoryError` that `Turns` knows."""
+    """Turn a device's lack of memory into the `MemoryError` that `Concurrency` knows."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:

@@ -24,8 +24,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from sweep_engine.comparability import columns_fitted_on
 from sweep_engine.errors import CorruptResults, Interrupted, OutputError, SpecError
-from sweep_engine.execution.bases import basis_of, final_thetas
-from sweep_engine.execution.programs import Programs, compilation_cache
+from sweep_engine.execution.later.bases import basis_of, final_thetas
+from sweep_engine.execution.programs.programs import Programs, compilation_cache
 from sweep_engine.observables import (
     Observable,
     columns_of,
@@ -49,8 +49,8 @@ from sweep_engine.store.layout import OBSERVED_PREFIX, split_table_path
 from sweep_engine.store.ledger import FileRecord
 from sweep_engine.store.manifest import (
     Manifest,
-    read_manifest,
-    read_shards_and_choices,
+    manifest_of,
+    read_previous,
     write_manifest,
 )
 from sweep_engine.store.rows import observed_cells
@@ -96,8 +96,10 @@ def observe(
         Interrupted: `should_stop` said so; what is done is kept.
     """
     directory = OutputDirectory(out)
-    previous = read_shards_and_choices(directory)
-    manifest = read_manifest(directory)
+    previous = read_previous(directory)
+    if previous is None:
+        raise OutputError(f"{out}: no sweep here")
+    manifest = manifest_of(previous)
     sweep = _with(manifest.plan.sweep, asked)
     if sweep.store.params == "none":
         raise OutputError(f"{out}: `store: {{params: none}}`: there are no networks to observe")

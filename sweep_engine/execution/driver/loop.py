@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from sweep_engine.backends import Backend, LocalBackend, Outcome
 from sweep_engine.errors import Interrupted, ShardFailed
-from sweep_engine.execution.heartbeat import Event, Heartbeat
-from sweep_engine.execution.progress import Display, Standing
-from sweep_engine.execution.schedule import MAX_ATTEMPTS, MAX_LOST, Schedule
+from sweep_engine.execution.driver.heartbeat import Event, Heartbeat
+from sweep_engine.execution.driver.progress import Display, Standing
+from sweep_engine.execution.driver.schedule import MAX_ATTEMPTS, MAX_LOST, Schedule
 from sweep_engine.planning import Plan
 from sweep_engine.store import Files, clear_failure, record_failure
 

@@ -13,9 +13,9 @@ import jax
 from sweep_engine.backends import CORES
 from sweep_engine.comparability import check_comparisons
 from sweep_engine.errors import Interrupted, OutputError, PlanError, SpecError
-from sweep_engine.execution.agreement import disagreements
-from sweep_engine.execution.choosing import check_frozen, choose, expect
-from sweep_engine.execution.packing import PackedPlan, cache_folder, pack_plan
+from sweep_engine.execution.programs.agreement import disagreements
+from sweep_engine.execution.programs.choosing import check_frozen, choose, expect
+from sweep_engine.execution.programs.packing import PackedPlan, cache_folder, pack_plan
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.planning import Plan
 from sweep_engine.sources import XLA, Disagrees, KernelPrograms, SourcePrograms, open_source

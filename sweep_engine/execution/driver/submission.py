@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sweep_engine.backends.ray.jobs import Files, Jobs
 from sweep_engine.errors import OutputError
-from sweep_engine.execution.packing import pack_plan
+from sweep_engine.execution.programs.packing import pack_plan
 from sweep_engine.planning import plan
 from sweep_engine.spec import Sweep
 

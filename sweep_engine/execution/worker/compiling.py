@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from sweep_engine.execution.programs import Programs
+from sweep_engine.execution.programs.programs import Programs
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sweep_engine.execution.progress import Standing
+from sweep_engine.execution.driver.progress import Standing
 from sweep_engine.store import Files
 from sweep_engine.store.layout import LOGS
 

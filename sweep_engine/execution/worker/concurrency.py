@@ -16,7 +16,7 @@ LONG_SECONDS = 2.0
 """A call that takes longer is not tried: the run would wait for what it wants to know."""
 
 
-class Turns:
+class Concurrency:
     """Lets so many threads compute at once; fewer, once memory has not sufficed for so many.
 
     Args:

@@ -1,0 +1,1 @@
+"""The worker: on its device, it does the work of a shard and commits its files."""
