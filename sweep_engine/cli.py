@@ -108,7 +108,7 @@ def _end(lines: list[str], code: int) -> None:
 @app.command()
 def plan(spec: SpecFile, as_json: AsJson = False) -> None:
     """Say what a sweep would run and cost, and run nothing."""
-    from sweep_engine.execution import Programs, costs
+    from sweep_engine.execution import DRAWS_PER_FIT, Programs, costs
     from sweep_engine.planning import plan as make_plan
 
     planned = make_plan(_load(spec))
@@ -156,6 +156,9 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
         "Nothing was run.",
         highlight=False,
     )
+    if unknown := list(dict.fromkeys(c.source for c in found if not c.rows_are_known)):
+        out.print(f"{', '.join(unknown)}: only fits are kept; disk is reckoned for one fit in "
+                  f"{DRAWS_PER_FIT:,} draws.", highlight=False)  # fmt: skip
 
 
 @app.command()

@@ -12,9 +12,14 @@ from sweep_engine.spec import Setting
 from sweep_engine.spec.parents import parent_of
 
 BYTES_PER_ROW = 250
-BYTES_PER_TALLY = 80
+BYTES_PER_TALLY = 120
+"""Beside the function itself, packed."""
+
 MAX_FUNCTIONS = 10_000_000
 """Distinct functions of a setting that are reckoned with."""
+
+DRAWS_PER_FIT = 1000
+"""How rare fits are reckoned to be where only they are kept: nobody knows before drawing."""
 
 MAX_MEASURED = 6
 """Buckets that are compiled and timed; the others are scaled from them by their parameters."""
@@ -34,6 +39,8 @@ class BucketCost:
         num_params: P.
         lane_bytes: Device memory of one lane.
         disk_bytes: Of its tables, before compression.
+        rows_are_known: Whether that is a bound; else one draw in `DRAWS_PER_FIT` is reckoned
+            to be kept.
         seconds: Of all workers together; at most, since runs may end early.
         is_measured: Whether the program was timed, or scaled from one that was.
         implementation: What trains: `auto` where the first run will find out. The time is XLA's.
@@ -49,6 +56,7 @@ class BucketCost:
     num_params: int
     lane_bytes: int
     disk_bytes: int
+    rows_are_known: bool
     seconds: float
     is_measured: bool
     implementation: str
@@ -82,6 +90,7 @@ def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
                 num_params=num_params,
                 lane_bytes=round(lane_bytes * scale),
                 disk_bytes=sum(_disk(s, plan, bucket) for s in settings),
+                rows_are_known=all(s.spec.num_rows is not None for s in settings),
                 seconds=per_unit * scale * units / num_workers(),
                 is_measured=is_new,
                 implementation=expected.name,
@@ -102,13 +111,16 @@ def disk_bytes(plan: Plan, programs: Programs) -> int:
 
 def _disk(setting: Setting, plan: Plan, bucket: Bucket) -> int:
     spec, rows = setting.spec, setting.spec.num_rows
-    rows = rows if rows is not None else num_runs(setting) // 1000
+    rows = rows if rows is not None else -(-num_runs(setting) // DRAWS_PER_FIT)
     stored = 0 if plan.sweep.store.params == "none" else spec.states_per_run
     theta = 4 * bucket.network.layout.num_params * stored
-    functions = 0
+    tallies, bytes_of_one = 0, BYTES_PER_TALLY
     if bucket.task.loss.num_labels is not None:
-        functions = rows if spec.identifies_fits_only else min(num_runs(setting), MAX_FUNCTIONS)
-    return rows * (theta + BYTES_PER_ROW) + functions * BYTES_PER_TALLY
+        # Among all draws and among the fits, or among the fits alone.
+        drawn = 0 if spec.identifies_fits_only else min(num_runs(setting), MAX_FUNCTIONS)
+        tallies = drawn + min(rows if drawn == 0 else drawn, MAX_FUNCTIONS)
+        bytes_of_one += len(bucket.task.reference)
+    return rows * (theta + BYTES_PER_ROW) + tallies * bytes_of_one
 
 
 def _measure(programs: SourcePrograms) -> tuple[float, int]:
