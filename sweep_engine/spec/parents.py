@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from sweep_engine.spec.base import nearest
 from sweep_engine.spec.sources import (
     GuessAndCheck,
     Prior,
@@ -16,6 +15,7 @@ from sweep_engine.spec.sources import (
 )
 from sweep_engine.spec.starts import FromSource, FunctionsFrom, Reference
 from sweep_engine.spec.sweep import Sweep
+from sweep_engine.spec.wording import nearest
 
 
 def parent_of(sweep: Sweep, source: str) -> str | None:

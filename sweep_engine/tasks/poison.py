@@ -13,7 +13,7 @@ def poisoned(task: Task, poison: Poison, seed: int) -> Task:
     """Add inputs of the test set, wrongly labelled, to the training set.
 
     The wrong label is any other one, equally likely. The test set stays as it is, and so do
-    the reference inputs: functions are those of the same inputs as without poison.
+    the probe inputs: functions are those of the same inputs as without poison.
 
     Raises:
         ValueError: the task has no labels, or not so many test examples.
@@ -33,6 +33,6 @@ def poisoned(task: Task, poison: Poison, seed: int) -> Task:
     train = Examples(
         np.concatenate([task.train.x, task.test.x[chosen]]), np.concatenate([task.train.y, wrong])
     )
-    is_test = task.reference >= len(task.train)
-    reference = np.where(is_test, task.reference + len(chosen), task.reference)
-    return replace(task, train=train, reference=reference)
+    is_test = task.probe_inputs >= len(task.train)
+    probe_inputs = np.where(is_test, task.probe_inputs + len(chosen), task.probe_inputs)
+    return replace(task, train=train, probe_inputs=probe_inputs)

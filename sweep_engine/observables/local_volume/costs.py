@@ -23,15 +23,15 @@ def rise_of(cost: str, outcome: Outcome) -> Cost:
 
 
 def mean_kl(
-    loss: Loss, reference: Float[Array, "N C"], outputs: Float[Array, "N C"]
+    loss: Loss, centre: Float[Array, "N C"], outputs: Float[Array, "N C"]
 ) -> Float[Array, ""]:
     """Mean KL of the laws of the label that two lists of outputs stand for, in nats.
 
     Logits for a loss with margins, the mean of a Gaussian of variance 1 for squared error.
     """
     if loss.residuals is not None or loss.num_labels is None:
-        return jnp.mean(jnp.sum((outputs - reference) ** 2, axis=-1)) / 2
-    p, q = (_log_probabilities(values) for values in (reference, outputs))
+        return jnp.mean(jnp.sum((outputs - centre) ** 2, axis=-1)) / 2
+    p, q = (_log_probabilities(values) for values in (centre, outputs))
     return jnp.mean(jnp.sum(jnp.exp(p) * (p - q), axis=-1))
 
 
