@@ -21,14 +21,14 @@ def poisoned(task: Task, poison: Poison, seed: int) -> Task:
     Source:
         Liu, Papailiopoulos & Achlioptas (2020), Bad global minima exist and SGD can reach them.
     """
-    there = len(task.test) if task.test else 0
-    if task.test is None or poison.examples > there:
-        raise ValueError(f"poison: asks for {poison.examples} test examples of {there}")
+    num_test = len(task.test) if task.test else 0
+    if task.test is None or poison.examples > num_test:
+        raise ValueError(f"poison: asks for {poison.examples} test examples of {num_test}")
     if task.loss.num_labels is None:
         raise ValueError("poison: this task has no labels to spoil")
     rng = data_rng(seed, "poison")
-    chosen = rng.permutation(there)[: poison.examples]
-    shift = rng.integers(1, task.loss.num_labels, there)[chosen]
+    chosen = rng.permutation(num_test)[: poison.examples]
+    shift = rng.integers(1, task.loss.num_labels, num_test)[chosen]
     wrong = ((task.test.y[chosen] + shift) % task.loss.num_labels).astype(task.train.y.dtype)
     train = Examples(
         np.concatenate([task.train.x, task.test.x[chosen]]), np.concatenate([task.train.y, wrong])

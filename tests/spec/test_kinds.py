@@ -1,4 +1,4 @@
-"""Kinds of models, tasks and observables: listed once, with every question answered."""
+"""Kinds of models, tasks, observables and laws: listed once, with every question answered."""
 
 from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal
@@ -6,9 +6,11 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from pydantic import Field, TypeAdapter
 
+from sweep_engine.laws.laws import DISTRIBUTIONS
 from sweep_engine.models.network import MODULES
 from sweep_engine.observables import OBSERVABLES
 from sweep_engine.spec.base import Spec, check_complete, kinds
+from sweep_engine.spec.laws import Law, LawSpec
 from sweep_engine.spec.models import ModelKind, ModelSpec
 from sweep_engine.spec.observables import ObservableKind, ObservableSpec
 from sweep_engine.spec.tasks import TaskKind, TaskSpec
@@ -78,6 +80,7 @@ def test_a_kind_without_an_answer_cannot_be_loaded():
         (ModelSpec, MODULES, ModelKind),
         (TaskSpec, LOADERS, TaskKind),
         (ObservableSpec, OBSERVABLES, ObservableKind),
+        (LawSpec, DISTRIBUTIONS, Law),
     ],
 )
 def test_every_kind_is_in_its_table_and_may_leave_no_question_out(union, table, base):

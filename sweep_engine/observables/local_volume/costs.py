@@ -14,12 +14,12 @@ Cost = Callable[[Float[Array, " P"]], Float[Array, ""]]
 
 def rise_of(cost: str, outcome: Outcome) -> Cost:
     """The rise over the solution of the loss or the error, or the KL of its outputs."""
-    loss, targets, there = outcome.loss, outcome.train_targets, outcome.train_outputs
+    loss, targets, centre = outcome.loss, outcome.train_targets, outcome.train_outputs
     if cost == "kl":
-        return lambda theta: mean_kl(loss, there, outcome.outputs(theta))
-    what = loss.mean if cost == "loss" else loss.error
-    own = what(there, targets)
-    return lambda theta: what(outcome.outputs(theta), targets) - own
+        return lambda theta: mean_kl(loss, centre, outcome.outputs(theta))
+    measure = loss.mean if cost == "loss" else loss.error
+    at_centre = measure(centre, targets)
+    return lambda theta: measure(outcome.outputs(theta), targets) - at_centre
 
 
 def mean_kl(
