@@ -1,13 +1,13 @@
 """Which comparisons mean something: checked before anything runs, and again when estimating."""
 
-import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from sweep_engine.errors import SpecError
 from sweep_engine.observables import columns_of
 from sweep_engine.spec import Comparison, Sweep, axis_paths, touches
-from sweep_engine.spec.observables import Coordinates
+from sweep_engine.spec.observables import ObservableKind
 from sweep_engine.spec.sources import SourceRole
+from sweep_engine.spec.wording import nearest
 
 RUN_COLUMNS = (
     "seed", "steps", "fit_step", "train_loss", "train_error", "test_loss", "test_error",
@@ -29,8 +29,7 @@ def check_comparisons(sweep: Sweep) -> None:
     problems += [
         sweep.problem(("observables", i, field), message)
         for i, named in enumerate(sweep.observables)
-        if isinstance(named, Coordinates)
-        for field, message in _reference_problems(sweep, named)
+        for field, message in _fit_problems(sweep, named)
     ]
     if problems:
         raise SpecError(problems)
@@ -50,7 +49,7 @@ def comparison_problems(
     unknown = {f: n for f, n in sides.names.items() if n not in sides.sweeps[f].sources}
     for field, name in unknown.items():
         known = list(sides.sweeps[field].sources)
-        yield field, f"no source named {name!r}{_nearest(name, known)}"
+        yield field, f"no source named {name!r}{nearest(name, known)}"
     if not unknown:
         yield from _rule_problems(sides)
         yield from _kept_problems(sides, comparison)
@@ -99,7 +98,7 @@ def _axis_problems(sides: Sides, comparison: Comparison) -> Iterator[tuple[str, 
         asked.append(("over", comparison.over))
     for field, path in asked:
         if path not in paths:
-            yield field, f"{path!r} is no axis of this sweep{_nearest(path, paths)}"
+            yield field, f"{path!r} is no axis of this sweep{nearest(path, paths)}"
         elif not sides.touched_by(path):
             yield field, f"{path!r} touches neither of the two sources"
 
@@ -142,19 +141,19 @@ def _column_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str
         asked += [("observable", name) for name in split_columns(comparison.observable)]
     for field, name in asked:
         if name not in columns:
-            yield field, f"no numeric column {name!r}{_nearest(name, columns)}"
+            yield field, f"no numeric column {name!r}{nearest(name, columns)}"
     for name, (low, high) in (comparison.where or {}).items():
         if low > high:
             yield "where", f"{name}: the low end {low:g} is above the high end {high:g}"
 
 
-def _reference_problems(sweep: Sweep, named: Coordinates) -> Iterator[tuple[str, str]]:
+def _fit_problems(sweep: Sweep, named: ObservableKind) -> Iterator[tuple[str, str]]:
     """List what keeps principal components from being fitted."""
-    if named.reference is None:
+    source = named.fit_source
+    if source is None:
         return
-    if named.reference not in sweep.sources:
-        nearest = _nearest(named.reference, list(sweep.sources))
-        yield "reference", f"no source named {named.reference!r}{nearest}"
+    if source not in sweep.sources:
+        yield "fitted_on", f"no source named {source!r}{nearest(source, sweep.sources)}"
     if sweep.store.params == "none":
         yield "method", "pca is fitted on stored parameters: `store: {params: none}` keeps none"
 
@@ -164,11 +163,7 @@ def columns_fitted_on(sweep: Sweep, source: str) -> set[str]:
 
     Those networks have no value there.
     """
-    fitted = [
-        named
-        for named in sweep.observables
-        if isinstance(named, Coordinates) and named.reference == source
-    ]
+    fitted = [named for named in sweep.observables if named.fit_source == source]
     return {name for named in fitted for name, _ in columns_of(named)}
 
 
@@ -181,9 +176,3 @@ def numeric_columns(sweep: Sweep) -> list[str]:
     """The columns of `runs` that hold one number a run."""
     found = [column for named in sweep.observables for column in columns_of(named)]
     return [*RUN_COLUMNS, *(n for n, dtype in found if dtype.startswith(("float", "int")))]
-
-
-def _nearest(name: str, allowed: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, allowed, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{hint} (there are: {', '.join(allowed) or 'none'})"

@@ -7,11 +7,11 @@ from typing import Any
 import jax
 
 from sweep_engine.bench.timing import interleaved
-from sweep_engine.bench.training.networks import Conv1d
-from sweep_engine.bench.training.signals import Signals
 from sweep_engine.execution.programs.programs import num_workers
+from sweep_engine.models.cnn import CnnNetwork
 from sweep_engine.sources import open_source
 from sweep_engine.spec import Sweep, settings
+from sweep_engine.tasks.mnist1d import Signals
 
 WIDTHS = (16, 32, 64, 128, 256)
 
@@ -37,7 +37,7 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "train 7-100-100-1 full batch": (BOOLEAN, _mlp(100, 100), TRAIN),
     "train 64-32-10 minibatch 32": (DIGITS, _mlp(32), MINIBATCH),
     "train 64-128-10 minibatch 32": (DIGITS, _mlp(128), MINIBATCH),
-    "train CNN of MNIST-1D minibatch 32": (Signals(train=512), Conv1d(), MINIBATCH),
+    "train CNN of MNIST-1D minibatch 32": (Signals(train=512), CnnNetwork(), MINIBATCH),
     "prior 7-40-40-1": (BOOLEAN, _mlp(40, 40), PRIOR),
     "prior 7-100-100-1": (BOOLEAN, _mlp(100, 100), PRIOR),
 }

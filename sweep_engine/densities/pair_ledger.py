@@ -11,7 +11,6 @@ from sweep_engine.densities.function_space import divergence_lower_bounds
 from sweep_engine.densities.ledger import data_nats, optimiser_nats, pac_bayes_bound, total_nats
 from sweep_engine.densities.sides import Side, counted, observed
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
-from sweep_engine.spec.custom import Custom
 from sweep_engine.tasks import load_task
 
 Level = Callable[[float], Estimate]
@@ -83,9 +82,7 @@ def _bound(source: Side, reference: Side, data: Estimate) -> list[Estimate]:
     settings = reference.chosen
     setting, rule = settings[0], settings[0].accept.train_error
     task = setting.task
-    drawn = isinstance(getattr(task, "train", None), int)
-    clean = not isinstance(task, Custom) and getattr(task, "poison", None) is None
-    if len(settings) > 1 or rule is None or not (drawn and clean):
+    if len(settings) > 1 or rule is None or not task.is_random_sample:
         return []
     sweep = reference.study.sweep
     examples = len(load_task(task, sweep.seed, sweep.folder).train)

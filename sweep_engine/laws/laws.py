@@ -1,7 +1,8 @@
 """The laws that a sweep file can name, as functions of the law and the layout of theta."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +23,7 @@ from sweep_engine.laws.product import Block, Product, layers, layout_of
 from sweep_engine.laws.spheres import InBall, OnSphere
 from sweep_engine.models import Layout
 from sweep_engine.spec import laws as specs
+from sweep_engine.spec.base import check_complete
 from sweep_engine.spec.laws import LawSpec
 
 
@@ -152,44 +154,65 @@ def check(law: LawSpec, layout: Layout) -> None:
 
 def bind(law: LawSpec, layout: Layout) -> Distribution:
     """Give the distribution of theta that a law is for one layout."""
-    size = layout.num_params
-    match law:
-        case specs.Box():
-            return Independent(Uniform(), law.half_width, size)
-        case specs.Gaussian():
-            return Independent(Normal(), law.std, size)
-        case specs.Laplace():
-            return Independent(Laplace(), law.scale, size)
-        case specs.StudentT():
-            return Independent(StudentT(law.degrees_of_freedom), law.scale, size)
-        case specs.Binary():
-            return Independent(Ternary(0.0), law.scale, size)
-        case specs.Ternary():
-            return Independent(Ternary(law.zero_probability), law.scale, size)
-        case specs.Ball() | specs.Sphere() if law.per_layer:
-            one = law.model_copy(update={"per_layer": False})
-            return _by_layer([one] * len(layers(layout)), layout)
-        case specs.Ball():
-            return InBall(law.radius, size)
-        case specs.Sphere():
-            return OnSphere(law.radius, size)
-        case specs.FanIn() | specs.Initialiser() | specs.Orthogonal():
-            blocks = [Block((leaf,), law_of_array(law, leaf)) for leaf in layout.leaves]
-            return Product(tuple(blocks))
-        case specs.Layers():
-            return _by_layer(law.layers, layout)
-        case specs.ModuleInit():
-            raise TypeError("the law 'module' is the network's own: only it can sample it")
+    return DISTRIBUTIONS[type(law)](law, layout)
 
 
 def _by_layer(laws: Sequence[LawSpec], layout: Layout) -> Product:
-    found = layers(layout)
-    if len(laws) != len(found):
-        names = ", ".join("/".join(leaves[0].path[:-1]) for leaves in found)
-        raise ValueError(f"expected one law a layer ({len(found)}: {names}), got {len(laws)}")
+    by_layer = layers(layout)
+    if len(laws) != len(by_layer):
+        names = ", ".join("/".join(leaves[0].path[:-1]) for leaves in by_layer)
+        raise ValueError(f"expected one law a layer ({len(by_layer)}: {names}), got {len(laws)}")
     return Product(
         tuple(
             Block(leaves, bind(law, layout_of(leaves)))
-            for law, leaves in zip(laws, found, strict=True)
+            for law, leaves in zip(laws, by_layer, strict=True)
         )
     )
+
+
+def _ball(law: specs.Ball, layout: Layout) -> Distribution:
+    return _one_each(law, layout) if law.per_layer else InBall(law.radius, layout.num_params)
+
+
+def _sphere(law: specs.Sphere, layout: Layout) -> Distribution:
+    return _one_each(law, layout) if law.per_layer else OnSphere(law.radius, layout.num_params)
+
+
+def _one_each(law: specs.Ball | specs.Sphere, layout: Layout) -> Product:
+    """A ball or a sphere of its own for every layer."""
+    of_one_layer = law.model_copy(update={"per_layer": False})
+    return _by_layer([of_one_layer] * len(layers(layout)), layout)
+
+
+def _by_array(
+    law: specs.FanIn | specs.Initialiser | specs.Orthogonal, layout: Layout
+) -> Distribution:
+    return Product(tuple(Block((leaf,), law_of_array(law, leaf)) for leaf in layout.leaves))
+
+
+def _of_the_module(law: specs.ModuleInit, layout: Layout) -> Distribution:
+    raise TypeError("the law 'module' is the network's own: only it can sample it")
+
+
+DISTRIBUTIONS: dict[type[specs.Law], Callable[[Any, Layout], Distribution]] = {
+    specs.Box: lambda law, of: Independent(Uniform(), law.half_width, of.num_params),
+    specs.Ball: _ball,
+    specs.Sphere: _sphere,
+    specs.Gaussian: lambda law, of: Independent(Normal(), law.std, of.num_params),
+    specs.Laplace: lambda law, of: Independent(Laplace(), law.scale, of.num_params),
+    specs.StudentT: lambda law, of: Independent(
+        StudentT(law.degrees_of_freedom), law.scale, of.num_params
+    ),
+    specs.Binary: lambda law, of: Independent(Ternary(0.0), law.scale, of.num_params),
+    specs.Ternary: lambda law, of: Independent(
+        Ternary(law.zero_probability), law.scale, of.num_params
+    ),
+    specs.FanIn: _by_array,
+    specs.Initialiser: _by_array,
+    specs.Orthogonal: _by_array,
+    specs.Layers: lambda law, of: _by_layer(law.layers, of),
+    specs.ModuleInit: _of_the_module,
+}
+"""The distribution of theta that every law is, for a layout."""
+
+check_complete(specs.LawSpec, DISTRIBUTIONS, "sweep_engine.laws.laws.DISTRIBUTIONS")

@@ -65,18 +65,18 @@ class Product:
     def shared_standard(self) -> Standard | None:
         """The law, up to scale, of every parameter that is not fixed, if it is one for all."""
         free = [block.law for block in self.blocks if not isinstance(block.law, Zeros)]
-        found = [law.standard for law in free if isinstance(law, Independent)]
-        is_one = len(found) == len(free) and len({type(one) for one in found}) == 1
-        return found[0] if is_one and isinstance(found[0], SCALE_FREE) else None
+        standards = [law.standard for law in free if isinstance(law, Independent)]
+        is_one = len(standards) == len(free) and len(set(map(type, standards))) == 1
+        return standards[0] if is_one and isinstance(standards[0], SCALE_FREE) else None
 
     def scales(self) -> list[tuple[Leaf, FloatLike]]:
         """List what each array's draw of the shared standard law is multiplied by, in order."""
-        found = [
+        pairs = [
             (leaf, block.law.scale * block.law.unit if isinstance(block.law, Independent) else 0.0)
             for block in self.blocks
             for leaf in block.leaves
         ]
-        return sorted(found, key=lambda pair: pair[0].offset)
+        return sorted(pairs, key=lambda pair: pair[0].offset)
 
     def _scale(self) -> Float[Array, " n"]:
         """The same, parameter by parameter."""
@@ -119,10 +119,10 @@ class Product:
 
 def layers(layout: Layout) -> list[tuple[Leaf, ...]]:
     """List the layers of theta: the arrays of one module, weights and bias, are one."""
-    found: dict[tuple[str, ...], list[Leaf]] = {}
+    by_module: dict[tuple[str, ...], list[Leaf]] = {}
     for leaf in layout.leaves:
-        found.setdefault(leaf.path[:-1], []).append(leaf)
-    return [tuple(leaves) for leaves in found.values()]
+        by_module.setdefault(leaf.path[:-1], []).append(leaf)
+    return [tuple(leaves) for leaves in by_module.values()]
 
 
 def layout_of(leaves: Sequence[Leaf]) -> Layout:

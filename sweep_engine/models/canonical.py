@@ -131,8 +131,8 @@ def _first_sign(columns: Float[Array, "F H"]) -> Float[Array, " H"]:
     """The sign of every column's first nonzero entry; 1 where all are zero."""
     signs = jnp.sign(columns)
     first = jnp.argmax(signs != 0, axis=0)
-    found = jnp.take_along_axis(signs, first[None], axis=0)[0]
-    return jnp.where(found == 0, 1.0, found)
+    sign = jnp.take_along_axis(signs, first[None], axis=0)[0]
+    return jnp.where(sign == 0, 1.0, sign)
 
 
 def _compare(
@@ -190,7 +190,7 @@ def _count(
     tied: Array, incoming: Float[Array, "F H"] | None = None, is_odd: bool = False
 ) -> Int[Array, ""]:
     """Count the units that are tied with another, or whose sign nothing incoming decides."""
-    found = jnp.any(tied, axis=1)
+    is_undecided = jnp.any(tied, axis=1)
     if is_odd and incoming is not None:
-        found |= jnp.all(incoming == 0, axis=0)
-    return jnp.sum(found, dtype=jnp.int32)
+        is_undecided |= jnp.all(incoming == 0, axis=0)
+    return jnp.sum(is_undecided, dtype=jnp.int32)

@@ -59,7 +59,7 @@ def by_patches(
     """
     dilations = (*(lhs_dilation or ()), *(rhs_dilation or ()))
     if feature_group_count != 1 or any(d != 1 for d in dilations):
-        found: Array = lax.conv_general_dilated(
+        outputs: Array = lax.conv_general_dilated(
             x,
             kernel,
             strides,
@@ -70,7 +70,7 @@ def by_patches(
             feature_group_count=feature_group_count,
             precision=precision,
         )
-        return found
+        return outputs
     window = kernel.shape[:-2]
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(x.shape[1:-1], window, strides, padding)

@@ -56,12 +56,12 @@ class Layout:
     @classmethod
     def of(cls, params: Any) -> "Layout":
         """Read the layout off a pytree of arrays or shapes (nested mappings)."""
-        found = [
+        shapes = [
             (tuple(str(part.key) for part in path), tuple(leaf.shape))
             for path, leaf in jax.tree_util.tree_leaves_with_path(params)
         ]
         leaves, offset = [], 0
-        for path, shape in sorted(found, key=lambda item: _order(item[0])):
+        for path, shape in sorted(shapes, key=lambda item: _order(item[0])):
             leaves.append(Leaf(path, shape, offset))
             offset += leaves[-1].size
         return cls(tuple(leaves))

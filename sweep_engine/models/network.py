@@ -1,5 +1,6 @@
 """Network: a model bound to its input and output sizes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,16 @@ from jaxtyping import Array, Float, Key
 from sweep_engine.models.convolutions import as_products
 from sweep_engine.models.layout import Layout
 from sweep_engine.models.networks import DiagonalNetwork, MlpNetwork, ScalarFactorisationNetwork
-from sweep_engine.spec.custom import Custom
-from sweep_engine.spec.models import Diagonal, Linear, Mlp, ModelSpec, ScalarFactorisation
+from sweep_engine.spec.base import check_complete
+from sweep_engine.spec.models import (
+    CustomModel,
+    Diagonal,
+    Linear,
+    Mlp,
+    ModelKind,
+    ModelSpec,
+    ScalarFactorisation,
+)
 
 
 @dataclass(frozen=True)
@@ -40,13 +49,13 @@ class Network:
         return self.module.init(key, jnp.zeros((1, *self.input_shape)))["params"]
 
 
-def build(spec: ModelSpec, input_shape: tuple[int, ...], num_outputs: int) -> Network:
+def build(spec: ModelKind, input_shape: tuple[int, ...], num_outputs: int) -> Network:
     """Bind a model to its input and output sizes.
 
     Raises:
         ValueError: the model does not fit them.
     """
-    module = _module(spec, num_outputs)
+    module = MODULES[type(spec)](spec, num_outputs)
     example = jnp.zeros((1, *input_shape))
     variables = jax.eval_shape(module.init, jax.random.key(0), example)
     if set(variables) != {"params"}:
@@ -61,17 +70,19 @@ def build(spec: ModelSpec, input_shape: tuple[int, ...], num_outputs: int) -> Ne
     return network
 
 
-def _module(spec: ModelSpec, num_outputs: int) -> nn.Module:
-    match spec:
-        case Mlp():
-            return MlpNetwork(spec.widths, spec.activation, spec.bias, num_outputs)
-        case Linear():
-            return MlpNetwork((), "linear", spec.bias, num_outputs)
-        case Diagonal():
-            return DiagonalNetwork()
-        case ScalarFactorisation():
-            return ScalarFactorisationNetwork()
-        case Custom():
-            if not isinstance(spec.value, nn.Module):
-                raise ValueError(f"expected a flax linen module, got {spec.target}")
-            return spec.value
+def _own_module(spec: CustomModel) -> nn.Module:
+    if not isinstance(spec.value, nn.Module):
+        raise ValueError(f"expected a flax linen module, got {spec.target}")
+    return spec.value
+
+
+MODULES: dict[type[ModelKind], Callable[[Any, int], nn.Module]] = {
+    Mlp: lambda spec, num_outputs: MlpNetwork(spec.widths, spec.activation, spec.bias, num_outputs),
+    Linear: lambda spec, num_outputs: MlpNetwork((), "linear", spec.bias, num_outputs),
+    Diagonal: lambda spec, num_outputs: DiagonalNetwork(),
+    ScalarFactorisation: lambda spec, num_outputs: ScalarFactorisationNetwork(),
+    CustomModel: lambda spec, num_outputs: _own_module(spec),
+}
+"""The flax module of every model, for so many outputs."""
+
+check_complete(ModelSpec, MODULES, "sweep_engine.models.network.MODULES")

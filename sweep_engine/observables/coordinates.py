@@ -3,7 +3,7 @@
 Every estimator of sections 1-D and 2-D then applies to where networks lie in parameter space.
 """
 
-from typing import NamedTuple
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -12,48 +12,38 @@ from jaxtyping import Array, Bool, Float, Int64
 
 from sweep_engine.columns import Column
 from sweep_engine.models import Network, canonicalise
-from sweep_engine.observables.observable import Observable, Outcome
+from sweep_engine.observables.observable import Basis, FittedObservable, Observable, Outcome
 from sweep_engine.spec.observables import Coordinates
 
 
-class Basis(NamedTuple):
-    """What theta is projected on.
-
-    Attributes:
-        mean: The origin, shape (P,).
-        components: Orthonormal rows, shape (k, P).
-        variances: Of the reference along each, shape (k,); NaN for random directions.
-    """
-
-    mean: Float[np.ndarray, " P"]
-    components: Float[np.ndarray, "k P"]
-    variances: Float[np.ndarray, " k"]
-
-
-def coordinates(spec: Coordinates, basis: Basis | None = None) -> Observable:
+def coordinates(spec: Coordinates) -> Observable:
     """Make the observable; `pca` is computed only once its basis has been fitted."""
-    of = f"{spec.method} of {'canonical ' if spec.canonical else ''}theta"
-    of += " with scales divided out" if spec.scaling else ""
-    where = f", fitted on {spec.reference}" if spec.reference else ""
-    names = column_names(spec)
-    compute = None
-    if basis is not None or spec.method == "random":
-        compute = lambda outcome: dict(zip(names, _project(spec, basis, outcome), strict=True))  # noqa: E731
-    return Observable(
-        columns=tuple(
-            Column(name, "float32", "", f"coordinate {i} of {of}{where}")
-            for i, name in enumerate(names, start=1)
+    if spec.method == "random":
+        return Observable(_columns(spec), partial(_on_random_directions, spec), needs=_needs(spec))
+    return FittedObservable(
+        _columns(spec),
+        needs=_needs(spec),
+        is_late=True,
+        components=spec.components,
+        point=partial(point_of, spec),
+        on_basis=lambda basis: Observable(
+            _columns(spec), partial(_on_basis, spec, basis), needs=_needs(spec), is_late=True
         ),
-        compute=compute,
-        needs=("dense",) if spec.canonical else (),
-        is_late=spec.method == "pca",
     )
 
 
-def column_names(spec: Coordinates) -> list[str]:
-    """The columns: what is projected, how, and the number of the coordinate, from 1."""
-    what = ("scaled" if spec.scaling else "canonical") if spec.canonical else "theta"
-    return [f"{what}_{spec.method}_{i}" for i in range(1, spec.components + 1)]
+def _columns(spec: Coordinates) -> tuple[Column, ...]:
+    of = f"{spec.method} of {'canonical ' if spec.canonical else ''}theta"
+    of += " with scales divided out" if spec.scaling else ""
+    where = f", fitted on {spec.fitted_on}" if spec.fitted_on else ""
+    return tuple(
+        Column(name, "float32", "", f"coordinate {i} of {of}{where}")
+        for i, name in enumerate(spec.column_names, start=1)
+    )
+
+
+def _needs(spec: Coordinates) -> tuple[str, ...]:
+    return ("dense",) if spec.canonical else ()
 
 
 def point_of(spec: Coordinates, network: Network, theta: Float[Array, " P"]) -> Float[Array, " P"]:
@@ -64,7 +54,7 @@ def point_of(spec: Coordinates, network: Network, theta: Float[Array, " P"]) -> 
 
 
 def is_fitted_on(run_id: Int64[np.ndarray, " R"], unit_size: int) -> Bool[np.ndarray, " R"]:
-    """Say which runs of the reference a basis is fitted on: every other unit.
+    """Say which runs of a source a basis is fitted on: every other unit.
 
     They get no coordinates: a law is always wider along axes that were fitted on its own draws,
     and so would differ from itself.
@@ -107,10 +97,13 @@ def random_basis(num_params: int, components: int) -> Basis:
     return Basis(np.zeros(num_params), rows, np.full(components, np.nan))
 
 
-def _project(spec: Coordinates, basis: Basis | None, outcome: Outcome) -> Float[Array, " k"]:
-    basis = basis or random_basis(len(outcome.theta), spec.components)
+def _on_random_directions(spec: Coordinates, outcome: Outcome) -> dict[str, Array]:
+    return _on_basis(spec, random_basis(len(outcome.theta), spec.components), outcome)
+
+
+def _on_basis(spec: Coordinates, basis: Basis, outcome: Outcome) -> dict[str, Array]:
     point = point_of(spec, outcome.network, outcome.theta)
     offset = point - jnp.asarray(basis.mean, point.dtype)
-    return jnp.dot(
-        jnp.asarray(basis.components, point.dtype), offset, precision=jax.lax.Precision.HIGHEST
-    )
+    components = jnp.asarray(basis.components, point.dtype)
+    values = jnp.dot(components, offset, precision=jax.lax.Precision.HIGHEST)
+    return dict(zip(spec.column_names, values, strict=True))

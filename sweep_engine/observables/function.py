@@ -1,4 +1,4 @@
-"""A network's function: its labels on the reference inputs, packed, hashed and described."""
+"""A network's function: its labels on the probe inputs, packed, hashed and described."""
 
 import hashlib
 
@@ -15,7 +15,7 @@ Packed = UInt8[np.ndarray, "R bytes"]
 
 
 def pack(loss: Loss, outputs: Float[Array, "F C"]) -> UInt8[Array, " bytes"]:
-    """Pack the labels on the reference inputs into bytes, on the device.
+    """Pack the labels on the probe inputs into bytes, on the device.
 
     Two labels: eight inputs a byte, the first in the highest bit, as `numpy.packbits` does.
     More: one byte each. Real outputs: no bytes, since no two functions are the same.
@@ -45,7 +45,7 @@ def function_ids(functions: Packed) -> list[str]:
 
 
 def unpack(functions: Packed, num_inputs: int) -> UInt8[np.ndarray, "R F"]:
-    """Undo `pack` for two labels: the label of every reference input."""
+    """Undo `pack` for two labels: the label of every probe input."""
     return np.unpackbits(functions, axis=1)[:, :num_inputs]
 
 
@@ -63,8 +63,8 @@ def _describe_complexity(functions: Packed, num_inputs: int) -> dict[str, np.nda
 
 FUNCTION = Observable(
     columns=(
-        Column("function_ones", "int32", "inputs", "T, reference inputs labelled 1"),
-        Column("function_bits", "string", "", "labels of the reference inputs, packed, in hex"),
+        Column("function_ones", "int32", "inputs", "T, probe inputs labelled 1"),
+        Column("function_bits", "string", "", "labels of the probe inputs, packed, in hex"),
     ),
     describe=_describe_function,
     needs=("binary",),

@@ -60,10 +60,10 @@ def _chain(spec: LearningCoefficient, outcome: Outcome, key: Key[Array, ""]) -> 
     def step(theta: Array, key: Array) -> tuple[Array, Array]:
         choice, noise = jax.random.split(key)
         minibatch = _minibatch(spec, outcome, choice)
-        found, gradient = jax.value_and_grad(rise)(theta, minibatch)
+        risen, gradient = jax.value_and_grad(rise)(theta, minibatch)
         force = gradient / spec.temperature + spec.localisation * (theta - centre)
         kick = jnp.sqrt(step_size) * jax.random.normal(noise, theta.shape, theta.dtype)
-        return theta - step_size / 2 * force + kick, found
+        return theta - step_size / 2 * force + kick, risen
 
     def quarter(theta: Array, key: Array) -> tuple[Array, Array]:
         theta, rises = jax.lax.scan(step, theta, jax.random.split(key, spec.steps // 4))

@@ -1,8 +1,8 @@
 """Observable: a pure function of one network, and the columns it fills."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt8
@@ -10,8 +10,10 @@ from jaxtyping import Array, Float, Key, UInt8
 from sweep_engine.columns import Column
 from sweep_engine.keys import key_of
 from sweep_engine.models import Layout, Network
+from sweep_engine.observables.needs import NEEDS
 from sweep_engine.observables.scales import weight_matrices
-from sweep_engine.spec.models import DENSE_MODELS
+from sweep_engine.spec.models import ModelKind
+from sweep_engine.spec.wording import nearest
 from sweep_engine.tasks import Loss, Task
 
 
@@ -70,9 +72,6 @@ class Outcome:
         return weight_matrices(self.layout, self.theta)
 
 
-Need = Literal["labels", "binary", "test", "start", "dense", "scalar_factorisation"]
-
-
 @dataclass(frozen=True)
 class Observable:
     """Columns computed of every kept network: from the network, or from its function alone.
@@ -80,29 +79,53 @@ class Observable:
     Attributes:
         columns: What it fills.
         compute: Maps one `Outcome` to a value per column, in JAX; mapped over lanes.
-        describe: Maps distinct functions, packed (F, bytes), and the number of reference
+        describe: Maps distinct functions, packed (F, bytes), and the number of probe
             inputs to a value per column, in NumPy; computed once per function.
-        needs: What task, source or model it needs; elsewhere its columns are null
-            (`start`) or the sweep is refused.
+        needs: What it needs of task, model or source, by the names in `NEEDS`.
         is_late: Whether it needs other runs' results, so that it is computed when all are there.
     """
 
     columns: tuple[Column, ...]
     compute: Callable[[Outcome], dict[str, Array]] | None = None
     describe: Callable[[UInt8[np.ndarray, "F bytes"], int], dict[str, np.ndarray]] | None = None
-    needs: tuple[Need, ...] = ()
+    needs: tuple[str, ...] = ()
     is_late: bool = False
 
-    def problem(self, task: Task, model_kind: str) -> str | None:
+    def __post_init__(self) -> None:
+        for need in self.needs:
+            if need not in NEEDS:
+                raise ValueError(f"there is no need {need!r}{nearest(need, NEEDS)}")
+
+    def problem(self, task: Task, model: ModelKind) -> str | None:
         """Say why it cannot be computed for a task and model; None if it can."""
-        if "labels" in self.needs and task.loss.labels is None:
-            return "needs a task with labels"
-        if "binary" in self.needs and task.loss.num_labels != 2:
-            return "needs a task with two labels"
-        if "test" in self.needs and task.test is None:
-            return "needs a test set"
-        if "dense" in self.needs and model_kind not in DENSE_MODELS:
-            return f"needs a model of dense layers ({', '.join(DENSE_MODELS)})"
-        if "scalar_factorisation" in self.needs and model_kind != "scalar_factorisation":
-            return "needs the model scalar_factorisation"
-        return None
+        problems = (NEEDS[need](task, model) for need in self.needs)
+        return next(filter(None, problems), None)
+
+
+class Basis(NamedTuple):
+    """What theta is projected on.
+
+    Attributes:
+        mean: The origin, shape (P,).
+        components: Orthonormal rows, shape (k, P).
+        variances: Of what it is fitted on along each, shape (k,); NaN for random directions.
+    """
+
+    mean: Float[np.ndarray, " P"]
+    components: Float[np.ndarray, "k P"]
+    variances: Float[np.ndarray, " k"]
+
+
+@dataclass(frozen=True)
+class FittedObservable(Observable):
+    """Projections on a basis that is fitted on stored networks.
+
+    Attributes:
+        components: How many directions the basis has.
+        point: Maps a network and its theta to the point that is projected.
+        on_basis: Makes the observable, once the basis has been fitted.
+    """
+
+    components: int = field(kw_only=True)
+    point: Callable[[Network, Float[Array, " P"]], Float[Array, " P"]] = field(kw_only=True)
+    on_basis: Callable[[Basis], Observable] = field(kw_only=True)

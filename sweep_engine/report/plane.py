@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from jaxtyping import Float
 
 from sweep_engine.densities import Study
-from sweep_engine.observables.coordinates import column_names
 from sweep_engine.report.axes import Axis
 from sweep_engine.report.figure import Figure, Panel
 from sweep_engine.report.marks import Mark, Points, Runs
@@ -21,7 +20,7 @@ from sweep_engine.report.run_figures import OUTCOMES, runs_of
 from sweep_engine.report.solution_curve import along_the_curve, is_factorisation, solution_curve
 from sweep_engine.report.words import source_words
 from sweep_engine.spec.laws import Ball, Box, Sphere
-from sweep_engine.spec.observables import Coordinates
+from sweep_engine.spec.observables import ProjectionPlane
 from sweep_engine.spec.sources import SourceRole
 
 MAX_DOTS = 4000
@@ -75,19 +74,17 @@ def _planes(study: Study) -> Iterator[Plane]:
         words = "one network with two parameters"
         yield Plane("two_pictures", words, labels, partial(_theta, study), query)
     for spec in study.sweep.observables:
-        if isinstance(spec, Coordinates) and spec.components == 2:
-            yield _projected(study, spec)
+        if spec.projection_plane is not None:
+            yield _projected(study, spec.projection_plane)
 
 
-def _projected(study: Study, spec: Coordinates) -> Plane:
-    first, second = column_names(spec)
-    what = "canonical theta" if spec.canonical else "theta"
-    how = f"the principal plane of {spec.reference}" if spec.reference else "a random plane"
+def _projected(study: Study, plane: ProjectionPlane) -> Plane:
+    first, second = plane.columns
     query = (
         f"SELECT source, {first}, {second} FROM read_parquet('runs/**/*.parquet', "
         f"hive_partitioning = true) WHERE {first} IS NOT NULL"
     )
-    words = f"one network, its {what} projected on {how}"
+    words = f"one network, its {plane.point} projected on {plane.plane}"
     name = f"two_pictures_{first.removesuffix('_1')}"
     dots = partial(_columns, study, (first, second))
     return Plane(name, words, (first, second), dots, query)

@@ -20,9 +20,7 @@ from sweep_engine.report.figure import Figure, Panel
 from sweep_engine.report.marks import Line, Steps
 from sweep_engine.report.palette import source_colours
 from sweep_engine.spec.laws import Box, Gaussian
-from sweep_engine.spec.models import ScalarFactorisation
 from sweep_engine.spec.sources import SourceRole
-from sweep_engine.spec.tasks import Factorisation
 
 Density = Callable[[np.ndarray], np.ndarray]
 
@@ -31,17 +29,22 @@ def is_factorisation(study: Study) -> bool:
     """Whether the solutions are the curve ab = y with y > 0, and were placed along it."""
     sweep = study.sweep
     return (
-        isinstance(sweep.task, Factorisation)
-        and isinstance(sweep.model, ScalarFactorisation)
-        and sweep.task.target > 0
+        sweep.model.is_scalar_product
+        and (sweep.task.only_target or 0.0) > 0
         and "balance_u" in numeric_columns(study.sweep)
     )
 
 
+def _target(study: Study) -> float:
+    """y, where the solutions are a curve."""
+    target = study.sweep.task.only_target
+    assert target is not None
+    return target
+
+
 def solution_curve(study: Study, limit: float) -> Line:
     """The curve ab = y, as far as both coordinates are below `limit`."""
-    assert isinstance(study.sweep.task, Factorisation)
-    target = study.sweep.task.target
+    target = _target(study)
     end = np.log(limit / np.sqrt(target))
     u, root = np.linspace(-end, end, 400), np.sqrt(target)
     a, b = root * np.exp(u), root * np.exp(-u)
@@ -103,8 +106,7 @@ def _along(study: Study, source: str) -> Draws:
 
 def _exact_densities(study: Study) -> dict[str, Density]:
     """The exact density in u of every source that has one and is not swept."""
-    assert isinstance(study.sweep.task, Factorisation)
-    target = study.sweep.task.target
+    target = _target(study)
     found: dict[str, Density] = {}
     for setting in study.plan.settings.values():
         law, role = setting.spec.start_law, setting.spec.role

@@ -13,7 +13,7 @@ from sweep_engine.observables.scales import (
     path_norm,
     spectral_product,
 )
-from sweep_engine.spec.models import DENSE_MODELS
+from sweep_engine.spec.models import ModelKind
 from sweep_engine.spec.sources.acceptance import Accept, Bin
 from sweep_engine.tasks import Loss
 
@@ -148,7 +148,7 @@ def _signed(distance: Float[Array, ""], holds: Bool[Array, ""]) -> Float[Array, 
     return jnp.where(jnp.isnan(found), -jnp.inf, found)
 
 
-def check_rule(accept: Accept, loss: Loss, model_kind: str) -> None:
+def check_rule(accept: Accept, loss: Loss, model: ModelKind) -> None:
     """Raise ValueError where the rule means nothing for the loss or the model."""
     if loss.labels is None and (accept.train_error is not None or accept.margin is not None):
         given = "train_error" if accept.margin is None else "margin"
@@ -160,8 +160,7 @@ def check_rule(accept: Accept, loss: Loss, model_kind: str) -> None:
         raise ValueError("accept.max_residual needs a squared-error task")
     if accept.normalise is not None and loss.labels is None:
         raise ValueError("accept.normalise needs labels: real targets set the scale of the outputs")
-    if accept.normalise == "path" and model_kind not in DENSE_MODELS:
+    if accept.normalise == "path" and not model.is_dense:
         raise ValueError(
-            f"accept.normalise: path needs a model of dense layers ({', '.join(DENSE_MODELS)}); "
-            "lipschitz does not"
+            "accept.normalise: path needs a model of dense layers, such as mlp; lipschitz does not"
         )

@@ -43,7 +43,7 @@ class TaskData:
         self.train = Data(self.inputs[: self.num_train], jnp.asarray(task.train.y))
         parts = [task.train] if task.test is None else [task.train, task.test]
         self.targets = jnp.concatenate([jnp.asarray(part.y) for part in parts])
-        self.reference = jnp.asarray(task.reference)
+        self.probe_inputs = jnp.asarray(task.probe_inputs)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Bucket:
             test_targets=targets[num_train:] if self.task.test else None,
             loss=loss,
         )
-        found = {"function": pack(loss, outputs[self.data.reference])} | _losses(outcome)
+        found = {"function": pack(loss, outputs[self.data.probe_inputs])} | _losses(outcome)
         for observable in self.observed:
             if observable.compute and (self.needs_start or "start" not in observable.needs):
                 found |= observable.compute(outcome)

@@ -70,7 +70,7 @@ def describe(bucket: Bucket, functions: UInt8[np.ndarray, "R bytes"]) -> Columns
     columns: Columns = {}
     for observable in bucket.observed:
         if observable.describe:
-            found = observable.describe(unique, len(bucket.task.reference))
+            found = observable.describe(unique, len(bucket.task.probe_inputs))
             columns |= {name: values[index] for name, values in found.items()}
     return columns
 

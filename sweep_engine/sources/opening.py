@@ -29,9 +29,9 @@ def open_source(
         laws.check(setting.spec.start_law, network.layout)
     observed = observables(names)
     for observable in observed:
-        if problem := observable.problem(task, setting.model.kind):
+        if problem := observable.problem(task, setting.model):
             raise ValueError(f"observable {observable.columns[0].name}: {problem}")
-    check_rule(setting.accept, task.loss, setting.model.kind)
+    check_rule(setting.accept, task.loss, setting.model)
     kind = KINDS[type(setting.spec)]
     lanes = execution.lanes or kind.programs.choose_lanes(setting, task, network)
     at_once = [observable for observable in observed if not observable.is_late]

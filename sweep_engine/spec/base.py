@@ -9,10 +9,9 @@ marked `HOST` never reaches the program: it says which stored numbers are put in
 over it splits nothing either.
 """
 
-import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Final, TypeVar, get_args
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -122,31 +121,37 @@ def canonical_json(data: Any) -> str:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def nearest(name: str, allowed: Iterable[str]) -> str:
-    """Word the nearest allowed name and all of them, behind a name that is none of them."""
-    names = list(allowed)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{hint} (allowed: {', '.join(names)})" if names else hint
+def kinds(union: Any) -> tuple[type[Spec], ...]:
+    """List the classes of a tagged union, in the order of a file's reference."""
+    inner = get_args(union)[0] if get_origin(union) is Annotated else union
+    return get_args(inner) or (inner,)
 
 
-def check_complete(union: Any, table: Mapping[type, Any], where: str) -> None:
-    """Check that a table has an entry for every kind of a tagged union, and no other.
+def check_complete(union: Any, table: Mapping[type[Any], Any], name: str) -> None:
+    """Check that a table has an entry for every class of a tagged union, and for no other.
 
-    The union says what can stand in a sweep file, the table what does its work: packages call
-    this as they are imported, so that a kind that is half there fails at once.
+    It runs when the table's module is imported, so that a kind that is half added stops
+    everything at once, and not the sweeps that name it.
 
     Args:
-        union: `Annotated[A | B | ..., Field(discriminator="kind")]`.
-        table: By class.
-        where: Name of the table, for the message.
+        union: The kinds that may stand in a sweep file.
+        table: What implements each.
+        name: Where the table is written, for the message.
 
     Raises:
-        TypeError: One of them names a class that the other does not.
+        TypeError: an entry, a member of the union or the answer of a class is missing.
     """
-    kinds, known = set(get_args(get_args(union)[0])), set(table)
-    lacking = ", ".join(sorted(kind.__name__ for kind in kinds - known))
-    if lacking:
-        raise TypeError(f"{lacking}: in the union of kinds, but not in {where}: write it there")
-    if strange := ", ".join(sorted(kind.__name__ for kind in known - kinds)):
-        raise TypeError(f"{strange}: in {where}, but no kind of the union: add it there")
+    listed = kinds(union)
+    problems = [
+        f"{kind.__name__} lacks {', '.join(sorted(missing))}: answer it in {kind.__module__}"
+        for kind in listed
+        if (missing := getattr(kind, "__abstractmethods__", ()))
+    ]
+    problems += [f"{kind.__name__} has no entry in {name}" for kind in listed if kind not in table]
+    problems += [
+        f"{kind.__name__} stands in {name}, but in no union of {kind.__module__}: list it there"
+        for kind in table
+        if kind not in listed
+    ]
+    if problems:
+        raise TypeError("; ".join(problems))

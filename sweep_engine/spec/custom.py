@@ -7,7 +7,7 @@ since that would let a text file import code.
 import dataclasses
 import hashlib
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import PrivateAttr, ValidationInfo
 
@@ -16,7 +16,10 @@ from sweep_engine.spec.base import Spec
 
 
 class Custom(Spec):
-    """An object of the user's own class, which must be a dataclass (flax modules are)."""
+    """Base of the kinds that hold an object of the user's own class.
+
+    The class must be a dataclass (flax modules are).
+    """
 
     python_only: ClassVar[bool] = True
 
@@ -26,7 +29,7 @@ class Custom(Spec):
     _value: Any = PrivateAttr(default=None)
 
     @classmethod
-    def wrap(cls, value: Any) -> "Custom":
+    def wrap(cls, value: Any) -> Self:
         """Describe `value`; two equal descriptions must mean equal objects."""
         if not dataclasses.is_dataclass(value) or isinstance(value, type):
             raise ValueError(
@@ -36,6 +39,21 @@ class Custom(Spec):
         custom = cls(target=_name_of(type(value)), fields=fields)
         custom._value = value
         return custom
+
+    @classmethod
+    def wrap_object(cls, value: Any, info: ValidationInfo) -> Any:
+        """Leave mappings and specifications as they are, wrap any other object.
+
+        A mapping of kind `custom` is read back from `sweep.json` only (context `stored`): it
+        describes an object and imports nothing.
+        """
+        if isinstance(value, Spec):
+            return value
+        if isinstance(value, dict):
+            if value.get("kind") == "custom" and info.context != "stored":
+                raise ValueError("a user's own class can be given in Python only")
+            return value
+        return cls.wrap(value)
 
     @property
     def value(self) -> Any:
@@ -84,18 +102,3 @@ def _name_of(value: Any) -> str:
             "instance of a dataclass with __call__"
         )
     return f"{value.__module__}:{name}"
-
-
-def wrap_custom(value: Any, info: ValidationInfo) -> Any:
-    """Leave mappings and specifications as they are, wrap any other object.
-
-    A mapping of kind `custom` is read back from `sweep.json` only (context `stored`): it
-    describes an object and imports nothing.
-    """
-    if isinstance(value, Spec):
-        return value
-    if isinstance(value, dict):
-        if value.get("kind") == "custom" and info.context != "stored":
-            raise ValueError("a user's own class can be given in Python only")
-        return value
-    return Custom.wrap(value)

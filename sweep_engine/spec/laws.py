@@ -3,7 +3,8 @@
 Each says in `support` where its mass lies.
 """
 
-from typing import Annotated, Literal
+from abc import abstractmethod
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -20,9 +21,9 @@ class Law(Spec):
     shared: Flag = False
 
     @property
+    @abstractmethod
     def support(self) -> str:
         """Where the law's mass lies, in words."""
-        return "R^P"
 
 
 class Box(Law):
@@ -71,6 +72,8 @@ class Sphere(Law):
 class Gaussian(Law):
     """Every parameter N(0, std^2)."""
 
+    support: ClassVar[str] = "R^P"
+
     kind: Literal["gaussian"] = "gaussian"
     std: Annotated[Positive, TRACED] = 1.0
 
@@ -78,12 +81,16 @@ class Gaussian(Law):
 class Laplace(Law):
     """Every parameter with density exp(-|x| / scale) / (2 scale)."""
 
+    support: ClassVar[str] = "R^P"
+
     kind: Literal["laplace"] = "laplace"
     scale: Annotated[Positive, TRACED] = 1.0
 
 
 class StudentT(Law):
     """Every parameter `scale` times Student's t with the given degrees of freedom."""
+
+    support: ClassVar[str] = "R^P"
 
     kind: Literal["student_t"] = "student_t"
     degrees_of_freedom: Count
@@ -217,3 +224,4 @@ class Layers(Law):
 
 
 LawSpec = Annotated[LayerLaw | Layers | ModuleInit, Field(discriminator="kind")]
+"""The laws that may stand in a sweep; `laws.laws.DISTRIBUTIONS` has what draws from each."""

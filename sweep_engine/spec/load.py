@@ -8,11 +8,12 @@ from typing import Any
 
 from sweep_engine.errors import SpecError
 from sweep_engine.spec.base import Spec, canonical_json
-from sweep_engine.spec.document import parse_document, read_document, validate
+from sweep_engine.spec.document import parse_document, read_document
 from sweep_engine.spec.former_words import in_former_words
 from sweep_engine.spec.observables import Observables
 from sweep_engine.spec.sweep import Sweep
-from sweep_engine.spec.tasks import FileTask
+from sweep_engine.spec.tasks import DataFile, TaskKind
+from sweep_engine.spec.validation import validate
 
 
 def load(path: str | Path) -> Sweep:
@@ -51,12 +52,14 @@ def pin_files(sweep: Sweep) -> Sweep:
         SpecError: a file cannot be read, or is not the one whose hash is given.
     """
     update: dict[str, Any] = {}
-    if isinstance(sweep.task, FileTask):
-        update["task"] = _pinned(sweep, sweep.task, ("task",))
+    if sweep.task.data_file is not None:
+        update["task"] = _pinned(sweep, sweep.task, sweep.task.data_file, ("task",))
     sources = {
-        name: source.model_copy(update={"task": _pinned(sweep, source.task, place)})
+        name: source.model_copy(update={"task": _pinned(sweep, source.task, file, place)})
         for name, source in sweep.sources.items()
-        if isinstance(source.task, FileTask) and (place := ("sources", name, "task"))
+        if source.task is not None
+        and (file := source.task.data_file) is not None
+        and (place := ("sources", name, "task"))
     }
     if sources:
         update["sources"] = sweep.sources | sources
@@ -67,17 +70,17 @@ def pin_files(sweep: Sweep) -> Sweep:
     return pinned
 
 
-def _pinned(sweep: Sweep, task: FileTask, place: tuple[str, ...]) -> FileTask:
-    file = (sweep.folder / task.path).resolve()
-    if not file.is_relative_to(sweep.folder.resolve()):
-        raise SpecError([sweep.problem((*place, "path"), f"{task.path} leads out of the folder")])
+def _pinned(sweep: Sweep, task: TaskKind, file: DataFile, place: tuple[str, ...]) -> TaskKind:
+    path = (sweep.folder / file.path).resolve()
+    if not path.is_relative_to(sweep.folder.resolve()):
+        raise SpecError([sweep.problem((*place, "path"), f"{file.path} leads out of the folder")])
     try:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        message = f"cannot read {file}: {error.strerror}"
+        message = f"cannot read {path}: {error.strerror}"
         raise SpecError([sweep.problem((*place, "path"), message)]) from error
-    if task.sha256 not in {None, digest}:
-        message = f"{task.path} has the hash {digest}: it is not the file this sweep was made for"
+    if file.sha256 not in {None, digest}:
+        message = f"{file.path} has the hash {digest}: it is not the file this sweep was made for"
         raise SpecError([sweep.problem((*place, "sha256"), message)])
     return task.model_copy(update={"sha256": digest})
 

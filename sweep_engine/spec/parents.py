@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from sweep_engine.spec.base import nearest
 from sweep_engine.spec.starts import FunctionsFrom, ParentRef, parent_ref_of
 from sweep_engine.spec.sweep import Sweep
+from sweep_engine.spec.wording import nearest
 
 
 def parent_of(sweep: Sweep, source: str) -> str | None:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sweep_engine.errors import SpecError
 from sweep_engine.spec.axes import Axis
-from sweep_engine.spec.base import Spec, canonical_json, is_free, nearest
+from sweep_engine.spec.base import Spec, canonical_json, is_free
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.models import ModelSpec
 from sweep_engine.spec.parents import (
@@ -25,6 +25,7 @@ from sweep_engine.spec.sources import Accept, Source, SourceSpec
 from sweep_engine.spec.starts import FunctionsFrom, ParentAt, ParentRef, parent_ref_of
 from sweep_engine.spec.sweep import Sweep
 from sweep_engine.spec.tasks import TaskSpec
+from sweep_engine.spec.wording import nearest
 
 Point = dict[str, Any]
 Location = tuple[str | int, ...]

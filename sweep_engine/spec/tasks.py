@@ -1,12 +1,13 @@
 """Tasks: the data, the loss, and the inputs on which a function is identified."""
 
+from abc import abstractmethod
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from sweep_engine.spec.base import Count, Index, NonNegative, Real, Spec
-from sweep_engine.spec.custom import Custom, wrap_custom
+from sweep_engine.spec.custom import Custom
 
 Rows = tuple[tuple[Real, ...], ...]
 
@@ -17,8 +18,53 @@ class Poison(Spec):
     examples: Count = Field(description="how many")
 
 
-class Drawn(Spec):
-    """What is drawn of the data: the split, the examples, the wrong labels."""
+class DataFile(NamedTuple):
+    """A file that holds a task's data.
+
+    Attributes:
+        path: From the sweep file's folder.
+        sha256: Its hash; None until the file has been read.
+    """
+
+    path: str
+    sha256: str | None
+
+
+class TaskKind(Spec):
+    """Base of all tasks: what others must know of one, without a default."""
+
+    @property
+    @abstractmethod
+    def data_file(self) -> DataFile | None:
+        """The file that holds the data, if one does; its hash stands in a field `sha256`."""
+
+    @property
+    @abstractmethod
+    def is_random_sample(self) -> bool:
+        """Whether the training set is a random sample with the right labels.
+
+        The law that it is drawn from must be that of the test set.
+        """
+
+    @property
+    @abstractmethod
+    def only_target(self) -> float | None:
+        """What f(1) is to be where that is the only example; None elsewhere."""
+
+    @property
+    @abstractmethod
+    def wrong_labels(self) -> Poison | None:
+        """The wrongly labelled examples that are added to the training set, if any."""
+
+    @abstractmethod
+    def data_seed(self, sweep_seed: int) -> int:
+        """The seed that what is drawn of the data comes from."""
+
+
+class Drawn(TaskKind):
+    """Base of tasks with a seed for what is drawn: the split, the examples, the wrong labels."""
+
+    only_target: ClassVar[None] = None
 
     seed: Index | None = Field(
         default=None,
@@ -26,12 +72,17 @@ class Drawn(Spec):
         "data sets, over which a comparison can average (`over: task.seed`)",
     )
 
+    def data_seed(self, sweep_seed: int) -> int:
+        return sweep_seed if self.seed is None else self.seed
+
 
 class Boolean(Drawn):
     """A Boolean function of `bits` inputs, of which some train and the rest test.
 
     Input i is the binary expansion of i, most significant bit first.
     """
+
+    data_file: ClassVar[None] = None
 
     kind: Literal["boolean"] = "boolean"
     bits: Annotated[int, Field(strict=True, ge=1, le=16)] = 7
@@ -59,9 +110,20 @@ class Boolean(Drawn):
             )
         return self
 
+    @property
+    def is_random_sample(self) -> bool:
+        return isinstance(self.train, int) and self.poison is None
+
+    @property
+    def wrong_labels(self) -> Poison | None:
+        return self.poison
+
 
 class Regression(Drawn):
     """Given x and y, or drawn: x ~ N(0, I), y = x . w / sqrt(inputs) + noise, w ~ N(0, I)."""
+
+    data_file: ClassVar[None] = None
+    wrong_labels: ClassVar[None] = None
 
     kind: Literal["regression"] = "regression"
     x: Rows | None = None
@@ -87,13 +149,28 @@ class Regression(Drawn):
                 check_rows(x, len(y), name)
         return self
 
+    @property
+    def is_random_sample(self) -> bool:
+        return self.x is None
 
-class Factorisation(Spec):
+
+class Factorisation(TaskKind):
     """f = a b is to equal `target`: one example, x = 1."""
+
+    data_file: ClassVar[None] = None
+    is_random_sample: ClassVar[bool] = False
+    wrong_labels: ClassVar[None] = None
 
     kind: Literal["factorisation"] = "factorisation"
     target: Real = 1.0
     loss: Literal["squared"] = "squared"
+
+    @property
+    def only_target(self) -> float:
+        return self.target
+
+    def data_seed(self, sweep_seed: int) -> int:
+        return sweep_seed
 
 
 class Planar(Drawn):
@@ -102,6 +179,8 @@ class Planar(Drawn):
     `two_slab`: x1 separates the classes linearly; x2 separates them by slabs (one class in
     the middle, the other on both sides). `kink`: the boundary is x2 = |x1| - 1/2.
     """
+
+    data_file: ClassVar[None] = None
 
     kind: Literal["planar"] = "planar"
     set: Literal["two_slab", "kink"] | None = None
@@ -124,9 +203,19 @@ class Planar(Drawn):
                 raise ValueError("points: each has two coordinates")
         return self
 
+    @property
+    def is_random_sample(self) -> bool:
+        return self.set is not None and self.poison is None
+
+    @property
+    def wrong_labels(self) -> Poison | None:
+        return self.poison
+
 
 class Digits(Drawn):
     """scikit-learn's 1,797 digits, 8 x 8 pixels scaled to [0, 1]; the rest is the test set."""
+
+    data_file: ClassVar[None] = None
 
     kind: Literal["digits"] = "digits"
     classes: tuple[Annotated[int, Field(strict=True, ge=0, le=9)], ...] = tuple(range(10))
@@ -140,6 +229,14 @@ class Digits(Drawn):
         if len(set(classes)) < max(2, len(classes)):
             raise ValueError("give two or more different digits")
         return classes
+
+    @property
+    def is_random_sample(self) -> bool:
+        return self.poison is None
+
+    @property
+    def wrong_labels(self) -> Poison | None:
+        return self.poison
 
 
 class FileTask(Drawn):
@@ -167,12 +264,37 @@ class FileTask(Drawn):
             )
         return path
 
+    @property
+    def data_file(self) -> DataFile:
+        return DataFile(self.path, self.sha256)
+
+    @property
+    def is_random_sample(self) -> bool:
+        return self.poison is None
+
+    @property
+    def wrong_labels(self) -> Poison | None:
+        return self.poison
+
+
+class CustomTask(Custom, TaskKind):
+    """A task of the user's own: how its data come about is not known."""
+
+    data_file: ClassVar[None] = None
+    is_random_sample: ClassVar[bool] = False
+    only_target: ClassVar[None] = None
+    wrong_labels: ClassVar[None] = None
+
+    def data_seed(self, sweep_seed: int) -> int:
+        return sweep_seed
+
 
 TaskSpec = Annotated[
-    Boolean | Regression | Factorisation | Planar | Digits | FileTask | Custom,
+    Boolean | Regression | Factorisation | Planar | Digits | FileTask | CustomTask,
     Field(discriminator="kind"),
-    BeforeValidator(wrap_custom),
+    BeforeValidator(CustomTask.wrap_object),
 ]
+"""The tasks that may stand in a sweep; `tasks.LOADERS` has the loader of each."""
 
 
 def check_rows(x: Rows, count: int, name: str) -> None:

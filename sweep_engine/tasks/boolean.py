@@ -28,7 +28,7 @@ def load_boolean(spec: Boolean, seed: int) -> Task:
         (x[train], y[train]),
         (x[test], y[test]) if len(test) else None,
         loss,
-        reference=np.argsort(np.concatenate([train, test])),
+        probe_inputs=np.argsort(np.concatenate([train, test])),
         finite=True,
     )
 

@@ -26,9 +26,8 @@ def load_regression(spec: Regression, seed: int) -> Task:
     return _split(x, y, spec.examples, SQUARED)
 
 
-def load_factorisation(spec: Factorisation, seed: int) -> Task:
+def load_factorisation(spec: Factorisation) -> Task:
     """Make the one example x = 1, y = target."""
-    del seed
     return make_task((np.ones((1, 1)), np.array([spec.target])), None, SQUARED)
 
 

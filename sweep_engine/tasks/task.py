@@ -32,7 +32,7 @@ class Task:
         train: The training set.
         test: The test set; None when there is none.
         loss: The loss.
-        reference: Which inputs identify a function, in order: positions in `inputs`.
+        probe_inputs: Which inputs identify a function, in order: positions in `inputs`.
         finite: Whether these are the whole input set, so that a function's outputs on
             them are the function.
     """
@@ -40,7 +40,7 @@ class Task:
     train: Examples
     test: Examples | None
     loss: Loss
-    reference: Int[np.ndarray, " F"]
+    probe_inputs: Int[np.ndarray, " F"]
     finite: bool = False
 
     @property
@@ -67,12 +67,12 @@ def make_task(
     test: tuple[np.ndarray, np.ndarray] | None,
     loss: Loss,
     *,
-    reference: np.ndarray | None = None,
+    probe_inputs: np.ndarray | None = None,
     finite: bool = False,
 ) -> Task:
     """Make a task from arrays, checking them.
 
-    `reference` is the test inputs, or the training inputs without a test set, when left out.
+    `probe_inputs` is the test inputs, or the training inputs without a test set, when left out.
 
     Raises:
         ValueError: shapes disagree, a number is not finite, or a label is out of range.
@@ -80,9 +80,9 @@ def make_task(
     sets = [_examples(*part, loss) for part in (train, test) if part is not None]
     if len({part.x.shape[1:] for part in sets}) > 1:
         raise ValueError("training and test inputs have different shapes")
-    if reference is None:
-        reference = np.arange(sum(len(part) for part in sets[:-1]), sum(map(len, sets)))
-    return Task(sets[0], sets[1] if test is not None else None, loss, reference, finite)
+    if probe_inputs is None:
+        probe_inputs = np.arange(sum(len(part) for part in sets[:-1]), sum(map(len, sets)))
+    return Task(sets[0], sets[1] if test is not None else None, loss, probe_inputs, finite)
 
 
 def check_arrays(x: np.ndarray, y: np.ndarray) -> None:

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from sweep_engine.models import Layout, build
 from sweep_engine.models.convolutions import as_products
 from sweep_engine.models.networks import ACTIVATIONS
-from sweep_engine.spec.custom import Custom
-from sweep_engine.spec.models import Diagonal, Linear, Mlp, ScalarFactorisation
+from sweep_engine.spec.models import CustomModel, Diagonal, Linear, Mlp, ScalarFactorisation
 
 # Sums of at most 8 products of numbers near 1: some 10 roundings of float32.
 TOLERANCE = {"rtol": 2e-6, "atol": 2e-6}
@@ -53,7 +52,7 @@ def names(layout):
 
 
 def network_of(spec, num_inputs=3, num_outputs=1):
-    spec = Custom.wrap(spec) if isinstance(spec, nn.Module) else spec
+    spec = CustomModel.wrap(spec) if isinstance(spec, nn.Module) else spec
     shape = (4, 4) if isinstance(num_inputs, str) else (num_inputs,)
     return build(spec, shape, num_outputs)
 
@@ -229,4 +228,4 @@ def test_a_module_with_state_is_refused():
 def test_only_flax_modules_are_models():
     thing = dataclasses.make_dataclass("Thing", ["size"])(3)
     with pytest.raises(ValueError, match="expected a flax linen module"):
-        build(Custom.wrap(thing), (3,), 1)
+        build(CustomModel.wrap(thing), (3,), 1)

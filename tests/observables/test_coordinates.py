@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from sweep_engine.models import build, canonicalise
-from sweep_engine.observables import columns_of, coordinates, fit_basis, observables
+from sweep_engine.observables import columns_of, fit_basis, observables
 from sweep_engine.observables.coordinates import random_basis
 from sweep_engine.spec.models import Mlp
 from sweep_engine.spec.observables import Coordinates
@@ -29,7 +29,9 @@ def permuted(theta):
 
 
 def compute(spec, theta=THETA, basis=None):
-    observable = observables((spec,))[0] if basis is None else coordinates(spec, basis)
+    (observable,) = observables((spec,))
+    if basis is not None:
+        observable = observable.on_basis(basis)
     found = observable.compute(outcome(theta))
     assert list(found) == [name for name, _ in columns_of(spec)]
     return np.array([float(value) for value in found.values()])
@@ -55,7 +57,7 @@ def test_principal_components():
     np.testing.assert_allclose(basis.variances, values[::-1][:2])
     np.testing.assert_allclose(np.abs(basis.components), np.abs(vectors[:, ::-1][:, :2].T))
     assert np.all(basis.components.max(axis=1) == np.abs(basis.components).max(axis=1))
-    spec = Coordinates(reference="sgd", canonical=False)
+    spec = Coordinates(fitted_on="sgd", canonical=False)
     assert observables((spec,))[0].is_late
     expected = basis.components @ (THETA - basis.mean)
     np.testing.assert_allclose(compute(spec, basis=basis), expected, rtol=1e-4, atol=1e-5)
@@ -80,7 +82,7 @@ def test_too_few_points_or_broken_ones():
     ("fields", "message"),
     [
         ({}, "pca needs the source"),
-        ({"method": "random", "reference": "sgd"}, "random none"),
+        ({"method": "random", "fitted_on": "sgd"}, "random none"),
         ({"method": "random", "canonical": False, "scaling": True}, "scaling goes with canonical"),
     ],
 )
@@ -90,7 +92,17 @@ def test_settings_that_do_not_go_together(fields, message):
 
 
 def test_the_columns_say_what_they_hold():
-    names = [name for name, _ in columns_of(Coordinates(reference="sgd", scaling=True))]
+    names = [name for name, _ in columns_of(Coordinates(fitted_on="sgd", scaling=True))]
     assert names == ["scaled_pca_1", "scaled_pca_2"]
-    (observable,) = observables((Coordinates(reference="sgd"),))
+    (observable,) = observables((Coordinates(fitted_on="sgd"),))
     assert observable.columns[0].meaning == "coordinate 1 of pca of canonical theta, fitted on sgd"
+
+
+def test_the_former_key_is_read_and_written():
+    """Ids and stored bases are hashes of it."""
+    former = Coordinates.model_validate({"kind": "coordinates", "reference": "sgd"})
+    assert former == Coordinates(fitted_on="sgd")
+    assert former.model_dump()["reference"] == "sgd"
+    assert "fitted_on" not in former.model_dump()
+    with pytest.raises(ValidationError, match="give one of them"):
+        Coordinates.model_validate({"reference": "sgd", "fitted_on": "init"})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep_engine.observables import OBSERVABLES, distinct, function_ids, pack, unpack
+from sweep_engine.observables import distinct, function_ids, observables, pack, unpack
 from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, cross_entropy
 from sweep_engine.tasks.boolean import truth_table
 
@@ -19,7 +19,7 @@ labels_of_one_size = st.integers(1, 40).flatmap(
 
 def describe(name, tables):
     tables = np.asarray(tables, np.uint8)
-    return OBSERVABLES[name].describe(np.packbits(tables, axis=1), tables.shape[1])
+    return observables((name,))[0].describe(np.packbits(tables, axis=1), tables.shape[1])
 
 
 @given(labels_of_one_size)

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from sweep_engine.models import build
-from sweep_engine.observables import OBSERVABLES, Outcome
-from sweep_engine.spec.custom import Custom
-from sweep_engine.spec.models import Linear, Mlp, ScalarFactorisation
+from sweep_engine.observables import Outcome, observables
+from sweep_engine.spec.models import CustomModel, Linear, Mlp, ScalarFactorisation
 from sweep_engine.tasks import LOGISTIC, SQUARED, cross_entropy
 
 RNG = np.random.default_rng(0)
@@ -39,7 +38,7 @@ def outcome(network=None, theta=THETA, loss=LOGISTIC, outputs=OUTPUTS, labels=LA
 
 
 def compute(name, **changes):
-    found = OBSERVABLES[name].compute(outcome(**changes))
+    found = observables((name,))[0].compute(outcome(**changes))
     return {column: np.asarray(value) for column, value in found.items()}
 
 
@@ -149,7 +148,7 @@ class Scaled(nn.Module):
 
 
 def test_norms_of_a_users_module():
-    network = build(Custom.wrap(Scaled()), (4, 4), 1)
+    network = build(CustomModel.wrap(Scaled()), (4, 4), 1)
     params = network.init(jax.random.key(0))
     found = compute("norms", network=network, theta=network.layout.flatten(params))
     expected = {

@@ -18,7 +18,7 @@ from sweep_engine.solutions import RunStatus
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.sources.acceptance import accepts, check_rule, level, output_scale
 from sweep_engine.spec import Piece, Sweep
-from sweep_engine.spec.models import Mlp
+from sweep_engine.spec.models import CustomModel, Diagonal, Mlp
 from sweep_engine.spec.sources import Accept
 from sweep_engine.tasks import LOGISTIC, SQUARED, cross_entropy
 from sweep_engine.tasks.losses import SQUARED_LABELS
@@ -343,16 +343,24 @@ def test_a_bad_rule_says_what_is_wrong(rule, message):
         Accept.model_validate(rule)
 
 
+OWN = CustomModel(target="own:Module", fields={})
+
+
 @pytest.mark.parametrize(
     ("rule", "loss", "model", "message"),
     [
-        ({"train_error": 0.0}, SQUARED, "mlp", "train_error needs labels"),
-        ({"margin": {"above": 0.0}}, SQUARED, "mlp", "margin needs labels"),
-        ({"max_residual": 0.1}, LOGISTIC, "mlp", "squared-error"),
-        ({"loss": {"below": 1.0}, "normalise": "path"}, SQUARED, "mlp", "normalise needs labels"),
-        ({"margin": {"above": 0.0}, "normalise": "path"}, LOGISTIC, "diagonal", "dense layers"),
-        ({"loss": {"below": 1.0}}, SQUARED, "diagonal", None),
-        ({"margin": {"above": 0.0}, "normalise": "lipschitz"}, LOGISTIC, "custom", None),
+        ({"train_error": 0.0}, SQUARED, Mlp(), "train_error needs labels"),
+        ({"margin": {"above": 0.0}}, SQUARED, Mlp(), "margin needs labels"),
+        ({"max_residual": 0.1}, LOGISTIC, Mlp(), "squared-error"),
+        ({"loss": {"below": 1.0}, "normalise": "path"}, SQUARED, Mlp(), "normalise needs labels"),
+        ({"margin": {"above": 0.0}, "normalise": "path"}, LOGISTIC, Diagonal(), "dense layers"),
+        ({"loss": {"below": 1.0}}, SQUARED, Diagonal(), None),
+        (
+            {"margin": {"above": 0.0}, "normalise": "lipschitz"},
+            LOGISTIC,
+            CustomModel(target="own:Module", fields={}),
+            None,
+        ),
     ],
 )
 def test_a_rule_is_held_against_loss_and_model(rule, loss, model, message):

@@ -13,14 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from sweep_engine.errors import SpecError
 from sweep_engine.spec import document as module
-from sweep_engine.spec.document import (
-    MAX_BYTES,
-    MAX_DEPTH,
-    MAX_PROBLEMS,
-    parse_document,
-    read_document,
-    validate,
-)
+from sweep_engine.spec.document import MAX_BYTES, MAX_PROBLEMS, parse_document, read_document
+from sweep_engine.spec.validation import validate
+from sweep_engine.spec.yaml_nodes import MAX_DEPTH
 
 LOADERS = [pytest.param(yaml.SafeLoader, id="python")]
 if hasattr(yaml, "CSafeLoader"):
@@ -139,7 +134,7 @@ SCALARS = [
 @pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize(("scalar", "expected"), SCALARS)
 def test_a_scalar_has_its_yaml_1_2_value(scalar, expected, loader, monkeypatch):
-    monkeypatch.setattr(module, "_Loader", loader)
+    monkeypatch.setattr(module, "_LOADER", loader)
     value = value_of(scalar)
     assert value == expected
     assert type(value) is type(expected)
@@ -243,7 +238,7 @@ REFUSED = {
 @pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize("case", REFUSED)
 def test_text_is_refused_with_its_place(case, loader, monkeypatch):
-    monkeypatch.setattr(module, "_Loader", loader)
+    monkeypatch.setattr(module, "_LOADER", loader)
     text, expected = REFUSED[case]
     problems = problems_of(text)
     assert len(problems) == 1
@@ -538,7 +533,7 @@ def is_one_line(problem: str) -> bool:
 @settings(deadline=None, max_examples=300)
 def test_garbage_is_refused_or_read(loader, text):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_Loader", loader)
+        patch.setattr(module, "_LOADER", loader)
         assert all(map(is_one_line, problems_or_none(text)))
 
 

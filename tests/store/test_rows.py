@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sweep_engine.observables import OBSERVABLES
+from sweep_engine.observables import observables
 from sweep_engine.solutions import Curves, FunctionCounts, RunStatus, Solutions
 from sweep_engine.spec import Sweep, axis_paths, settings
 from sweep_engine.store.rows import (
@@ -129,7 +129,8 @@ def test_observables():
         "layer_norms": lists,
         "function_bits": np.array(["00", "01", "ff"], object),
     }
-    shown = (*OBSERVABLES["norms"].columns[:2], *OBSERVABLES["function"].columns)
+    norms, function = observables(("norms", "function"))
+    shown = (*norms.columns[:2], *function.columns)
     rows, _ = table(columns=columns, observables=shown)
     assert rows["layer_norms"] == lists.tolist()
     assert rows["l2_norm"][:2] == [1.0, math.inf]
@@ -141,7 +142,7 @@ def test_observables():
 def test_no_runs_make_no_rows():
     described, (setting,) = made({})
     none = solutions(setting.id).take(np.zeros(0, int))
-    schema = runs_schema(axes=described, observables=OBSERVABLES["norms"].columns)
+    schema = runs_schema(axes=described, observables=observables(("norms",))[0].columns)
     rows = runs_table(schema, none, {}, [], {setting.id: setting})
     assert rows.num_rows == 0
     assert rows.schema.equals(schema)

@@ -33,9 +33,9 @@ def test_input_i_is_the_binary_expansion_of_i(bits):
 
 def test_the_reference_inputs_are_all_inputs_in_order(tmp_path):
     task = load(tmp_path, bits=4, train=5)
-    assert np.array_equal(task.inputs[task.reference], all_inputs(4))
+    assert np.array_equal(task.inputs[task.probe_inputs], all_inputs(4))
     assert task.finite
-    targets = np.concatenate([task.train.y, task.test.y])[task.reference]
+    targets = np.concatenate([task.train.y, task.test.y])[task.probe_inputs]
     assert np.array_equal(targets, truth_table("x1", 4))
 
 

@@ -41,7 +41,9 @@ def test_test_set_and_functions_stay(spec):
     clean, spoiled = load(spec), poisoned(spec, 15)
     np.testing.assert_array_equal(spoiled.test.x, clean.test.x)
     np.testing.assert_array_equal(spoiled.test.y, clean.test.y)
-    np.testing.assert_array_equal(spoiled.inputs[spoiled.reference], clean.inputs[clean.reference])
+    np.testing.assert_array_equal(
+        spoiled.inputs[spoiled.probe_inputs], clean.inputs[clean.probe_inputs]
+    )
     assert spoiled.finite == clean.finite
 
 

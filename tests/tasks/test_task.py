@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sweep_engine.spec.custom import Custom
+from sweep_engine.spec.tasks import CustomTask
 from sweep_engine.tasks import LOGISTIC, SQUARED, cross_entropy, load_task, make_task
 
 X = np.arange(8.0).reshape(4, 2)
@@ -23,10 +23,10 @@ def test_arrays_become_a_task():
 
 
 def test_the_test_inputs_identify_a_function_unless_there_are_none():
-    assert make_task((X, Y), (X[:2], Y[:2]), LOGISTIC).reference.tolist() == [4, 5]
-    assert make_task((X, Y), None, LOGISTIC).reference.tolist() == [0, 1, 2, 3]
-    given = make_task((X, Y), None, LOGISTIC, reference=np.array([2, 0]))
-    assert given.reference.tolist() == [2, 0]
+    assert make_task((X, Y), (X[:2], Y[:2]), LOGISTIC).probe_inputs.tolist() == [4, 5]
+    assert make_task((X, Y), None, LOGISTIC).probe_inputs.tolist() == [0, 1, 2, 3]
+    given = make_task((X, Y), None, LOGISTIC, probe_inputs=np.array([2, 0]))
+    assert given.probe_inputs.tolist() == [2, 0]
 
 
 def test_the_error_of_the_commonest_label():
@@ -77,7 +77,7 @@ class Own:
 
 
 def test_a_users_own_task(tmp_path):
-    task = load_task(Custom.wrap(Own(2.0)), 3, tmp_path)
+    task = load_task(CustomTask.wrap(Own(2.0)), 3, tmp_path)
     assert np.array_equal(task.train.x, X + 5)
     with pytest.raises(ValueError, match="must return a Task"):
-        load_task(Custom.wrap(Own(-1.0)), 3, tmp_path)
+        load_task(CustomTask.wrap(Own(-1.0)), 3, tmp_path)

@@ -14,11 +14,12 @@ from sweep_engine.bench.machine import limits
 from sweep_engine.bench.timing import REPEATS, WARM_UPS, interleaved
 from sweep_engine.bench.training.contender import Contender
 from sweep_engine.bench.training.engine import Engine, Kernel, OnePiece, Tiles
-from sweep_engine.bench.training.networks import Conv1d, PlainMlp
+from sweep_engine.bench.training.networks import PlainMlp
 from sweep_engine.bench.training.problem import Problem, Workload
-from sweep_engine.bench.training.signals import Signals
 from sweep_engine.errors import SweepEngineError
 from sweep_engine.kernels.native import COMPILERS
+from sweep_engine.models.cnn import CnnNetwork
+from sweep_engine.tasks.mnist1d import Signals
 
 YARDSTICK = Workload(
     "Boolean 7-40-40-1, full batch of 128",
@@ -44,8 +45,8 @@ WORKLOADS = (
     Workload(
         "CNN of MNIST-1D on signals of its shape, minibatch 32",
         Signals(train=512),  # runs are short: checks on all of 4,000 would be half of the work
-        Conv1d(),
-        Conv1d(),
+        CnnNetwork(),
+        CnnNetwork(),
         minibatch=32,
         steps=256,
         flops=32 * (4 * 19 * 5 * 25 + 6 * ((10 + 5) * 3 * 25 * 25 + 125 * 10)),

@@ -10,9 +10,9 @@ from jaxtyping import Float32
 
 from sweep_engine.errors import OutputError
 from sweep_engine.models import Network
-from sweep_engine.observables import Basis, fit_basis, is_fitted_on, point_of
+from sweep_engine.observables import Basis, FittedObservable, fit_basis, is_fitted_on
 from sweep_engine.spec.base import canonical_json
-from sweep_engine.spec.observables import Coordinates
+from sweep_engine.spec.observables import ObservableKind
 from sweep_engine.store import Files, Results, with_file_metadata
 from sweep_engine.store.commit import commit
 from sweep_engine.store.layout import BASIS_PREFIX
@@ -27,33 +27,41 @@ BLOCK = 1024
 
 
 def basis_of(
-    files: Files, results: Results, spec: Coordinates, network: Network, unit_size: int
+    files: Files,
+    results: Results,
+    spec: ObservableKind,
+    observable: FittedObservable,
+    network: Network,
+    unit_size: int,
 ) -> Basis:
     """Read the basis for networks of one layout, or fit and store it.
 
-    Every stored network of the reference with that layout that is not kept for comparisons
+    Every stored network of the source with that layout that is not kept for comparisons
     (`is_fitted_on`) counts once, in its final state.
 
     Args:
         files: The output directory.
         results: What is in it.
-        spec: The coordinates.
+        spec: Names the source, and identifies the basis.
+        observable: What is to be computed with the basis.
         network: Gives the layout.
-        unit_size: How many draws of the reference depend on one another.
+        unit_size: How many draws of the source depend on one another.
 
     Raises:
-        OutputError: the reference has too few stored networks of that layout.
+        OutputError: the source has too few stored networks of that layout.
     """
     content = {"spec": spec.model_dump(mode="json"), "layout": network.layout.describe()}
     digest = hashlib.sha256(canonical_json(content).encode()).hexdigest()[:16]
     name = f"{BASIS_PREFIX}{digest}"
     if name not in read_ledger(files).entries:
-        bucket, theta = _reference_networks(results, spec, network, unit_size)
+        source = spec.fit_source
+        assert source is not None
+        bucket, theta = _fitted_networks(results, source, network, unit_size)
         try:
-            basis = fit_basis(_points(spec, network, theta), spec.components)
+            basis = fit_basis(_points(observable, network, theta), observable.components)
         except ValueError as error:
-            raise OutputError(f"coordinates fitted on {spec.reference}: {error}") from error
-        path = f"bases/source={spec.reference}/bucket={bucket}/{digest}.parquet"
+            raise OutputError(f"coordinates fitted on {source}: {error}") from error
+        path = f"bases/source={source}/bucket={bucket}/{digest}.parquet"
         table = _to_table(basis)
         metadata = with_file_metadata(table.schema, content | {"networks": len(theta)}).metadata
         commit(files, name, {path: table.replace_schema_metadata(metadata)}, receipt={})
@@ -75,30 +83,29 @@ def final_thetas(
     return run_id[last], stored.theta[order[last]]
 
 
-def _reference_networks(
-    results: Results, spec: Coordinates, network: Network, unit_size: int
+def _fitted_networks(
+    results: Results, source: str, network: Network, unit_size: int
 ) -> tuple[str, Float32[np.ndarray, "R P"]]:
     """The first bucket with networks of the layout, and theta of all such networks."""
-    assert spec.reference is not None
     layout, names, thetas = network.layout.describe(), [], []
-    for bucket in results.buckets("params", spec.reference):
-        if results.file_metadata("params", spec.reference, bucket)["layout"] == layout:
+    for bucket in results.buckets("params", source):
+        if results.file_metadata("params", source, bucket)["layout"] == layout:
             names.append(bucket)
-            run_id, theta = final_thetas(results, spec.reference, bucket)
+            run_id, theta = final_thetas(results, source, bucket)
             thetas.append(theta[is_fitted_on(run_id, unit_size)])
     finite = [theta[np.isfinite(theta).all(axis=1)] for theta in thetas]
     if not sum(map(len, finite)):
         raise OutputError(
-            f"coordinates are fitted on {spec.reference}, which has no stored networks of "
+            f"coordinates are fitted on {source}, which has no stored networks of "
             f"{network.layout.num_params} parameters like these"
         )
     return names[0], np.concatenate(finite)[:MAX_FITTED]
 
 
 def _points(
-    spec: Coordinates, network: Network, theta: Float32[np.ndarray, "R P"]
+    observable: FittedObservable, network: Network, theta: Float32[np.ndarray, "R P"]
 ) -> Float32[np.ndarray, "R P"]:
-    form = jax.jit(jax.vmap(lambda one: point_of(spec, network, one)))
+    form = jax.jit(jax.vmap(lambda row: observable.point(network, row)))
     blocks = [theta[first : first + BLOCK] for first in range(0, len(theta), BLOCK)]
     return np.concatenate([np.asarray(form(block)) for block in blocks])
 

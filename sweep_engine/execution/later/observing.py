@@ -27,16 +27,16 @@ from sweep_engine.errors import CorruptResults, Interrupted, OutputError, SpecEr
 from sweep_engine.execution.later.bases import basis_of, final_thetas
 from sweep_engine.execution.programs.programs import Programs, compilation_cache
 from sweep_engine.observables import (
+    FittedObservable,
     Observable,
     columns_of,
-    coordinates,
     is_fitted_on,
     observables,
 )
 from sweep_engine.planning import plan
 from sweep_engine.sources import Bucket, observe_stored
 from sweep_engine.spec import Sweep
-from sweep_engine.spec.observables import Coordinates, Observables, merge
+from sweep_engine.spec.observables import Observables, merge
 from sweep_engine.store import (
     OutputDirectory,
     Results,
@@ -115,7 +115,7 @@ def observe(
 def observe_late(directory: OutputDirectory, manifest: Manifest) -> None:
     """Compute the observables that need all runs, where there are such; holding the lock."""
     named = manifest.plan.sweep.observables
-    if any(isinstance(one, Coordinates) and one.method == "pca" for one in named):
+    if any(one.fit_source is not None for one in named):
         _Work(directory, manifest).run(lambda _: None, lambda: False)
 
 
@@ -161,9 +161,9 @@ class _Work:
                     column = observable.columns[0].name
                     problems[f"{bucket.setting.source}: observable {column}: {problem}"] = None
         for one in new:
-            reference = one.reference if isinstance(one, Coordinates) else None
-            if reference is not None and reference not in self.manifest.plan.sweep.sources:
-                problems[f"reference: no source named {reference!r}"] = None
+            source = one.fit_source
+            if source is not None and source not in self.manifest.plan.sweep.sources:
+                problems[f"fitted_on: no source named {source!r}"] = None
         if problems:
             raise SpecError(list(problems))
 
@@ -200,12 +200,12 @@ class _Work:
         return replace(bucket, observed=[self._observable(one, bucket) for one in missing])
 
     def _observable(self, named: Any, bucket: Bucket) -> Observable:
-        if isinstance(named, Coordinates) and named.method == "pca":
-            assert named.reference is not None
-            size = self.manifest.plan.sweep.sources[named.reference].unit_size
-            files = self.directory.files
-            return coordinates(named, basis_of(files, self.results, named, bucket.network, size))
-        return observables((named,))[0]
+        (observable,) = observables((named,))
+        if not isinstance(observable, FittedObservable):
+            return observable
+        size = self.manifest.plan.sweep.sources[named.fit_source].unit_size
+        files, network = self.directory.files, bucket.network
+        return observable.on_basis(basis_of(files, self.results, named, observable, network, size))
 
     def _add_columns(self, record: FileRecord, bucket: Bucket) -> int:
         """Replace a file by one with more columns; returns how many rows have no parameters."""
@@ -251,7 +251,7 @@ class _Work:
 def _problem(observable: Observable, bucket: Bucket) -> str | None:
     if bucket.has_own_targets:
         return "chains that start at teachers have labels of their own, which are not stored"
-    return observable.problem(bucket.task, bucket.setting.model.kind)
+    return observable.problem(bucket.task, bucket.setting.model)
 
 
 def _read(directory: OutputDirectory, record: FileRecord) -> pa.Table:

@@ -22,7 +22,7 @@ def disagreements(plan: Plan, buckets: Mapping[str, Bucket]) -> Iterator[str]:
     yield from _shapes(plan, buckets)
     for i, comparison in enumerate(plan.sweep.compare):
         if comparison.observable == "function" and not _same_inputs(plan, buckets, comparison):
-            message = "functions of the two sources' tasks are of different reference inputs"
+            message = "functions of the two sources' tasks are of different probe inputs"
             yield plan.sweep.problem(("compare", i, "reference"), message)
 
 
@@ -60,8 +60,8 @@ def _descent_problem(bucket: Bucket, parent: Bucket) -> str | None:
     if found is not None and isinstance(found[1], FunctionsFrom):
         if not parent.task.finite:
             return f"the functions of {source} are not known in full: its task is not Boolean"
-        if not _same_reference(bucket.task, parent.task):
-            return f"its task and that of {source} have different reference inputs"
+        if not _same_probe_inputs(bucket.task, parent.task):
+            return f"its task and that of {source} have different probe inputs"
     elif bucket.network.layout != parent.network.layout:
         wanted, there = bucket.network.layout.num_params, parent.network.layout.num_params
         return f"its networks have other parameters ({wanted}) than those of {source} ({there})"
@@ -74,10 +74,10 @@ def _same_inputs(plan: Plan, buckets: Mapping[str, Bucket], comparison: Comparis
     if all(plan.sweep.sources[name].task is None for name in names):
         return True
     sides = [[b.task for b in buckets.values() if b.setting.source == name] for name in names]
-    return all(any(_same_reference(a, b) for b in sides[1]) for a in sides[0])
+    return all(any(_same_probe_inputs(a, b) for b in sides[1]) for a in sides[0])
 
 
-def _same_reference(a: Task, b: Task) -> bool:
+def _same_probe_inputs(a: Task, b: Task) -> bool:
     """Whether functions are identified on the same inputs, in the same order."""
     same_labels = a.loss.num_labels == b.loss.num_labels
-    return same_labels and np.array_equal(a.inputs[a.reference], b.inputs[b.reference])
+    return same_labels and np.array_equal(a.inputs[a.probe_inputs], b.inputs[b.probe_inputs])

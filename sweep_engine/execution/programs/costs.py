@@ -119,7 +119,7 @@ def _disk(setting: Setting, plan: Plan, bucket: Bucket) -> int:
         # Among all draws and among the fits, or among the fits alone.
         drawn = 0 if spec.identifies_fits_only else min(num_runs(setting), MAX_FUNCTIONS)
         tallies = drawn + min(rows if drawn == 0 else drawn, MAX_FUNCTIONS)
-        bytes_of_one += len(bucket.task.reference)
+        bytes_of_one += len(bucket.task.probe_inputs)
     return rows * (theta + BYTES_PER_ROW) + tallies * bytes_of_one
 
 

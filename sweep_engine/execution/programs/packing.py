@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sweep_engine.planning import Plan
-from sweep_engine.spec.tasks import FileTask
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,8 @@ def pack_plan(plan: Plan) -> PackedPlan:
     """Read a plan's data files, and leave behind what only error messages need."""
     sweep = plan.sweep.model_copy()
     sweep._document = None
-    names = {s.task.path for s in plan.settings.values() if isinstance(s.task, FileTask)}
+    files = [setting.task.data_file for setting in plan.settings.values()]
+    names = {file.path for file in files if file is not None}
     data = {name: (plan.sweep.folder / name).read_bytes() for name in sorted(names)}
     return PackedPlan(replace(plan, sweep=sweep), data)
 

@@ -154,8 +154,8 @@ def _commonest_functions(plan: Plan, shard: Shard, top: int, files: Files) -> li
 
 
 def _labels(functions: list[bytes], task: Task) -> UInt8[np.ndarray, "k F"]:
-    """Labels on the reference inputs of packed functions; none where nothing fitted."""
+    """Labels on the probe inputs of packed functions; none where nothing fitted."""
     if not functions:
-        return np.zeros((0, len(task.reference)), np.uint8)
+        return np.zeros((0, len(task.probe_inputs)), np.uint8)
     packed = np.stack([np.frombuffer(function, np.uint8) for function in functions])
-    return unpack(packed, len(task.reference)) if task.loss.num_labels == 2 else packed
+    return unpack(packed, len(task.probe_inputs)) if task.loss.num_labels == 2 else packed

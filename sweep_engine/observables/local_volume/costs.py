@@ -14,24 +14,24 @@ Cost = Callable[[Float[Array, " P"]], Float[Array, ""]]
 
 def rise_of(cost: str, outcome: Outcome) -> Cost:
     """The rise over the solution of the loss or the error, or the KL of its outputs."""
-    loss, targets, there = outcome.loss, outcome.train_targets, outcome.train_outputs
+    loss, targets, centre = outcome.loss, outcome.train_targets, outcome.train_outputs
     if cost == "kl":
-        return lambda theta: mean_kl(loss, there, outcome.outputs(theta))
-    what = loss.mean if cost == "loss" else loss.error
-    own = what(there, targets)
-    return lambda theta: what(outcome.outputs(theta), targets) - own
+        return lambda theta: mean_kl(loss, centre, outcome.outputs(theta))
+    measure = loss.mean if cost == "loss" else loss.error
+    at_centre = measure(centre, targets)
+    return lambda theta: measure(outcome.outputs(theta), targets) - at_centre
 
 
 def mean_kl(
-    loss: Loss, reference: Float[Array, "N C"], outputs: Float[Array, "N C"]
+    loss: Loss, centre: Float[Array, "N C"], outputs: Float[Array, "N C"]
 ) -> Float[Array, ""]:
     """Mean KL of the laws of the label that two lists of outputs stand for, in nats.
 
     Logits for a loss with margins, the mean of a Gaussian of variance 1 for squared error.
     """
     if loss.residuals is not None or loss.num_labels is None:
-        return jnp.mean(jnp.sum((outputs - reference) ** 2, axis=-1)) / 2
-    p, q = (_log_probabilities(values) for values in (reference, outputs))
+        return jnp.mean(jnp.sum((outputs - centre) ** 2, axis=-1)) / 2
+    p, q = (_log_probabilities(values) for values in (centre, outputs))
     return jnp.mean(jnp.sum(jnp.exp(p) * (p - q), axis=-1))
 
 

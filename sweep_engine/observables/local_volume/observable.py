@@ -10,7 +10,7 @@ from sweep_engine.models import canonicalise, has_canonical_form
 from sweep_engine.observables.local_volume import preconditioners
 from sweep_engine.observables.local_volume.costs import rise_of
 from sweep_engine.observables.local_volume.preconditioners import Transform
-from sweep_engine.observables.local_volume.star_domain import Measured, measure
+from sweep_engine.observables.local_volume.star_domain import MeasureEstimate, measure
 from sweep_engine.observables.observable import Observable, Outcome
 from sweep_engine.spec.laws import Box
 from sweep_engine.spec.observables import LocalVolume
@@ -49,9 +49,9 @@ def local_volume(spec: LocalVolume) -> Observable:
 
 
 def _columns(spec: LocalVolume, outcome: Outcome) -> dict[str, Array]:
-    found = [one(spec, outcome, i) for i in range(len(spec.preconditioners))]
-    logs = jnp.stack([estimate.log_measure for estimate in found])
-    n_eff = jnp.stack([estimate.n_eff for estimate in found])[jnp.argmax(logs)]
+    bounds = [bound_by(spec, outcome, i) for i in range(len(spec.preconditioners))]
+    logs = jnp.stack([bound.log_measure for bound in bounds])
+    n_eff = jnp.stack([bound.n_eff for bound in bounds])[jnp.argmax(logs)]
     copies = jnp.zeros(())
     if has_canonical_form(outcome.network):
         copies = canonicalise(outcome.network, outcome.theta).log_orbit
@@ -65,7 +65,7 @@ def _columns(spec: LocalVolume, outcome: Outcome) -> dict[str, Array]:
     }
 
 
-def one(spec: LocalVolume, outcome: Outcome, index: int) -> Measured:
+def bound_by(spec: LocalVolume, outcome: Outcome, index: int) -> MeasureEstimate:
     """Estimate by one of the preconditioners."""
     scale = _scale(spec, outcome)
     rise = rise_of(spec.cost, outcome)

@@ -36,7 +36,7 @@ TAIL = 30.0
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
-class Measured(NamedTuple):
+class MeasureEstimate(NamedTuple):
     """An estimate of ln of a star domain's measure.
 
     Attributes:
@@ -57,7 +57,7 @@ def measure(
     *,
     law: Literal["gaussian", "box"],
     directions: int,
-) -> Measured:
+) -> MeasureEstimate:
     """Estimate ln of the measure of what straight lines from the centre reach.
 
     Args:
@@ -72,7 +72,7 @@ def measure(
     size, dtype = len(centre), centre.dtype
     log_area = math.log(2) + size / 2 * math.log(math.pi) - math.lgamma(size / 2)
 
-    def one(key: Key[Array, ""]) -> Float[Array, ""]:
+    def log_share(key: Key[Array, ""]) -> Float[Array, ""]:
         if transform is not None:
             v = jax.random.normal(key, (size,), dtype)
             w = transform(v / jnp.linalg.norm(v))
@@ -86,9 +86,9 @@ def measure(
         scale = log_area if transform is not None else -log_integral(end)
         return jnp.where(end > 0, log_integral(radius) + scale, -jnp.inf)
 
-    logs = jax.lax.map(one, jax.random.split(key, directions))
+    logs = jax.lax.map(log_share, jax.random.split(key, directions))
     total = jax.nn.logsumexp(logs)
-    return Measured(
+    return MeasureEstimate(
         log_measure=total - math.log(directions),
         n_eff=jnp.exp(2 * total - jax.nn.logsumexp(2 * logs)),
     )

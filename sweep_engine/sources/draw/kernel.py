@@ -68,14 +68,14 @@ class KernelScan:
     def num_labels(self) -> int:
         """How many inputs a draw's function is identified on: none where none is asked for."""
         fits_only = self.bucket.setting.spec.identifies_fits_only
-        return 0 if fits_only else len(self.bucket.task.reference)
+        return 0 if fits_only else len(self.bucket.task.probe_inputs)
 
     @cached_property
     def order(self) -> Int[np.ndarray, " N"]:
-        """The inputs that are evaluated: the reference ones first, in their order."""
-        reference = self.bucket.task.reference[: self.num_labels]
+        """The inputs that are evaluated: the probe inputs first, in their order."""
+        probed = self.bucket.task.probe_inputs[: self.num_labels]
         train = np.arange(self.bucket.data.num_train)
-        return np.concatenate([reference, np.setdiff1d(train, reference)]).astype(int)
+        return np.concatenate([probed, np.setdiff1d(train, probed)]).astype(int)
 
     @property
     def inputs(self) -> Float[Array, "N D"]:

@@ -1,4 +1,4 @@
-"""What a unit climbs to: the training set, or a given function on the reference inputs."""
+"""What a unit climbs to: the training set, or a given function on the probe inputs."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ from sweep_engine.tasks.losses import target_dtype
 
 
 def read_functions(texts: Sequence[str], task: Task) -> Int[np.ndarray, "num_functions F"]:
-    """Read functions given as one digit a reference input.
+    """Read functions given as one digit a probe input.
 
     Raises:
         ValueError: the task has no labels or more than 10, or a function has another length
             or other digits.
     """
-    num_labels, size = check_discrete(task), len(task.reference)
+    num_labels, size = check_discrete(task), len(task.probe_inputs)
     if num_labels > 10:
         raise ValueError("functions: a label is a digit, and this task has more than 10")
     allowed = "0123456789"[:num_labels]
@@ -26,7 +26,7 @@ def read_functions(texts: Sequence[str], task: Task) -> Int[np.ndarray, "num_fun
         if len(text) != size or not set(text) <= set(allowed):
             raise ValueError(
                 f"functions: expected {size} characters of {allowed[0]} to {allowed[-1]}, one a "
-                f"reference input, got {len(text)}: {text[:40]!r}"
+                f"probe input, got {len(text)}: {text[:40]!r}"
             )
     return np.array([[int(digit) for digit in text] for text in texts])
 
@@ -39,8 +39,8 @@ def check_discrete(task: Task) -> int:
 
 
 def function_data(bucket: Bucket, labels: Int[np.ndarray, " F"]) -> Data:
-    """Give the reference inputs, with a function's labels as targets."""
-    x = bucket.data.inputs[bucket.data.reference]
+    """Give the probe inputs, with a function's labels as targets."""
+    x = bucket.data.inputs[bucket.data.probe_inputs]
     return Data(x, jnp.asarray(labels, target_dtype(bucket.task.loss)))
 
 

@@ -256,7 +256,7 @@ class SplittingPrograms(SourcePrograms):
         hyper = {path: v[0] for path, v in self.bucket.hyper([self.bucket.setting]).items()}
         data = self.bucket.data.train
         if self.spec.functions is not None:
-            labels = np.zeros(len(self.bucket.task.reference), np.int64)
+            labels = np.zeros(len(self.bucket.task.probe_inputs), np.int64)
             data = function_data(self.bucket, labels)
         return Unit(jnp.zeros(2, jnp.uint32), hyper, data)
 

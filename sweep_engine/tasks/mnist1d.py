@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweep_engine.keys import data_rng
-from sweep_engine.tasks import Task, make_task
 from sweep_engine.tasks.losses import cross_entropy
+from sweep_engine.tasks.task import Task, make_task
 
 POSITIONS, CLASSES = 40, 10
 

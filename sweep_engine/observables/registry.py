@@ -1,0 +1,87 @@
+"""The table of all observables: from what a sweep file names to what computes it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from sweep_engine.observables.coordinates import coordinates
+from sweep_engine.observables.function import COMPLEXITY, FUNCTION
+from sweep_engine.observables.learning_coefficient import learning_coefficient, volume_exponent
+from sweep_engine.observables.local_volume import local_volume
+from sweep_engine.observables.networks import BALANCE, CONFIDENCE, DISTANCE, MARGIN, NORMS, PATH
+from sweep_engine.observables.observable import Observable
+from sweep_engine.observables.symmetry import SYMMETRY
+from sweep_engine.spec.base import check_complete
+from sweep_engine.spec.observables import (
+    Balance,
+    Complexity,
+    Confidence,
+    Coordinates,
+    CustomObservable,
+    Distance,
+    Function,
+    LearningCoefficient,
+    LocalVolume,
+    Margin,
+    Norms,
+    ObservableKind,
+    Observables,
+    ObservableSpec,
+    Path,
+    Symmetry,
+    VolumeExponent,
+)
+
+_ADAPTER: TypeAdapter[Any] = TypeAdapter(Observables)
+
+
+def observables(named: Sequence[Any]) -> list[Observable]:
+    """Make the observables that a sweep names, or that are given as objects.
+
+    Raises:
+        ValueError: a name or an object is no observable's, or two fill one column.
+    """
+    chosen = [OBSERVABLES[type(spec)](spec) for spec in _ADAPTER.validate_python(tuple(named))]
+    columns = [column.name for observable in chosen for column in observable.columns]
+    if len(set(columns)) < len(columns):
+        raise ValueError("two observables fill one column, or one is named twice")
+    return chosen
+
+
+def columns_of(spec: ObservableKind) -> list[tuple[str, str]]:
+    """(name, dtype) of an observable's columns; a user's own may be at hand as a description."""
+    if isinstance(spec, CustomObservable):
+        return [(column["name"], column["dtype"]) for column in spec.fields.get("columns", ())]
+    return [(column.name, column.dtype) for column in OBSERVABLES[type(spec)](spec).columns]
+
+
+def _always(observable: Observable) -> Callable[[Any], Observable]:
+    return lambda spec: observable
+
+
+def _own(spec: CustomObservable) -> Observable:
+    if not isinstance(spec.value, Observable):
+        raise ValueError("expected an instance of sweep_engine.Observable")
+    return spec.value
+
+
+OBSERVABLES: dict[type[ObservableKind], Callable[[Any], Observable]] = {
+    Norms: _always(NORMS),
+    Distance: _always(DISTANCE),
+    Margin: _always(MARGIN),
+    Path: _always(PATH),
+    Confidence: _always(CONFIDENCE),
+    Function: _always(FUNCTION),
+    Complexity: _always(COMPLEXITY),
+    Balance: _always(BALANCE),
+    Symmetry: _always(SYMMETRY),
+    LocalVolume: local_volume,
+    LearningCoefficient: learning_coefficient,
+    VolumeExponent: volume_exponent,
+    Coordinates: coordinates,
+    CustomObservable: _own,
+}
+"""What makes the observable of every kind from its settings."""
+
+check_complete(ObservableSpec, OBSERVABLES, "sweep_engine.observables.registry.OBSERVABLES")

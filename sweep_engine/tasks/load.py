@@ -1,0 +1,66 @@
+"""From the specification of a task to its data."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sweep_engine.spec.base import check_complete
+from sweep_engine.spec.tasks import (
+    Boolean,
+    CustomTask,
+    Digits,
+    Factorisation,
+    FileTask,
+    Planar,
+    Regression,
+    TaskKind,
+    TaskSpec,
+)
+from sweep_engine.tasks.boolean import load_boolean
+from sweep_engine.tasks.drawn import load_factorisation, load_planar, load_regression
+from sweep_engine.tasks.files import load_digits, load_file
+from sweep_engine.tasks.poison import poisoned
+from sweep_engine.tasks.task import Task
+
+Loader = Callable[[Any, int, Path], Task]
+
+
+def load_task(spec: TaskKind, seed: int, folder: Path) -> Task:
+    """Load a task's data.
+
+    Args:
+        spec: The task.
+        seed: The sweep's seed, from which splits and drawn data come if the task has none.
+        folder: Where a data file's path starts.
+
+    Raises:
+        ValueError: the data cannot be had or do not fit the task.
+    """
+    seed = spec.data_seed(seed)
+    task = LOADERS[type(spec)](spec, seed, folder)
+    return task if spec.wrong_labels is None else poisoned(task, spec.wrong_labels, seed)
+
+
+def _without_file(load: Callable[[Any, int], Task]) -> Loader:
+    return lambda spec, seed, folder: load(spec, seed)
+
+
+def _load_own(spec: CustomTask, seed: int) -> Task:
+    task = spec.value.load(seed)
+    if not isinstance(task, Task):
+        raise ValueError(f"{spec.target}.load(seed) must return a Task (see make_task)")
+    return task
+
+
+LOADERS: dict[type[TaskKind], Loader] = {
+    Boolean: _without_file(load_boolean),
+    Regression: _without_file(load_regression),
+    Factorisation: lambda spec, seed, folder: load_factorisation(spec),
+    Planar: _without_file(load_planar),
+    Digits: _without_file(load_digits),
+    FileTask: load_file,
+    CustomTask: _without_file(_load_own),
+}
+"""What loads every task, without wrong labels, from its seed and the sweep file's folder."""
+
+check_complete(TaskSpec, LOADERS, "sweep_engine.tasks.load.LOADERS")

@@ -1,0 +1,121 @@
+"""Every model that a sweep file can name, or Python can give, in one table of cases.
+
+A new kind is met by being listed in the union; `CASES` says what it is tried with.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from sweep_engine.models import build, canonicalise, has_canonical_form
+from sweep_engine.models.cnn import CnnNetwork
+from sweep_engine.spec.base import kinds
+from sweep_engine.spec.models import CustomModel, ModelSpec
+
+DEFAULT = [({}, (3,), 1)]
+CASES = {
+    "mlp": [
+        ({"widths": [4, 3]}, (3,), 1),
+        ({"widths": [4], "activation": "tanh", "bias": False}, (2,), 3),
+    ],
+    "linear": [({}, (3,), 3), ({"bias": False}, (2,), 1)],
+    "scalar_factorisation": [({}, (1,), 1)],
+}
+"""By kind: settings, the shape of an input, and how many outputs."""
+
+
+class Gated(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        gate = self.param("gate", nn.initializers.ones, (x.shape[-1],))
+        return nn.Dense(2)(gate * x)
+
+
+def _cases():
+    for kind in kinds(ModelSpec):
+        if kind is CustomModel:
+            yield CustomModel.wrap(Gated()), (3,), 2
+            yield CustomModel.wrap(CnnNetwork()), (40,), 10
+            continue
+        for fields, shape, outputs in CASES.get(kind.model_fields["kind"].default, DEFAULT):
+            yield kind(**fields), shape, outputs
+
+
+every_model = pytest.mark.parametrize(
+    ("spec", "shape", "outputs"), list(_cases()), ids=lambda value: getattr(value, "kind", None)
+)
+
+
+def drawn(spec, shape, outputs):
+    """A network, theta near an initialisation of its own, and some inputs."""
+    network = build(spec, shape, outputs)
+    rng = np.random.default_rng(0)
+    start = np.asarray(network.layout.flatten(network.init(jax.random.key(0))))
+    theta = start + 0.3 * rng.normal(size=start.shape).astype(np.float32)
+    return network, theta, rng.normal(size=(20, *shape)).astype(np.float32)
+
+
+def applied(network, theta, x):
+    return np.asarray(network.apply(network.layout.unflatten(jnp.asarray(theta)), x))
+
+
+@every_model
+def test_outputs_are_one_row_an_input(spec, shape, outputs):
+    network, theta, x = drawn(spec, shape, outputs)
+    whole = applied(network, theta, x)
+    assert whole.shape == (20, outputs)
+    assert whole.dtype == np.float32
+    alone = applied(network, theta, x[2:3])  # sums of the same terms, in another order
+    np.testing.assert_allclose(alone[0], whole[2], atol=1e-5 * np.abs(whole).max())
+
+
+@every_model
+def test_theta_and_the_pytree_are_one(spec, shape, outputs):
+    network, theta, _ = drawn(spec, shape, outputs)
+    layout = network.layout
+    params = network.init(jax.random.key(0))
+    assert layout.flatten(params).shape == (layout.num_params,)
+    again = layout.unflatten(layout.flatten(params))
+    assert jax.tree.all(jax.tree.map(np.array_equal, again, dict(params)))
+    assert np.array_equal(layout.flatten(layout.unflatten(jnp.asarray(theta))), theta)
+    offsets = [leaf["offset"] for leaf in layout.describe()]
+    assert offsets == sorted(offsets)
+    assert offsets[0] == 0
+
+
+@every_model
+def test_no_array_of_parameters_is_without_effect(spec, shape, outputs):
+    network, theta, x = drawn(spec, shape, outputs)
+    mix = np.random.default_rng(1).normal(size=(20, outputs))
+    slope = jax.grad(lambda params: jnp.sum(mix * network.apply(params, x)))
+    for leaf in jax.tree.leaves(slope(network.layout.unflatten(jnp.asarray(theta)))):
+        assert np.all(np.isfinite(leaf))
+        assert np.any(leaf != 0)
+
+
+@every_model
+def test_it_answers_what_it_is(spec, shape, outputs):
+    network, theta, x = drawn(spec, shape, outputs)
+    assert spec.is_dense == has_canonical_form(network)
+    if spec.is_dense:
+        form = canonicalise(network, jnp.asarray(theta)).theta
+        np.testing.assert_allclose(
+            applied(network, form, x), applied(network, theta, x), rtol=1e-5, atol=1e-5
+        )
+    else:
+        with pytest.raises(ValueError, match="dense layers"):
+            canonicalise(network, jnp.asarray(theta))
+    is_product = len(theta) == 2 and np.allclose(applied(network, theta, x), np.prod(theta) * x)
+    assert spec.is_scalar_product == is_product
+
+
+@every_model
+def test_it_comes_back_from_sweep_json(spec, shape, outputs):
+    adapter = TypeAdapter(ModelSpec)
+    stored = adapter.dump_json(spec)
+    again = adapter.validate_json(stored, context="stored")
+    assert type(again) is type(spec)
+    assert adapter.dump_json(again) == stored
