@@ -14,28 +14,28 @@ from sweep_engine.densities import (
     pairs,
     write_comparisons,
 )
-from sweep_engine.densities.mixing import Mixing, mixing
+from sweep_engine.densities.stored.mixing import Mixing, mixing
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
-from sweep_engine.report.along_figures import along_figures
-from sweep_engine.report.curve_figures import curve_figures
-from sweep_engine.report.figure import Figure
-from sweep_engine.report.function_figures import function_figures
-from sweep_engine.report.ledger import NAMES as LEDGER_NAMES
-from sweep_engine.report.ledger import WORDS as LEDGER_WORDS
-from sweep_engine.report.ledger import entries, ledger_figures, ledger_rows
-from sweep_engine.report.matplotlib_files import draw_files
-from sweep_engine.report.numbers import format_interval
-from sweep_engine.report.observable_figures import (
+from sweep_engine.report.decomposition import NAMES as LEDGER_NAMES
+from sweep_engine.report.decomposition import WORDS as LEDGER_WORDS
+from sweep_engine.report.decomposition import entries, ledger_figures, ledger_rows
+from sweep_engine.report.drawing.figure import Figure
+from sweep_engine.report.drawing.matplotlib_files import draw_files
+from sweep_engine.report.figures.along import along_figures
+from sweep_engine.report.figures.curves import curve_figures
+from sweep_engine.report.figures.functions import function_figures
+from sweep_engine.report.figures.observables import (
     MAX_PAIRS,
     comparison_figure,
     majority_error,
 )
-from sweep_engine.report.page import Page, Row, Section, Table, render_page
+from sweep_engine.report.figures.plane import plane_figures
+from sweep_engine.report.figures.runs import run_figures
+from sweep_engine.report.figures.side_by_side import side_by_side_figures
+from sweep_engine.report.figures.swept import swept_figures
+from sweep_engine.report.numbers import format_interval
+from sweep_engine.report.page.page import Page, Row, Section, Table, render_page
 from sweep_engine.report.places import place_of, place_of_pair, swept_axes, texts_of
-from sweep_engine.report.plane import plane_figures
-from sweep_engine.report.run_figures import run_figures
-from sweep_engine.report.side_by_side import side_by_side_figures
-from sweep_engine.report.swept_figures import swept_figures
 from sweep_engine.report.words import HEADLINES, meaning, null_words, quantity, question
 from sweep_engine.spec import Setting
 from sweep_engine.spec.sources import DONE

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from sweep_engine.report.axes import Axis
-from sweep_engine.report.colours import Role
-from sweep_engine.report.figure import Along, Detail, Figure, Panel, Place
-from sweep_engine.report.marks import (
+from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.colours import Role
+from sweep_engine.report.drawing.figure import Along, Detail, Figure, Panel, Place
+from sweep_engine.report.drawing.marks import (
     Bars,
     Counts,
     Heatmap,
@@ -16,7 +16,7 @@ from sweep_engine.report.marks import (
     Runs,
     Steps,
 )
-from sweep_engine.report.page import LedgerRow, Page, Row, Section, Table
+from sweep_engine.report.page.page import LedgerRow, Page, Row, Section, Table
 from sweep_engine.report.places import SweptAxis
 
 EVIL = "</script><script>document.title = 'owned'</script>"

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
+from sweep_engine.densities.columns.one_dimensional import ks_distance
+from sweep_engine.densities.columns.two_dimensional import binned_total_variation_2d
 from sweep_engine.densities.dependence import (
     design_effect,
     design_effect_of_cells,
     effective_counts,
 )
 from sweep_engine.densities.draws import Draws
-from sweep_engine.densities.one_dimensional import ks_distance
-from sweep_engine.densities.two_dimensional import binned_total_variation_2d
 from sweep_engine.errors import InsufficientSamples
 from tests.statistics import StatisticalFailure, assert_coverage, assert_mean_within
 

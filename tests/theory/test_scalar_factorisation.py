@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from sweep_engine.densities.binned import binned_divergences
+from sweep_engine.densities.columns.binned import binned_divergences
 from sweep_engine.densities.draws import Draws
 from sweep_engine.keys import halves, run_ids
 from sweep_engine.lanes import over_lanes

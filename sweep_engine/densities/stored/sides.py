@@ -1,0 +1,138 @@
+"""The two sides of a pair: which runs, and what an estimate sees of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sweep_engine.comparability import columns_fitted_on, split_columns
+from sweep_engine.densities.cells.counts import CellCounts, align_counts
+from sweep_engine.densities.dependence import effective_counts
+from sweep_engine.densities.draws import Draws
+from sweep_engine.densities.stored.matching import match
+from sweep_engine.densities.stored.pairing import Pair
+from sweep_engine.densities.stored.study import Study
+from sweep_engine.errors import IncomparableSources
+from sweep_engine.spec import Comparison, Setting
+
+Read = tuple[np.ndarray, Draws]
+Cells = tuple[np.ndarray, CellCounts]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a pair: where its runs are.
+
+    Attributes:
+        study: Results that hold them.
+        source: The source's name.
+        settings: Pooled settings.
+        comparison: What is asked of them.
+    """
+
+    study: Study
+    source: str
+    settings: tuple[int, ...]
+    comparison: Comparison
+
+    def draws(self, columns: Sequence[str]) -> Draws:
+        """Read columns of the runs that are looked at."""
+        asked = self.comparison
+        found = self.study.draws(self.source, self.settings, columns, asked.given, asked.where)
+        _release_memory()
+        return found
+
+    def counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Count the functions of all draws, kept or not."""
+        found = self.study.function_counts(self.source, self.settings, self.comparison.given)
+        _release_memory()
+        return found
+
+    def functions(self, column: str | None = None) -> Read:
+        """Read the functions of the kept rows that are looked at, with a column."""
+        asked = self.comparison
+        return self.study.function_draws(
+            self.source, self.settings, asked.given, asked.where, column
+        )
+
+    @property
+    def chosen(self) -> list[Setting]:
+        """The settings themselves."""
+        return [self.study.plan.settings[i] for i in self.settings]
+
+
+def _release_memory() -> None:
+    """Give back what Arrow keeps of tables that are gone: a gigabyte after millions of ids."""
+    pa.default_memory_pool().release_unused()
+
+
+def sides_of(study: Study, pair: Pair, other: Study | None = None) -> tuple[Side, Side]:
+    """Find both sides of a pair; the reference's runs are in `other`, if that is given."""
+    asked = pair.comparison
+    return (
+        Side(study, asked.source, pair.source, asked),
+        Side(other or study, asked.reference, pair.reference, asked),
+    )
+
+
+def read_pair(study: Study, pair: Pair, other: Study | None = None) -> tuple[Draws, Draws]:
+    """Read both sides of a pair as its estimates see them: those `where` asks for, matched."""
+    return observed(*sides_of(study, pair, other))[0]
+
+
+def observed(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[str, ...]]:
+    """Read the observable's columns on both sides, matched if that is asked."""
+    asked = source.comparison
+    columns = split_columns(asked.observable)
+    mine, theirs = source.draws(columns), reference.draws(columns)
+    halved = tuple(
+        f"of {side.source} only the half that {columns[0]} was not fitted on"
+        for side in (source, reference)
+        if columns_fitted_on(side.study.sweep, side.source) & set(columns)
+    )
+    if asked.match is None or not len(mine) or not len(theirs):
+        return (mine, theirs), halved
+    by = [side.draws([asked.match.column]) for side in (source, reference)]
+    one, two, notes = match(by[0], by[1], asked.match.bins, asked.match.column)
+    return (one.apply(mine), two.apply(theirs)), (*halved, *notes)
+
+
+def function_cells(
+    study: Study, pair: Pair, other: Study | None = None
+) -> tuple[np.ndarray, CellCounts]:
+    """Count functions on both sides: (function ids as bytes, counts)."""
+    return counted(*sides_of(study, pair, other))[0]
+
+
+def counted(source: Side, reference: Side) -> tuple[Cells, tuple[str, ...]]:
+    """Count functions on both sides: cells, and what a reader must know of them."""
+    asked, notes = source.comparison, tuple[str, ...]()
+    if asked.where is None and asked.match is None:
+        mine, theirs = source.counts(), reference.counts()
+    else:
+        mine, theirs, notes = _counted_rows(source, reference)
+    if not len(mine[0]) and not len(theirs[0]):
+        raise IncomparableSources("this task's outputs are not discrete: no functions to count")
+    return align_counts(*mine, *theirs), notes
+
+
+def _counted_rows(source: Side, reference: Side) -> tuple[Any, Any, tuple[str, ...]]:
+    """Count the functions of kept rows, where only some of them, or weighed ones, are meant."""
+    asked = source.comparison
+    column = asked.match.column if asked.match else None
+    read = [source.functions(column), reference.functions(column)]
+    notes: tuple[str, ...] = ("of kept rows only",)
+    if asked.match is not None:
+        one, two, more = match(read[0][1], read[1][1], asked.match.bins, asked.match.column)
+        read = [(names[m.kept], m.apply(draws)) for (names, draws), m in
+                zip(read, (one, two), strict=True)]  # fmt: skip
+        notes += more
+    counted = (
+        effective_counts(
+            names, draws.weights, draws.units, np.random.default_rng([source.study.sweep.seed, 2])
+        )
+        for names, draws in read
+    )
+    return *counted, notes  # type: ignore[return-value]
