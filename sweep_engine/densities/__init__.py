@@ -1,9 +1,9 @@
-"""Densities: how far one source's law is from another's. Every estimator returns an Estimate."""
+"""Densities: how far one source's law is from another's. Every estimator returns Estimates."""
 
-from sweep_engine.densities.columns.binned import density_ratio
+from sweep_engine.densities.columns.density_ratio import density_ratio
 from sweep_engine.densities.columns.histograms import histogram, histograms
-from sweep_engine.densities.columns.one_dimensional import quantiles
-from sweep_engine.densities.columns.two_dimensional import histogram_2d
+from sweep_engine.densities.columns.plane import histogram_2d
+from sweep_engine.densities.columns.quantiles import quantiles
 from sweep_engine.densities.comparing import compare, compare_all
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate, format_p

@@ -9,6 +9,7 @@ from sweep_engine.spec.axes import Axis, AxisSpec, Sobol
 from sweep_engine.spec.base import Count, Name, PartName, Real, Spec
 from sweep_engine.spec.models import ModelSpec
 from sweep_engine.spec.observables import Observables
+from sweep_engine.spec.renamed import ESTIMATOR
 from sweep_engine.spec.sources import Accept, SourceSpec
 from sweep_engine.spec.tasks import TaskSpec
 
@@ -38,7 +39,8 @@ Zipped = Annotated[dict[str, AxisSpec], Field(min_length=1)]
 
 
 EstimatorName = Literal[
-    "ledger", "binned", "ks", "mean", "wasserstein", "energy", "mmd", "kde", "knn", "c2st", "flow",
+    "binned", "ks", "mean", "wasserstein", "energy", "mmd", "knn", "kde", "c2st", "flow",
+    "decomposition",
 ]  # fmt: skip
 
 Span = tuple[Real, Real]
@@ -73,7 +75,7 @@ class Comparison(Spec):
     match: Match | None = Field(
         default=None, description="weigh the reference's runs so that bins of a column agree"
     )
-    estimator: EstimatorName | None = Field(
+    estimator: Annotated[EstimatorName | None, ESTIMATOR.reader()] = Field(
         default=None, description="how it is estimated; left out, what suits the observable"
     )
 

@@ -10,7 +10,7 @@ neighbours (their bias does not repeat itself in a resample).
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +18,8 @@ from scipy import stats
 
 from sweep_engine.densities.draws import DATA_SEEDS, Draws, require_draws, sample_warnings
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
+from sweep_engine.densities.estimator import Estimator, Quantity, Table, Takes, Verdict
+from sweep_engine.densities.trust import Trust
 from sweep_engine.errors import InsufficientSamples
 
 NUM_RESAMPLES = 1000
@@ -25,14 +27,19 @@ MIN_UNITS = 2
 MAX_UNITS = 2000
 """More runs than this are resampled in so many random groups: the same variance, sooner."""
 
+DIFFERENCE = Quantity(
+    "mean_difference",
+    "The source's mean less the reference's, in the column's unit.".format,
+    Table.HEADLINES,
+    Verdict.INTERVAL,
+)
+
 Sums = tuple[Float[np.ndarray, " u"], Float[np.ndarray, " u"]]
 """Of every unit: its weighted sum, and its weight."""
 
 
-def mean_difference(
-    source: Draws, reference: Draws, *, seed: int, confidence: float = 0.95
-) -> Estimate:
-    """Estimate the difference of two means, with a bootstrap over runs or units.
+class MeanDifference(Estimator[Draws]):
+    """Estimates the difference of two means, with a bootstrap over runs or units.
 
     Units are resampled whole, so dependence within them is honoured whatever it is. Data
     seeds are resampled for both sides at once, since both met the same data sets. The
@@ -40,86 +47,117 @@ def mean_difference(
     u units, with t of the fewer units' u - 1 degrees of freedom.
 
     Example:
-        >>> found = mean_difference(
-        ...     Draws.of(np.arange(50.0)), Draws.of(np.arange(50.0) - 1), seed=0)
-        >>> found.value, found.low < 1.0 < found.high
+        >>> sides = Draws.of(np.arange(50.0)), Draws.of(np.arange(50.0) - 1)
+        >>> (shift,) = MeanDifference().look(*sides, 0).at(0.95)
+        >>> shift.value, shift.low < 1.0 < shift.high
         (1.0, True)
-
-    Args:
-        source: One column.
-        reference: The same column.
-        seed: Of the resamples.
-        confidence: Of the interval.
-
-    Raises:
-        InsufficientSamples: Fewer than 2 runs or units on one side.
 
     Source:
         Efron & Tibshirani (1993), chapters 6 and 12; Field & Welsh (2007) for units.
     """
-    finite = source.finite, reference.finite
-    require_draws(*finite)
-    rng = np.random.default_rng([seed, 9])
-    if all(side.unit_name == DATA_SEEDS for side in finite):
-        found = [_resampled(_sums_per_data_seed(finite), rng)]
-        resampled = f"{found[0].num_units:,} data seeds, of both sides at once,"
-    else:
-        sides = [_resampled([_unit_sums(side, rng)], rng) for side in finite]
-        found = [sides[0], replace(sides[1], value=-sides[1].value)]
-        resampled = f"{sides[0].num_units:,} and {sides[1].num_units:,} runs or units,"
-    reach = _t(min(one.num_units for one in found), confidence)
-    reach *= math.sqrt(sum(one.variance for one in found))
-    value = sum(one.value for one in found)
-    return two_sample_estimate(
-        "mean_difference",
-        Interval(value, value - reach, value + reach),
-        num_draws=(len(source), len(reference)),
-        n_eff=(finite[0].n_eff, finite[1].n_eff),
-        unit="1",
-        method=f"difference of means; {NUM_RESAMPLES} bootstrap resamples of {resampled} "
-        "t interval",
-        confidence=confidence,
-        seed=seed,
-        warnings=sample_warnings(source, reference),
-    )
+
+    name = "mean"
+    takes = Takes.ONE_COLUMN
+    trust = Trust(name, MIN_UNITS)
+    quantities = (DIFFERENCE,)
+
+    def look(self, source: Draws, reference: Draws, seed: int) -> "MeanDifferenceReading":
+        """Resample both sides."""
+        self.takes.check(self.name, source)
+        finite = source.finite, reference.finite
+        require_draws(*finite)
+        rng = np.random.default_rng([seed, 9])
+        if all(side.unit_name == DATA_SEEDS for side in finite):
+            both = _resampled(_sums_per_data_seed(finite), rng)
+            units = f"{both.num_units:,} data seeds, of both sides at once,"
+            return MeanDifferenceReading(source, reference, seed, both.value, (both,), units)
+        sides = tuple(_resampled([_unit_sums(side, rng)], rng) for side in finite)
+        value = sides[0].value - sides[1].value
+        units = " and ".join(f"{side.num_units:,}" for side in sides) + " runs or units,"
+        return MeanDifferenceReading(source, reference, seed, value, sides, units)
 
 
-def mean(draws: Draws, *, name: str, seed: int, confidence: float = 0.95) -> Estimate:
-    """Estimate a mean, with a bootstrap over runs or units; see `mean_difference`.
+@dataclass(frozen=True)
+class MeanDifferenceReading:
+    """What the resamples gave: of both sides at once, or of each."""
+
+    source: Draws
+    reference: Draws
+    seed: int
+    value: float
+    resampled: tuple["_Resampled", ...]
+    units: str
+
+    def at(self, confidence: float) -> tuple[Estimate]:
+        """Put a t interval around the difference."""
+        reach = _t(min(side.num_units for side in self.resampled), confidence)
+        reach *= math.sqrt(sum(side.variance for side in self.resampled))
+        return (
+            two_sample_estimate(
+                DIFFERENCE.name,
+                Interval(self.value, self.value - reach, self.value + reach),
+                num_draws=(len(self.source), len(self.reference)),
+                n_eff=(self.source.finite.n_eff, self.reference.finite.n_eff),
+                unit="1",
+                method=f"difference of means; {NUM_RESAMPLES} bootstrap resamples of {self.units} "
+                "t interval",
+                confidence=confidence,
+                seed=self.seed,
+                warnings=sample_warnings(self.source, self.reference),
+            ),
+        )
+
+
+def mean(draws: Draws, *, name: str, seed: int) -> "MeanReading":
+    """Look at one mean, with a bootstrap over runs or units; see `MeanDifference`.
 
     Example:
-        >>> mean(Draws.of(np.arange(50.0)), name="mean_steps", seed=0).value
+        >>> mean(Draws.of(np.arange(50.0)), name="mean_steps", seed=0).at(0.95)[0].value
         24.5
 
     Args:
         draws: One column.
         name: The estimate's name.
         seed: Of the resamples.
-        confidence: Of the interval.
 
     Raises:
         InsufficientSamples: Fewer than 2 runs or units.
     """
-    finite = draws.finite
-    require_draws(finite)
+    require_draws(draws.finite)
     rng = np.random.default_rng([seed, 10])
-    found = _resampled([_unit_sums(finite, rng)], rng)
-    reach = _t(found.num_units, confidence) * math.sqrt(found.variance)
-    units = "data seeds" if draws.unit_name == DATA_SEEDS else "runs or units"
-    return Estimate(
-        name=name,
-        value=found.value,
-        low=found.value - reach,
-        high=found.value + reach,
-        confidence=confidence,
-        num_source=len(draws),
-        n_eff_source=finite.n_eff,
-        unit="1",
-        method=f"mean; {NUM_RESAMPLES} bootstrap resamples of {found.num_units:,} {units}, "
-        "t interval",
-        seed=seed,
-        warnings=sample_warnings(draws, draws)[:1],
-    )
+    return MeanReading(name, draws, seed, _resampled([_unit_sums(draws.finite, rng)], rng))
+
+
+@dataclass(frozen=True)
+class MeanReading:
+    """What the resamples of one side gave."""
+
+    name: str
+    draws: Draws
+    seed: int
+    resampled: "_Resampled"
+
+    def at(self, confidence: float) -> tuple[Estimate]:
+        """Put a t interval around the mean."""
+        value, num_units = self.resampled.value, self.resampled.num_units
+        reach = _t(num_units, confidence) * math.sqrt(self.resampled.variance)
+        units = "data seeds" if self.draws.unit_name == DATA_SEEDS else "runs or units"
+        return (
+            Estimate(
+                name=self.name,
+                value=value,
+                low=value - reach,
+                high=value + reach,
+                confidence=confidence,
+                num_source=len(self.draws),
+                n_eff_source=self.draws.finite.n_eff,
+                unit="1",
+                method=f"mean; {NUM_RESAMPLES} bootstrap resamples of {num_units:,} {units}, "
+                "t interval",
+                seed=self.seed,
+                warnings=sample_warnings(self.draws, self.draws)[:1],
+            ),
+        )
 
 
 @dataclass(frozen=True)
@@ -157,10 +195,10 @@ def _sums_per_data_seed(sides: tuple[Draws, Draws]) -> list[Sums]:
     num_seeds, split = int(labels.max()) + 1, len(sides[0])
     return [
         (
-            np.bincount(mine, side.weights * side.values, num_seeds),
-            np.bincount(mine, side.weights, num_seeds),
+            np.bincount(seed, side.weights * side.values, num_seeds),
+            np.bincount(seed, side.weights, num_seeds),
         )
-        for side, mine in zip(sides, (labels[:split], labels[split:]), strict=True)
+        for side, seed in zip(sides, (labels[:split], labels[split:]), strict=True)
     ]
 
 

@@ -1,26 +1,34 @@
 """Wasserstein distance in one dimension: how far mass must move, in the observable's unit."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 from scipy import special, stats
 
-from sweep_engine.densities.draws import Draws, require_draws, sample_warnings
+from sweep_engine.densities.draws import Draws, sample_warnings
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
+from sweep_engine.densities.estimator import Estimator, Quantity, Table, Takes, Verdict
 from sweep_engine.densities.null import same_source_null
-from sweep_engine.errors import InsufficientSamples
+from sweep_engine.densities.trust import Trust
 
 MIN_DRAWS = 20
 MAX_DRAWS_NULL = 20_000
+"""Beyond, the null has long shrunk to nothing beside the noise, and sorting costs seconds."""
+
+DISTANCE = Quantity(
+    "wasserstein_1",
+    "Mass must move this far on average, in the column's unit.".format,
+    Table.HEADLINES,
+    Verdict.INTERVAL,
+)
 
 Values = Float[np.ndarray, " n"]
 
 
-def wasserstein(
-    source: Draws, reference: Draws, *, seed: int, confidence: float = 0.95
-) -> Estimate:
-    """Estimate W1 = ∫ |F - G| dx, the mean distance that mass must move.
+class Wasserstein(Estimator[Draws]):
+    """Estimates W1 = ∫ |F - G| dx, the mean distance that mass must move.
 
     The plug-in is biased upwards. W1 is the supremum of E_P f - E_Q f over f of slope at
     most 1, so the f that is best on one half and measured on the other gives the low end;
@@ -29,51 +37,76 @@ def wasserstein(
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> found = wasserstein(
-        ...     Draws.of(rng.normal(1, 1, 1000)), Draws.of(rng.normal(0, 1, 1000)), seed=0)
-        >>> found.low < 1.0 < found.high
+        >>> sides = Draws.of(rng.normal(1, 1, 1000)), Draws.of(rng.normal(0, 1, 1000))
+        >>> (distance,) = Wasserstein().look(*sides, 0).at(0.95)
+        >>> distance.low < 1.0 < distance.high
         True
-
-    Args:
-        source: One column.
-        reference: The same column.
-        seed: Of the halves.
-        confidence: Of the interval.
-
-    Raises:
-        InsufficientSamples: Fewer than 20 effective draws on one side.
 
     Source:
         Kantorovich & Rubinstein (1958), for the duality.
     """
-    finite = source.finite, reference.finite
-    require_draws(*finite)
-    if min(side.n_eff for side in finite) < MIN_DRAWS:
-        raise InsufficientSamples(
-            f"wasserstein needs at least {MIN_DRAWS} effective draws on each side, got "
-            f"{finite[0].n_eff:.4g} of the source and {finite[1].n_eff:.4g} of the reference"
+
+    name = "wasserstein"
+    takes = Takes.ONE_COLUMN
+    trust = Trust(name, MIN_DRAWS)
+    quantities = (DISTANCE,)
+
+    def look(self, source: Draws, reference: Draws, seed: int) -> "WassersteinReading":
+        """Compute the plug-in, the dual's gap between halves, and the null."""
+        self.takes.check(self.name, source)
+        finite = source.finite, reference.finite
+        self.trust.require(*(side.n_eff for side in finite))
+        rng = np.random.default_rng([seed, 8])
+        value = _plug_in(*finite)
+        noise = math.hypot(*(_spread(side) / math.sqrt(side.n_eff) for side in finite))
+        gap = _dual(*finite, rng)
+        (null,) = same_source_null(
+            lambda one, other: [_plug_in(one, other)],
+            (_some(finite[0], rng), _some(finite[1], rng)),
+            lambda side: side.halve(rng),
         )
-    rng = np.random.default_rng([seed, 8])
-    value, z = _plug_in(*finite), float(special.ndtri((1 + confidence) / 2))
-    noise = math.hypot(*(_spread(side) / math.sqrt(side.n_eff) for side in finite))
-    low = _dual(finite[0], finite[1], rng, z)
-    (null,) = same_source_null(
-        lambda one, other: [_plug_in(one, other)],
-        (_some(finite[0], rng), _some(finite[1], rng)),
-        lambda side: side.halve(rng),
-    )
-    return two_sample_estimate(
-        "wasserstein_1",
-        Interval(value, min(low, value), value + z * noise),
-        num_draws=(len(source), len(reference)),
-        n_eff=(finite[0].n_eff, finite[1].n_eff),
-        unit="1",
-        method="plug-in W1, in the column's unit; low end by the dual of one half measured on the "
-        "other, high end the plug-in plus noise",
-        confidence=confidence,
-        seed=seed,
-        warnings=sample_warnings(source, reference),
-    ).with_null(null)
+        return WassersteinReading(source, reference, seed, value, noise, gap, null)
+
+
+@dataclass(frozen=True)
+class WassersteinReading:
+    """The plug-in with its noise, and the dual's gap with its own.
+
+    Attributes:
+        source: All draws.
+        reference: All draws.
+        seed: Of the halves.
+        value: The plug-in.
+        noise: Standard error of the best f, at most.
+        gap: Difference of the means of the f that one half chose, on the other, and its error.
+        null: Of the plug-in.
+    """
+
+    source: Draws
+    reference: Draws
+    seed: int
+    value: float
+    noise: float
+    gap: tuple[float, float]
+    null: Interval
+
+    def at(self, confidence: float) -> tuple[Estimate]:
+        """Read the low end off the dual, the high end off the plug-in."""
+        z = float(special.ndtri((1 + confidence) / 2))
+        low = max(0.0, self.gap[0] - z * self.gap[1])
+        estimate = two_sample_estimate(
+            DISTANCE.name,
+            Interval(self.value, min(low, self.value), self.value + z * self.noise),
+            num_draws=(len(self.source), len(self.reference)),
+            n_eff=(self.source.finite.n_eff, self.reference.finite.n_eff),
+            unit="1",
+            method="plug-in W1, in the column's unit; low end by the dual of one half measured on "
+            "the other, high end the plug-in plus noise",
+            confidence=confidence,
+            seed=self.seed,
+            warnings=sample_warnings(self.source, self.reference),
+        )
+        return (estimate.with_null(self.null),)
 
 
 def _plug_in(source: Draws, reference: Draws) -> float:
@@ -96,10 +129,11 @@ def _some(draws: Draws, rng: np.random.Generator) -> Draws:
     return draws.select(rng.permutation(len(draws)) < MAX_DRAWS_NULL)
 
 
-def _dual(source: Draws, reference: Draws, rng: np.random.Generator, z: float) -> float:
+def _dual(source: Draws, reference: Draws, rng: np.random.Generator) -> tuple[float, float]:
+    """Measure on one half the f that the other half finds best: its gap, and the gap's error."""
     (one, two), (one_ref, two_ref) = source.halve(rng), reference.halve(rng)
     if not all(len(part) for part in (one, two, one_ref, two_ref)):
-        return 0.0
+        return 0.0, 0.0
     knots, heights = _best_slopes(one, one_ref)
     gaps = [
         Draws(np.interp(part.values, knots, heights), part.weights, part.units, part.design_effect)
@@ -107,7 +141,7 @@ def _dual(source: Draws, reference: Draws, rng: np.random.Generator, z: float) -
     ]
     means = [float(np.average(part.values, weights=part.weights)) for part in gaps]
     noise = math.hypot(*(_spread(part) / math.sqrt(part.n_eff) for part in gaps))
-    return max(0.0, means[0] - means[1] - z * noise)
+    return means[0] - means[1], noise
 
 
 def _best_slopes(source: Draws, reference: Draws) -> tuple[Values, Values]:

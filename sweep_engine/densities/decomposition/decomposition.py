@@ -1,30 +1,39 @@
-"""The ledger of a pair, from what is stored: P(fit), the KL given a fit, the test errors."""
+"""The KL decomposition of a pair, from what is stored: P(fit), the KL given a fit, test errors."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import cache, partial
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from sweep_engine.densities.columns.mean import mean
+from sweep_engine.densities.columns.mean import MeanReading, mean
+from sweep_engine.densities.decomposition.kl_bound import look_at_kl_bound
 from sweep_engine.densities.decomposition.nats import (
+    DATA,
+    OPTIMISER,
+    TOTAL,
     data_nats,
     optimiser_nats,
-    pac_bayes_bound,
     total_nats,
 )
+from sweep_engine.densities.decomposition.pac_bayes import PAC_BAYES, pac_bayes_bound
 from sweep_engine.densities.estimate import Estimate
-from sweep_engine.densities.functions.function_space import divergence_lower_bounds
-from sweep_engine.densities.registry import kl_lower_bound
-from sweep_engine.densities.stored.sides import Side, counted, observed
+from sweep_engine.densities.estimator import Estimator, Quantity, Reading, Table, Takes
+from sweep_engine.densities.stored.sides import Side
+from sweep_engine.densities.trust import Trust
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.sources import GuessAndCheck, Prior, Splitting
 from sweep_engine.tasks import load_task
 
-Level = Callable[[float], Estimate]
-"""From a confidence to an estimate whose interval is at it."""
+TEST_ERROR_SOURCE, TEST_ERROR_REFERENCE = TEST_ERRORS = tuple(
+    Quantity(
+        f"test_error_{side}",
+        f"Networks of the {side} err on {{0.value:.1%}} of the inputs they did not see.".format,
+        Table.DECOMPOSITION,
+    )
+    for side in ("source", "reference")
+)
 
 
-def has_ledger(source: Side, reference: Side) -> bool:
+def can_be_decomposed(source: Side, reference: Side) -> bool:
     """Whether the reference is a law over networks, and both sides are given a fit."""
     spec = reference.chosen[0].spec
     law = isinstance(spec, Prior | GuessAndCheck | Splitting)
@@ -34,57 +43,97 @@ def has_ledger(source: Side, reference: Side) -> bool:
     return law and whole and measures_fit and source.comparison.given == "fit"
 
 
-def ledger_of(source: Side, reference: Side) -> Callable[[float], list[Estimate]]:
-    """The ledger of a pair: its two entries, their sum, and the PAC-Bayes bound.
+class Decomposition(Estimator[Side]):
+    """Estimates what the data explain and what the optimiser adds, their sum, and its promise."""
 
-    The draws are looked at once; what is returned takes a confidence.
+    name = "decomposition"
+    takes = Takes.SIDES
+    trust = Trust(name, 1)  # each term has limits of its own
+    quantities = (DATA, OPTIMISER, TOTAL, PAC_BAYES, *TEST_ERRORS)
+
+    def look(self, source: Side, reference: Side, seed: int) -> "DecompositionReading":
+        """Look at the KL given a fit, and at the test errors.
+
+        Raises:
+            IncomparableSources: The reference is no law over networks, or no fit is given.
+        """
+        if not can_be_decomposed(source, reference):
+            raise IncomparableSources(
+                "the KL decomposition is of networks that fit (`given: fit`, without `where` or "
+                "`match`) against a law: prior, guess_and_check or splitting"
+            )
+        promise = _promise(source, reference)
+        try:
+            kl = look_at_kl_bound(source, reference, seed)
+        except InsufficientSamples as error:
+            return DecompositionReading(source, reference, None, str(error), promise)
+        return DecompositionReading(source, reference, kl, "", promise)
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a bound on the error needs, where the training set is a random sample.
+
+    Attributes:
+        num_train: Examples of the training set.
+        train_error: What the acceptance rule allows at most.
+        test_errors: As measured, of the sides that have them.
     """
-    if not has_ledger(source, reference):
-        raise IncomparableSources(
-            "the ledger is of networks that fit (`given: fit`, without `where` or `match`) "
-            "against a law: prior, guess_and_check or splitting"
-        )
-    kl = cache(partial(_kl, source, reference))
-    return lambda confidence: _entries(source, reference, kl, confidence)
+
+    num_train: int
+    train_error: float
+    test_errors: tuple[MeanReading, ...]
+
+    def at(self, data: Estimate, confidence: float) -> list[Estimate]:
+        """Read the bound off the data's term, and the errors beside it."""
+        bound = pac_bayes_bound(data, self.num_train, self.train_error)
+        return [bound, *(error for read in self.test_errors for error in read.at(confidence))]
 
 
-def _entries(
-    source: Side, reference: Side, kl: Callable[[], Level], confidence: float
-) -> list[Estimate]:
-    each = (1 + confidence) / 2
-    data, wide = (
-        data_nats(reference.study.ln_fit_probability(reference.chosen, level))
-        for level in (confidence, each)
-    )
-    try:
+@dataclass(frozen=True)
+class DecompositionReading:
+    """A pair's KL given a fit, and what the cost of fitting promises.
+
+    Attributes:
+        source: Which runs.
+        reference: Which runs.
+        kl: None where there are too few networks that fit.
+        too_few: What it lacks then.
+        promise: None where the training set is no random sample.
+    """
+
+    source: Side
+    reference: Side
+    kl: Reading | None
+    too_few: str
+    promise: Promise | None
+
+    def at(self, confidence: float) -> tuple[Estimate, ...]:
+        """Read both terms, their sum, the bound and the test errors."""
+        each = (1 + confidence) / 2  # of two intervals that hold at once with `confidence`
+        data, wide = self._data(confidence), self._data(each)
+        promised = self.promise.at(wide, confidence) if self.promise else []
+        if self.kl is None:
+            alone = total_nats(wide, None, confidence)
+            alone = replace(alone, warnings=(*alone.warnings, self.too_few))
+            return (data, alone, *promised)
         optimiser, wide_optimiser = (
-            optimiser_nats(kl()(level), source.comparison.observable)
-            for level in (confidence, each)
+            self._optimiser(self.kl, confidence),
+            self._optimiser(self.kl, each),
         )
-        entries = [data, optimiser, total_nats(wide, wide_optimiser, confidence)]
-    except InsufficientSamples as error:
-        alone = total_nats(wide, None, confidence)
-        entries = [data, replace(alone, warnings=(*alone.warnings, str(error)))]
-    return [*entries, *_bound(source, reference, wide)]
+        return (data, optimiser, total_nats(wide, wide_optimiser, confidence), *promised)
+
+    def _data(self, confidence: float) -> Estimate:
+        study, settings = self.reference.study, self.reference.chosen
+        return data_nats(study.ln_fit_probability(settings, confidence))
+
+    def _optimiser(self, kl: Reading, confidence: float) -> Estimate:
+        (bound,) = kl.at(confidence)
+        return optimiser_nats(bound, self.source.comparison.observable)
 
 
-def _kl(source: Side, reference: Side) -> Level:
-    seed = source.study.sweep.seed
-    if source.comparison.observable == "function":
-        cells = counted(source, reference)[0][1]
-        return lambda level: divergence_lower_bounds(cells, seed=seed, confidence=level)[-1]
-    draws, notes = observed(source, reference)
-    kl = kl_lower_bound(*draws, seed)
-
-    def noted(confidence: float) -> Estimate:
-        found = kl(confidence)
-        return replace(found, warnings=(*notes, *found.warnings))
-
-    return noted
-
-
-def _bound(source: Side, reference: Side, data: Estimate) -> list[Estimate]:
-    """The PAC-Bayes bound, beside the measured test error of both sides.
+def _promise(source: Side, reference: Side) -> Promise | None:
+    """Gather what the PAC-Bayes bound needs, beside the measured test error of both sides.
 
     It is there where the training set is a random sample and the acceptance rule its error.
     """
@@ -94,16 +143,16 @@ def _bound(source: Side, reference: Side, data: Estimate) -> list[Estimate]:
     drawn = isinstance(getattr(task, "train", None), int)
     clean = not isinstance(task, Custom) and getattr(task, "poison", None) is None
     if len(settings) > 1 or rule is None or not (drawn and clean):
-        return []
+        return None
     sweep = reference.study.sweep
     examples = len(load_task(task, sweep.seed, sweep.folder).train)
-    return [pac_bayes_bound(data, examples, rule), *_test_errors(source, reference)]
+    return Promise(examples, rule, tuple(_test_errors(source, reference)))
 
 
-def _test_errors(source: Side, reference: Side) -> Iterator[Estimate]:
-    for name, side in (("source", source), ("reference", reference)):
+def _test_errors(source: Side, reference: Side) -> Iterator[MeanReading]:
+    for quantity, side in zip(TEST_ERRORS, (source, reference), strict=True):
         try:
             draws = side.draws(["test_error"])
-            yield mean(draws, name=f"test_error_{name}", seed=side.study.sweep.seed)
+            yield mean(draws, name=quantity.name, seed=side.study.sweep.seed)
         except (IncomparableSources, InsufficientSamples):
             continue  # there is no test set, or no row was kept

@@ -1,6 +1,7 @@
 """Spearman's rank correlation of two laws over functions."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import special, stats
@@ -8,14 +9,24 @@ from scipy import special, stats
 from sweep_engine.densities.cells.counts import CellCounts, cut_in_half
 from sweep_engine.densities.cells.divergences import MIN_CELL_COUNT
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
+from sweep_engine.densities.estimator import Quantity
 from sweep_engine.densities.functions.split_half import MIN_DRAWS, frequent_functions
 from sweep_engine.densities.null import same_source_null
 
 MIN_FUNCTIONS = MIN_CELL_COUNT
 
 
-def rank_correlation(counts: CellCounts, *, seed: int, confidence: float = 0.95) -> Estimate:
-    """Estimate Spearman's rank correlation of the two laws over frequent functions.
+def _words(estimate: Estimate) -> str:
+    if math.isnan(estimate.value):
+        return "Too few functions are frequent enough to rank."
+    return "Whether frequent under the one is frequent under the other (1: the same order)."
+
+
+RANK_CORRELATION = Quantity("rank_correlation", _words)
+
+
+def rank_correlation(counts: CellCounts, seed: int) -> "RankReading":
+    """Look at Spearman's rank correlation of the two laws over frequent functions.
 
     Functions are chosen by both sources together on one half of the draws and ranked on
     the other. Counting noise pulls the value towards 0: the null beside, a source against
@@ -26,13 +37,12 @@ def rank_correlation(counts: CellCounts, *, seed: int, confidence: float = 0.95)
 
     Example:
         >>> counts = CellCounts(np.arange(1, 21) * 100, np.arange(1, 21) * 100)
-        >>> rank_correlation(counts, seed=0).value > 0.9
+        >>> rank_correlation(counts, 0).at(0.95)[0].value > 0.9
         True
 
     Args:
         counts: Independent draws per function.
         seed: Of the random halves.
-        confidence: Of the interval.
 
     Raises:
         InsufficientSamples: Fewer than 100 draws on one side.
@@ -42,21 +52,36 @@ def rank_correlation(counts: CellCounts, *, seed: int, confidence: float = 0.95)
     """
     counts.require(MIN_DRAWS)
     chosen = _choose(counts, np.random.default_rng(seed))
-    num_functions = len(chosen.source)
-    estimate = two_sample_estimate(
-        "rank_correlation",
-        _interval(_spearman(chosen), num_functions, confidence),
-        num_draws=counts.num_draws,
-        n_eff=counts.n_eff,
-        unit="1",
-        method=f"Spearman over {num_functions} functions chosen on one half of independent draws "
-        "and ranked on the other; artanh interval over functions (Bonett & Wright)",
-        seed=seed,
-        confidence=confidence,
-        warnings=_warnings(num_functions),
-    )
     (null,) = _null(counts, np.random.default_rng([seed, 1]))
-    return estimate if math.isnan(null.value) else estimate.with_null(null)
+    return RankReading(counts, seed, _spearman(chosen), len(chosen.source), null)
+
+
+@dataclass(frozen=True)
+class RankReading:
+    """The correlation over the chosen functions, and its null."""
+
+    counts: CellCounts
+    seed: int
+    value: float
+    num_functions: int
+    null: Interval
+
+    def at(self, confidence: float) -> tuple[Estimate]:
+        """Put Bonett & Wright's interval around it."""
+        estimate = two_sample_estimate(
+            RANK_CORRELATION.name,
+            _interval(self.value, self.num_functions, confidence),
+            num_draws=self.counts.num_draws,
+            n_eff=self.counts.n_eff,
+            unit="1",
+            method=f"Spearman over {self.num_functions} functions chosen on one half of "
+            "independent draws and ranked on the other; artanh interval over functions "
+            "(Bonett & Wright)",
+            seed=self.seed,
+            confidence=confidence,
+            warnings=_warnings(self.num_functions),
+        )
+        return (estimate if math.isnan(self.null.value) else estimate.with_null(self.null),)
 
 
 def _choose(counts: CellCounts, rng: np.random.Generator) -> CellCounts:

@@ -1,13 +1,29 @@
-"""How much of a law its sample has not shown: Good-Turing."""
+"""How much of a law a sample has not shown: its own (Good-Turing), or another's."""
 
+import dataclasses
 import math
 
 import numpy as np
 from jaxtyping import Int
 from scipy import special
 
+from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.estimate import Estimate, check_confidence
+from sweep_engine.densities.estimator import Quantity
+from sweep_engine.densities.probabilities.proportions import proportion
 from sweep_engine.errors import InsufficientSamples
+
+UNSEEN_MASSES = tuple(
+    Quantity(
+        f"unseen_mass_{side}",
+        "A new draw shows a function not seen before {0.value:.0%} of the time.".format,
+    )
+    for side in ("source", "reference")
+)
+UNSEEN_BY_REFERENCE = Quantity(
+    "mass_unseen_by_reference",
+    "{0.value:.1%} of the source is on functions the reference never drew.".format,
+)
 
 
 def good_turing(counts: Int[np.ndarray, " F"]) -> float:
@@ -70,4 +86,38 @@ def unseen_mass(
         n_eff_source=float(num_draws),
         unit="1",
         method="Good-Turing f1/n of independent draws; Esty's normal interval",
+    )
+
+
+def mass_unseen_by_reference(counts: CellCounts, *, confidence: float = 0.95) -> Estimate:
+    """Estimate the source's mass on functions that this sample of the reference lacks.
+
+    Given the reference's sample it is a proportion of independent draws, with its exact
+    interval. It is not the mass outside the reference's support: rare functions count too.
+
+    Example:
+        >>> mass_unseen_by_reference(CellCounts(np.array([90, 10]), np.array([100, 0]))).value
+        0.1
+
+    Args:
+        counts: Independent draws per function.
+        confidence: Of the interval.
+
+    Raises:
+        InsufficientSamples: One side has no draw.
+    """
+    counts.require(1)
+    unseen = counts.source[counts.reference == 0].sum()
+    estimate = proportion(
+        int(unseen),
+        int(counts.num_source),
+        name=UNSEEN_BY_REFERENCE.name,
+        confidence=confidence,
+    )
+    return dataclasses.replace(
+        estimate,
+        num_reference=counts.num_draws[1],
+        n_eff_reference=counts.num_reference,
+        method="share of independent source draws, given the reference's sample; Clopper-Pearson",
+        warnings=(),
     )

@@ -7,7 +7,6 @@ whatever they missed (`witness`).
 """
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,11 +14,11 @@ import numpy as np
 from jaxtyping import Float
 
 from sweep_engine.densities.draws import Draws
-from sweep_engine.densities.estimate import Estimate
+from sweep_engine.densities.estimator import Estimator, Takes
 from sweep_engine.densities.points.classifier import platt
 from sweep_engine.densities.points.independent import Points, points
-from sweep_engine.densities.points.witness import kl_bound, one_sided, tv_bound
-from sweep_engine.densities.trust import Trust, ceiling
+from sweep_engine.densities.points.witness import Witness, witness_quantities
+from sweep_engine.densities.trust import Trust
 from sweep_engine.errors import IncomparableSources
 
 BLUR = 0.05
@@ -27,86 +26,46 @@ BLUR = 0.05
 
 LAYERS, WIDTH, EPOCHS, PATIENCE, BATCH, RATE = 3, 32, 40, 5, 128, 2e-3
 MAX_DRAWS = 10_000
-TRUST = Trust("flow", 500, max_dimension=4, max_nats=2.0, beyond="a lower bound, and far below")
 
 Cloud = Float[np.ndarray, "n D"]
 Logs = Float[np.ndarray, " n"]
 
 
-def flow(
-    source: Draws, reference: Draws, *, seed: int, confidence: float = 0.95
-) -> tuple[Estimate, ...]:
-    """Bound TV and KL from below by flows fitted to one half, measured on the other.
+class Flow(Estimator[Draws]):
+    """Bounds TV and KL from below by flows fitted to one half, measured on the other.
 
     Both halves take both parts, and so do halves of them for the ratio's calibration. Solutions
     lie on sets of fewer dimensions, where a likelihood diverges: use columns that are
     coordinates of the set. What is left of atoms and flat directions is taken by noise of 0.05
     spreads of each column, the same law on both sides, under which a divergence can only fall.
 
-    Args:
-        source: Two or more columns.
-        reference: The same columns.
-        seed: Of thinning, noise, halves and training.
-        confidence: Of each interval.
-
-    Returns:
-        `tv_bound_flow` and `kl_bound_flow`, whose intervals are open upwards.
-
-    Raises:
-        InsufficientSamples: Fewer than 500 independent draws on one side.
-        IncomparableSources: One column, the extra `flows` is not installed, or the flows give no
-            density at some of the draws.
-
     Source:
         Papamakarios, Pavlakou & Murray (2017), NeurIPS: masked autoregressive flows, by
         flowjax. Donsker & Varadhan, as in `witness`.
     """
-    return fitted(source, reference, seed=seed)(confidence)
 
+    name = "flow"
+    takes = Takes.TWO_COLUMNS_OR_MORE
+    trust = Trust(name, 500, max_dimension=4, max_nats=2.0, beyond="a lower bound, and far below")
+    quantities = witness_quantities(name)
 
-def fitted(
-    source: Draws, reference: Draws, *, seed: int
-) -> Callable[[float], tuple[Estimate, ...]]:
-    """Fit the flows of `flow` once, to be read at any confidence.
+    def look(self, source: Draws, reference: Draws, seed: int) -> Witness:
+        """Fit the flows.
 
-    Args:
-        source: As in `flow`.
-        reference: As in `flow`.
-        seed: As in `flow`.
-
-    Raises:
-        InsufficientSamples: As in `flow`.
-        IncomparableSources: As in `flow`.
-    """
-    rng = np.random.default_rng([seed, 11])
-    sample = points(source, reference, TRUST, rng, max_draws=MAX_DRAWS)
-    if sample.dimension < 2:
-        raise IncomparableSources("flow is for two columns or more: use `binned` or `kde`")
-    _require_extra()
-    held_out = _log_ratios(sample, rng)
-    return lambda confidence: _estimates(sample, *held_out, confidence, seed)
-
-
-def _estimates(
-    sample: Points, p: Logs, q: Logs, confidence: float, seed: int
-) -> tuple[Estimate, ...]:
-    kl = one_sided(kl_bound(p, q, confidence), math.inf)
-    method = (
-        "autoregressive flows on one half, calibrated and measured on the other, under noise of "
-        f"{BLUR:g} spreads"
-    )
-    return (
-        sample.estimate(
-            "tv_bound_flow", one_sided(tv_bound(p, q, confidence), 1.0), unit="1",
-            method=method, confidence=confidence, seed=seed,
-            warnings=TRUST.warnings(sample.dimension),
-        ),
-        sample.estimate(
-            "kl_bound_flow", kl, unit="nats", method=f"{method}; Donsker-Varadhan",
-            confidence=confidence, seed=seed,
-            warnings=(*TRUST.warnings(sample.dimension, kl.value), ceiling(sample.n_eff[1])),
-        ),
-    )  # fmt: skip
+        Raises:
+            IncomparableSources: One column, the extra `flows` is not installed, or the flows give
+                no density at some of the draws.
+        """
+        self.takes.check(self.name, source)
+        rng = np.random.default_rng([seed, 11])
+        sample = points(source, reference, self.trust, rng, max_draws=MAX_DRAWS)
+        _require_extra()
+        method = (
+            "autoregressive flows on one half, calibrated and measured on the other, under noise "
+            f"of {BLUR:g} spreads"
+        )
+        ratios = _log_ratios(sample, rng)
+        return Witness(self.name, self.trust, sample, *ratios, seed=seed, method=method)
 
 
 def _log_ratios(sample: Points, rng: np.random.Generator) -> tuple[Logs, Logs]:
@@ -140,14 +99,14 @@ def _calibrated(p: Logs, q: Logs) -> tuple[Logs, Logs]:
 
     Flows of many columns are too sure of themselves: their ratio is right but for a factor.
     """
-    found = np.zeros_like(p), np.zeros_like(q)
+    calibrated = np.zeros_like(p), np.zeros_like(q)
     for part in (0, 1):
         chosen = p[part::2], q[part::2]
-        mine = np.arange(len(chosen[0]) + len(chosen[1])) < len(chosen[0])
-        slope, shift, _ = platt(np.concatenate(chosen), mine)
-        for ratio, t in zip(found, (p, q), strict=True):
+        is_source = np.arange(len(chosen[0]) + len(chosen[1])) < len(chosen[0])
+        slope, shift, _ = platt(np.concatenate(chosen), is_source)
+        for ratio, t in zip(calibrated, (p, q), strict=True):
             ratio[1 - part :: 2] = slope * t[1 - part :: 2] + shift
-    return found
+    return calibrated
 
 
 def fit_log_density(cloud: Cloud, seed: int) -> Callable[[Cloud], Logs]:

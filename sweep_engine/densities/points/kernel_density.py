@@ -7,52 +7,57 @@ from jaxtyping import Float
 from scipy.spatial.distance import cdist
 
 from sweep_engine.densities.draws import Draws
-from sweep_engine.densities.estimate import Estimate
-from sweep_engine.densities.points.independent import points
+from sweep_engine.densities.estimator import Estimator, Takes
+from sweep_engine.densities.points.independent import Points, points
 from sweep_engine.densities.points.pairwise import Cloud, blocks
-from sweep_engine.densities.points.witness import kl_bound, one_sided, tv_bound
-from sweep_engine.densities.trust import Trust, ceiling
+from sweep_engine.densities.points.witness import Witness, witness_quantities
+from sweep_engine.densities.trust import Trust
 
 FACTORS = np.geomspace(0.05, 2.0, 12)
 """Bandwidths that are tried, in units of Scott's rule n^(-1/(D+4)) times the spread."""
 
 MAX_DRAWS = 4000
 MAX_FOR_BANDWIDTH = 1000
-TRUST = Trust("kde", 100, max_dimension=2, max_nats=2.0, beyond="a lower bound, and far below")
 
 
-def kde(
-    source: Draws, reference: Draws, *, seed: int, confidence: float = 0.95
-) -> tuple[Estimate, ...]:
-    """Bound TV and KL from below by kernel densities of one half, measured on the other.
+class KernelDensity(Estimator[Draws]):
+    """Estimates lower bounds of TV and KL by kernel densities of one half, measured on the other.
 
     Both halves take both parts. The bandwidth of each density is the one, of twelve, under
     which its draws are likeliest when each is left out; repeated values choose the smallest.
+    The methods name the bandwidths. Beyond two columns it is out of its range.
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> tv, kl = kde(Draws.of(rng.normal(1, 1, 2000)), Draws.of(rng.normal(0, 1, 2000)),
-        ...              seed=0)
+        >>> sides = Draws.of(rng.normal(1, 1, 2000)), Draws.of(rng.normal(0, 1, 2000))
+        >>> tv, kl = KernelDensity().look(*sides, 0).at(0.95)
         >>> kl.low < 0.5 < kl.high
         True
-
-    Args:
-        source: One or two columns; more are out of its range.
-        reference: The same columns.
-        seed: Of thinning and halves.
-        confidence: Of each interval.
-
-    Returns:
-        `tv_bound_kde` and `kl_bound_kde`, whose intervals are open upwards; their methods name
-        the bandwidths.
-
-    Raises:
-        InsufficientSamples: Fewer than 100 independent draws on one side.
     """
-    rng = np.random.default_rng([seed, 7])
-    sample = points(source, reference, TRUST, rng, max_draws=MAX_DRAWS)
+
+    name = "kde"
+    takes = Takes.COLUMNS
+    trust = Trust(name, 100, max_dimension=2, max_nats=2.0, beyond="a lower bound, and far below")
+    quantities = witness_quantities(name)
+
+    def look(self, source: Draws, reference: Draws, seed: int) -> Witness:
+        """Fit densities to each half, and evaluate their log ratio on the other."""
+        rng = np.random.default_rng([seed, 7])
+        sample = points(source, reference, self.trust, rng, max_draws=MAX_DRAWS)
+        ratios, widths = _held_out_ratios(sample)
+        spread = "x".join(f"{s:.3g}" for s in sample.scale)
+        method = (
+            "Gaussian kernels on one half, measured on the other; bandwidths "
+            f"{widths[0]:.3g} and {widths[2]:.3g} (source), {widths[1]:.3g} and {widths[3]:.3g} "
+            f"(reference), times {spread}"
+        )
+        return Witness(self.name, self.trust, sample, *ratios, seed=seed, method=method)
+
+
+def _held_out_ratios(sample: Points) -> tuple[tuple[np.ndarray, np.ndarray], list[float]]:
+    """Evaluate ln(p / q) at every point by densities of the half that it is not in."""
     halves = [(cloud[::2], cloud[1::2]) for cloud in (sample.source, sample.reference)]
-    ratios: list[list[np.ndarray]] = [[], []]
+    ratios: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     widths: list[float] = []
     for part in (0, 1):
         fitted = [half[part] for half in halves]
@@ -62,26 +67,7 @@ def kde(
             logs = [log_density(half[1 - part], cloud, width) for cloud, width in
                     zip(fitted, chosen, strict=True)]  # fmt: skip
             ratios[side].append(logs[0] - logs[1])
-    held_out = np.concatenate(ratios[0]), np.concatenate(ratios[1])
-    tv = one_sided(tv_bound(*held_out, confidence), 1.0)
-    kl = one_sided(kl_bound(*held_out, confidence), math.inf)
-    spread = "x".join(f"{s:.3g}" for s in sample.scale)
-    method = (
-        "Gaussian kernels on one half, measured on the other; bandwidths "
-        f"{widths[0]:.3g} and {widths[2]:.3g} (source), {widths[1]:.3g} and {widths[3]:.3g} "
-        f"(reference), times {spread}"
-    )
-    outside = TRUST.warnings(sample.dimension, kl.value)
-    return (
-        sample.estimate(
-            "tv_bound_kde", tv, unit="1", method=method, confidence=confidence, seed=seed,
-            warnings=TRUST.warnings(sample.dimension),
-        ),
-        sample.estimate(
-            "kl_bound_kde", kl, unit="nats", method=f"{method}; Donsker-Varadhan",
-            confidence=confidence, seed=seed, warnings=(*outside, ceiling(sample.n_eff[1])),
-        ),
-    )  # fmt: skip
+    return (np.concatenate(ratios[0]), np.concatenate(ratios[1])), widths
 
 
 def choose_bandwidth(cloud: Cloud) -> float:

@@ -6,6 +6,7 @@ k = |x - y| for the energy distance. They detect in any dimension; neither is in
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -14,90 +15,96 @@ from scipy.spatial.distance import cdist, pdist
 
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate, Interval
+from sweep_engine.densities.estimator import Estimator, Quantity, Table, Takes, Verdict
 from sweep_engine.densities.points.independent import Points, points
 from sweep_engine.densities.points.pairwise import Cloud, blocks
 from sweep_engine.densities.trust import Trust
 
 MAX_DRAWS = 1000
 NUM_PERMUTATIONS = 999
-MMD_TRUST = Trust("mmd", 20)
-ENERGY_TRUST = Trust("energy", 20)
+MIN_DRAWS = 20
 
 Matrix = Float[np.ndarray, "N N"]
 
 
-def mmd(
-    source: Draws,
-    reference: Draws,
-    *,
-    seed: int,
-    bandwidth: float | None = None,
-    confidence: float = 0.95,
-) -> Estimate:
-    """Estimate the squared maximum mean discrepancy of a Gaussian kernel.
+MMD_SQUARED = Quantity(
+    "mmd_squared",
+    "How far apart the two are in a kernel's eyes; its size has no unit.".format,
+    Table.HEADLINES,
+    Verdict.TEST,
+)
+ENERGY_DISTANCE = Quantity(
+    "energy_distance",
+    "How much farther apart two of different sources are than two of one.".format,
+    Table.HEADLINES,
+    Verdict.TEST,
+)
+
+
+class Mmd(Estimator[Draws]):
+    """Estimates the squared maximum mean discrepancy of a Gaussian kernel.
 
     Unbiased: pairs of a draw with itself do not count, so it can be below 0. Several columns
     are scaled by their spread first; a bandwidth that is given is in scaled units.
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> far = mmd(Draws.of(rng.normal(3, 1, 200)), Draws.of(rng.normal(0, 1, 200)), seed=0)
-        >>> far.p_value
+        >>> sides = Draws.of(rng.normal(3, 1, 200)), Draws.of(rng.normal(0, 1, 200))
+        >>> Mmd().look(*sides, 0).at(0.95)[0].p_value
         0.001
 
     Args:
-        source: One or several columns.
-        reference: The same columns.
-        seed: Of thinning and permutations.
-        bandwidth: l; left out, the median distance of all draws, which does not look at who
-            is who.
-        confidence: Of the interval.
-
-    Raises:
-        InsufficientSamples: Fewer than 20 independent draws on one side.
+        bandwidth: Of the kernel; left out, the median distance of all draws, which does not
+            look at which are whose.
 
     Source:
         Gretton et al. (2012), JMLR 13, section 3 and 5.
     """
-    rng = np.random.default_rng([seed, 3])
-    sample = _points(source, reference, MMD_TRUST, rng)
-    chosen = median_distance(sample) if bandwidth is None else bandwidth
-    return _estimate(
-        "mmd_squared",
-        sample,
-        lambda distance: -np.exp(-(distance**2) / (2 * chosen**2)),
-        f"unbiased MMD², Gaussian kernel of bandwidth {chosen:.4g}",
-        rng,
-        seed,
-        confidence,
-    )
+
+    name = "mmd"
+    takes = Takes.COLUMNS
+    trust = Trust(name, MIN_DRAWS)
+    quantities = (MMD_SQUARED,)
+
+    def __init__(self, bandwidth: float | None = None) -> None:
+        self._bandwidth = bandwidth
+
+    def look(self, source: Draws, reference: Draws, seed: int) -> "KernelReading":
+        """Sum the kernel over all pairs, and under permutations."""
+        rng = np.random.default_rng([seed, 3])
+        sample = _points(source, reference, self.trust, rng)
+        width = median_distance(sample) if self._bandwidth is None else self._bandwidth
+        return _look(
+            MMD_SQUARED.name,
+            sample,
+            lambda distance: -np.exp(-(distance**2) / (2 * width**2)),
+            f"unbiased MMD², Gaussian kernel of bandwidth {width:.4g}",
+            rng,
+            seed,
+        )
 
 
-def energy_distance(
-    source: Draws, reference: Draws, *, seed: int, confidence: float = 0.95
-) -> Estimate:
-    """Estimate the energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'|.
+class Energy(Estimator[Draws]):
+    """Estimates the energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'|.
 
     Unbiased, so it can be below 0. One column keeps its unit; several are scaled by their
     spread first.
 
-    Args:
-        source: One or several columns.
-        reference: The same columns.
-        seed: Of thinning and permutations.
-        confidence: Of the interval.
-
-    Raises:
-        InsufficientSamples: Fewer than 20 independent draws on one side.
-
     Source:
         Székely & Rizzo (2013), J. Statist. Plann. Inference 143.
     """
-    rng = np.random.default_rng([seed, 4])
-    sample = _points(source, reference, ENERGY_TRUST, rng)
-    return _estimate(
-        "energy_distance", sample, lambda d: d, "unbiased energy distance", rng, seed, confidence
-    )
+
+    name = "energy"
+    takes = Takes.COLUMNS
+    trust = Trust(name, MIN_DRAWS)
+    quantities = (ENERGY_DISTANCE,)
+
+    def look(self, source: Draws, reference: Draws, seed: int) -> "KernelReading":
+        """Sum the distances of all pairs, and under permutations."""
+        rng = np.random.default_rng([seed, 4])
+        sample = _points(source, reference, self.trust, rng)
+        method = "unbiased energy distance"
+        return _look(ENERGY_DISTANCE.name, sample, lambda d: d, method, rng, seed)
 
 
 def median_distance(sample: Points) -> float:
@@ -108,38 +115,58 @@ def median_distance(sample: Points) -> float:
 
 
 def _points(source: Draws, reference: Draws, trust: Trust, rng: np.random.Generator) -> Points:
-    several = source.values.ndim > 1 and source.values.shape[1] > 1
-    return points(source, reference, trust, rng, max_draws=MAX_DRAWS, standardise=several)
+    return points(
+        source, reference, trust, rng, max_draws=MAX_DRAWS, standardise=source.dimension > 1
+    )
 
 
-def _estimate(
+@dataclass(frozen=True)
+class KernelReading:
+    """A discrepancy with its standard error, and its p-value under permutations."""
+
+    name: str
+    sample: Points
+    method: str
+    seed: int
+    value: float
+    stderr: float
+    p_value: float
+
+    def at(self, confidence: float) -> tuple[Estimate]:
+        """Put a normal interval around the discrepancy."""
+        reach = float(special.ndtri((1 + confidence) / 2)) * self.stderr
+        return (
+            self.sample.estimate(
+                self.name,
+                Interval(self.value, self.value - reach, self.value + reach),
+                unit="1",
+                method=f"{self.method}; projections' variance plus that under permutation; "
+                f"p of {NUM_PERMUTATIONS} permutations",
+                confidence=confidence,
+                seed=self.seed,
+                p_value=self.p_value,
+            ),
+        )
+
+
+def _look(
     name: str,
     sample: Points,
     kernel: Callable[[Matrix], Matrix],
     method: str,
     rng: np.random.Generator,
     seed: int,
-    confidence: float,
-) -> Estimate:
-    everything = np.concatenate([sample.source, sample.reference])
-    mine = np.arange(len(everything)) < len(sample.source)
-    labels = [np.ones_like(mine), mine, *(rng.permutation(mine) for _ in range(NUM_PERMUTATIONS))]
-    ones = np.stack(labels, axis=1).astype(float)
-    sums = _sums(everything, kernel, ones)
-    value, *under_permutation = _discrepancy(sums, ones)
+) -> KernelReading:
+    both = np.concatenate([sample.source, sample.reference])
+    is_source = np.arange(len(both)) < len(sample.source)
+    permuted = (rng.permutation(is_source) for _ in range(NUM_PERMUTATIONS))
+    labels = np.stack([np.ones_like(is_source), is_source, *permuted], axis=1).astype(float)
+    sums = _sums(both, kernel, labels)
+    value, *under_permutation = _discrepancy(sums, labels)
     null = np.array(under_permutation)
-    stderr = math.sqrt(_projection_variance(sums, mine) + float(null.var()))
-    reach = float(special.ndtri((1 + confidence) / 2)) * stderr
-    return sample.estimate(
-        name,
-        Interval(float(value), float(value - reach), float(value + reach)),
-        unit="1",
-        method=f"{method}; projections' variance plus that under permutation; "
-        f"p of {NUM_PERMUTATIONS} permutations",
-        confidence=confidence,
-        seed=seed,
-        p_value=(1 + int((null >= value).sum())) / (1 + NUM_PERMUTATIONS),
-    )
+    stderr = math.sqrt(_projection_variance(sums, is_source) + float(null.var()))
+    p_value = (1 + int((null >= value).sum())) / (1 + NUM_PERMUTATIONS)
+    return KernelReading(name, sample, method, seed, float(value), stderr, p_value)
 
 
 def _sums(
@@ -154,21 +181,23 @@ def _discrepancy(
     sums: Float[np.ndarray, "N B"], ones: Float[np.ndarray, "N B"]
 ) -> Float[np.ndarray, " labels"]:
     """2 mean k(x, y) - mean k(x, x') - mean k(y, y') for each column after the first."""
-    to_all, (to_source, mine) = sums[:, :1], (sums[:, 1:], ones[:, 1:])
-    n, m = mine.sum(axis=0), len(mine) - mine.sum(axis=0)
-    within = (mine * to_source).sum(axis=0)
-    across = ((1 - mine) * to_source).sum(axis=0)
+    to_all, (to_source, is_source) = sums[:, :1], (sums[:, 1:], ones[:, 1:])
+    n, m = is_source.sum(axis=0), len(is_source) - is_source.sum(axis=0)
+    within = (is_source * to_source).sum(axis=0)
+    across = ((1 - is_source) * to_source).sum(axis=0)
     rest = to_all.sum() - within - 2 * across
-    found: Float[np.ndarray, " labels"] = (
+    discrepancy: Float[np.ndarray, " labels"] = (
         2 * across / (n * m) - within / (n * (n - 1)) - rest / (m * (m - 1))
     )
-    return found
+    return discrepancy
 
 
-def _projection_variance(sums: Float[np.ndarray, "N B"], mine: Bool[np.ndarray, " N"]) -> float:
+def _projection_variance(
+    sums: Float[np.ndarray, "N B"], is_source: Bool[np.ndarray, " N"]
+) -> float:
     """Variance of the statistic's Hájek projection: 4 (var a / n + var b / m)."""
-    n, m = int(mine.sum()), int((~mine).sum())
+    n, m = int(is_source.sum()), int((~is_source).sum())
     to_source, to_reference = sums[:, 1], sums[:, 0] - sums[:, 1]
-    a = to_reference[mine] / m - to_source[mine] / (n - 1)
-    b = to_source[~mine] / n - to_reference[~mine] / (m - 1)
+    a = to_reference[is_source] / m - to_source[is_source] / (n - 1)
+    b = to_source[~is_source] / n - to_reference[~is_source] / (m - 1)
     return float(4 * (a.var(ddof=1) / n + b.var(ddof=1) / m))

@@ -5,6 +5,7 @@ the KL for two dimensions at most and below one nat; beyond, it is a test.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +14,15 @@ from scipy.spatial.distance import cdist
 
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate, Interval
+from sweep_engine.densities.estimator import (
+    Estimator,
+    Quantity,
+    Reading,
+    Readings,
+    Table,
+    Takes,
+    Verdict,
+)
 from sweep_engine.densities.points.independent import Points, points
 from sweep_engine.densities.points.pairwise import Cloud, Nearest, nearest
 from sweep_engine.densities.trust import Trust, ceiling
@@ -29,14 +39,24 @@ MAX_PERMUTED = 400
 BIAS = 0.1
 """Share of the value by which it fell short, at most, where it is trusted; as measured."""
 
-TRUST = Trust("knn", 200, max_dimension=2, max_nats=1.0)
 ENTROPY_TRUST = Trust("knn entropy", 200, max_dimension=5)
 
+KL = Quantity(
+    "kl_knn",
+    "The source's preference over the reference, from nearest neighbours.".format,
+    Table.HEADLINES,
+    Verdict.TEST,
+)
+ENTROPIES = tuple(
+    Quantity(
+        f"entropy_{side}", f"How spread out the {side} is, in nats of its columns' units.".format
+    )
+    for side in ("source", "reference")
+)
 
-def knn_kl(
-    source: Draws, reference: Draws, *, seed: int, confidence: float = 0.95
-) -> tuple[Estimate, ...]:
-    """Estimate KL(source ‖ reference) and both entropies from nearest neighbours, in nats.
+
+class NearestNeighbours(Estimator[Draws]):
+    """Estimates KL(source ‖ reference) and both entropies from nearest neighbours, in nats.
 
     With rho_i the distance from source point i to its k-th nearest other source point and
     nu_i to its k-th nearest reference point, in D dimensions,
@@ -49,48 +69,106 @@ def knn_kl(
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> kl = knn_kl(Draws.of(rng.normal(1, 1, 2000)), Draws.of(rng.normal(0, 1, 2000)),
-        ...             seed=0)[0]
+        >>> sides = Draws.of(rng.normal(1, 1, 2000)), Draws.of(rng.normal(0, 1, 2000))
+        >>> kl, *entropies = NearestNeighbours().look(*sides, 0).at(0.95)
         >>> kl.low < 0.5 < kl.high
         True
-
-    Args:
-        source: One or several columns with a density: no repeated points.
-        reference: The same columns.
-        seed: Of thinning, groups and permutations.
-        confidence: Of each interval.
-
-    Returns:
-        `kl_knn`, `entropy_source` and `entropy_reference`.
-
-    Raises:
-        InsufficientSamples: Fewer than 200 independent draws on one side.
-        IncomparableSources: Points are repeated: there is no density.
 
     Source:
         Wang, Kulkarni & Verdú (2009), IEEE Trans. Inf. Theory 55(5); Kozachenko & Leonenko
         (1987), as in Kraskov et al. (2004), Phys. Rev. E 69, eq. 20, for the entropy.
     """
-    rng = np.random.default_rng([seed, 5])
-    sample = points(source, reference, TRUST, rng, max_draws=MAX_DRAWS)
-    _refuse_atoms(sample)
-    divergence = kl_of(sample.source, sample.reference)
-    reach = _reach(sample, rng, confidence)
-    kl = sample.estimate(
-        "kl_knn",
-        Interval(divergence, divergence - reach, divergence + reach + BIAS * abs(divergence)),
-        unit="nats",
-        method=f"{NUM_NEIGHBOURS} nearest neighbours; jackknife over {NUM_GROUPS} groups, "
-        f"{BIAS:.0%} more upwards; p of {NUM_PERMUTATIONS} permutations of {MAX_PERMUTED} draws",
-        confidence=confidence,
-        seed=seed,
-        p_value=_p_value(sample, rng),
-        warnings=(
-            *TRUST.warnings(sample.dimension, divergence),
-            ceiling(sample.n_eff[1]),
-        ),
-    )
-    return kl, *_entropies(sample, confidence, seed)
+
+    name = "knn"
+    takes = Takes.COLUMNS
+    trust = Trust(name, 200, max_dimension=2, max_nats=1.0)
+    quantities = (KL, *ENTROPIES)
+
+    def look(self, source: Draws, reference: Draws, seed: int) -> Reading:
+        """Find all neighbours.
+
+        Raises:
+            InsufficientSamples: Fewer than 200 independent draws on one side.
+            IncomparableSources: Points are repeated: there is no density.
+        """
+        rng = np.random.default_rng([seed, 5])
+        sample = points(source, reference, self.trust, rng, max_draws=MAX_DRAWS)
+        _refuse_atoms(sample)
+        value = kl_of(sample.source, sample.reference)
+        kl = KlReading(sample, seed, value, _jackknife_stderr(sample, rng), _p_value(sample, rng))
+        entropies = (
+            EntropyReading(sample, seed, side, _entropy_terms(cloud) + np.log(sample.scale).sum())
+            for side, cloud in enumerate((sample.source, sample.reference))
+        )
+        return Readings((kl, *entropies))
+
+
+@dataclass(frozen=True)
+class KlReading:
+    """The divergence with its jackknife's standard error."""
+
+    sample: Points
+    seed: int
+    value: float
+    stderr: float
+    p_value: float
+
+    def at(self, confidence: float) -> tuple[Estimate]:
+        """Put the jackknife's t interval around it, wider upwards by the bias."""
+        reach = float(stats.t.ppf((1 + confidence) / 2, NUM_GROUPS - 1)) * self.stderr
+        high = self.value + reach + BIAS * abs(self.value)
+        trust = NearestNeighbours.trust
+        return (
+            self.sample.estimate(
+                KL.name,
+                Interval(self.value, self.value - reach, high),
+                unit="nats",
+                method=f"{NUM_NEIGHBOURS} nearest neighbours; jackknife over {NUM_GROUPS} groups, "
+                f"{BIAS:.0%} more upwards; p of {NUM_PERMUTATIONS} permutations of "
+                f"{MAX_PERMUTED} draws",
+                confidence=confidence,
+                seed=self.seed,
+                p_value=self.p_value,
+                warnings=(
+                    *trust.warnings(self.sample.dimension, self.value),
+                    ceiling(self.sample.n_eff[1]),
+                ),
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class EntropyReading:
+    """The terms whose mean is the entropy of one side: 0 the source, 1 the reference."""
+
+    sample: Points
+    seed: int
+    side: int
+    terms: Float[np.ndarray, " n"]
+
+    def at(self, confidence: float) -> tuple[Estimate]:
+        """Put a normal interval around the mean of the terms."""
+        mean, terms = float(self.terms.mean()), self.terms
+        reach = float(special.ndtri((1 + confidence) / 2)) * terms.std() / math.sqrt(len(terms))
+        return (
+            Estimate(
+                name=ENTROPIES[self.side].name,
+                value=mean,
+                low=float(terms.mean() - reach),
+                high=float(terms.mean() + reach),
+                confidence=confidence,
+                num_source=self.sample.num_draws[self.side],
+                n_eff_source=self.sample.n_eff[self.side],
+                unit="nats",
+                method=f"differential entropy, {NUM_NEIGHBOURS} nearest neighbours, in the "
+                "columns' own units; spread of its terms",
+                seed=self.seed,
+                warnings=(
+                    *self.sample.warnings,
+                    *ENTROPY_TRUST.warnings(self.sample.dimension),
+                ),
+            ),
+        )
 
 
 def kl_of(source: Cloud, reference: Cloud) -> float:
@@ -124,13 +202,13 @@ def _refuse_atoms(sample: Points) -> None:
             )
 
 
-def _reach(sample: Points, rng: np.random.Generator, confidence: float) -> float:
-    """Half the width of a delete-a-group jackknife interval over both samples."""
+def _jackknife_stderr(sample: Points, rng: np.random.Generator) -> float:
+    """Standard error by a delete-a-group jackknife over both samples."""
     clouds = sample.source, sample.reference
     groups = [rng.permutation(np.arange(len(cloud)) % NUM_GROUPS) for cloud in clouds]
     values = without_groups(*clouds, *groups)
     variance = (NUM_GROUPS - 1) / NUM_GROUPS * float(((values - values.mean()) ** 2).sum())
-    return float(stats.t.ppf((1 + confidence) / 2, NUM_GROUPS - 1)) * math.sqrt(variance)
+    return math.sqrt(variance)
 
 
 def without_groups(
@@ -146,8 +224,8 @@ def without_groups(
     for g in range(NUM_GROUPS):
         rows = np.flatnonzero(source_group != g)
         rho, nu = (
-            _kth_kept(source, Nearest(*(part[rows] for part in found)), rows, cloud, group != g, k)
-            for (cloud, group, k), found in zip(sides, lists, strict=True)
+            _kth_kept(source, Nearest(*(part[rows] for part in listed)), rows, cloud, group != g, k)
+            for (cloud, group, k), listed in zip(sides, lists, strict=True)
         )
         num_reference = int((reference_group != g).sum())
         values.append(_from_distances(rho, nu, source.shape[1], num_reference))
@@ -155,12 +233,12 @@ def without_groups(
 
 
 def _kth_kept(
-    source: Cloud, found: Nearest, rows: np.ndarray, cloud: Cloud, is_kept: np.ndarray, k: int
+    source: Cloud, listed: Nearest, rows: np.ndarray, cloud: Cloud, is_kept: np.ndarray, k: int
 ) -> Float[np.ndarray, " n"]:
     """The distance from some source points to the k-th of the kept points of a cloud."""
-    rank = np.cumsum(is_kept[found.which], axis=1)
+    rank = np.cumsum(is_kept[listed.which], axis=1)
     place = np.argmax(rank >= k, axis=1)
-    distance = np.take_along_axis(found.distance, place[:, None], axis=1)[:, 0]
+    distance = np.take_along_axis(listed.distance, place[:, None], axis=1)[:, 0]
     few = rank[:, -1] < k
     if few.any():
         distance[few] = nearest(source[rows[few]], cloud[is_kept], k).distance[:, -1]
@@ -170,47 +248,19 @@ def _kth_kept(
 def _p_value(sample: Points, rng: np.random.Generator) -> float:
     source, reference = sample.source[:MAX_PERMUTED], sample.reference[:MAX_PERMUTED]
     distance = cdist(*[np.concatenate([source, reference])] * 2)
-    mine = np.arange(len(distance)) < len(source)
+    is_source = np.arange(len(distance)) < len(source)
     values = [
         _kl_of_matrix(distance, labels)
-        for labels in (mine, *(rng.permutation(mine) for _ in range(NUM_PERMUTATIONS)))
+        for labels in (is_source, *(rng.permutation(is_source) for _ in range(NUM_PERMUTATIONS)))
     ]
     return sum(value >= values[0] for value in values) / len(values)
 
 
-def _kl_of_matrix(distance: Float[np.ndarray, "N N"], mine: np.ndarray) -> float:
-    rows, k = distance[mine], NUM_NEIGHBOURS
-    rho = np.partition(rows[:, mine], k, axis=1)[:, k]
-    nu = np.partition(rows[:, ~mine], k - 1, axis=1)[:, k - 1]
-    return _from_distances(rho, nu, 1, int((~mine).sum()))
-
-
-def _entropies(sample: Points, confidence: float, seed: int) -> tuple[Estimate, ...]:
-    found = []
-    for side, cloud in (("source", sample.source), ("reference", sample.reference)):
-        terms = _entropy_terms(cloud) + np.log(sample.scale).sum()
-        reach = float(special.ndtri((1 + confidence) / 2)) * terms.std() / math.sqrt(len(terms))
-        index = ("source", "reference").index(side)
-        found.append(
-            Estimate(
-                name=f"entropy_{side}",
-                value=float(terms.mean()),
-                low=float(terms.mean() - reach),
-                high=float(terms.mean() + reach),
-                confidence=confidence,
-                num_source=sample.num_draws[index],
-                n_eff_source=sample.n_eff[index],
-                unit="nats",
-                method=f"differential entropy, {NUM_NEIGHBOURS} nearest neighbours, in the "
-                "columns' own units; spread of its terms",
-                seed=seed,
-                warnings=(
-                    *sample.warnings,
-                    *ENTROPY_TRUST.warnings(sample.dimension),
-                ),
-            )
-        )
-    return tuple(found)
+def _kl_of_matrix(distance: Float[np.ndarray, "N N"], is_source: np.ndarray) -> float:
+    rows, k = distance[is_source], NUM_NEIGHBOURS
+    rho = np.partition(rows[:, is_source], k, axis=1)[:, k]
+    nu = np.partition(rows[:, ~is_source], k - 1, axis=1)[:, k - 1]
+    return _from_distances(rho, nu, 1, int((~is_source).sum()))
 
 
 def _entropy_terms(cloud: Cloud) -> Float[np.ndarray, " n"]:

@@ -11,18 +11,77 @@ the dimension; what T missed is missed.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 from scipy import special, stats
 
-from sweep_engine.densities.estimate import Interval
+from sweep_engine.densities.cells.lower_bounds import kl_bound_words, tv_bound_words
+from sweep_engine.densities.estimate import Estimate, Interval
+from sweep_engine.densities.estimator import Quantity, Table
+from sweep_engine.densities.points.independent import Points
+from sweep_engine.densities.trust import Trust, ceiling
 
 MIN_SHARE = 30
 """No draw of the reference may weigh more than this many average ones over all of them.
 
 e^T is cut at M / MIN_SHARE, M their number: an average that one draw decides has no interval.
 """
+
+
+def witness_quantities(estimator: str) -> tuple[Quantity, Quantity]:
+    """Name the two bounds that an estimator's log density ratio gives."""
+    return (
+        Quantity(f"tv_bound_{estimator}", tv_bound_words, Table.HEADLINES),
+        Quantity(f"kl_bound_{estimator}", kl_bound_words, Table.HEADLINES),
+    )
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A log density ratio at held-out draws: lower bounds of TV and KL.
+
+    Attributes:
+        estimator: Who learnt it.
+        trust: Of the estimator.
+        sample: Independent draws of both sides.
+        t_source: T at the source's draws.
+        t_reference: T at the reference's draws.
+        seed: Of the estimator.
+        method: How the ratio was learnt.
+    """
+
+    estimator: str
+    trust: Trust
+    sample: Points
+    t_source: Float[np.ndarray, " n"]
+    t_reference: Float[np.ndarray, " m"]
+    seed: int
+    method: str
+
+    def at(self, confidence: float) -> tuple[Estimate, ...]:
+        """Bound TV and KL from below; the intervals are open upwards."""
+        return self.tv(confidence), self.kl(confidence)
+
+    def tv(self, confidence: float) -> Estimate:
+        """Bound the total variation."""
+        bound = one_sided(tv_bound(self.t_source, self.t_reference, confidence), 1.0)
+        return self.sample.estimate(
+            f"tv_bound_{self.estimator}", bound, unit="1", method=self.method,
+            confidence=confidence, seed=self.seed,
+            warnings=self.trust.warnings(self.sample.dimension),
+        )  # fmt: skip
+
+    def kl(self, confidence: float) -> Estimate:
+        """Bound the KL divergence."""
+        bound = one_sided(kl_bound(self.t_source, self.t_reference, confidence), math.inf)
+        outside = self.trust.warnings(self.sample.dimension, bound.value)
+        return self.sample.estimate(
+            f"kl_bound_{self.estimator}", bound, unit="nats",
+            method=f"{self.method}; Donsker-Varadhan", confidence=confidence, seed=self.seed,
+            warnings=(*outside, ceiling(self.sample.n_eff[1])),
+        )  # fmt: skip
 
 
 def kl_bound(
@@ -75,8 +134,8 @@ def tv_bound(
     variance = sum(
         s * (1 - s) / (len(t) + 2) for s, t in zip(shares, (t_source, t_reference), strict=True)
     )
-    found = _not_negative(float(p - q), math.sqrt(variance), confidence)
-    return Interval(found.value, found.low, min(found.high, 1.0))
+    bound = _not_negative(float(p - q), math.sqrt(variance), confidence)
+    return Interval(bound.value, bound.low, min(bound.high, 1.0))
 
 
 def one_sided(bound: Interval, most: float) -> Interval:

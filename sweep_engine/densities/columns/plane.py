@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.cells.divergences import UNITS, total_variation_interval
-from sweep_engine.densities.cells.lower_bounds import METHODS
+from sweep_engine.densities.cells.lower_bounds import METHODS, TV_BOUND
 from sweep_engine.densities.columns.histograms import Density, shared_edges, to_density
 from sweep_engine.densities.draws import Draws, sample_warnings
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
@@ -88,15 +88,10 @@ def histogram_2d(
     )
 
 
-def binned_total_variation_2d(
-    source: Draws,
-    reference: Draws,
-    *,
-    seed: int,
-    num_bins: tuple[int, int] = (16, 16),
-    confidence: float = 0.95,
-) -> Estimate:
-    """Estimate a lower bound of the total variation between two laws of pairs.
+def binned_plane(
+    source: Draws, reference: Draws, seed: int, num_bins: tuple[int, int] = (16, 16)
+) -> "BinnedPlane":
+    """Look at two laws of pairs on bins: a lower bound of their total variation.
 
     Bins and the set where the source has more mass are chosen on one half of the draws
     and measured on the other. What is not finite, or outside the first half's range, is one
@@ -104,9 +99,8 @@ def binned_total_variation_2d(
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> far = binned_total_variation_2d(
-        ...     Draws.of(rng.normal(9, 1, (500, 2))), Draws.of(rng.normal(0, 1, (500, 2))), seed=0)
-        >>> far.low > 0.9
+        >>> sides = Draws.of(rng.normal(9, 1, (500, 2))), Draws.of(rng.normal(0, 1, (500, 2)))
+        >>> binned_plane(*sides, 0).at(0.95)[0].low > 0.9
         True
 
     Args:
@@ -114,46 +108,58 @@ def binned_total_variation_2d(
         reference: Draws of pairs.
         seed: Of the random halves.
         num_bins: X and Y.
-        confidence: Of the interval.
 
     Raises:
         InsufficientSamples: Fewer than 100 effective draws on one side.
         ValueError: The arrays do not have two columns.
     """
     _check(source, reference, MIN_DRAWS)
-    interval = _split_half(source, reference, num_bins, np.random.default_rng(seed), confidence)
+    halves = _split_half(source, reference, num_bins, np.random.default_rng(seed))
     rng = np.random.default_rng([seed, 1])
     (null,) = same_source_null(
-        lambda one, other: [_split_half(one, other, num_bins, rng, confidence).value],
+        lambda half, other: [
+            total_variation_interval(*_split_half(half, other, num_bins, rng)).value
+        ],
         (source, reference),
         lambda side: side.halve(rng),
     )
-    return two_sample_estimate(
-        "total_variation_lower_bound",
-        interval,
-        num_draws=(len(source), len(reference)),
-        n_eff=(source.n_eff, reference.n_eff),
-        unit=UNITS["total_variation"],
-        method=f"{num_bins[0]} x {num_bins[1]} bins chosen on one half of independent draws; "
-        f"measured on the other half: {METHODS['total_variation']}",
-        seed=seed,
-        confidence=confidence,
-        warnings=sample_warnings(source, reference),
-    ).with_null(null)
+    return BinnedPlane(source, reference, seed, num_bins, halves, null)
+
+
+@dataclass(frozen=True)
+class BinnedPlane:
+    """Counts of two halves on bins of the plane."""
+
+    source: Draws
+    reference: Draws
+    seed: int
+    num_bins: tuple[int, int]
+    halves: tuple[CellCounts, CellCounts]
+    null: Interval
+
+    def at(self, confidence: float) -> tuple[Estimate]:
+        """Measure the total variation over the bins."""
+        estimate = two_sample_estimate(
+            TV_BOUND.name,
+            total_variation_interval(*self.halves, confidence),
+            num_draws=(len(self.source), len(self.reference)),
+            n_eff=(self.source.n_eff, self.reference.n_eff),
+            unit=UNITS["total_variation"],
+            method=f"{self.num_bins[0]} x {self.num_bins[1]} bins chosen on one half of "
+            f"independent draws; measured on the other half: {METHODS['total_variation']}",
+            seed=self.seed,
+            confidence=confidence,
+            warnings=sample_warnings(self.source, self.reference),
+        )
+        return (estimate.with_null(self.null),)
 
 
 def _split_half(
-    source: Draws,
-    reference: Draws,
-    num_bins: tuple[int, int],
-    rng: np.random.Generator,
-    confidence: float,
-) -> Interval:
+    source: Draws, reference: Draws, num_bins: tuple[int, int], rng: np.random.Generator
+) -> tuple[CellCounts, CellCounts]:
     (first, second), (first_ref, second_ref) = source.halve(rng), reference.halve(rng)
     edges = _edges(first, first_ref, num_bins)
-    return total_variation_interval(
-        _count_cells(first, first_ref, edges), _count_cells(second, second_ref, edges), confidence
-    )
+    return _count_cells(first, first_ref, edges), _count_cells(second, second_ref, edges)
 
 
 def _edges(source: Draws, reference: Draws, num_bins: tuple[int, int]) -> Edges:
