@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-from sweep_engine.densities.columns.one_dimensional import ks_distance
-from sweep_engine.densities.columns.two_dimensional import binned_total_variation_2d
 from sweep_engine.densities.dependence import (
     design_effect,
     design_effect_of_cells,
@@ -12,6 +10,7 @@ from sweep_engine.densities.dependence import (
 )
 from sweep_engine.densities.draws import Draws
 from sweep_engine.errors import InsufficientSamples
+from tests.densities.read import binned_total_variation_2d, ks_distance
 from tests.statistics import StatisticalFailure, assert_coverage, assert_mean_within
 
 UNITS, SIZE = 200, 10

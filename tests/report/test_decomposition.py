@@ -1,4 +1,4 @@
-"""The ledger on the page: which rows it makes of estimates, in which words."""
+"""The KL decomposition on the page: which rows it makes of estimates, in which words."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -7,12 +7,14 @@ from sweep_engine.densities import Compared, Pair
 from sweep_engine.densities.decomposition.nats import (
     data_nats,
     optimiser_nats,
-    pac_bayes_bound,
     total_nats,
 )
+from sweep_engine.densities.decomposition.pac_bayes import pac_bayes_bound
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.probabilities.proportions import ln_probability, proportion
-from sweep_engine.report.decomposition import entries, ledger_figures, ledger_rows
+from sweep_engine.report.decomposition import decompositions
+from sweep_engine.report.decomposition_rows import decomposition_rows
+from sweep_engine.report.figures.decomposition import decomposition_figures
 from sweep_engine.report.words import meaning, null_words
 from sweep_engine.spec import Comparison
 
@@ -27,7 +29,7 @@ def kl(value, low):
     )  # fmt: skip
 
 
-def ledger_at(num_train, optimiser=True, low=0.5):
+def decomposition_at(num_train, optimiser=True, low=0.5):
     asked = Comparison(source="sgd", reference="guess", observable="function", given="fit")
     pair = Pair(asked, {"task.train": num_train}, (1,), (2,))
     data = data_nats(ln_probability(proportion(10**6 // 2**num_train, 10**6)))
@@ -44,9 +46,9 @@ def other_estimate():
 
 
 def test_one_row_a_pair_and_nothing_of_others():
-    found = entries([*ledger_at(4), other_estimate(), *ledger_at(8)])
-    assert [entry.pair.at["task.train"] for entry in found] == [4, 8]
-    first, second = ledger_rows(STUDY, found)
+    found = decompositions([*decomposition_at(4), other_estimate(), *decomposition_at(8)])
+    assert [each.pair.at["task.train"] for each in found] == [4, 8]
+    first, second = decomposition_rows(STUDY, found)
     assert (first.source, first.reference, first.setting) == ("sgd", "guess", "train = 4")
     assert first.data.startswith("2.77"), "ln 16"
     assert second.total.startswith("6.5"), "ln 256 + 1"
@@ -56,16 +58,18 @@ def test_one_row_a_pair_and_nothing_of_others():
 
 
 def test_what_is_not_measured_or_not_shown_is_said():
-    (alone,) = ledger_rows(STUDY, entries(ledger_at(4, optimiser=False)))
+    (alone,) = decomposition_rows(STUDY, decompositions(decomposition_at(4, optimiser=False)))
     assert alone.optimiser == "not measured"
     assert alone.total.startswith("at least 2.7")
     assert "Too few networks" in alone.meaning
-    (nothing,) = ledger_rows(STUDY, entries(ledger_at(4, low=0.0)))
+    (nothing,) = decomposition_rows(STUDY, decompositions(decomposition_at(4, low=0.0)))
     assert "No preference of the optimiser is shown" in nothing.meaning
 
 
 def test_along_the_training_set_size():
-    (figure,) = ledger_figures(STUDY, entries([*ledger_at(8), *ledger_at(4)]))
+    (figure,) = decomposition_figures(
+        STUDY, decompositions([*decomposition_at(8), *decomposition_at(4)])
+    )
     nats, errors = figure.panels
     assert nats.x.label == "training examples"
     labels = [mark.label for panel in (nats, errors) for mark in panel.marks if mark.label]
@@ -74,7 +78,9 @@ def test_along_the_training_set_size():
         "test error, sgd",
     ]  # fmt: skip
     assert list(nats.marks[1].x) == [4, 8]
-    assert not list(ledger_figures(STUDY, entries(ledger_at(4)))), "one point is no curve"
+    assert not list(decomposition_figures(STUDY, decompositions(decomposition_at(4)))), (
+        "one point is no curve"
+    )
 
 
 def test_a_test_is_read_after_adjusting_it():
@@ -85,12 +91,3 @@ def test_a_test_is_read_after_adjusting_it():
     assert null_words(Compared(pair, one, 0.20)) == "p = 0.01, 0.2 among all tests here"
     accuracy = dataclasses.replace(one, name="c2st_accuracy", value=0.75)
     assert "75% of the time" in meaning(Compared(pair, accuracy, 0.01))
-
-
-def test_no_meaning_is_missing():
-    from sweep_engine.report.words import HEADLINES
-
-    for name in HEADLINES:
-        if name != "binned_total_variation":
-            one = dataclasses.replace(kl(0.2, 0.1), name=name, p_value=0.5)
-            assert meaning(Compared(other_estimate().pair, one, 0.5)), name

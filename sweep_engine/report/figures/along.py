@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from sweep_engine.densities import Compared, Pair, Study
-from sweep_engine.densities.decomposition.nats import PREFIX as LEDGER
+from sweep_engine.densities.estimator import Table
 from sweep_engine.report.drawing.axes import Axis
 from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Along, Figure, Panel, Place
 from sweep_engine.report.drawing.marks import Band, Line, Mark, Points
-from sweep_engine.report.figures.functions import figure_name
+from sweep_engine.report.figures.names import figure_name
 from sweep_engine.report.places import place_of_pair, value_text
-from sweep_engine.report.words import HEADLINES, quantity
+from sweep_engine.report.words import HEADLINES, quantity, table_of
 from sweep_engine.spec import Comparison
 
 LEAST_VALUES = 3
@@ -27,7 +27,7 @@ def along_figures(study: Study, compared: Sequence[Compared]) -> Iterator[Figure
     """Draw every comparison's first headline along its longest numeric axis."""
     by_comparison: dict[str, list[Compared]] = defaultdict(list)
     for one in compared:
-        if not one.estimate.name.startswith(LEDGER):
+        if table_of(one.estimate) is not Table.DECOMPOSITION:
             by_comparison[one.pair.comparison.model_dump_json()].append(one)
     for group in by_comparison.values():
         path = _longest_axis([one.pair.at for one in group])

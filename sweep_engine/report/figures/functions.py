@@ -6,17 +6,20 @@ import numpy as np
 
 from sweep_engine.densities import Estimate, Pair, Study, function_cells, rank_plot, scatter
 from sweep_engine.densities.cells.counts import CellCounts
-from sweep_engine.densities.decomposition.nats import PREFIX as LEDGER
+from sweep_engine.densities.estimator import Table
 from sweep_engine.errors import IncomparableSources
 from sweep_engine.report.drawing.axes import Axis
 from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Bars, Line, Points
+from sweep_engine.report.figures.names import figure_name
 from sweep_engine.report.places import place_of_pair
+from sweep_engine.report.words import table_of
 
 MAX_FUNCTIONS = 500
 MAX_RANKS = 500
 """Points of a rank plot's curve: the first so many, and as many spread over the others."""
+
 SHORT = {
     "total_variation": "TV",
     "jensen_shannon": "JS",
@@ -61,14 +64,6 @@ def function_figures(study: Study, pair: Pair, estimates: list[Estimate]) -> lis
             ),
         )
     ]
-
-
-def figure_name(kind: str, pair: Pair) -> str:
-    """Name a figure's file: letters, digits and underscores only."""
-    values = [str(value) for value in pair.at.values()]
-    words = [kind, pair.comparison.source, pair.comparison.reference, *values]
-    text = "".join(c if c.isalnum() else "_" for c in "_".join(words).lower())
-    return "_".join(part for part in text.split("_") if part)[:120]
 
 
 def _at(pair: Pair) -> str:
@@ -132,7 +127,7 @@ def _null_panel(estimates: list[Estimate]) -> Panel:
         for e in estimates
         if e.null_value is not None
         and np.isfinite([e.value, e.null_value]).all()
-        and not e.name.startswith(LEDGER)
+        and table_of(e) is not Table.DECOMPOSITION
     ]
     names = tuple(_short(e.name) for e in shown)
     return Panel(
@@ -161,11 +156,5 @@ def _null_panel(estimates: list[Estimate]) -> Panel:
 
 
 def _short(name: str) -> str:
-    words = {
-        "total_variation": "TV",
-        "jensen_shannon": "JS",
-        "kl": "KL",
-        "rank_correlation": "rank corr.",
-    }
     bound = name.endswith("_lower_bound")
-    return words.get(name.removesuffix("_lower_bound"), name) + (" ≥" if bound else "")
+    return SHORT.get(name.removesuffix("_lower_bound"), name) + (" ≥" if bound else "")

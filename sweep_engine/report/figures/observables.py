@@ -19,7 +19,7 @@ from sweep_engine.report.drawing.axes import Axis
 from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Heatmap, Points, Rule, Steps
-from sweep_engine.report.figures.functions import figure_name
+from sweep_engine.report.figures.names import figure_name
 from sweep_engine.report.figures.palette import source_colours
 from sweep_engine.report.places import place_of_pair
 from sweep_engine.spec import Comparison

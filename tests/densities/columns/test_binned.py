@@ -15,9 +15,10 @@ from sweep_engine.densities.cells.binning import (
     equal_mass_cuts,
 )
 from sweep_engine.densities.cells.divergences import NAMES
-from sweep_engine.densities.columns.binned import binned_divergences, density_ratio
+from sweep_engine.densities.columns.density_ratio import density_ratio
 from sweep_engine.densities.draws import Draws
 from sweep_engine.errors import InsufficientSamples
+from tests.densities.read import binned_divergences
 from tests.statistics import (
     assert_catches,
     assert_coverage,

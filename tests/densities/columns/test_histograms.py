@@ -10,10 +10,11 @@ from scipy import stats
 
 from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.columns.histograms import histogram, shared_edges
-from sweep_engine.densities.columns.two_dimensional import binned_total_variation_2d, histogram_2d
+from sweep_engine.densities.columns.plane import histogram_2d
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.functions.plots import rank_plot, scatter
 from sweep_engine.errors import InsufficientSamples
+from tests.densities.read import binned_total_variation_2d
 from tests.statistics import assert_coverage
 
 floats = st.floats(allow_nan=True, allow_infinity=True, width=32)

@@ -5,12 +5,13 @@ import pytest
 from scipy import stats
 
 from sweep_engine.densities import Draws
-from sweep_engine.densities.columns.mean import MAX_UNITS, mean, mean_difference
-from sweep_engine.densities.columns.one_dimensional import quantiles
+from sweep_engine.densities.columns.mean import MAX_UNITS, mean
+from sweep_engine.densities.columns.quantiles import quantiles
 from sweep_engine.densities.draws import DATA_SEEDS
 from sweep_engine.densities.multiplicity import each_of, holm
 from sweep_engine.densities.stored.matching import match
 from sweep_engine.errors import InsufficientSamples
+from tests.densities.read import mean_difference
 from tests.statistics import assert_catches, assert_coverage, assert_mean_within
 
 
@@ -90,7 +91,7 @@ def test_the_variance_is_the_textbooks():
     """Independent runs: the bootstrap variance of a mean is s²/n, also in random groups."""
     for num in (500, 20 * MAX_UNITS):
         values = np.random.default_rng(0).exponential(size=num)
-        found = mean(Draws.of(values), name="mean", seed=0)
+        found = mean(Draws.of(values), name="mean", seed=0).at(0.95)[0]
         wanted = 1.96 * values.std(ddof=1) / np.sqrt(num)
         # 1,000 resamples, and 2,000 groups, tell a standard deviation to 2.8 % at one sigma.
         assert (found.high - found.low) / 2 == pytest.approx(wanted, rel=6.1 * 0.028)
@@ -99,7 +100,7 @@ def test_the_variance_is_the_textbooks():
 
 def test_weights_are_honoured():
     values, log_weights = np.array([0.0, 0.0, 1.0, 1.0]), np.log([1.0, 1.0, 3.0, 3.0])
-    assert mean(Draws.of(values, log_weights), name="mean", seed=0).value == 0.75
+    assert mean(Draws.of(values, log_weights), name="mean", seed=0).at(0.95)[0].value == 0.75
 
 
 def test_one_unit_is_refused():

@@ -1,4 +1,4 @@
-"""The ledger: KL(source | prior) = -ln P(fit) + KL(source | prior given fit), and its bound."""
+"""KL(source | prior) = -ln P(fit) + KL(source | prior given fit), and its bound."""
 
 import math
 
@@ -7,15 +7,11 @@ import pytest
 from scipy import special, stats
 
 from sweep_engine.densities.cells.counts import CellCounts
-from sweep_engine.densities.decomposition.nats import (
-    data_nats,
-    optimiser_nats,
-    pac_bayes_bound,
-    total_nats,
-)
-from sweep_engine.densities.functions.function_space import divergence_lower_bounds
+from sweep_engine.densities.decomposition.nats import data_nats, optimiser_nats, total_nats
+from sweep_engine.densities.decomposition.pac_bayes import pac_bayes_bound
 from sweep_engine.densities.probabilities.log_probability import log_mean_probability
 from sweep_engine.densities.probabilities.proportions import ln_probability, proportion
+from tests.densities.read import divergence_lower_bounds
 from tests.statistics import assert_catches, assert_coverage
 
 # A prior over ten functions, of which the first four fit, and a source that lands on those.
@@ -58,7 +54,7 @@ def test_the_sum_is_of_both_entries():
     total = total_nats(data, optimiser, 0.95)
     assert total.value == data.value + optimiser.value
     assert total.low == data.low + optimiser.low
-    assert (total.name, total.unit, total.confidence) == ("ledger_total", "nats", 0.95)
+    assert (total.name, total.unit, total.confidence) == ("decomposition_total", "nats", 0.95)
     assert any("over networks it can only be more" in w for w in total.warnings)
 
 

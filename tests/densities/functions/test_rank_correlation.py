@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from sweep_engine.densities.cells.counts import CellCounts
-from sweep_engine.densities.functions.rank_correlation import rank_correlation
 from sweep_engine.errors import InsufficientSamples
 from tests.densities.laws import draw, head_reversed, zipf
+from tests.densities.read import rank_correlation
 from tests.statistics import assert_coverage
 
 

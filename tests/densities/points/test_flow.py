@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from sweep_engine.densities import Draws
-from sweep_engine.densities.points.flow import flow
 from sweep_engine.densities.points.witness import kl_bound
 from sweep_engine.densities.registry import ESTIMATORS
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from tests.densities import gaussians
+from tests.densities.read import flow
 from tests.statistics import NUM_STDERRS
 
 try:
@@ -98,7 +98,7 @@ def test_refusals_in_words(monkeypatch):
     with pytest.raises(InsufficientSamples, match="at least 500"):
         flow(Draws.of(few), Draws.of(few), seed=0)
     with pytest.raises(IncomparableSources, match="two columns or more"):
-        ESTIMATORS["flow"](Draws.of(one), Draws.of(one), 0)
+        ESTIMATORS["flow"].look(Draws.of(one), Draws.of(one), 0)
     monkeypatch.setitem(sys.modules, "flowjax", None)
     many = Draws.of(np.stack([one, one], axis=1))
     with pytest.raises(IncomparableSources, match=r"sweep-engine\[flows\]"):

@@ -11,9 +11,10 @@ from scipy.spatial.distance import cdist
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.points import neighbours
 from sweep_engine.densities.points.kernel_density import log_density
-from sweep_engine.densities.points.kernel_tests import _sums, mmd
+from sweep_engine.densities.points.kernel_tests import _sums
 from sweep_engine.densities.points.neighbours import NUM_GROUPS, kl_of, without_groups
 from sweep_engine.densities.points.pairwise import MAX_TREE_DIMENSION, nearest
+from tests.densities.read import mmd
 
 NUM_FAR = 6000
 

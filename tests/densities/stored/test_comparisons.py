@@ -22,8 +22,7 @@ from sweep_engine.densities import (
     pairs,
     write_comparisons,
 )
-from sweep_engine.densities.columns.one_dimensional import ks_distance
-from sweep_engine.densities.comparing import estimates_of
+from sweep_engine.densities.comparing import look_at_pair
 from sweep_engine.densities.stored.sides import function_cells
 from sweep_engine.errors import IncomparableSources, InsufficientSamples, SpecError
 from sweep_engine.execution import run
@@ -31,6 +30,7 @@ from sweep_engine.planning import plan
 from sweep_engine.spec import Comparison, Sweep
 from sweep_engine.store import LocalFiles
 from sweep_engine.store.layout import COMPARISONS
+from tests.densities.read import ks_distance
 
 TARGETS = ["x1", "x1 & x2"]
 RATE = "sources.sgd.optimizer.learning_rate"
@@ -388,7 +388,7 @@ def test_the_command_line_compares_two_directories(out, elsewhere, monkeypatch):
 
 def test_several_columns_are_told_apart_by_a_classifier(study, out):
     (pair, _) = pairs_of(study, "sgd", "init", "l2_norm, test_error, steps")
-    estimates = estimates_of(study, pair)(0.95)
+    estimates = look_at_pair(study, pair).at(0.95)
     names = [one.name for one in estimates]
     assert names == ["c2st_accuracy", "tv_bound_c2st", "kl_bound_c2st"]
     found = compare(
@@ -413,32 +413,34 @@ def test_rows_of_fits_alone_do_not_stand_for_all_draws():
     assert not problems("l2_norm", given="fit")
 
 
-# --- the ledger ---------------------------------------------------------------------------
+# --- the decomposition ---------------------------------------------------------------------------
 
 
-def test_the_ledger_comes_with_functions_given_a_fit(study, out):
+def test_the_decomposition_comes_with_functions_given_a_fit(study, out):
     """-ln P(fit) as counted, the KL bound as estimated, and their sum."""
     (pair, _) = pairs_of(study, "sgd", "guess", "function", given="fit")
-    found = {one.name: one for one in estimates_of(study, pair)(0.95)}
+    found = {one.name: one for one in look_at_pair(study, pair).at(0.95)}
     (setting,) = (study.plan.settings[i] for i in pair.reference)
-    data, optimiser, total = (found[f"ledger_{n}"] for n in ("data", "optimiser", "total"))
+    data, optimiser, total = (found[f"decomposition_{n}"] for n in ("data", "optimiser", "total"))
     assert data.value == -study.ln_fit_probability([setting]).value
     assert optimiser.value == found["kl_lower_bound"].value
     assert total.value == data.value + optimiser.value
     assert total.low < data.low + optimiser.low, "the sum's ends are at 97.5 % each"
     bound = found["pac_bayes_bound"]
     assert "n = 4" in bound.method
-    asked = {"given": "fit", "at": pair.at, "estimator": "ledger"}
+    asked = {"given": "fit", "at": pair.at, "estimator": "decomposition"}
     assert compare(out, "sgd", "guess", "function", **asked) == data
-    assert compare(out, "sgd", "guess", "function", **asked, quantity="ledger_total") == total
+    assert (
+        compare(out, "sgd", "guess", "function", **asked, quantity="decomposition_total") == total
+    )
 
 
-def test_the_ledger_in_another_observable(study, out):
+def test_the_decomposition_in_another_observable(study, out):
     asked = {"given": "fit", "at": {"task.target": "x1"}}
     for observable, name in (("l2_norm", "kl_lower_bound"), ("l2_norm, test_error", None)):
         optimiser = compare(
-            out, "sgd", "fixed", observable, **asked, estimator="ledger",
-            quantity="ledger_optimiser",
+            out, "sgd", "fixed", observable, **asked, estimator="decomposition",
+            quantity="decomposition_optimiser",
         )  # fmt: skip
         assert any(f"measured in {observable}" in w for w in optimiser.warnings)
         if name:
@@ -446,9 +448,9 @@ def test_the_ledger_in_another_observable(study, out):
             assert optimiser.value == kl.value
 
 
-def test_the_ledger_of_a_prior_counts_its_fits(study, out):
-    asked = {"given": "fit", "at": {"task.target": "x1"}, "estimator": "ledger"}
-    total = compare(out, "sgd", "init", "function", **asked, quantity="ledger_total")
+def test_the_decomposition_of_a_prior_counts_its_fits(study, out):
+    asked = {"given": "fit", "at": {"task.target": "x1"}, "estimator": "decomposition"}
+    total = compare(out, "sgd", "init", "function", **asked, quantity="decomposition_total")
     assert math.isnan(total.value)
     assert any("at least 100" in w for w in total.warnings), "too few of 400 draws fit"
     (pair,) = (p for p in pairs_of(study, "sgd", "init") if p.at["task.target"] == "x1")
@@ -457,11 +459,11 @@ def test_the_ledger_of_a_prior_counts_its_fits(study, out):
 
 
 @pytest.mark.parametrize("change", [{"reference": "sgd"}, {"given": "all"}])
-def test_the_ledger_needs_a_law_and_a_fit(out, change):
+def test_the_decomposition_needs_a_law_and_a_fit(out, change):
     asked = {"reference": "guess", "given": "fit"} | change
     reference = asked.pop("reference")
-    with pytest.raises(IncomparableSources, match="the ledger is of networks that fit"):
-        compare(out, "sgd", reference, "function", estimator="ledger",
+    with pytest.raises(IncomparableSources, match="the KL decomposition is of networks that fit"):
+        compare(out, "sgd", reference, "function", estimator="decomposition",
                 at={"task.target": "x1", RATE: 0.5} if reference == "sgd" else
                 {"task.target": "x1"}, **asked)  # fmt: skip
 
@@ -537,7 +539,7 @@ def test_estimates_do_not_depend_on_compaction_or_on_the_reader(study, out, tmp_
 
 def test_two_columns_make_one_estimate(study):
     (pair, _) = pairs_of(study, "sgd", "init", "l2_norm, test_error")
-    (estimate,) = estimates_of(study, pair)(0.95)
+    (estimate,) = look_at_pair(study, pair).at(0.95)
     assert estimate.num_source == len(RATES) * RUNS
     assert estimate.num_reference == DRAWS
 

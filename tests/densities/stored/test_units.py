@@ -53,7 +53,7 @@ def ran(tmp_path_factory):
                 "reference": "guess",
                 "observable": "l2_norm",
                 "given": "fit",
-                "estimator": "ledger",
+                "estimator": "decomposition",
             },
         ),
     )
@@ -107,7 +107,7 @@ def test_the_report_shows_it(ran):
     assert "distinct_ancestors" in page
 
 
-def test_the_page_says_what_is_outside_its_range_and_opens_with_the_ledger(ran):
+def test_the_page_says_what_is_outside_its_range_and_opens_with_the_decomposition(ran):
     study, page = ran
     outside = "outside the trusted range of kde: 3 dimensions (at most 2): a lower bound"
     assert outside in page
@@ -116,14 +116,16 @@ def test_the_page_says_what_is_outside_its_range_and_opens_with_the_ledger(ran):
         quantity="kl_bound_kde",
     )  # fmt: skip
     assert any(outside in warning for warning in found.warnings)
-    assert page.index('id="ledger"') < page.index('id="summary"')
+    assert page.index('id="decomposition"') < page.index('id="summary"')
 
 
-def test_the_ledger_of_dependent_draws(study):
+def test_the_decomposition_of_dependent_draws(study):
     """P(fit) = 1/4 costs ln 4 nats, and the same law given a fit adds none."""
     data, optimiser, total = (
-        compare(study, "rare", "guess", "l2_norm", given="fit", estimator="ledger", quantity=name)
-        for name in ("ledger_data", "ledger_optimiser", "ledger_total")
+        compare(
+            study, "rare", "guess", "l2_norm", given="fit", estimator="decomposition", quantity=name
+        )
+        for name in ("decomposition_data", "decomposition_optimiser", "decomposition_total")
     )
     assert data.low < math.log(4) < data.high
     assert optimiser.low == 0

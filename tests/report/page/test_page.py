@@ -11,15 +11,14 @@ from sweep_engine.report.drawing.axes import Axis
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Line
 from sweep_engine.report.numbers import format_interval
-from sweep_engine.report.page.page import (
-    LedgerRow,
+from sweep_engine.report.page.contents import (
+    DecompositionRow,
     Page,
     Row,
     Section,
     Table,
-    render_page,
-    write_page,
 )
+from sweep_engine.report.page.render import render_page, write_page
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror='alert(2)'>\"'&"
 
@@ -53,8 +52,8 @@ def page_of(text, figures=()):
         sections=(Section(text, text, figures),),
         diagnostics=(Table(text, (text, text), ((text, text),) * 13), Table(text, (text,), ())),
         provenance=((text, text),),
-        ledger_words=text,
-        ledger=(LedgerRow(*(text,) * 7, ((text, text),), text, (text,)),),
+        decomposition_words=text,
+        decomposition=(DecompositionRow(*(text,) * 7, ((text, text),), text, (text,)),),
     )
 
 
@@ -100,7 +99,7 @@ def test_all_headers_of_tables_have_a_scope_and_all_plots_a_label(every_mark):
 
 
 def test_only_long_tables_collapse():
-    page = dataclasses.replace(page_of("word"), ledger=())  # its remarks open and close too
+    page = dataclasses.replace(page_of("word"), decomposition=())  # its remarks open and close too
     assert Reader(render_page(page)).count("details") == 1
 
 

@@ -6,13 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from sweep_engine.densities.columns.one_dimensional import (
-    ks_distance,
-    mass_outside_range,
-    quantiles,
-)
+from sweep_engine.densities.columns.outside import mass_outside_range
+from sweep_engine.densities.columns.quantiles import quantiles
 from sweep_engine.densities.draws import Draws
 from sweep_engine.errors import InsufficientSamples
+from tests.densities.read import ks_distance
 from tests.statistics import assert_catches, assert_coverage, assert_ks, assert_probability
 
 samples = st.lists(st.floats(-5, 5) | st.sampled_from([0.0, 1.0]), min_size=2, max_size=30).map(
