@@ -93,8 +93,8 @@ def cut_in_half(
     """Send every draw of one source to one of two halves by a fair coin.
 
     Example:
-        >>> one, other = cut_in_half(np.array([0, 10**9]), np.random.default_rng(0))
-        >>> (one + other).tolist()
+        >>> half, other = cut_in_half(np.array([0, 10**9]), np.random.default_rng(0))
+        >>> (half + other).tolist()
         [0, 1000000000]
 
     Args:

@@ -71,8 +71,8 @@ def histogram(
     Raises:
         InsufficientSamples: One side has no draw.
     """
-    edges, (one, other) = histograms((source, reference), num_bins=num_bins, confidence=confidence)
-    return Histogram(edges, one, other)
+    edges, densities = histograms((source, reference), num_bins=num_bins, confidence=confidence)
+    return Histogram(edges, *densities)
 
 
 def histograms(

@@ -61,7 +61,7 @@ class Wasserstein(Estimator[Draws]):
         noise = math.hypot(*(_spread(side) / math.sqrt(side.n_eff) for side in finite))
         gap = _dual(*finite, rng)
         (null,) = same_source_null(
-            lambda one, other: [_plug_in(one, other)],
+            lambda half, other: [_plug_in(half, other)],
             (_some(finite[0], rng), _some(finite[1], rng)),
             lambda side: side.halve(rng),
         )
@@ -131,13 +131,13 @@ def _some(draws: Draws, rng: np.random.Generator) -> Draws:
 
 def _dual(source: Draws, reference: Draws, rng: np.random.Generator) -> tuple[float, float]:
     """Measure on one half the f that the other half finds best: its gap, and the gap's error."""
-    (one, two), (one_ref, two_ref) = source.halve(rng), reference.halve(rng)
-    if not all(len(part) for part in (one, two, one_ref, two_ref)):
+    (first, second), (first_ref, second_ref) = source.halve(rng), reference.halve(rng)
+    if not all(len(part) for part in (first, second, first_ref, second_ref)):
         return 0.0, 0.0
-    knots, heights = _best_slopes(one, one_ref)
+    knots, heights = _best_slopes(first, first_ref)
     gaps = [
         Draws(np.interp(part.values, knots, heights), part.weights, part.units, part.design_effect)
-        for part in (two, two_ref)
+        for part in (second, second_ref)
     ]
     means = [float(np.average(part.values, weights=part.weights)) for part in gaps]
     noise = math.hypot(*(_spread(part) / math.sqrt(part.n_eff) for part in gaps))

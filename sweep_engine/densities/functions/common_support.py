@@ -17,7 +17,7 @@ from sweep_engine.densities.functions.split_half import frequent_functions
 def _words(estimate: Estimate) -> str:
     if math.isnan(estimate.value):
         return "No function is frequent under both."
-    return f"Among functions that both have, the source prefers by {estimate.value:.2g} nats."
+    return f"Among functions that both have, the source diverges by {estimate.value:.2g} nats."
 
 
 KL_COMMON_SUPPORT = Quantity("kl_common_support", _words)

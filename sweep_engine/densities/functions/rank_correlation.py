@@ -110,7 +110,7 @@ def _interval(rho: float, num_functions: int, confidence: float) -> Interval:
 
 def _null(counts: CellCounts, rng: np.random.Generator) -> list[Interval]:
     return same_source_null(
-        lambda one, other: [_spearman(_choose(CellCounts(one, other), rng))],
+        lambda half, other: [_spearman(_choose(CellCounts(half, other), rng))],
         (counts.source, counts.reference),
         lambda side: cut_in_half(side, rng),
     )

@@ -76,8 +76,8 @@ def _log_ratios(sample: Points, rng: np.random.Generator) -> tuple[Logs, Logs]:
     halves = [(cloud[::2], cloud[1::2]) for cloud in blurred]
     ratios: tuple[list[Logs], list[Logs]] = ([], [])
     for part in (0, 1):
-        one, other = (fit_log_density(half[part], int(rng.integers(2**31))) for half in halves)
-        learnt = (_difference(one(half[1 - part]), other(half[1 - part])) for half in halves)
+        ln_p, ln_q = (fit_log_density(half[part], int(rng.integers(2**31))) for half in halves)
+        learnt = (_difference(ln_p(half[1 - part]), ln_q(half[1 - part])) for half in halves)
         for ratio, calibrated in zip(ratios, _calibrated(*learnt), strict=True):
             ratio.append(calibrated)
     return np.concatenate(ratios[0]), np.concatenate(ratios[1])

@@ -87,8 +87,8 @@ def points(
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> one = Draws.of(rng.normal(size=500))
-        >>> points(one, one, Trust("example", 100), rng, max_draws=200).n_eff
+        >>> draws = Draws.of(rng.normal(size=500))
+        >>> points(draws, draws, Trust("example", 100), rng, max_draws=200).n_eff
         (200.0, 200.0)
 
     Args:
@@ -131,9 +131,10 @@ def points(
     )
 
 
-def _scale(one: Float[np.ndarray, "n D"], other: Float[np.ndarray, "m D"]) -> np.ndarray:
-    mean = (one.mean(axis=0) + other.mean(axis=0)) / 2
-    second = (((one - mean) ** 2).mean(axis=0) + ((other - mean) ** 2).mean(axis=0)) / 2
+def _scale(source: Float[np.ndarray, "n D"], reference: Float[np.ndarray, "m D"]) -> np.ndarray:
+    """Root mean square around the common centre, both samples weighed alike whatever their size."""
+    mean = (source.mean(axis=0) + reference.mean(axis=0)) / 2
+    second = (((source - mean) ** 2).mean(axis=0) + ((reference - mean) ** 2).mean(axis=0)) / 2
     return np.where(second > 0, np.sqrt(second), 1.0)
 
 

@@ -21,7 +21,11 @@ from sweep_engine.densities.points.pairwise import Cloud, blocks
 from sweep_engine.densities.trust import Trust
 
 MAX_DRAWS = 1000
+"""Each side's: all pairs under all permutations then take a second, not minutes."""
+
 NUM_PERMUTATIONS = 999
+"""With the sample itself a thousand, so p-values are whole thousandths."""
+
 MIN_DRAWS = 20
 
 Matrix = Float[np.ndarray, "N N"]

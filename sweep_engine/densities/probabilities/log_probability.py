@@ -31,8 +31,8 @@ def log_mean_probability(
     Unlike ln of the mean of the P_r it is not decided by the largest of them.
 
     Example:
-        >>> found = log_mean_probability(np.array([-69.2, -69.4, -69.3]))
-        >>> found.low < -69.3147 < found.high
+        >>> ln_p = log_mean_probability(np.array([-69.2, -69.4, -69.3]))
+        >>> ln_p.low < -69.3147 < ln_p.high
         True
 
     Args:
@@ -52,8 +52,8 @@ def log_mean_probability(
     repetitions = len(log_p)
     if repetitions < 2:
         raise InsufficientSamples(f"an interval needs at least 2 repetitions, got {repetitions}")
-    found = log_p[np.isfinite(log_p)]
-    value, low, high = _cox(found, confidence) if len(found) == repetitions else _mean(log_p)
+    finite = log_p[np.isfinite(log_p)]
+    value, low, high = _cox(finite, confidence) if len(finite) == repetitions else _mean(log_p)
     return Estimate(
         name=name,
         value=value,
@@ -64,7 +64,7 @@ def log_mean_probability(
         n_eff_source=float(repetitions),
         unit="nats",
         method=f"mean of {repetitions} independent repetitions, log-normal; Cox's interval",
-        warnings=_warnings(log_p, found),
+        warnings=_warnings(log_p, finite),
     )
 
 
@@ -82,13 +82,13 @@ def _mean(log_p: Float[np.ndarray, " R"]) -> tuple[float, float, float]:
     return value, -math.inf, 0.0
 
 
-def _warnings(log_p: Float[np.ndarray, " R"], found: Float[np.ndarray, " R"]) -> tuple[str, ...]:
-    if len(found) < len(log_p):
+def _warnings(log_p: Float[np.ndarray, " R"], finite: Float[np.ndarray, " R"]) -> tuple[str, ...]:
+    if len(finite) < len(log_p):
         return (
-            f"{len(log_p) - len(found)} of {len(log_p)} repetitions did not get there: the "
+            f"{len(log_p) - len(finite)} of {len(log_p)} repetitions did not get there: the "
             "interval says nothing; raise particles, moves or max_levels",
         )
-    spread = float(found.std(ddof=1))
+    spread = float(finite.std(ddof=1))
     if spread > WIDE_SPREAD:
         return (
             f"the repetitions differ by {spread:.2g} nats (standard deviation): raise particles "

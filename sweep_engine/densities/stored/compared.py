@@ -54,13 +54,13 @@ class Compared:
 def write_comparisons(files: Files, compared: Sequence[Compared]) -> None:
     """Write `comparisons.parquet`: each estimate with everything needed to redo it."""
     rows = []
-    for one in compared:
-        fields = one.to_dict()
+    for each in compared:
+        fields = each.to_dict()
         numbers = {k: float(v) for k, v in fields.items() if k in _NUMBERS and v is not None}
         rows.append(
             {
-                **_asked(one.pair),
-                "at": json.dumps(one.pair.at, sort_keys=True),
+                **_comparison_columns(each.pair),
+                "at": json.dumps(each.pair.at, sort_keys=True),
                 **{k: v for k, v in fields.items() if k not in _NUMBERS},
                 **numbers,
             }
@@ -69,18 +69,18 @@ def write_comparisons(files: Files, compared: Sequence[Compared]) -> None:
     files.write(COMPARISONS, to_parquet(table))
 
 
-_ASKED = (
+_COMPARISON = (
     "source", "reference", "observable", "given", "by", "over", "where", "match",
     "estimator", "at",
 )  # fmt: skip
 
 
-def _asked(pair: Pair) -> dict[str, str | None]:
-    """What was asked, as columns of text: parts of it, and the axis values, as JSON."""
-    asked = pair.comparison.model_dump(mode="json", exclude={"at"})
+def _comparison_columns(pair: Pair) -> dict[str, str | None]:
+    """Give the comparison as columns of text: its parts, and the axis values, as JSON."""
+    comparison = pair.comparison.model_dump(mode="json", exclude={"at"})
     return {
         name: value if isinstance(value, str | None) else json.dumps(value, sort_keys=True)
-        for name, value in asked.items()
+        for name, value in comparison.items()
     }
 
 
@@ -94,7 +94,7 @@ _COUNTS = ("num_source", "num_reference", "seed", "num_settings")
 
 _SCHEMA = pa.schema(
     [
-        *(pa.field(name, pa.string()) for name in _ASKED),
+        *(pa.field(name, pa.string()) for name in _COMPARISON),
         pa.field("name", pa.string()),
         *(pa.field(name, pa.float64()) for name in _NUMBERS),
         *(pa.field(name, pa.int64()) for name in _COUNTS),

@@ -41,9 +41,9 @@ def match(source: Draws, reference: Draws, num_bins: int, column: str) -> tuple[
     differs is not the column's. A bin that one side hardly fills is left out on both.
 
     Example:
-        >>> one = Draws.of(np.repeat([0.0, 1.0], [30, 10]))
-        >>> other = Draws.of(np.repeat([0.0, 1.0], [20, 20]))
-        >>> matched = match(one, other, 2, "margin")[1].apply(other)
+        >>> source = Draws.of(np.repeat([0.0, 1.0], [30, 10]))
+        >>> reference = Draws.of(np.repeat([0.0, 1.0], [20, 20]))
+        >>> matched = match(source, reference, 2, "margin")[1].apply(reference)
         >>> float(matched.weights @ matched.values / matched.weights.sum())
         0.25
 

@@ -45,43 +45,43 @@ def pairs(plan: Plan, comparison: Comparison, other: Plan | None = None) -> list
 
     Args:
         plan: Of the sweep that the source stands in.
-        comparison: What is asked.
+        comparison: As in the sweep file.
         other: Of the sweep that the reference stands in, where it is another one.
 
     Raises:
         IncomparableSources: a source, column or axis does not exist, no setting is `at` the
             values asked for, or the acceptance rules or the tasks differ.
     """
-    theirs = other or plan
-    problems = list(comparison_problems(plan.sweep, comparison, theirs.sweep))
+    reference_plan = other or plan
+    problems = list(comparison_problems(plan.sweep, comparison, reference_plan.sweep))
     if problems:
         raise IncomparableSources("; ".join(message for _, message in problems))
     split_on = [
         path
-        for path in dict.fromkeys((*axis_paths(plan.sweep), *axis_paths(theirs.sweep)))
+        for path in dict.fromkeys((*axis_paths(plan.sweep), *axis_paths(reference_plan.sweep)))
         if path in comparison.split_by
         or (
             path != comparison.over
             and touches(plan.sweep, path, comparison.source)
-            and touches(theirs.sweep, path, comparison.reference)
+            and touches(reference_plan.sweep, path, comparison.reference)
         )
     ]
     at = comparison.at or {}
-    found = _paired(
+    paired = _paired(
         comparison,
         _groups(plan, comparison.source, split_on, at),
-        _groups(theirs, comparison.reference, split_on, at),
+        _groups(reference_plan, comparison.reference, split_on, at),
     )
-    if at and not found:
+    if at and not paired:
         raise IncomparableSources(f"no setting of both sources is at {at}")
     if other is not None and comparison.observable == "function":
-        _check_tasks(plan, other, found)
-    return found
+        _check_tasks(plan, other, paired)
+    return paired
 
 
-def _check_tasks(plan: Plan, other: Plan, found: list[Pair]) -> None:
+def _check_tasks(plan: Plan, other: Plan, paired: list[Pair]) -> None:
     """Refuse functions of two tasks: their ids are of other inputs."""
-    for pair in found:
+    for pair in paired:
         tasks = {canonical_json(identity(plan.settings[i].task)) for i in pair.source}
         tasks |= {canonical_json(identity(other.settings[i].task)) for i in pair.reference}
         if len(tasks) > 1 or plan.sweep.seed != other.sweep.seed:
@@ -91,19 +91,19 @@ def _check_tasks(plan: Plan, other: Plan, found: list[Pair]) -> None:
 
 
 def _paired(comparison: Comparison, sources: Groups, references: Groups) -> list[Pair]:
-    found = []
-    for (mine, source), (theirs, reference) in itertools.product(sources, references):
-        shared = mine.keys() & theirs.keys()
-        if all(canonical_json(mine[path]) == canonical_json(theirs[path]) for path in shared):
-            found.append(Pair(comparison, mine | theirs, source, reference))
-    return found
+    paired = []
+    for (at, source), (reference_at, reference) in itertools.product(sources, references):
+        shared = at.keys() & reference_at.keys()
+        if all(canonical_json(at[path]) == canonical_json(reference_at[path]) for path in shared):
+            paired.append(Pair(comparison, at | reference_at, source, reference))
+    return paired
 
 
 def _groups(plan: Plan, source: str, split_on: list[str], at: dict[str, Any]) -> Groups:
     groups: dict[str, list[Setting]] = defaultdict(list)
     for setting in plan.settings.values():
-        asked = all(setting.values.get(path, value) == value for path, value in at.items())
-        if setting.source == source and asked:
+        is_at = all(setting.values.get(path, value) == value for path, value in at.items())
+        if setting.source == source and is_at:
             values = {path: setting.values[path] for path in split_on if path in setting.values}
             groups[canonical_json(values)].append(setting)
     return [

@@ -39,23 +39,21 @@ class Side:
 
     def draws(self, columns: Sequence[str]) -> Draws:
         """Read columns of the runs that are looked at."""
-        asked = self.comparison
-        found = self.study.draws(self.source, self.settings, columns, asked.given, asked.where)
+        given, where = self.comparison.given, self.comparison.where
+        draws = self.study.draws(self.source, self.settings, columns, given, where)
         _release_memory()
-        return found
+        return draws
 
     def counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Count the functions of all draws, kept or not."""
-        found = self.study.function_counts(self.source, self.settings, self.comparison.given)
+        counts = self.study.function_counts(self.source, self.settings, self.comparison.given)
         _release_memory()
-        return found
+        return counts
 
     def functions(self, column: str | None = None) -> Read:
         """Read the functions of the kept rows that are looked at, with a column."""
-        asked = self.comparison
-        return self.study.function_draws(
-            self.source, self.settings, asked.given, asked.where, column
-        )
+        given, where = self.comparison.given, self.comparison.where
+        return self.study.function_draws(self.source, self.settings, given, where, column)
 
     @property
     def chosen(self) -> list[Setting]:
@@ -70,10 +68,10 @@ def _release_memory() -> None:
 
 def sides_of(study: Study, pair: Pair, other: Study | None = None) -> tuple[Side, Side]:
     """Find both sides of a pair; the reference's runs are in `other`, if that is given."""
-    asked = pair.comparison
+    comparison = pair.comparison
     return (
-        Side(study, asked.source, pair.source, asked),
-        Side(other or study, asked.reference, pair.reference, asked),
+        Side(study, comparison.source, pair.source, comparison),
+        Side(other or study, comparison.reference, pair.reference, comparison),
     )
 
 
@@ -84,19 +82,22 @@ def read_pair(study: Study, pair: Pair, other: Study | None = None) -> tuple[Dra
 
 def observed(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[str, ...]]:
     """Read the observable's columns on both sides, matched if that is asked."""
-    asked = source.comparison
-    columns = split_columns(asked.observable)
-    mine, theirs = source.draws(columns), reference.draws(columns)
+    columns, matching = split_columns(source.comparison.observable), source.comparison.match
+    draws = source.draws(columns), reference.draws(columns)
     halved = tuple(
         f"of {side.source} only the half that {columns[0]} was not fitted on"
         for side in (source, reference)
         if columns_fitted_on(side.study.sweep, side.source) & set(columns)
     )
-    if asked.match is None or not len(mine) or not len(theirs):
-        return (mine, theirs), halved
-    by = [side.draws([asked.match.column]) for side in (source, reference)]
-    one, two, notes = match(by[0], by[1], asked.match.bins, asked.match.column)
-    return (one.apply(mine), two.apply(theirs)), (*halved, *notes)
+    if matching is None or not all(len(side) for side in draws):
+        return draws, halved
+    of_source, of_reference, notes = match(
+        source.draws([matching.column]),
+        reference.draws([matching.column]),
+        matching.bins,
+        matching.column,
+    )
+    return (of_source.apply(draws[0]), of_reference.apply(draws[1])), (*halved, *notes)
 
 
 def function_cells(
@@ -108,26 +109,26 @@ def function_cells(
 
 def counted(source: Side, reference: Side) -> tuple[Cells, tuple[str, ...]]:
     """Count functions on both sides: cells, and what a reader must know of them."""
-    asked, notes = source.comparison, tuple[str, ...]()
-    if asked.where is None and asked.match is None:
-        mine, theirs = source.counts(), reference.counts()
+    comparison, notes = source.comparison, tuple[str, ...]()
+    if comparison.where is None and comparison.match is None:
+        counts, reference_counts = source.counts(), reference.counts()
     else:
-        mine, theirs, notes = _counted_rows(source, reference)
-    if not len(mine[0]) and not len(theirs[0]):
+        counts, reference_counts, notes = _counted_rows(source, reference)
+    if not len(counts[0]) and not len(reference_counts[0]):
         raise IncomparableSources("this task's outputs are not discrete: no functions to count")
-    return align_counts(*mine, *theirs), notes
+    return align_counts(*counts, *reference_counts), notes
 
 
 def _counted_rows(source: Side, reference: Side) -> tuple[Any, Any, tuple[str, ...]]:
     """Count the functions of kept rows, where only some of them, or weighed ones, are meant."""
-    asked = source.comparison
-    column = asked.match.column if asked.match else None
+    matching = source.comparison.match
+    column = matching.column if matching else None
     read = [source.functions(column), reference.functions(column)]
     notes: tuple[str, ...] = ("of kept rows only",)
-    if asked.match is not None:
-        one, two, more = match(read[0][1], read[1][1], asked.match.bins, asked.match.column)
+    if matching is not None:
+        *matched, more = match(read[0][1], read[1][1], matching.bins, matching.column)
         read = [(names[m.kept], m.apply(draws)) for (names, draws), m in
-                zip(read, (one, two), strict=True)]  # fmt: skip
+                zip(read, matched, strict=True)]  # fmt: skip
         notes += more
     counted = (
         effective_counts(
