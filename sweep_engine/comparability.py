@@ -135,7 +135,7 @@ def _column_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str
     if comparison.match is not None:
         asked.append(("match", comparison.match.column))
     if comparison.observable == "function":
-        if comparison.estimator not in {None, "ledger"}:
+        if comparison.estimator not in {None, "decomposition"}:
             yield "estimator", f"{comparison.estimator} is for columns: functions are counted"
     else:
         asked += [("observable", name) for name in split_columns(comparison.observable)]

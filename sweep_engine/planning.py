@@ -18,7 +18,7 @@ from typing import Any
 from sweep_engine.errors import OutputError, PlanError
 from sweep_engine.spec import Piece, Setting, Sweep, settings, spec_id
 from sweep_engine.spec.base import canonical_json, static_part
-from sweep_engine.spec.former_words import in_former_words
+from sweep_engine.spec.renamed import first_written
 from sweep_engine.spec.settings import identity
 from sweep_engine.spec.starts import FunctionsFrom, parent_ref_of
 
@@ -188,7 +188,7 @@ def bucket_name(sweep: Sweep, setting: Setting) -> str:
         "execution": identity(sweep.execution),
         "seed": sweep.seed,
     }
-    text = canonical_json(in_former_words(content))
+    text = canonical_json(first_written(content))
     return "b" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

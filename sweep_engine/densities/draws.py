@@ -96,6 +96,11 @@ class Draws:
         return finite if finite.ndim == 1 else np.all(finite, axis=1)
 
     @property
+    def dimension(self) -> int:
+        """Columns of a draw."""
+        return 1 if self.values.ndim == 1 else self.values.shape[1]
+
+    @property
     def num_not_finite(self) -> int:
         """How many draws are NaN or infinite."""
         return int((~self.is_finite).sum())

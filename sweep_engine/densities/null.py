@@ -9,6 +9,7 @@ from jaxtyping import Float
 from sweep_engine.densities.estimate import Interval
 
 NUM_SPLITS = 5
+"""Of each side: ten values tell how large a null is; their range is no test."""
 
 Side = TypeVar("Side")
 
@@ -26,7 +27,7 @@ def same_source_null(
 
     Example:
         >>> cut = lambda draws: (draws[::2], draws[1::2])
-        >>> gap = lambda one, other: [abs(one.mean() - other.mean())]
+        >>> gap = lambda half, other: [abs(half.mean() - other.mean())]
         >>> same_source_null(gap, (np.arange(4.0), np.arange(4.0)), cut)
         [Interval(value=1.0, low=1.0, high=1.0)]
 

@@ -43,15 +43,15 @@ class Trust:
             >>> Trust("kde", 100, max_dimension=2, beyond="a bound").warnings(5)
             ('outside the trusted range of kde: 5 dimensions (at most 2): a bound',)
         """
-        found = []
+        exceeded = []
         if dimension > self.max_dimension:
-            found.append(f"{dimension} dimensions (at most {self.max_dimension:g})")
+            exceeded.append(f"{dimension} dimensions (at most {self.max_dimension:g})")
         if nats > self.max_nats:
-            found.append(f"{nats:.2g} nats (at most {self.max_nats:g})")
-        if not found:
+            exceeded.append(f"{nats:.2g} nats (at most {self.max_nats:g})")
+        if not exceeded:
             return ()
-        outside = " and ".join(found)
-        return (f"outside the trusted range of {self.estimator}: {outside}: {self.beyond}",)
+        words = " and ".join(exceeded)
+        return (f"outside the trusted range of {self.estimator}: {words}: {self.beyond}",)
 
 
 def ceiling(num_reference: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sweep_engine.densities import Pair, Study
 from sweep_engine.planning import Plan
-from sweep_engine.report.figure import Place
+from sweep_engine.report.drawing.figure import Place
 from sweep_engine.spec import Setting
 
 MAX_TICKS = 12

@@ -9,8 +9,8 @@ from typing import Any
 from sweep_engine.errors import SpecError
 from sweep_engine.spec.base import Spec, canonical_json
 from sweep_engine.spec.document import parse_document, read_document
-from sweep_engine.spec.former_words import in_former_words
 from sweep_engine.spec.observables import Observables
+from sweep_engine.spec.renamed import first_written
 from sweep_engine.spec.sweep import Sweep
 from sweep_engine.spec.tasks import DataFile, TaskKind
 from sweep_engine.spec.validation import validate
@@ -98,6 +98,6 @@ def restore(data: dict[str, Any], folder: Path) -> Sweep:
 
 
 def spec_id(sweep: Sweep) -> str:
-    """Hash of the whole resolved sweep: 16 hexadecimal digits."""
-    text = canonical_json(in_former_words(dump_sweep(sweep)))
+    """Hash of the whole resolved sweep, in the words of its first writing: 16 hex digits."""
+    text = canonical_json(first_written(dump_sweep(sweep)))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -7,9 +7,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from sweep_engine.spec.axes import Axis, AxisSpec, Sobol
 from sweep_engine.spec.base import Count, Name, PartName, Real, Spec
-from sweep_engine.spec.former_words import present_word
 from sweep_engine.spec.models import ModelSpec
 from sweep_engine.spec.observables import Observables
+from sweep_engine.spec.renamed import ESTIMATOR, IMPLEMENTATION
 from sweep_engine.spec.sources import Accept, SourceSpec
 from sweep_engine.spec.tasks import TaskSpec
 
@@ -28,7 +28,7 @@ class Execution(Spec):
     )
     implementation: Annotated[
         Literal["auto", "xla", "cpu", "cuda"],
-        BeforeValidator(lambda value: present_word("implementation", value)),
+        IMPLEMENTATION.reader(),
     ] = Field(default="auto", description="XLA, a kernel, or what the first run finds best")
     lanes: Count | None = Field(
         default=None, description="networks per block; left out, a rule picks it"
@@ -39,7 +39,8 @@ Zipped = Annotated[dict[str, AxisSpec], Field(min_length=1)]
 
 
 EstimatorName = Literal[
-    "ledger", "binned", "ks", "mean", "wasserstein", "energy", "mmd", "kde", "knn", "c2st", "flow",
+    "binned", "ks", "mean", "wasserstein", "energy", "mmd", "knn", "kde", "c2st", "flow",
+    "decomposition",
 ]  # fmt: skip
 
 Span = tuple[Real, Real]
@@ -74,7 +75,7 @@ class Comparison(Spec):
     match: Match | None = Field(
         default=None, description="weigh the reference's runs so that bins of a column agree"
     )
-    estimator: EstimatorName | None = Field(
+    estimator: Annotated[EstimatorName | None, ESTIMATOR.reader()] = Field(
         default=None, description="how it is estimated; left out, what suits the observable"
     )
 

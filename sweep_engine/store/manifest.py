@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from sweep_engine.errors import CorruptResults, OutputError
 from sweep_engine.planning import Plan, Shard, plan, read_shards
 from sweep_engine.spec import Sweep, axis_paths, dump_sweep, restore, touches
-from sweep_engine.spec.former_words import present_word
 from sweep_engine.spec.observables import merge
+from sweep_engine.spec.renamed import IMPLEMENTATION
 from sweep_engine.store.directory import OutputDirectory
 from sweep_engine.store.files import LocalFiles
 from sweep_engine.store.layout import SWEEP_JSON
@@ -184,7 +184,7 @@ def _frozen(data: dict[str, Any]) -> Frozen:
 
 
 def _choice(name: str, reason: str) -> Choice:
-    return Choice(present_word("implementation", name), reason)
+    return Choice(IMPLEMENTATION.of_today(name), reason)
 
 
 def _base(directory: OutputDirectory) -> Path:

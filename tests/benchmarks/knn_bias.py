@@ -1,6 +1,6 @@
 """The bias of the k-nearest-neighbour KL between shifted unit Gaussians, by dimension.
 
-    .venv/bin/python tests/benchmarks/knn_bias.py tests/densities/knn_bias.json
+    .venv/bin/python tests/benchmarks/knn_bias.py tests/densities/points/knn_bias.json
 
 Means over independent pairs of samples, with standard errors; k = 5, as everywhere.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sweep_engine.densities.neighbours import NUM_NEIGHBOURS, kl_of
+from sweep_engine.densities.points.neighbours import NUM_NEIGHBOURS, kl_of
 
 DIMENSIONS = (1, 2, 3, 5, 10, 20)
 TRUTHS = (0.0, 0.125, 0.5, 1.0, 2.0, 8.0)

@@ -18,7 +18,7 @@ import numpy as np
 
 from sweep_engine import Sweep, make_task, open_results, run
 from sweep_engine.bench.machine import describe
-from sweep_engine.densities.log_probability import log_mean_probability
+from sweep_engine.densities.probabilities.log_probability import log_mean_probability
 from sweep_engine.tasks import Task
 from sweep_engine.tasks.losses import LOGISTIC
 

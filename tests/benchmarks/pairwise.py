@@ -56,7 +56,7 @@ CALLS = {
         "call = lambda: in_blocks(program)",
     },
     "log-sums": {
-        "scipy blocks": "from sweep_engine.densities.kernel_density import log_density\n"
+        "scipy blocks": "from sweep_engine.densities.points.kernel_density import log_density\n"
         "call = lambda: log_density(x, x, width)",
         "sklearn tree": "from sklearn.neighbors import KernelDensity\n"
         "call = lambda: KernelDensity(bandwidth=width, rtol=1e-4).fit(x).score_samples(x)",

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from sweep_engine.report.axes import Axis
-from sweep_engine.report.colours import Role
-from sweep_engine.report.figure import Along, Detail, Figure, Panel, Place
-from sweep_engine.report.marks import (
+from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.colours import Role
+from sweep_engine.report.drawing.figure import Along, Detail, Figure, Panel, Place
+from sweep_engine.report.drawing.marks import (
     Bars,
     Counts,
     Heatmap,
@@ -16,7 +16,7 @@ from sweep_engine.report.marks import (
     Runs,
     Steps,
 )
-from sweep_engine.report.page import LedgerRow, Page, Row, Section, Table
+from sweep_engine.report.page.contents import DecompositionRow, Page, Row, Section, Table
 from sweep_engine.report.places import SweptAxis
 
 EVIL = "</script><script>document.title = 'owned'</script>"
@@ -40,12 +40,12 @@ def every_mark():
     table = Table("Statuses", ("a rather long name of a column",) * 9, (("1",) * 9,))
     figure = Figure("figure", EVIL, EVIL, panels, columns=3)
     errors = (("PAC-Bayes bound, a_long_name_of_a_source", "0.8825 (0.8817 to 0.8833)"),)
-    ledger = LedgerRow(
+    decomposition = DecompositionRow(
         "sgd", EVIL, "learning_rate = 0.05", "functions", "13.490 (13.466 to 13.515)",
         "0.59 (0.49 to 0.70)", "14.08 (13.94 to 14.24)", errors, EVIL, ("a remark",) * 2,
     )  # fmt: skip
     sections = (Section("s", "", (figure,)),)
-    return Page("A title", "Why?", rows, sections, (table,), (), "In nats.", (ledger,) * 3)
+    return Page("A title", "Why?", rows, sections, (table,), (), "In nats.", (decomposition,) * 3)
 
 
 RATE, TARGET, STD = "sources.sgd.optimizer.learning_rate", "task.target", "sources.sgd.init.std"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweep_engine.report.page import write_page
+from sweep_engine.report.page.render import write_page
 from tests.browser.pages import FIRST_RUN, RATE, RATES, STD, STDS, TARGET, TARGETS, sweep
 
 

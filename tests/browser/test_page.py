@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from sweep_engine.report.page import write_page
+from sweep_engine.report.page.render import write_page
 from tests.browser.pages import every_mark
 
 

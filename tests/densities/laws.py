@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sweep_engine.densities.counts import CellCounts
+from sweep_engine.densities.cells.counts import CellCounts
 
 
 def zipf(num_functions, exponent=1.0):

@@ -9,9 +9,8 @@ from sweep_engine.densities.dependence import (
     effective_counts,
 )
 from sweep_engine.densities.draws import Draws
-from sweep_engine.densities.one_dimensional import ks_distance
-from sweep_engine.densities.two_dimensional import binned_total_variation_2d
 from sweep_engine.errors import InsufficientSamples
+from tests.densities.read import binned_total_variation_2d, ks_distance
 from tests.statistics import StatisticalFailure, assert_coverage, assert_mean_within
 
 UNITS, SIZE = 200, 10

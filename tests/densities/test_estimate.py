@@ -13,7 +13,7 @@ from sweep_engine.densities.estimate import (
     format_p,
     two_sample_estimate,
 )
-from sweep_engine.densities.witness import p_value
+from sweep_engine.densities.points.witness import p_value
 
 
 def _estimate(**changes):

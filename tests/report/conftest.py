@@ -3,10 +3,19 @@
 import numpy as np
 import pytest
 
-from sweep_engine.report.axes import Axis
-from sweep_engine.report.colours import Role
-from sweep_engine.report.figure import Figure, Panel
-from sweep_engine.report.marks import Band, Bars, Heatmap, Line, Points, Quantiles, Rule, Steps
+from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.colours import Role
+from sweep_engine.report.drawing.figure import Figure, Panel
+from sweep_engine.report.drawing.marks import (
+    Band,
+    Bars,
+    Heatmap,
+    Line,
+    Points,
+    Quantiles,
+    Rule,
+    Steps,
+)
 
 GRID = np.linspace(0.1, 1.0, 5)
 ONES = np.ones(5)

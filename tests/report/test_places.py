@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from sweep_engine.report.figure import Place
+from sweep_engine.report.drawing.figure import Place
 from sweep_engine.report.places import MAX_TICKS, place_of, swept_axes
 
 RATE, WIDTHS, STD = "sources.sgd.optimizer.learning_rate", "model.widths", "sources.sgd.init.std"

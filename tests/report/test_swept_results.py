@@ -10,14 +10,14 @@ import pytest
 
 import sweep_engine as se
 from sweep_engine.densities import Study, compare_all
-from sweep_engine.report import run_figures as run_figures_module
-from sweep_engine.report.along_figures import _longest_axis, along_figures
 from sweep_engine.report.build import _sections, write_report
-from sweep_engine.report.curve_figures import curve_figures
+from sweep_engine.report.figures import runs as run_figures_module
+from sweep_engine.report.figures.along import _longest_axis, along_figures
+from sweep_engine.report.figures.curves import curve_figures
+from sweep_engine.report.figures.plane import plane_figures
+from sweep_engine.report.figures.runs import run_figures
+from sweep_engine.report.figures.swept import swept_figures
 from sweep_engine.report.numbers import format_interval
-from sweep_engine.report.plane import plane_figures
-from sweep_engine.report.run_figures import run_figures
-from sweep_engine.report.swept_figures import swept_figures
 
 RATE, STD = "sources.gd.optimizer.learning_rate", "sources.gd.init.std"
 RATES, STDS = (0.05, 0.1, 0.2), (0.5, 1.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sweep_engine.execution import Programs
-from sweep_engine.report.plane import IS_MEASURED
+from sweep_engine.report.figures.plane import IS_MEASURED
 from sweep_engine.spec.sources import SourceRole, SourceSpec
 from tests.sources import conformance
 from tests.sources.conformance import CASES, CHECKS, Tried, try_out

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from sweep_engine.densities.binned import binned_divergences
 from sweep_engine.densities.draws import Draws
 from sweep_engine.keys import halves, run_ids
 from sweep_engine.lanes import over_lanes
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
+from tests.densities.read import binned_divergences
 from tests.statistics import (
     CHECK_FALSE_ALARM,
     assert_catches,

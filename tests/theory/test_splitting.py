@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sweep_engine.densities.log_probability import log_mean_probability
+from sweep_engine.densities.probabilities.log_probability import log_mean_probability
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
 from tests.sources.splitting.cases import (

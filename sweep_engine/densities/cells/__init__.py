@@ -1,0 +1,1 @@
+"""Cells that two laws share: counts in them, and divergences over them."""

@@ -1,0 +1,152 @@
+"""Counts of two sources over the same cells, and how they are split and pooled."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int, Real, Shaped
+
+from sweep_engine.errors import InsufficientSamples
+
+
+@dataclass(frozen=True)
+class CellCounts:
+    """How many draws of a source and of its reference fell in each of F cells.
+
+    A cell is a function, a bin, or several pooled into one. Weighted draws enter as
+    effective counts: the cell's share of the weight times the effective sample size.
+
+    Attributes:
+        source: Draws of the source per cell.
+        reference: Draws of the reference per cell, same order.
+    """
+
+    source: Real[np.ndarray, " F"]
+    reference: Real[np.ndarray, " F"]
+
+    def __post_init__(self) -> None:
+        if self.source.ndim != 1 or self.source.shape != self.reference.shape:
+            raise ValueError(
+                f"expected two vectors of counts over the same cells, got shapes "
+                f"{self.source.shape} and {self.reference.shape}"
+            )
+        if np.any(self.source < 0) or np.any(self.reference < 0):
+            raise ValueError("expected counts that are not negative")
+
+    @property
+    def num_source(self) -> float:
+        """All draws of the source."""
+        return float(self.source.sum())
+
+    @property
+    def num_reference(self) -> float:
+        """All draws of the reference."""
+        return float(self.reference.sum())
+
+    @property
+    def num_draws(self) -> tuple[int, int]:
+        """All draws of both sides, rounded."""
+        return round(self.num_source), round(self.num_reference)
+
+    @property
+    def n_eff(self) -> tuple[float, float]:
+        """The same, not rounded: effective counts need not be whole."""
+        return self.num_source, self.num_reference
+
+    def require(self, num_draws: int) -> None:
+        """Refuse fewer than `num_draws` draws on either side.
+
+        Raises:
+            InsufficientSamples: One side has fewer.
+        """
+        if min(self.num_source, self.num_reference) < num_draws:
+            raise InsufficientSamples(
+                f"needs at least {num_draws} effective draws on each side, got "
+                f"{self.num_source:g} of the source and {self.num_reference:g} of the reference"
+            )
+
+    def select(self, cells: Bool[np.ndarray, " F"]) -> "CellCounts":
+        """Keep some cells and forget the draws in the others."""
+        return CellCounts(self.source[cells], self.reference[cells])
+
+    def pool(self, labels: Int[np.ndarray, " F"]) -> "CellCounts":
+        """Merge the cells that share a label; labels run from 0."""
+        num_cells = int(labels.max(initial=-1)) + 1
+        return CellCounts(
+            np.bincount(labels, self.source, num_cells),
+            np.bincount(labels, self.reference, num_cells),
+        )
+
+    def halve(self, rng: np.random.Generator) -> tuple["CellCounts", "CellCounts"]:
+        """Send every draw of both sides to one of two halves by a fair coin.
+
+        Independent draws stay independent, within the halves and between them, given the
+        halves' sizes. A binomial per cell does it at any number of draws.
+        """
+        source, reference = cut_in_half(self.source, rng), cut_in_half(self.reference, rng)
+        return CellCounts(source[0], reference[0]), CellCounts(source[1], reference[1])
+
+
+def cut_in_half(
+    counts: Int[np.ndarray, " F"], rng: np.random.Generator
+) -> tuple[Int[np.ndarray, " F"], Int[np.ndarray, " F"]]:
+    """Send every draw of one source to one of two halves by a fair coin.
+
+    Example:
+        >>> half, other = cut_in_half(np.array([0, 10**9]), np.random.default_rng(0))
+        >>> (half + other).tolist()
+        [0, 1000000000]
+
+    Args:
+        counts: Whole numbers of independent draws per cell.
+        rng: Where the coins come from.
+    """
+    half: Int[np.ndarray, " F"] = rng.binomial(counts.astype(np.int64), 0.5)
+    return half, counts - half
+
+
+def align_counts(
+    source_ids: Shaped[np.ndarray, " f"],
+    source_counts: Int[np.ndarray, " f"],
+    reference_ids: Shaped[np.ndarray, " g"],
+    reference_counts: Int[np.ndarray, " g"],
+) -> tuple[Shaped[np.ndarray, " F"], CellCounts]:
+    """Join two tables of counts on their ids; an id that one side lacks counts 0 there.
+
+    Example:
+        >>> ids, counts = align_counts(np.array(["b", "a", "b"]), np.array([1, 2, 3]),
+        ...                            np.array(["c"]), np.array([4]))
+        >>> ids.tolist(), counts.source.tolist(), counts.reference.tolist()
+        (['a', 'b', 'c'], [2, 4, 0], [0, 0, 4])
+
+    Args:
+        source_ids: Function ids of the source, of any dtype that sorts; repeats add up.
+        source_counts: Draws per id.
+        reference_ids: Function ids of the reference.
+        reference_counts: Draws per id.
+
+    Returns:
+        The ids either side has, sorted, and the counts over them.
+
+    Raises:
+        ValueError: Ids and counts differ in length, or a count is not a whole number.
+    """
+    for ids, counts in ((source_ids, source_counts), (reference_ids, reference_counts)):
+        if len(ids) != len(counts) or not np.issubdtype(counts.dtype, np.integer):
+            raise ValueError(
+                f"expected one integer count for each of {len(ids)} ids, "
+                f"got {len(counts)} of {counts.dtype}"
+            )
+    ids, cell = np.unique(np.concatenate([source_ids, reference_ids]), return_inverse=True)
+    return ids, CellCounts(
+        _add_up(cell[: len(source_ids)], source_counts, len(ids)),
+        _add_up(cell[len(source_ids) :], reference_counts, len(ids)),
+    )
+
+
+def _add_up(
+    cell: Int[np.ndarray, " f"], counts: Int[np.ndarray, " f"], num_cells: int
+) -> Int[np.ndarray, " F"]:
+    total: np.ndarray[Any, np.dtype[np.int64]] = np.zeros(num_cells, np.int64)
+    np.add.at(total, cell, counts)
+    return total

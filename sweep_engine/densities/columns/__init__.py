@@ -1,0 +1,1 @@
+"""Two laws of one column, or of a pair of them."""

@@ -1,0 +1,128 @@
+"""Two laws compared on bins: divergences, and the mass and quantiles beside them.
+
+Bins are chosen on one half of the independent draws and counted on the other.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sweep_engine.densities.cells.binning import (
+    DEFAULT_BINS,
+    MIN_DRAWS,
+    affordable_bins,
+    count_cells,
+    equal_mass_cuts,
+)
+from sweep_engine.densities.cells.counts import CellCounts
+from sweep_engine.densities.cells.lower_bounds import BOUNDS, LowerBounds, cell_values
+from sweep_engine.densities.columns.outside import OUTSIDE, mass_outside_range
+from sweep_engine.densities.columns.plane import binned_plane
+from sweep_engine.densities.columns.quantiles import LEVELS, quantiles
+from sweep_engine.densities.draws import Draws, sample_warnings
+from sweep_engine.densities.estimate import Estimate
+from sweep_engine.densities.estimator import Estimator, Quantity, Reading, Readings, Takes
+from sweep_engine.densities.null import same_source_null
+from sweep_engine.densities.trust import Trust
+
+_QUANTILES = tuple(
+    Quantity(
+        f"{side}_quantile_{level:g}",
+        f"{level:.0%} of the {side} lies at or below {{0.value:.3g}}, in the column's unit.".format,
+    )
+    for side in ("source", "reference")
+    for level in LEVELS
+)
+
+
+class Binned(Estimator[Draws]):
+    """Estimates lower bounds of TV, JS and KL on bins; of a pair of columns, of TV.
+
+    Binning can only lower a divergence; the interval is for the divergence over the bins.
+    KL pools bins in which the reference has few draws. What is not finite is one more
+    cell. Nothing is smoothed, so atoms and constants are as good as densities. Beside the
+    bounds of one column stand the mass outside the reference's range, and quantiles.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> sides = Draws.of(rng.normal(1, 1, 4000)), Draws.of(rng.normal(0, 1, 4000))
+        >>> tv, js, kl, outside, *_ = Binned().look(*sides, 0).at(0.95)
+        >>> kl.low < 0.5 < kl.high
+        True
+    """
+
+    name = "binned"
+    takes = Takes.ONE_OR_TWO_COLUMNS
+    trust = Trust(name, MIN_DRAWS)
+    quantities = (*BOUNDS, OUTSIDE, *_QUANTILES)
+
+    def look(self, source: Draws, reference: Draws, seed: int) -> Reading:
+        """Choose bins on one half, and count the other."""
+        self.takes.check(self.name, source)
+        if source.dimension == 2:
+            return binned_plane(source, reference, seed)
+        return Readings(
+            (binned_divergences(source, reference, seed), BesideBins(source, reference))
+        )
+
+
+def binned_divergences(
+    source: Draws, reference: Draws, seed: int, num_bins: int = DEFAULT_BINS
+) -> LowerBounds:
+    """Look at two laws of a scalar on bins of equal mass.
+
+    Args:
+        source: Independent draws; weighted ones count by their effective number.
+        reference: Independent draws.
+        seed: Of the random halves.
+        num_bins: At most; fewer where the draws cannot fill them.
+
+    Raises:
+        InsufficientSamples: Fewer than 100 effective draws on one side.
+    """
+    num_bins = affordable_bins(source, reference, num_bins)
+    halves = _split_half(source, reference, num_bins, np.random.default_rng(seed))
+    rng = np.random.default_rng([seed, 1])
+    nulls = same_source_null(
+        lambda half, other: cell_values(*_split_half(half, other, num_bins, rng)),
+        (source, reference),
+        lambda side: side.halve(rng),
+    )
+    return LowerBounds(
+        *halves,
+        nulls,
+        num_draws=(len(source), len(reference)),
+        n_eff=(source.n_eff, reference.n_eff),
+        cells=f"{num_bins} bins of equal mass chosen on one half of independent draws",
+        seed=seed,
+        warnings=sample_warnings(source, reference),
+    )
+
+
+def _split_half(
+    source: Draws, reference: Draws, num_bins: int, rng: np.random.Generator
+) -> tuple[CellCounts, CellCounts]:
+    (first, second), (first_ref, second_ref) = source.halve(rng), reference.halve(rng)
+    cuts = equal_mass_cuts(first, first_ref, num_bins)
+    return count_cells(first, first_ref, cuts), count_cells(second, second_ref, cuts)
+
+
+@dataclass(frozen=True)
+class BesideBins:
+    """What bins do not show: the mass outside the reference's range, and quantiles."""
+
+    source: Draws
+    reference: Draws
+
+    def at(self, confidence: float) -> tuple[Estimate, ...]:
+        """Read both off the ordered samples."""
+        return (
+            mass_outside_range(self.source, self.reference, confidence=confidence),
+            *_quantiles("source", self.source, confidence),
+            *_quantiles("reference", self.reference, confidence),
+        )
+
+
+def _quantiles(side: str, draws: Draws, confidence: float) -> list[Estimate]:
+    estimates = quantiles(draws, confidence=confidence)
+    return [replace(estimate, name=f"{side}_{estimate.name}") for estimate in estimates]

@@ -1,0 +1,1 @@
+"""Two laws over functions, from counts per function."""

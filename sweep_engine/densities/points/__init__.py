@@ -1,0 +1,1 @@
+"""Two laws of any number of columns, from independent points."""

@@ -1,0 +1,1 @@
+"""Probabilities from counts of draws, and from repetitions."""

@@ -1,0 +1,76 @@
+"""The estimators by name, and what a report says of their estimates: THE list of both.
+
+To add one, write its class and add it here; `spec.sweep.EstimatorName` names it for sweep files,
+and a test holds the two lists equal.
+"""
+
+from typing import Any
+
+from sweep_engine.densities.columns.binned import Binned
+from sweep_engine.densities.columns.ks import KolmogorovSmirnov
+from sweep_engine.densities.columns.mean import MeanDifference
+from sweep_engine.densities.columns.wasserstein import Wasserstein
+from sweep_engine.densities.decomposition.decomposition import Decomposition
+from sweep_engine.densities.draws import Draws
+from sweep_engine.densities.estimator import Estimator, Quantity, Reading, Readings, Takes
+from sweep_engine.densities.functions.function_space import FunctionSpace
+from sweep_engine.densities.points.classifier import ClassifierTest
+from sweep_engine.densities.points.flow import Flow
+from sweep_engine.densities.points.kernel_density import KernelDensity
+from sweep_engine.densities.points.kernel_tests import Energy, Mmd
+from sweep_engine.densities.points.neighbours import NearestNeighbours
+from sweep_engine.densities.trust import Trust
+
+
+class Suited(Estimator[Draws]):
+    """Estimates what suits the number of columns, where a sweep file names no estimator.
+
+    One column: a distance with a test that holds at any number of draws, and bounds on bins. Two:
+    bins of the plane. Beyond, bins are empty, and a classifier is asked.
+    """
+
+    name = "suited"
+    takes = Takes.COLUMNS
+    trust = Trust(name, Binned.trust.min_draws)
+    quantities = (
+        *KolmogorovSmirnov.quantities,
+        *Binned.quantities,
+        *ClassifierTest.quantities,
+    )
+
+    def look(self, source: Draws, reference: Draws, seed: int) -> Reading:
+        """Look with each of those that suit."""
+        suited: dict[int, tuple[Estimator[Draws], ...]] = {
+            1: (KolmogorovSmirnov(), Binned()),
+            2: (Binned(),),
+        }
+        chosen = suited.get(source.dimension, (ClassifierTest(),))
+        return Readings(tuple(each.look(source, reference, seed) for each in chosen))
+
+
+FUNCTIONS = FunctionSpace()
+SUITED = Suited()
+
+_NAMED: tuple[Estimator[Any], ...] = (
+    Binned(),
+    KolmogorovSmirnov(),
+    MeanDifference(),
+    Wasserstein(),
+    Energy(),
+    Mmd(),
+    NearestNeighbours(),
+    KernelDensity(),
+    ClassifierTest(),
+    Flow(),
+    Decomposition(),
+)
+
+ESTIMATORS: dict[str, Estimator[Any]] = {estimator.name: estimator for estimator in _NAMED}
+"""By the name under which a sweep file asks for it."""
+
+QUANTITIES: dict[str, Quantity] = {
+    quantity.name: quantity
+    for estimator in (FUNCTIONS, *_NAMED, SUITED)
+    for quantity in estimator.quantities
+}
+"""All that is estimated, by name; in the order in which a figure prefers them as its headline."""

@@ -1,0 +1,1 @@
+"""Stored results as estimates see them: which runs, paired with which, weighed how."""

@@ -1,0 +1,139 @@
+"""The two sides of a pair: which runs, and what an estimate sees of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sweep_engine.comparability import columns_fitted_on, split_columns
+from sweep_engine.densities.cells.counts import CellCounts, align_counts
+from sweep_engine.densities.dependence import effective_counts
+from sweep_engine.densities.draws import Draws
+from sweep_engine.densities.stored.matching import match
+from sweep_engine.densities.stored.pairing import Pair
+from sweep_engine.densities.stored.study import Study
+from sweep_engine.errors import IncomparableSources
+from sweep_engine.spec import Comparison, Setting
+
+Read = tuple[np.ndarray, Draws]
+Cells = tuple[np.ndarray, CellCounts]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a pair: where its runs are.
+
+    Attributes:
+        study: Results that hold them.
+        source: The source's name.
+        settings: Pooled settings.
+        comparison: What is asked of them.
+    """
+
+    study: Study
+    source: str
+    settings: tuple[int, ...]
+    comparison: Comparison
+
+    def draws(self, columns: Sequence[str]) -> Draws:
+        """Read columns of the runs that are looked at."""
+        given, where = self.comparison.given, self.comparison.where
+        draws = self.study.draws(self.source, self.settings, columns, given, where)
+        _release_memory()
+        return draws
+
+    def counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Count the functions of all draws, kept or not."""
+        counts = self.study.function_counts(self.source, self.settings, self.comparison.given)
+        _release_memory()
+        return counts
+
+    def functions(self, column: str | None = None) -> Read:
+        """Read the functions of the kept rows that are looked at, with a column."""
+        given, where = self.comparison.given, self.comparison.where
+        return self.study.function_draws(self.source, self.settings, given, where, column)
+
+    @property
+    def chosen(self) -> list[Setting]:
+        """The settings themselves."""
+        return [self.study.plan.settings[i] for i in self.settings]
+
+
+def _release_memory() -> None:
+    """Give back what Arrow keeps of tables that are gone: a gigabyte after millions of ids."""
+    pa.default_memory_pool().release_unused()
+
+
+def sides_of(study: Study, pair: Pair, other: Study | None = None) -> tuple[Side, Side]:
+    """Find both sides of a pair; the reference's runs are in `other`, if that is given."""
+    comparison = pair.comparison
+    return (
+        Side(study, comparison.source, pair.source, comparison),
+        Side(other or study, comparison.reference, pair.reference, comparison),
+    )
+
+
+def read_pair(study: Study, pair: Pair, other: Study | None = None) -> tuple[Draws, Draws]:
+    """Read both sides of a pair as its estimates see them: those `where` asks for, matched."""
+    return observed(*sides_of(study, pair, other))[0]
+
+
+def observed(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[str, ...]]:
+    """Read the observable's columns on both sides, matched if that is asked."""
+    columns, matching = split_columns(source.comparison.observable), source.comparison.match
+    draws = source.draws(columns), reference.draws(columns)
+    halved = tuple(
+        f"of {side.source} only the half that {columns[0]} was not fitted on"
+        for side in (source, reference)
+        if columns_fitted_on(side.study.sweep, side.source) & set(columns)
+    )
+    if matching is None or not all(len(side) for side in draws):
+        return draws, halved
+    of_source, of_reference, notes = match(
+        source.draws([matching.column]),
+        reference.draws([matching.column]),
+        matching.bins,
+        matching.column,
+    )
+    return (of_source.apply(draws[0]), of_reference.apply(draws[1])), (*halved, *notes)
+
+
+def function_cells(
+    study: Study, pair: Pair, other: Study | None = None
+) -> tuple[np.ndarray, CellCounts]:
+    """Count functions on both sides: (function ids as bytes, counts)."""
+    return counted(*sides_of(study, pair, other))[0]
+
+
+def counted(source: Side, reference: Side) -> tuple[Cells, tuple[str, ...]]:
+    """Count functions on both sides: cells, and what a reader must know of them."""
+    comparison, notes = source.comparison, tuple[str, ...]()
+    if comparison.where is None and comparison.match is None:
+        counts, reference_counts = source.counts(), reference.counts()
+    else:
+        counts, reference_counts, notes = _counted_rows(source, reference)
+    if not len(counts[0]) and not len(reference_counts[0]):
+        raise IncomparableSources("this task's outputs are not discrete: no functions to count")
+    return align_counts(*counts, *reference_counts), notes
+
+
+def _counted_rows(source: Side, reference: Side) -> tuple[Any, Any, tuple[str, ...]]:
+    """Count the functions of kept rows, where only some of them, or weighed ones, are meant."""
+    matching = source.comparison.match
+    column = matching.column if matching else None
+    read = [source.functions(column), reference.functions(column)]
+    notes: tuple[str, ...] = ("of kept rows only",)
+    if matching is not None:
+        *matched, more = match(read[0][1], read[1][1], matching.bins, matching.column)
+        read = [(names[m.kept], m.apply(draws)) for (names, draws), m in
+                zip(read, matched, strict=True)]  # fmt: skip
+        notes += more
+    counted = (
+        effective_counts(
+            names, draws.weights, draws.units, np.random.default_rng([source.study.sweep.seed, 2])
+        )
+        for names, draws in read
+    )
+    return *counted, notes  # type: ignore[return-value]

@@ -1,0 +1,234 @@
+"""A stored sweep as estimates see it: draws, counts of functions, P(fit)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Float, Int
+
+from sweep_engine.comparability import columns_fitted_on
+from sweep_engine.densities.dependence import effective_counts
+from sweep_engine.densities.draws import DATA_SEEDS, Draws
+from sweep_engine.densities.estimate import Estimate
+from sweep_engine.densities.probabilities.log_probability import log_mean_probability
+from sweep_engine.densities.probabilities.proportions import (
+    clopper_pearson,
+    inverse_proportion,
+    ln_probability,
+    proportion,
+)
+from sweep_engine.densities.stored.merging import add_up, fixed_width
+from sweep_engine.errors import IncomparableSources
+from sweep_engine.planning import Plan
+from sweep_engine.spec import Setting, Sweep
+from sweep_engine.store import OutputDirectory, Results, open_results
+from sweep_engine.store.manifest import read_manifest
+
+Where = Mapping[str, tuple[float, float]]
+"""Column: (low, high), of runs that are looked at."""
+
+
+class Study:
+    """Results with the sweep that they are of: what estimates and figures read."""
+
+    def __init__(self, results: Results, plan: Plan) -> None:
+        self.results = results
+        self.plan = plan
+
+    @classmethod
+    def open(cls, root: Path | str) -> "Study":
+        """Open an output directory.
+
+        Raises:
+            OutputError: there is no sweep there.
+            CorruptResults: its files are not as they were committed.
+        """
+        manifest = read_manifest(OutputDirectory(root))
+        return cls(open_results(root), manifest.plan)
+
+    @property
+    def sweep(self) -> Sweep:
+        """The sweep."""
+        return self.plan.sweep
+
+    def draws(
+        self,
+        source: str,
+        settings: Sequence[int],
+        columns: Sequence[str],
+        given: str,
+        where: Where | None = None,
+    ) -> Draws:
+        """Read columns of the chosen runs, with their weights and units.
+
+        Where the settings are of several data sets, a unit is the runs on one of them.
+        Runs that coordinates among the columns were fitted on are left out.
+        """
+        chosen = self._runs(source, settings, given, where)
+        for name in columns_fitted_on(self.sweep, source) & set(columns):
+            chosen &= pc.field(name).is_valid()
+        table = self.results.runs([*columns, *_ADDRESS], chosen)
+        missing = [name for name in columns if table[name].null_count]
+        if missing:
+            raise IncomparableSources(f"{missing[0]} has no value for the runs of {source}")
+        values = np.stack([table[name].to_numpy().astype(float) for name in columns], axis=1)
+        values = values[:, 0] if len(columns) == 1 else values
+        return self._draws_of(values, table, settings)
+
+    def _draws_of(self, values: np.ndarray, table: pa.Table, settings: Sequence[int]) -> Draws:
+        """Runs on one data set depend on one another, where several data sets are pooled."""
+        log_weights, seeds = table["log_weight"].to_numpy(), self.data_seeds(settings)
+        if not seeds:
+            return Draws.of(values, log_weights, units_of(table))
+        ids = np.array(sorted(seeds))
+        place = np.searchsorted(ids, table["setting"].to_numpy())
+        units = np.array([seeds[i] for i in ids])[place]
+        return Draws.of(values, log_weights, units, DATA_SEEDS)
+
+    def data_seeds(self, settings: Sequence[int]) -> dict[int, int]:
+        """The data seed of every setting, where they have several; else empty."""
+        values = {i: self.plan.settings[i].values for i in settings}
+        seeds = {i: int(at[DATA_SEED]) for i, at in values.items() if DATA_SEED in at}
+        return seeds if len(set(seeds.values())) > 1 else {}
+
+    def _runs(
+        self, source: str, settings: Sequence[int], given: str, inside: Where | None = None
+    ) -> pc.Expression:
+        where = pc.field("source") == source
+        where &= pc.field("setting").isin(list(settings))
+        for column, (low, high) in (inside or {}).items():
+            where &= (pc.field(column) >= low) & (pc.field(column) <= high)
+        return where & pc.field("fit") if given == "fit" else where
+
+    def function_draws(
+        self,
+        source: str,
+        settings: Sequence[int],
+        given: str,
+        where: Where | None = None,
+        column: str | None = None,
+    ) -> tuple[np.ndarray, Draws]:
+        """Read the functions of the chosen runs, and the draws that they are of.
+
+        The draws' values are those of `column`, or zeros. Only kept rows are read, where
+        `function_counts` reads tallies of all draws.
+        """
+        columns = ["function_id", *_ADDRESS, *([column] if column else [])]
+        table = self.results.runs(columns, self._runs(source, settings, given, where))
+        table = table.filter(table["function_id"].is_valid())
+        names = fixed_width(table["function_id"])
+        values = table[column].to_numpy().astype(float) if column else np.zeros(len(names))
+        return names, self._draws_of(values, table, settings)
+
+    def function_counts(
+        self, source: str, settings: Sequence[int], given: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Count how often each function was drawn: (function ids as bytes, counts).
+
+        Weighted or dependent draws count as the number of independent ones that they are
+        worth (`effective_counts`).
+        """
+        if self.sweep.sources[source].unit_size > 1 or self.data_seeds(settings):
+            names, draws = self.function_draws(source, settings, given)
+            rng = np.random.default_rng([self.sweep.seed, 2])
+            return effective_counts(names, draws.weights, draws.units, rng)
+        fits_only = self.sweep.sources[source].identifies_fits_only or given == "fit"
+        what = "function_given_fit" if fits_only else "function"
+        where = (pc.field("source") == source) & (pc.field("what") == what)
+        where &= pc.field("setting").isin(list(settings))
+        where &= pc.field("function_id").is_valid()
+        stream = self.results.table("tallies").stream(["function_id", "count"], where)
+        added = add_up(stream)
+        return fixed_width(added["function_id"]), added["count"].to_numpy()
+
+    def functions(self, source: str, settings: Sequence[int]) -> dict[str, bytes]:
+        """The packed outputs of every counted function, where the input set is finite."""
+        where = (pc.field("source") == source) & pc.field("function").is_valid()
+        where &= pc.field("setting").isin(list(settings))
+        table = self.results.tallies(["function_id", "function"], where)
+        return dict(
+            zip(table["function_id"].to_pylist(), table["function"].to_pylist(), strict=True)
+        )
+
+    def measured(self, settings: Sequence[Setting]) -> pa.Table:
+        """Read the numbers that are no counts: setting, unit, what, function_id, value, stderr."""
+        where = pc.field("source") == settings[0].source
+        where &= pc.field("setting").isin([setting.id for setting in settings])
+        columns = ["setting", "unit", "what", "function_id", "value", "stderr"]
+        return self.results.tallies(columns, where & pc.field("value").is_valid())
+
+    def ln_fit_probability(self, settings: Sequence[Setting], confidence: float = 0.95) -> Estimate:
+        """Estimate ln P(fit) of a source, in nats: of its law, or of the training's outcome.
+
+        Raises:
+            InsufficientSamples: too few draws or repetitions.
+        """
+        if settings[0].spec.estimates_fit_by_unit:
+            log_p = self._repetitions(settings, "log_p_fit")
+            return log_mean_probability(log_p, confidence=confidence)
+        return ln_probability(self.fit_probability(settings, confidence))
+
+    def _repetitions(self, settings: Sequence[Setting], what: str) -> Float[np.ndarray, " R"]:
+        table = self.measured(settings)
+        values: Float[np.ndarray, " R"] = table.filter(pc.equal(table["what"], what))[
+            "value"
+        ].to_numpy()
+        return values
+
+    def fit_probability(self, settings: Sequence[Setting], confidence: float = 0.95) -> Estimate:
+        """Estimate P(fit) of a source from its counts, with the exact interval.
+
+        A fixed number of draws gives k/N; a source that stops at the k-th acceptance
+        (k-1)/(N-1) (SCIENCE: k/N would be biased upwards). Draws of chains count as the
+        number of independent ones that they are worth.
+        """
+        ids = [setting.id for setting in settings]
+        if settings[0].spec.unit_size > 1:
+            return self._dependent_share(settings[0].source, ids, confidence)
+        where = (pc.field("source") == settings[0].source) & pc.field("setting").isin(ids)
+        table = self.results.tallies(["what", "count"], where & pc.field("what").isin(WHOLE))
+        sums = dict.fromkeys(WHOLE, 0)
+        for what, count in zip(table["what"].to_pylist(), table["count"].to_pylist(), strict=True):
+            sums[what] += count
+        target = settings[0].spec.accepts_until
+        if target is not None and len(settings) == 1 and sums["fit"] == target:
+            return inverse_proportion(
+                sums["fit"], sums["draws"], name="p_fit", confidence=confidence
+            )
+        return proportion(sums["fit"], sums["draws"], name="p_fit", confidence=confidence)
+
+    def _dependent_share(self, source: str, ids: Sequence[int], confidence: float) -> Estimate:
+        table = self.results.runs(["fit", *_ADDRESS], self._runs(source, ids, "all"))
+        fit = table["fit"].to_numpy(zero_copy_only=False).astype(float)
+        draws = Draws.of(fit, table["log_weight"].to_numpy(), units_of(table))
+        hits = float(draws.effective_weights @ fit)
+        low, high = clopper_pearson(hits, draws.n_eff, confidence)
+        return Estimate(
+            name="p_fit",
+            value=hits / draws.n_eff,
+            low=float(low),
+            high=float(high),
+            confidence=confidence,
+            num_source=len(draws),
+            n_eff_source=draws.n_eff,
+            unit="1",
+            method="share of dependent draws, as of n_eff independent ones; Clopper-Pearson",
+        )
+
+
+WHOLE = ("draws", "fit")
+
+DATA_SEED = "task.seed"
+
+_ADDRESS = ("setting", "unit", "log_weight")
+
+
+def units_of(table: pa.Table) -> Int[np.ndarray, " R"] | None:
+    """Number the units of the runs; None where runs are independent."""
+    if table["unit"].null_count:
+        return None
+    both = np.stack([table["setting"].to_numpy(), table["unit"].to_numpy()])
+    numbers: Int[np.ndarray, " R"] = np.unique(both, axis=1, return_inverse=True)[1].ravel()
+    return numbers

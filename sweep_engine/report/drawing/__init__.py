@@ -1,0 +1,1 @@
+"""Drawing: figures as plain data, and the two libraries that draw them."""

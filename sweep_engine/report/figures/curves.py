@@ -1,0 +1,78 @@
+"""The training loss on the way."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from sweep_engine.densities import Study
+from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.colours import Colour
+from sweep_engine.report.drawing.figure import Detail, Figure, Panel
+from sweep_engine.report.drawing.marks import Line, Mark
+from sweep_engine.report.figures.palette import source_colours
+from sweep_engine.report.figures.swept import MAX_DETAILS
+from sweep_engine.report.places import place_of, texts_of, words_of
+
+MIN_RUNS = 20
+"""Runs that a quantile rests on, at least."""
+
+
+def curve_figures(study: Study) -> Iterator[Figure]:
+    """Draw the training loss on the way: median and 90% of the runs."""
+    if not study.results.table("curves").records:
+        return
+    colours = source_colours(study.sweep)
+    table = study.results.curves(["source", "run_id", "step", "train_loss"])
+    source = np.array(table["source"].to_pylist())
+    setting = table["run_id"].to_numpy() >> 32
+    step, loss = table["step"].to_numpy(), table["train_loss"].to_numpy()
+    marks: list[Mark] = []
+    details = []
+    swept = [s for s in study.plan.settings.values() if s.source in set(source)]
+    place = place_of(swept)
+    for name in sorted(set(source)):
+        mine = source == name
+        marks += _marks(step[mine], loss[mine], name, colours[name])
+    for rank, one in enumerate(swept[: MAX_DETAILS + 1]):
+        mine, at = setting == one.id, texts_of(one)
+        drawn = _marks(step[mine], loss[mine], words_of(one.source, at), rank)
+        details.append(Detail(at, tuple(drawn)))
+    axes = Axis("step", scale="symlog"), Axis("training loss", scale="log")
+    parts = tuple(details) if place.over and len(details) <= MAX_DETAILS else ()
+    yield Figure(
+        name="training_curves",
+        title="On the way",
+        caption="Training loss at the recorded checks, of runs still in training: median, and "
+        "the least and largest twentieth as dotted lines.",
+        panels=(Panel("", *axes, tuple(marks), place=place, details=parts),),
+        columns=1,
+        query="SELECT source, step, quantile_cont(train_loss, [0.05, 0.5, 0.95]) FROM "
+        "read_parquet('curves/**/*.parquet', hive_partitioning = true) GROUP BY ALL",
+    )
+
+
+def _is_regular(step: np.ndarray) -> np.ndarray:
+    """Whether a step is a check that every run still in training records: 0, 1, 2, 4, ...
+
+    The last check of a run is recorded as well, but at steps that its end has chosen.
+    """
+    check = step // max(1, int(step[step > 0].min(initial=2**62)))
+    return (check & (check - 1)) == 0
+
+
+def _marks(step: np.ndarray, loss: np.ndarray, name: str, colour: Colour) -> list[Line]:
+    groups: dict[int, list[float]] = defaultdict(list)
+    regular = _is_regular(step)
+    for at, value in zip(step[regular].tolist(), loss[regular].tolist(), strict=True):
+        groups[at].append(value)
+    kept = {at: v for at, v in groups.items() if len(v) >= MIN_RUNS}
+    at = np.array(sorted(kept), float)
+    if not len(at):
+        return []
+    quantiles = np.array([np.quantile(kept[int(a)], [0.05, 0.5, 0.95]) for a in at])
+    return [
+        Line(at, quantiles[:, 1], label=name, colour=colour),
+        Line(at, quantiles[:, 0], colour=colour, dash="dot"),
+        Line(at, quantiles[:, 2], colour=colour, dash="dot"),
+    ]

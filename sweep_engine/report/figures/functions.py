@@ -1,0 +1,160 @@
+"""Figures in function space: the scatter of probabilities, and the rank plot."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sweep_engine.densities import Estimate, Pair, Study, function_cells, rank_plot, scatter
+from sweep_engine.densities.cells.counts import CellCounts
+from sweep_engine.densities.estimator import Table
+from sweep_engine.errors import IncomparableSources
+from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.colours import Role
+from sweep_engine.report.drawing.figure import Figure, Panel
+from sweep_engine.report.drawing.marks import Bars, Line, Points
+from sweep_engine.report.figures.names import figure_name
+from sweep_engine.report.places import place_of_pair
+from sweep_engine.report.words import table_of
+
+MAX_FUNCTIONS = 500
+MAX_RANKS = 500
+"""Points of a rank plot's curve: the first so many, and as many spread over the others."""
+
+SHORT = {
+    "total_variation": "TV",
+    "jensen_shannon": "JS",
+    "kl": "KL",
+    "rank_correlation": "rank corr.",
+}
+
+
+def function_figures(study: Study, pair: Pair, estimates: list[Estimate]) -> list[Figure]:
+    """Draw one comparison in function space."""
+    try:
+        ids, counts = function_cells(study, pair)
+    except IncomparableSources:
+        return []
+    source, reference = pair.comparison.source, pair.comparison.reference
+    given = " given a fit" if pair.comparison.given == "fit" else ""
+    return [
+        Figure(
+            name=figure_name("functions", pair),
+            title=f"P(f) under {source} and under {reference}{given}" + _at(pair),
+            caption=(
+                f"Left: each dot is one function, of the {MAX_FUNCTIONS} most frequent, with exact "
+                "95% intervals; on the line both sources find it equally often. A function that "
+                "one side never drew stands at that side's edge. Middle: all functions by rank. "
+                "Right: each divergence beside what the same estimator says of two halves of one "
+                "source (the null): only what stands above the null is a difference. "
+                f"{round(counts.num_source):,} networks of {source}, "
+                f"{round(counts.num_reference):,} of {reference}."
+            ),
+            panels=tuple(
+                replace(panel, place=place_of_pair(study, pair))
+                for panel in (
+                    _scatter_panel(ids, counts, pair),
+                    _rank_panel(counts, pair),
+                    _null_panel(estimates),
+                )
+            ),
+            columns=3,
+            query=(
+                "SELECT source, function_id, sum(count) FROM read_parquet('tallies/**/*.parquet', "
+                "hive_partitioning = true) WHERE what LIKE 'function%' GROUP BY ALL"
+            ),
+        )
+    ]
+
+
+def _at(pair: Pair) -> str:
+    return f", {pair.label()}" if pair.at else ""
+
+
+def _scatter_panel(ids: np.ndarray, counts: CellCounts, pair: Pair) -> Panel:
+    points = scatter(ids, counts, num_functions=MAX_FUNCTIONS)
+    floor = 0.5 / max(counts.num_source, counts.num_reference)
+    x, y = points.reference, points.source
+    line = np.array([floor, 1.0])
+    hover = tuple(
+        f"{name.decode()[:12]}: {int(a):,} and {int(b):,} draws"
+        for name, a, b in zip(points.ids, y.counts, x.counts, strict=True)
+    )
+    return Panel(
+        "Every function",
+        Axis(f"P(f), {pair.comparison.reference}", scale="log", limits=(floor, 1.0)),
+        Axis(f"P(f), {pair.comparison.source}", scale="log", limits=(floor, 1.0)),
+        (
+            Line(line, line, label="equal", colour=Role.NULL, dash="dash"),
+            Points(
+                np.maximum(x.probability, floor),
+                np.maximum(y.probability, floor),
+                label="a function",
+                colour=Role.SOURCE,
+                hover=hover,
+                x_low=np.maximum(x.low, floor),
+                x_high=x.high,
+                y_low=np.maximum(y.low, floor),
+                y_high=y.high,
+            ),
+        ),
+    )
+
+
+def _rank_panel(counts: CellCounts, pair: Pair) -> Panel:
+    marks = []
+    for name, side, colour in (
+        (pair.comparison.source, counts.source, Role.SOURCE),
+        (pair.comparison.reference, counts.reference, Role.REFERENCE),
+    ):
+        plot = rank_plot(side)
+        shown = _log_spaced(len(plot.rank))
+        marks.append(
+            Line(plot.rank[shown], plot.frequencies.probability[shown], label=name, colour=colour)
+        )
+    return Panel("By rank", Axis("rank", scale="log"), Axis("P(f)", scale="log"), tuple(marks))
+
+
+def _log_spaced(num_ranks: int) -> np.ndarray:
+    """The ranks that a curve on a logarithmic axis needs: all of few, some of many."""
+    places = np.geomspace(1, max(num_ranks, 1), MAX_RANKS).astype(int) - 1
+    return np.unique(np.concatenate([np.arange(min(num_ranks, MAX_RANKS)), places[:num_ranks]]))
+
+
+def _null_panel(estimates: list[Estimate]) -> Panel:
+    """Bars of what is finite on both sides; an infinite KL stands in the tables."""
+    shown = [
+        e
+        for e in estimates
+        if e.null_value is not None
+        and np.isfinite([e.value, e.null_value]).all()
+        and table_of(e) is not Table.DECOMPOSITION
+    ]
+    names = tuple(_short(e.name) for e in shown)
+    return Panel(
+        "Beside the same-source null",
+        Axis("", categories=names),
+        Axis("divergence"),
+        (
+            Bars(
+                names,
+                np.array([e.value for e in shown]),
+                low=np.array([e.low for e in shown]),
+                high=np.array([e.high for e in shown]),
+                label="source against reference",
+                colour=Role.SOURCE,
+            ),
+            Bars(
+                names,
+                np.array([e.null_value for e in shown]),
+                low=np.array([e.null_low for e in shown]),
+                high=np.array([e.null_high for e in shown]),
+                label="two halves of one source",
+                colour=Role.NULL,
+            ),
+        ),
+    )
+
+
+def _short(name: str) -> str:
+    bound = name.endswith("_lower_bound")
+    return SHORT.get(name.removesuffix("_lower_bound"), name) + (" ≥" if bound else "")

@@ -1,0 +1,76 @@
+"""All sources side by side in one observable, where a sweep compares more than two."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from sweep_engine.densities import Draws, Study, histograms, pairs
+from sweep_engine.errors import IncomparableSources, InsufficientSamples
+from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.figure import Figure, Panel, Place
+from sweep_engine.report.drawing.marks import Steps
+from sweep_engine.report.figures.palette import source_colours
+from sweep_engine.report.places import place_of
+from sweep_engine.spec import Comparison, Setting
+
+NUM_BINS = 40
+
+
+def side_by_side_figures(study: Study) -> Iterator[Figure]:
+    """Draw every column in which one source meets several others: all of them in one panel."""
+    for column, compared in _by_column(study).items():
+        samples, settings = _samples(study, column, compared)
+        if len(samples) > 2:
+            yield _figure(study, column, samples, place_of(settings))
+
+
+def _by_column(study: Study) -> dict[str, list[Comparison]]:
+    found: dict[str, list[Comparison]] = defaultdict(list)
+    for comparison in study.sweep.compare:
+        one_column = comparison.observable != "function"
+        one_column &= "," not in comparison.observable
+        whole = not (comparison.at or comparison.where or comparison.match)
+        if one_column and whole:
+            found[comparison.observable].append(comparison)
+    return found
+
+
+def _samples(
+    study: Study, column: str, compared: list[Comparison]
+) -> tuple[dict[str, Draws], list[Setting]]:
+    """The draws of every source that is compared as a whole, by name, and their settings."""
+    samples: dict[str, Draws] = {}
+    used: list[Setting] = []
+    for comparison in compared:
+        found = pairs(study.plan, comparison)
+        if len(found) != 1:
+            continue
+        sides = (comparison.source, found[0].source), (comparison.reference, found[0].reference)
+        for name, settings in sides:
+            try:
+                draws = study.draws(name, settings, [column], comparison.given)
+            except (IncomparableSources, InsufficientSamples):
+                continue
+            if len(draws) and name not in samples:
+                samples[name] = draws
+                used += [study.plan.settings[i] for i in settings]
+    return samples, used
+
+
+def _figure(study: Study, column: str, samples: dict[str, Draws], place: Place) -> Figure:
+    colours = source_colours(study.sweep)
+    edges, densities = histograms(list(samples.values()), num_bins=NUM_BINS)
+    marks = tuple(
+        Steps(edges, density.density, label=name, colour=colours[name])
+        for name, density in zip(samples, densities, strict=True)
+    )
+    numbers = ", ".join(f"{name} {draws.n_eff:,.4g}" for name, draws in samples.items())
+    return Figure(
+        name=f"side_by_side_{column}",
+        title=f"{column}: all sources side by side",
+        caption="Each source as it first stands in a comparison of this column, given a fit where "
+        f"that says so. Their effective numbers of draws: {numbers}.",
+        panels=(Panel("", Axis(column), Axis("density"), marks, place=place),),
+        columns=1,
+        query=f"SELECT source, {column} FROM read_parquet('runs/**/*.parquet', "
+        "hive_partitioning = true)",
+    )

@@ -1,0 +1,1 @@
+"""The page: what it holds, and its HTML."""

@@ -1,0 +1,135 @@
+"""The report as plain data: rows, tables and sections."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sweep_engine.report.drawing.figure import ANYWHERE, Figure, Place
+from sweep_engine.report.numbers import format_interval
+from sweep_engine.report.places import SweptAxis
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison's answer, in words and one number.
+
+    Attributes:
+        setting: The point of the swept axes, or what stands for all of them.
+        quantity: What is estimated, with its unit.
+        low: Lower end of the interval; NaN where there is none.
+        null: What the same estimate gives for two samples of one source.
+        meaning: One sentence a newcomer understands.
+        place: Where on the swept axes.
+    """
+
+    source: str
+    reference: str
+    observable: str
+    setting: str
+    quantity: str
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    null: str = ""
+    meaning: str = ""
+    warnings: tuple[str, ...] = ()
+    place: Place = ANYWHERE
+
+    @property
+    def estimate(self) -> str:
+        """The value with its interval, as printed."""
+        return format_interval(self.value, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class DecompositionRow:
+    """One line of the KL decomposition; numbers are words, with their intervals.
+
+    Attributes:
+        setting: The point of the swept axes.
+        observable: In which the second term was measured.
+        data: -ln P(fit), nats.
+        optimiser: KL(source | prior given fit), nats, a lower bound.
+        total: Their sum.
+        errors: Names and values of the PAC-Bayes bound and of measured test errors.
+        meaning: One sentence a newcomer understands.
+        place: Where on the swept axes.
+    """
+
+    source: str
+    reference: str
+    setting: str
+    observable: str
+    data: str
+    optimiser: str
+    total: str
+    errors: tuple[tuple[str, str], ...] = ()
+    meaning: str = ""
+    warnings: tuple[str, ...] = ()
+    place: Place = ANYWHERE
+
+
+@dataclass(frozen=True)
+class Section:
+    """Figures on one theme. A blank line in `text` starts a paragraph."""
+
+    title: str
+    text: str = ""
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of diagnostics; the first cell of a row names it.
+
+    Attributes:
+        places: Where on the swept axes each row is; left out, no row depends on them.
+        over: The axes over which all rows are pooled.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    places: tuple[Place, ...] = ()
+    over: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.places and len(self.places) != len(self.rows):
+            raise ValueError(f"table {self.title!r}: expected a place for each row or none")
+        for row in self.rows:
+            if len(row) != len(self.header):
+                raise ValueError(
+                    f"table {self.title!r}: expected {len(self.header)} cells a row, "
+                    f"got {len(row)} in {row}"
+                )
+
+
+@dataclass(frozen=True)
+class Page:
+    """The report: the question, the answer, figures, diagnostics, provenance.
+
+    Attributes:
+        axes: What the page can be filtered by.
+        settings: By id, the axis values of each setting and its source, as text.
+    """
+
+    title: str
+    question: str
+    summary: tuple[Row, ...] = ()
+    sections: tuple[Section, ...] = ()
+    diagnostics: tuple[Table, ...] = ()
+    provenance: tuple[tuple[str, str], ...] = ()
+    decomposition_words: str = ""
+    decomposition: tuple[DecompositionRow, ...] = ()
+    axes: tuple[SweptAxis, ...] = ()
+    settings: Mapping[int, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [figure.name for figure in self.figures()]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"figure names must differ, repeated: {sorted(repeated)}")
+
+    def figures(self) -> Iterator[Figure]:
+        """Go through the figures in order."""
+        for section in self.sections:
+            yield from section.figures

@@ -1,0 +1,312 @@
+"""Estimators for any dimension against Gaussians whose divergences are known."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sweep_engine.densities import Draws
+from sweep_engine.densities.points import classifier, neighbours
+from sweep_engine.densities.points.independent import points
+from sweep_engine.densities.points.witness import kl_bound, tv_bound
+from sweep_engine.densities.registry import ESTIMATORS
+from sweep_engine.densities.trust import Trust
+from sweep_engine.errors import IncomparableSources, InsufficientSamples
+from tests.densities import gaussians
+from tests.densities.read import c2st, energy_distance, kde, knn_kl, mmd, wasserstein
+from tests.statistics import assert_catches, assert_coverage, assert_mean_within
+
+NO_TRUST = Trust("test", 2)
+
+
+def repeated(estimator, repeats, *shift, seed=1):
+    """The estimate of independent pairs of samples."""
+    return [
+        estimator(*gaussians.shifted(np.random.default_rng([seed, i]), *shift), seed=i)
+        for i in range(repeats)
+    ]
+
+
+def covers(found, truth):
+    return [one.low <= truth <= one.high for one in found]
+
+
+def starts_below(found, truth):
+    return [one.low <= truth for one in found]
+
+
+# --- kernels: MMD and energy --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dimension", "distance"), [(1, 0.0), (3, 0.8)])
+def test_mmd_covers_its_closed_form(dimension, distance):
+    truth = gaussians.mmd_squared(distance, dimension, 1.5)
+    found = repeated(
+        lambda a, b, seed: mmd(a, b, seed=seed, bandwidth=1.5 / _scale(a, b)),
+        120, 120, dimension, distance,
+    )  # fmt: skip
+    assert_coverage(covers(found, truth))
+    if distance:
+        assert_mean_within([one.value for one in found], truth)
+        assert_catches(assert_coverage, lambda: covers(found, 2 * truth))
+
+
+def _scale(a, b):
+    """Columns are standardised first, so a bandwidth of the test's own units is too."""
+    if a.values.ndim == 1:
+        return 1.0
+    rng = np.random.default_rng(0)
+    return float(points(a, b, NO_TRUST, rng, max_draws=10**6).scale.mean())
+
+
+def test_energy_distance_covers_its_closed_form():
+    truth = gaussians.energy_distance(0.8)
+    found = repeated(energy_distance, 120, 120, 1, 0.8)
+    assert_coverage(covers(found, truth))
+    assert_mean_within([one.value for one in found], truth)
+
+
+def test_one_law_is_rarely_called_different():
+    """Permutation p-values are valid: at most 5 % are below 0.05."""
+    found = repeated(mmd, 150, 60, 4, 0.0)
+    assert_coverage([one.p_value > 0.05 for one in found])
+    different = repeated(mmd, 40, 60, 4, 0.8)
+    assert_catches(assert_coverage, lambda: [one.p_value > 0.05 for one in different])
+
+
+# --- dependence, weights, what is not finite ----------------------------------------------
+
+
+def clones(rng, num_units=60, size=20):
+    """Units of nearly equal draws: their number says nothing, that of the units does."""
+    units = np.repeat(np.arange(num_units), size)
+    values = rng.normal(size=num_units)[units] + 0.01 * rng.normal(size=len(units))
+    return Draws.of(values, None, units)
+
+
+def test_clones_are_thinned_and_not_called_different():
+    def p_values(with_units, repeats):
+        found = []
+        for i in range(repeats):
+            rng = np.random.default_rng([2, i])
+            source, reference = clones(rng), Draws.of(rng.normal(size=100))
+            if not with_units:
+                source = Draws.of(source.values)
+            found.append(energy_distance(source, reference, seed=i).p_value > 0.05)
+        return found
+
+    assert_coverage(p_values(with_units=True, repeats=40))
+    assert_catches(assert_coverage, lambda: p_values(with_units=False, repeats=40))
+    sample = points(clones(np.random.default_rng(0)), clones(np.random.default_rng(1)),
+                    NO_TRUST, np.random.default_rng(2), max_draws=10**6)  # fmt: skip
+    assert sample.n_eff == (60.0, 60.0), "one of each unit"
+    assert any("thinned to 60" in warning for warning in sample.warnings)
+
+
+def test_weighted_draws_are_those_of_the_law_they_stand_for():
+    """N(0, 1) weighed to N(0.5, 1), against N(0.5, 1)."""
+
+    def p_values(weighted, repeats):
+        found = []
+        for i in range(repeats):
+            rng = np.random.default_rng([3, i])
+            x = rng.normal(size=400)
+            source = Draws.of(x, 0.5 * x if weighted else None)
+            found.append(mmd(source, Draws.of(rng.normal(0.5, 1, 200)), seed=i).p_value > 0.05)
+        return found
+
+    assert_coverage(p_values(weighted=True, repeats=60))
+    assert_catches(assert_coverage, lambda: p_values(weighted=False, repeats=30))
+
+
+def test_what_is_not_finite_is_left_out_and_said():
+    values = np.random.default_rng(0).normal(size=(300, 2))
+    values[:7, 1] = np.nan
+    found = mmd(Draws.of(values), Draws.of(values[50:]), seed=0)
+    assert any("7 of 300 source draws are not finite" in warning for warning in found.warnings)
+    assert found.n_eff_source == 293
+
+
+# --- lower bounds from a learnt ratio -----------------------------------------------------
+
+
+def witness_bounds(slope, repeats=300, num=1500, distance=1.0):
+    found = []
+    for i in range(repeats):
+        rng = np.random.default_rng([4, i])
+        source, reference = gaussians.shifted(rng, num, 1, distance)
+        t = [slope * distance * (x.values - distance / 2) for x in (source, reference)]
+        found.append((kl_bound(*t), tv_bound(*t)))
+    return [list(each) for each in zip(*found, strict=True)]
+
+
+def test_the_true_ratio_gives_the_divergences_themselves():
+    kl, tv = witness_bounds(slope=1.0)
+    assert_coverage(covers(kl, gaussians.kl(1.0)))
+    assert_coverage(covers(tv, gaussians.total_variation(1.0)))
+    assert_catches(assert_coverage, lambda: covers(kl, 1.2 * gaussians.kl(1.0)))
+
+
+def test_a_wrong_ratio_still_bounds_from_below():
+    kl, _ = witness_bounds(slope=0.4, repeats=100)
+    assert_coverage(starts_below(kl, gaussians.kl(1.0)), 0.975)
+    assert np.mean([one.value for one in kl]) < 0.9 * gaussians.kl(1.0)
+
+
+def test_a_ratio_that_saw_the_draws_is_caught():
+    """Why everything is cross-fitted: nearest neighbours remember whose draw is whose."""
+
+    def cheating():
+        found = []
+        for i in range(40):
+            rng = np.random.default_rng([5, i])
+            noise = rng.normal(size=(2, 500))  # a score that memorised half of the labels
+            found.append(kl_bound(noise[0] + 0.5, noise[1] - 0.5))
+        return starts_below(found, 0.0)
+
+    assert_catches(assert_coverage, cheating)
+
+
+def test_no_bound_exceeds_the_ceiling():
+    bound = kl_bound(np.full(1000, 50.0), np.full(200, -50.0))
+    assert bound.high <= math.log(200)
+
+
+# --- C2ST and KDE -------------------------------------------------------------------------
+
+
+_candidates = classifier._candidates
+
+
+@pytest.fixture
+def only_logistic(monkeypatch):
+    monkeypatch.setattr(
+        classifier, "_candidates", lambda d, seed: [next(iter(_candidates(d, seed)))]
+    )
+
+
+@pytest.mark.usefixtures("only_logistic")
+@pytest.mark.parametrize("distance", [0.0, 1.0])
+def test_c2st_reaches_the_bayes_accuracy_and_not_more(distance):
+    found = repeated(c2st, 50, 300, 2, distance)
+    accuracy, tv, kl = ([one[i] for one in found] for i in range(3))
+    truth = gaussians.bayes_accuracy(distance)
+    assert_coverage(starts_below(accuracy, truth), 0.975)
+    assert_coverage(covers(tv, gaussians.total_variation(distance)), 0.975)
+    assert_coverage(covers(kl, gaussians.kl(distance)), 0.975)
+    assert_coverage([one.high >= truth - 0.02 for one in accuracy], 0.975)
+    if not distance:
+        assert_coverage([one.p_value > 0.05 for one in accuracy])
+    else:
+        assert_catches(assert_coverage, lambda: [one.p_value > 0.05 for one in accuracy])
+
+
+def test_c2st_chooses_trees_where_a_quadratic_sees_nothing():
+    """Two laws with the same means and covariances: a checkerboard against its negative."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-2, 2, (6000, 2))
+    black = (np.floor(x).sum(axis=1) % 2) == 0
+    accuracy, tv, kl = c2st(Draws.of(x[black]), Draws.of(x[~black]), seed=0)
+    assert accuracy.low > 0.9
+    assert tv.low > 0.8
+    assert kl.low > 1.0
+
+
+def test_c2st_accuracy_is_that_of_the_theory():
+    """Phi(distance / 2) in five dimensions, with all candidates, at 4,000 draws."""
+    rng = np.random.default_rng(1)
+    accuracy, _, kl = c2st(*gaussians.shifted(rng, 4000, 5, 1.0), seed=0)
+    truth = gaussians.bayes_accuracy(1.0)
+    # Below by what is lost to learning 20 coefficients from 2,400 draws a side, under 1 %.
+    noise = 6.1 * math.sqrt(truth * (1 - truth) / 8000)
+    assert truth - 0.01 - noise < accuracy.value < truth + noise
+    assert kl.low < gaussians.kl(1.0)
+
+
+def test_kde_bounds_from_below_and_names_its_bandwidths():
+    found = repeated(kde, 30, 400, 1, 1.0)
+    assert_coverage(covers([kl for _, kl in found], gaussians.kl(1.0)), 0.975)
+    assert_coverage(covers([tv for tv, _ in found], gaussians.total_variation(1.0)), 0.975)
+    assert np.mean([kl.value for _, kl in found]) > 0.6 * gaussians.kl(1.0)
+    assert "bandwidths" in found[0][0].method
+
+
+# --- nearest neighbours -------------------------------------------------------------------
+
+
+@pytest.fixture
+def few_permutations(monkeypatch):
+    monkeypatch.setattr(neighbours, "NUM_PERMUTATIONS", 19)
+
+
+@pytest.mark.usefixtures("few_permutations")
+@pytest.mark.parametrize(("dimension", "distance"), [(1, 1.0), (2, 0.5)])
+def test_knn_covers_where_it_is_trusted(dimension, distance):
+    found = [one[0] for one in repeated(knn_kl, 60, 400, dimension, distance)]
+    assert_coverage(covers(found, gaussians.kl(distance)))
+    assert_catches(assert_coverage, lambda: covers(found, gaussians.kl(distance) + 0.5))
+    assert not any("trusted" in warning for warning in found[0].warnings)
+
+
+@pytest.mark.usefixtures("few_permutations")
+def test_knn_entropy_covers_that_of_a_gaussian():
+    found = repeated(knn_kl, 60, 400, 2, 1.0)
+    truth = math.log(2 * math.pi * math.e)
+    for index in (1, 2):
+        assert_coverage(covers([one[index] for one in found], truth))
+
+
+@pytest.mark.usefixtures("few_permutations")
+def test_knn_says_so_outside_its_range():
+    rng = np.random.default_rng(0)
+    (far, *_) = knn_kl(*gaussians.shifted(rng, 400, 10, 4.0), seed=0)
+    assert far.high < gaussians.kl(4.0), "it saturates"
+    (warning,) = (w for w in far.warnings if "trusted" in w)
+    assert "10 dimensions (at most 2)" in warning
+    assert "a test, not a measurement" in warning
+    assert far.p_value == 1 / 20
+    with pytest.raises(IncomparableSources, match="no density"):
+        knn_kl(Draws.of(np.repeat(np.arange(200.0), 2)), Draws.of(rng.normal(size=400)), seed=0)
+
+
+# --- one dimension ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("distance", [0.0, 0.5])
+def test_wasserstein_covers_the_shift(distance):
+    found = repeated(wasserstein, 300, 300, 1, distance)
+    assert_coverage(covers(found, distance))
+    assert found[0].null_value > 0
+    if distance:
+        assert_catches(assert_coverage, lambda: covers(found, 2 * distance))
+
+
+def test_wasserstein_is_scipys():
+    one, other = gaussians.shifted(np.random.default_rng(0), 50, 1, 1.0)
+    found = wasserstein(one, other, seed=0)
+    assert found.value == stats.wasserstein_distance(one.values, other.values)
+
+
+# --- too few, too many --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [n for n in ESTIMATORS if n not in ("mean", "ks")])
+def test_too_few_draws_are_refused_with_a_number(name):
+    few = Draws.of(np.arange(10.0))
+    with pytest.raises(InsufficientSamples, match=r"at least (20|100|200|500)"):
+        ESTIMATORS[name].look(few, few, 0).at(0.95)
+
+
+@pytest.mark.parametrize("name", ["ks", "mean", "wasserstein"])
+def test_one_column_estimators_refuse_several(name):
+    pairs = Draws.of(np.zeros((300, 3)))
+    with pytest.raises(IncomparableSources, match="one column, got 3"):
+        ESTIMATORS[name].look(pairs, pairs, 0)
+
+
+def test_the_same_seed_gives_the_same_estimate():
+    sides = gaussians.shifted(np.random.default_rng(0), 300, 2, 0.5)
+    for name in ("energy", "mmd", "kde", "knn", "c2st"):
+        first, again = (ESTIMATORS[name].look(*sides, 5).at(0.95) for _ in range(2))
+        assert first == again
