@@ -28,6 +28,7 @@ from sweep_engine.errors import (
     SpecError,
     SweepEngineError,
 )
+from sweep_engine.streams import is_terminal, protect
 
 if TYPE_CHECKING:
     from sweep_engine.densities import Compared
@@ -47,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+out = Console(soft_wrap=True, width=None if is_terminal(sys.stdout) else 120)
 err = Console(stderr=True, soft_wrap=True)
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A sweep file (YAML).")]
@@ -76,6 +77,7 @@ FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first f
 
 def main() -> None:
     """Run the command line; errors of ours end it with their exit code and no traceback."""
+    protect()
     try:
         app()
     except (SpecError, CorruptResults) as error:
