@@ -17,6 +17,9 @@ from sweep_engine.store import open_results
 from tests.backends import heads
 from tests.shell import Ended, call
 
+# What Ray's client says of itself to aiohttp.
+pytestmark = pytest.mark.filterwarnings("ignore:ssl=None:DeprecationWarning")
+
 DEADLINE = 300.0
 
 SPEC = {
