@@ -27,7 +27,9 @@ from sweep_engine.errors import (
     ShardFailed,
     SpecError,
     SweepEngineError,
+    explain,
 )
+from sweep_engine.streams import is_terminal, protect
 
 if TYPE_CHECKING:
     from sweep_engine.densities import Compared
@@ -47,7 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+out = Console(soft_wrap=True, width=None if is_terminal(sys.stdout) else 120)
 err = Console(stderr=True, soft_wrap=True)
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A sweep file (YAML).")]
@@ -76,17 +78,12 @@ FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first f
 
 def main() -> None:
     """Run the command line; errors of ours end it with their exit code and no traceback."""
+    protect()
     try:
         app()
     except (SpecError, CorruptResults) as error:
         _end(error.problems, BAD_INPUT if isinstance(error, SpecError) else FAILED)
-    except (
-        PlanError,
-        OutputError,
-        ClusterError,
-        IncomparableSources,
-        InsufficientSamples,
-    ) as error:
+    except BAD_INPUTS as error:
         _end([str(error)], BAD_INPUT)
     except ClusterGone as error:
         err.print(str(error), style="red", markup=False, highlight=False)
@@ -95,6 +92,8 @@ def main() -> None:
         _end([str(error)], INTERRUPTED)
     except ShardFailed as error:
         _end([str(error)], FAILED)
+    except OSError as error:  # a disk or an object store, StorageFailed among them
+        _end([explain(error)], BAD_INPUT)
     except SweepEngineError as error:
         _end([str(error)], FAILED)
 
@@ -325,8 +324,20 @@ def compare(
     study = Study.open(results)
     other = None if other_results is None else Study.open(other_results)
     compared, refused = compare_all(study, other)
+    not_kept: OSError | None = None
     if other is None:
-        write_comparisons(OutputDirectory(results).files, compared)
+        try:
+            write_comparisons(OutputDirectory(results).files, compared)
+        except OSError as error:
+            not_kept = error  # what was computed is shown all the same
+    _print_comparisons(compared, refused, as_json=as_json)
+    if not_kept is not None:
+        _end([f"not kept in comparisons.parquet: {explain(not_kept)}"], BAD_INPUT)
+
+
+def _print_comparisons(
+    compared: "Sequence[Compared]", refused: Sequence[str], *, as_json: bool
+) -> None:
     if as_json:
         rows = [
             {**one.pair.comparison.model_dump(mode="json"), "at": one.pair.at} | one.to_dict()

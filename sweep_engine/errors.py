@@ -5,6 +5,19 @@ a `RunStatus`. Exceptions are for the door: bad input, a damaged file, a shard w
 raised.
 """
 
+import errno
+
+_REMEDIES = {
+    errno.ENOSPC: "free some room there",
+    errno.EDQUOT: "free some room there, or ask for a larger quota",
+    errno.EROFS: "it is read-only: use a copy that can be written to",
+    errno.EACCES: "let this user write and read there, or use a copy",
+    errno.EPERM: "let this user write and read there, or use a copy",
+    errno.ENOTDIR: "a part of this path is a file",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EMFILE: "allow this process more open files (ulimit -n)",
+}
+
 
 class SweepEngineError(Exception):
     """The root of the engine's own errors."""
@@ -31,7 +44,14 @@ class OutputError(SweepEngineError):
 
 
 class StorageFailed(SweepEngineError, OSError):
-    """An object store cannot be reached, or refused: what it was asked may have been done."""
+    """A disk or an object store failed or refused: what it was asked may have been done."""
+
+    @staticmethod
+    def of(error: OSError) -> "StorageFailed":
+        """Give an error of the operating system this name, so that it is no fault of a shard."""
+        if isinstance(error, StorageFailed):
+            return error
+        return StorageFailed(error.errno, error.strerror or str(error), error.filename)
 
 
 class CorruptResults(SweepEngineError):
@@ -68,3 +88,12 @@ class InsufficientSamples(SweepEngineError):
 
 class IncomparableSources(SweepEngineError):
     """Two sources may not be compared, for example because their acceptance rules differ."""
+
+
+def explain(error: OSError) -> str:
+    """Say in a line what the operating system or an object store refused, and what to do."""
+    if error.strerror is None:
+        return str(error).partition("\n")[0]
+    where = "" if error.filename is None else f"{error.filename}: "
+    remedy = _REMEDIES.get(error.errno or 0)
+    return f"{where}{error.strerror}" + (f" ({remedy})" if remedy else "")

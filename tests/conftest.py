@@ -9,6 +9,11 @@ import jax
 import pytest
 from hypothesis import settings
 
+from tests.backends import heads
+from tests.once import common_folder, made_before, made_once
+
+HEAD = "ray"
+
 # The same examples in every run: a test that fails for one in a million is looked for with
 # `pytest --hypothesis-profile=default --hypothesis-seed=N`, not met by chance.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -18,8 +23,7 @@ settings.load_profile("fixed")
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """One for all of pytest's workers, and for the programs that tests compile by themselves."""
-    own = tmp_path_factory.getbasetemp()
-    cache = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache"
+    cache = common_folder(tmp_path_factory) / "cache"
     os.environ["XDG_CACHE_HOME"] = str(cache)
     jax.config.update("jax_compilation_cache_dir", str(cache / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
@@ -33,19 +37,43 @@ def _heed_ctrl_c() -> None:
 
 
 @pytest.fixture(scope="session")
-def local_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A Ray of this process, which a backend without an address joins and does not end.
+def ray_head(tmp_path_factory: pytest.TempPathFactory) -> heads.Head:
+    """The one Ray of the whole run, with a token of its own; `pytest_sessionfinish` ends it."""
 
-    It has a token of its own below the folder that is returned, which is HOME meanwhile.
-    """
-    home = tmp_path_factory.mktemp("home")
+    def start(folder: Path) -> dict[str, str]:
+        heads.put_token(folder / "home")
+        started = heads.start_head(folder, folder / "home")
+        return started.record()
+
+    return heads.Head.of(made_once(common_folder(tmp_path_factory) / HEAD, start))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the Ray, once no worker needs it."""
+    if not hasattr(session.config, "workerinput"):
+        made = made_before(session.config._tmp_path_factory.getbasetemp() / HEAD)
+        if made is not None:
+            heads.Head.of(made).end()
+
+
+@pytest.fixture(scope="session")
+def joined_ray(ray_head: heads.Head) -> Iterator[heads.Head]:
+    """That Ray, joined by this process: backends without an address use it and do not end it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(home))
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for the tests' functions
+        patch.setenv("HOME", str(ray_head.home))
+        patch.chdir(heads.ROOT)  # where its workers find the tests' functions
         for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS"):
             patch.delenv(name, raising=False)
         from sweep_engine.backends.ray import door
 
-        assert door.connect(None)
-        yield home
+        patch.setattr(door.ray_constants, "ENABLE_RAY_CLUSTER", False)  # the head is on loopback
+        assert door.connect(ray_head.gcs)
+        yield ray_head
         door.leave()
+
+
+@pytest.fixture
+def local_ray(joined_ray: heads.Head) -> Iterator[Path]:
+    """That Ray for this test alone; returns its home."""
+    with joined_ray.turn():
+        yield joined_ray.home

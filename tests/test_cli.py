@@ -1,22 +1,17 @@
 """The command line: every command on a tiny sweep, its exit codes, and bad input at the door."""
 
-import io
 import json
 import shutil
 import subprocess
 import sys
-from collections import namedtuple
-from contextlib import redirect_stderr, redirect_stdout
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from sweep_engine import cli
 from sweep_engine.store import OutputDirectory, open_results
-
-Ended = namedtuple("Ended", "code out err")
+from tests.shell import call
 
 COMPLETE, FAILED, BAD_INPUT = 0, 1, 2
 
@@ -59,19 +54,6 @@ sources:
 observables: [balance]
 execution: {lanes: 4}
 """
-
-
-def call(*words):
-    """What a shell would see."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["sweep-engine", *map(str, words)])
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-    assert "Traceback" not in out.getvalue() + err.getvalue()
-    return Ended(code, out.getvalue(), err.getvalue())
 
 
 def strict_json(text):

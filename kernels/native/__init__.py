@@ -3,7 +3,6 @@
 import ctypes
 import functools
 import hashlib
-import os
 import platform
 import secrets
 import shutil
@@ -12,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
+
+from sweep_engine.caches import cache_folder
 
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = (
@@ -86,17 +87,6 @@ def find_compiler() -> str:
         f"no C++ compiler ({', '.join(COMPILERS)}) is on PATH; install one, for example with "
         "'apt-get install g++'"
     )
-
-
-def cache_folder(name: str) -> Path:
-    """A folder that outlives this process, readable by this user alone."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "sweep_engine" / name
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.stat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise CannotBuild(f"others can write to {folder}: what is loaded from it is trusted code")
-    return folder
 
 
 def _build(command: list[str], built: Path) -> None:

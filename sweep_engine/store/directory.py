@@ -1,12 +1,13 @@
 """The output directory of a sweep: its files, its lock, its room."""
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sweep_engine.errors import OutputError
-from sweep_engine.store.files import Files, open_files
+from sweep_engine.errors import OutputError, explain
+from sweep_engine.store.files import Files, LocalFiles, open_files
 from sweep_engine.store.layout import LEDGER, LOGS, SWEEP_JSON
 
 
@@ -43,7 +44,16 @@ class OutputDirectory:
                 )
             self.files.create([LEDGER, LOGS])
         except OSError as error:
-            raise OutputError(f"{self.root} cannot be used: {error.strerror or error}") from error
+            raise OutputError(f"{self.root} cannot be used: {explain(error)}") from error
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether this process may only read what is here; of an object store nobody knows."""
+        files = self.files
+        if not isinstance(files, LocalFiles):
+            return False
+        folders = [files.root, files.root / LEDGER, files.root / LOGS]
+        return any(folder.exists() and not os.access(folder, os.W_OK) for folder in folders)
 
     def lock(self) -> AbstractContextManager[None]:
         """Hold the directory against a second driver; see `Files.lock`."""

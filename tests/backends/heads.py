@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from sweep_engine.backends.ray.security import LOOPBACK_ONLY
+from tests.once import alone
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 180.0
@@ -23,13 +25,16 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def environment(home, mode="token"):
-    """What a user of the cluster has set; the token is in the home."""
+def unprepared(home):
+    """What a process starts with that has nothing of Ray's set, and this home."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-    return kept | LOOPBACK_ONLY | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "HOME": str(home),
-        "RAY_AUTH_MODE": mode,
+    return kept | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(home)}
+
+
+def environment(home):
+    """What a user of the cluster has set; the token is in the home."""
+    return unprepared(home) | LOOPBACK_ONLY | {
+        "RAY_AUTH_MODE": "token",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
     }  # fmt: skip
@@ -44,9 +49,44 @@ def put_token(home):
     return token
 
 
-@contextmanager
-def head(folder, home, mode="token"):
-    """A head; gives the addresses of the cluster and of its job server."""
+@dataclass(frozen=True)
+class Head:
+    """A head that is up.
+
+    Attributes:
+        home: Its user's, with the token.
+        gcs: The cluster's address.
+        server: The job server's.
+        temporary: Its folder; the mark of its processes, too.
+    """
+
+    home: Path
+    gcs: str
+    server: str
+    temporary: Path
+
+    @staticmethod
+    def of(record):
+        home, temporary = Path(record["home"]), Path(record["temporary"])
+        return Head(home, record["gcs"], record["server"], temporary)
+
+    def record(self):
+        return {name: str(value) for name, value in vars(self).items()}
+
+    @property
+    def token(self):
+        return (self.home / ".ray" / "auth_token").read_text()
+
+    def turn(self):
+        """Have it alone among the tests' workers: it has no more than two places."""
+        return alone(self.home.parent / "turn")
+
+    def end(self):
+        end_all(str(self.temporary))
+
+
+def start_head(folder, home):
+    """Start a head with its job server, and wait until it is up."""
     gcs, dashboard, log = free_port(), free_port(), folder / "head.log"
     temporary = Path("/tmp") / f"r{secrets.token_hex(4)}"  # sockets want a short path
     command = ["ray", "start", "--head", "--block", f"--port={gcs}", "--num-cpus=2"]
@@ -55,27 +95,24 @@ def head(folder, home, mode="token"):
     command += [f"--dashboard-agent-listen-port={free_port()}"]
     command += [f"--ray-client-server-port={free_port()}"]
     command += ["--object-store-memory=100000000", f"--temp-dir={temporary}"]
+    # It outlives the process that starts it, which is one of several workers.
     with log.open("w") as stream:
-        process = subprocess.Popen(
-            command, env=environment(home, mode), stdout=stream, stderr=stream,
-            start_new_session=True, cwd=folder,
+        subprocess.run(
+            ["setsid", "--fork", *command],
+            env=environment(home), stdout=stream, stderr=stream, cwd=folder, check=True,
         )  # fmt: skip
-    try:
-        end = time.monotonic() + DEADLINE
-        while "Ray runtime started" not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.1)
-        yield f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}", temporary
-    finally:
-        end_all(process.pid, str(temporary))
-        process.wait()
+    started = Head(home, f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}", temporary)
+    end = time.monotonic() + DEADLINE
+    while "Ray runtime started" not in log.read_text():
+        if time.monotonic() > end or not marked(str(temporary)):
+            started.end()
+            raise RuntimeError(log.read_text())
+        time.sleep(0.1)
+    return started
 
 
-def end_all(leader, mark):
-    """End a head and whatever of it has its temporary folder on its command line."""
-    with suppress(ProcessLookupError):
-        os.kill(leader, signal.SIGTERM)
+def end_all(mark):
+    """End all processes that have a mark on their command line, and remove the folder it names."""
     end = time.monotonic() + DEADLINE
     while (left := marked(mark)) and time.monotonic() < end:
         for pid in left:

@@ -2,13 +2,15 @@
 
 import contextlib
 import http.server
+import json
 import os
-import signal
 import stat
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -148,19 +150,43 @@ def test_a_job_server_that_is_open_to_all_is_refused(home, monkeypatch):
 # --- the Ray that `run --backend ray` starts ----------------------------------------------
 
 
-def family():
-    """This process's Ray: the processes below it, those of the raylet's session among them."""
-    found = psutil.Process().children(recursive=True)
-    sessions = {
-        word
-        for process in found
-        for word in _words(process)
-        if word.startswith("--session-name=") or word.startswith("--session_name=")
-    }
-    for process in psutil.process_iter():
-        if process not in found and sessions & set(_words(process)):
-            found.append(process)
-    return found
+OWN_RAY = """
+import json, signal, sys
+from sweep_engine.backends.ray import door  # before ray, which reads what it sets
+import ray
+
+assert door.connect(None)
+handler = signal.getsignal(signal.SIGTERM)
+print(json.dumps({
+    "session": ray._private.worker._global_node.get_session_dir_path(),
+    "admits_strangers": door._admits_strangers(ray.get_runtime_context().gcs_address),
+    "handler": getattr(handler, "__module__", ""),
+}), flush=True)
+sys.stdin.read()
+"""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A process with a Ray that it has started, and what it says of it."""
+
+    process: psutil.Process
+    home: Path
+    told: dict[str, Any]
+
+    def family(self):
+        """Its processes: those below it, and those of the raylet's session."""
+        found = self.process.children(recursive=True)
+        sessions = {
+            word
+            for process in found
+            for word in _words(process)
+            if word.startswith(("--session-name=", "--session_name="))
+        }
+        for process in psutil.process_iter():
+            if process not in found and sessions & set(_words(process)):
+                found.append(process)
+        return found
 
 
 def _words(process):
@@ -169,9 +195,21 @@ def _words(process):
     return []
 
 
-def test_all_its_ports_are_on_loopback(local_ray):
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    with subprocess.Popen(
+        [sys.executable, "-c", OWN_RAY], env=heads.unprepared(home), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        told = json.loads(process.stdout.readline())
+        yield Started(psutil.Process(process.pid), home, told)
+        process.stdin.close()
+
+
+def test_all_its_ports_are_on_loopback(started):
     listening = []
-    for process in family():
+    for process in started.family():
         with contextlib.suppress(psutil.Error):
             listening += [
                 c.laddr for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN
@@ -181,25 +219,18 @@ def test_all_its_ports_are_on_loopback(local_ray):
     assert all(security.is_loopback(host) for host in hosts), hosts
 
 
-def test_a_stranger_is_not_admitted(local_ray):
-    import ray
-
-    from sweep_engine.backends.ray import door
-
-    head = ray.get_runtime_context().gcs_address
-    assert not door._admits_strangers(head)
+def test_a_stranger_is_not_admitted(started):
+    assert started.told["admits_strangers"] is False
 
 
-def test_its_token_is_in_no_log_and_on_no_command_line(local_ray):
-    import ray
-
-    token = (local_ray / ".ray" / "auth_token").read_text()
-    assert mode_of(local_ray / ".ray" / "auth_token") == 0o600
-    session = Path(ray._private.worker._global_node.get_session_dir_path())
-    files = [p for p in session.rglob("*") if p.is_file()]
+def test_its_token_is_in_no_log_and_on_no_command_line(started):
+    path = started.home / ".ray" / "auth_token"
+    token = path.read_text()
+    assert mode_of(path) == 0o600
+    files = [p for p in Path(started.told["session"]).rglob("*") if p.is_file()]
     assert len(files) > 5
     assert [p for p in files if token.encode() in p.read_bytes()] == []
-    processes = family()
+    processes = started.family()
     assert len(processes) >= 3
     for process in processes:
         assert token not in " ".join(_words(process))
@@ -207,9 +238,8 @@ def test_its_token_is_in_no_log_and_on_no_command_line(local_ray):
             assert token not in process.environ().values()
 
 
-def test_it_leaves_our_signal_handlers_alone(local_ray):
-    handler = signal.getsignal(signal.SIGTERM)
-    assert getattr(handler, "__module__", "").split(".")[0] != "ray"
+def test_it_leaves_our_signal_handlers_alone(started):
+    assert started.told["handler"].split(".")[0] != "ray"
 
 
 # --- a cluster on a network ---------------------------------------------------------------

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import sweep_engine
-from sweep_engine import cli
 from sweep_engine.backends import LocalBackend
+from sweep_engine.backends.ray import backend as backend_module
+from sweep_engine.backends.ray.backend import places
 from sweep_engine.errors import ClusterError, Interrupted
 from sweep_engine.execution import run
 from sweep_engine.execution.driver import run as driver
@@ -29,6 +30,7 @@ from sweep_engine.store import LocalFiles, OutputDirectory, open_results, verify
 from sweep_engine.store.manifest import read_manifest
 from tests.execution.test_resume import DRAWS_PER_SHARD, KERNEL, RUNS_PER_SHARD, SWEEP, tables
 from tests.kernels.compilers import needs_compiler
+from tests.shell import call
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,10 +93,17 @@ def test_two_devices_give_the_same_rows(tmp_path, local):
 
 
 @pytest.fixture(scope="module")
-def on_ray(sweep, local_ray, tmp_path_factory):
+def on_ray(sweep, joined_ray, tmp_path_factory):
     out = tmp_path_factory.mktemp("ray") / "out"
-    assert run(sweep, out, make_backend=ray_backend).is_complete
+    with joined_ray.turn():
+        assert run(sweep, out, make_backend=ray_backend).is_complete
     return out
+
+
+@pytest.fixture
+def one_place(local_ray, monkeypatch):
+    """Ray with a single worker: where there are two is not the point."""
+    monkeypatch.setattr(backend_module, "places", lambda nodes: places(nodes)[:1])
 
 
 def test_ray_gives_the_same_rows(on_ray, local):
@@ -105,7 +114,7 @@ def test_ray_gives_the_same_rows(on_ray, local):
 
 
 @needs_compiler
-def test_ray_trains_by_the_kernel_that_was_frozen(tmp_path, local_ray):
+def test_ray_trains_by_the_kernel_that_was_frozen(tmp_path, one_place):
     """Begun here and ended there, it is what an uninterrupted run gives."""
     by_kernel = Sweep.model_validate(KERNEL)
     out = tmp_path / "out"
@@ -119,7 +128,7 @@ def test_ray_trains_by_the_kernel_that_was_frozen(tmp_path, local_ray):
     assert tables(out) == tables(tmp_path / "whole")
 
 
-def test_begun_here_and_ended_on_ray(tmp_path, sweep, local_ray, local):
+def test_begun_here_and_ended_on_ray(tmp_path, sweep, one_place, local):
     out = tmp_path / "out"
 
     def three_are_done():
@@ -141,7 +150,7 @@ def test_a_complete_sweep_asks_for_no_cluster(sweep, on_ray):
     assert run(sweep, on_ray, make_backend=no_backend).is_complete
 
 
-def test_actors_use_the_lanes_that_the_first_run_froze(tmp_path, local_ray, monkeypatch):
+def test_actors_use_the_lanes_that_the_first_run_froze(tmp_path, one_place, monkeypatch):
     """Its machine chose 4, an actor's rule would say otherwise."""
     chosen = Sweep.model_validate(
         SWEEP | {"sources": {"init": SWEEP["sources"]["init"]}, "execution": {}, "axes": {}}
@@ -163,7 +172,7 @@ def test_actors_use_the_lanes_that_the_first_run_froze(tmp_path, local_ray, monk
     assert rows[0] == rows[1]
 
 
-def test_a_directory_that_workers_do_not_see_is_refused(tmp_path, sweep, local_ray, monkeypatch):
+def test_a_directory_that_workers_do_not_see_is_refused(tmp_path, sweep, one_place, monkeypatch):
     """As if it were on the driver's own disk: what the workers look for is not there."""
     elsewhere = LocalFiles(tmp_path / "elsewhere")
     monkeypatch.setattr(driver, "Assignment", lambda _, *rest: Assignment(elsewhere, *rest))
@@ -203,34 +212,24 @@ def test_a_plan_travels_with_its_data_files(with_data, monkeypatch, tmp_path):
     assert packed.unpack().sweep.folder == arrived.sweep.folder, "a second time, the same place"
 
 
-def test_data_files_reach_the_workers(with_data, local_ray, tmp_path):
-    run(with_data, tmp_path / "local")
-    run(with_data, tmp_path / "ray", make_backend=ray_backend)
-    rows = [sorted((tmp_path / name).glob("runs/*/*/*")) for name in ("local", "ray")]
-    assert [p.read_bytes() for p in rows[0]] == [p.read_bytes() for p in rows[1]] != []
-
-
 # --- the command line, and a user's own objects -------------------------------------------
 
 
-def test_the_command_line_on_ray(local_ray, with_data, tmp_path, monkeypatch, capsys):
+def test_the_command_line_on_ray_and_data_files_that_reach_the_workers(
+    one_place, with_data, tmp_path
+):
     spec, out = with_data.folder / "sweep.yaml", tmp_path / "out"
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["sweep-engine", *map(str, words)])
-        try:
-            cli.main()
-        except SystemExit as ended:
-            return ended.code
-        return 0
-
     shards = len(plan(with_data).shards)
-    assert call("run", spec, "--out", out, "--backend", "ray") == 0
-    assert f"{shards} shards done ({shards} now" in capsys.readouterr().out
-    assert call("retry", out, "--backend", "ray") == 0
-    assert "(0 now" in capsys.readouterr().out
-    assert call("run", spec, "--out", out, "--address", "auto") == 2
-    assert "--backend ray" in capsys.readouterr().err
+    begun = call("run", spec, "--out", out, "--backend", "ray")
+    assert begun.code == 0, begun.err
+    assert f"{shards} shards done ({shards} now" in begun.out
+    again = call("retry", out, "--backend", "ray")
+    assert (again.code, "(0 now" in again.out) == (0, True)
+    refused = call("run", spec, "--out", out, "--address", "auto")
+    assert (refused.code, "--backend ray" in refused.err) == (2, True)
+    run(with_data, tmp_path / "local")
+    rows = [sorted((tmp_path / name).glob("runs/*/*/*")) for name in ("local", "out")]
+    assert [p.read_bytes() for p in rows[0]] == [p.read_bytes() for p in rows[1]] != []
 
 
 @dataclass(frozen=True)
@@ -249,7 +248,7 @@ def squares(outputs, targets):
     return 0.5 * (outputs[:, 0] - targets) ** 2
 
 
-def test_a_users_own_objects_reach_the_workers(local_ray, tmp_path):
+def test_a_users_own_objects_reach_the_workers(one_place, tmp_path):
     sweep = Sweep(
         name="own",
         task=Line(2.0),

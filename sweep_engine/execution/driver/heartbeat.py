@@ -56,10 +56,16 @@ class Heartbeat:
             self._write(standing, "running")
 
     def last(self, standing: Standing, state: str) -> None:
-        """Write how the run ended: `ended`, or `stopped` before its end."""
-        self._write(standing, state)
+        """Write how the run ended: `ended`, or `stopped` before its end.
 
-    def _write(self, standing: Standing, state: str) -> None:
+        Where there is no room for that, what was written before makes room: it says `running`.
+        """
+        if not self._write(standing, state):
+            with contextlib.suppress(OSError):
+                self._files.remove(PATH)
+            self._write(standing, state)
+
+    def _write(self, standing: Standing, state: str) -> bool:
         self._next = time.monotonic() + BEAT_SECONDS
         data = {
             "state": state,
@@ -70,8 +76,11 @@ class Heartbeat:
             **asdict(standing),
             "events": [asdict(event) for event in self._events],
         }
-        with contextlib.suppress(OSError):
+        try:
             self._files.write(PATH, json.dumps(data, indent=1).encode())
+        except OSError:
+            return False
+        return True
 
 
 def read_heartbeat(files: Files) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from sweep_engine.backends import Backend, LocalBackend, Outcome
-from sweep_engine.errors import Interrupted, ShardFailed
+from sweep_engine.errors import Interrupted, ShardFailed, StorageFailed, explain
 from sweep_engine.execution.driver.heartbeat import Event, Heartbeat
 from sweep_engine.execution.driver.progress import Display, Standing
 from sweep_engine.execution.driver.schedule import MAX_ATTEMPTS, MAX_LOST, Schedule
@@ -90,7 +90,7 @@ class Loop:
         """Run what the schedule says on a backend whose workers are open, and close it.
 
         Raises:
-            Interrupted: `should_stop` said so, or the cluster is gone.
+            Interrupted: `should_stop` said so, the cluster is gone, or nothing can be stored.
             ShardFailed: with `fail_fast`, a shard was given up.
         """
         self._backend = backend
@@ -101,6 +101,10 @@ class Loop:
                 if should_stop():
                     raise Interrupted("interrupted; what is done is kept, run again to go on")
             ended = "ended"
+        except OSError as error:
+            raise Interrupted(
+                f"{explain(error)}: what is done is kept, run again to go on"
+            ) from error
         finally:
             self._backend.close()
             self._heartbeat.last(self._standing(), ended)
@@ -167,6 +171,8 @@ class Loop:
         self._display.note(f"worker {worker} is {what} ({why}): its shards go to others")
 
     def _give_up(self, shard: str, attempts: int, error: BaseException | None) -> None:
+        if isinstance(error, StorageFailed):
+            raise error  # no shard can be committed now, and this one is as good as any
         text = "".join(traceback.format_exception(error))
         record_failure(self._files, shard, attempts, text)
         if self._fail_fast:

@@ -1,5 +1,6 @@
 """Progress of a run: bars on a terminal, a plain line now and then elsewhere."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
@@ -93,7 +94,7 @@ class Quiet:
 
 @dataclass
 class PlainLines:
-    """A line now and then: for logs."""
+    """A line now and then: for logs. What cannot be written is left out."""
 
     stream: TextIO
     name: str
@@ -103,11 +104,12 @@ class PlainLines:
     def show(self, standing: Standing) -> None:
         complete = standing.shards == standing.all_shards != self.shown_shards
         if complete or standing.seconds - self.shown_at >= PLAIN_SECONDS:
-            print(f"{self.name}: {standing.line()}", file=self.stream, flush=True)
+            self.note(standing.line())
             self.shown_at, self.shown_shards = standing.seconds, standing.shards
 
     def note(self, text: str) -> None:
-        print(f"{self.name}: {text}", file=self.stream, flush=True)
+        with contextlib.suppress(OSError, ValueError):  # full, or closed
+            print(f"{self.name}: {text}", file=self.stream, flush=True)
 
     def close(self) -> None: ...
 

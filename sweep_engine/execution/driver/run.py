@@ -165,6 +165,8 @@ def carry_out(
 ) -> RunSummary:
     """Do what is missing, holding the directory's lock; see `run` for arguments and errors."""
     directory, planned = prepared.directory, prepared.plan
+    if directory.is_read_only:
+        return _as_it_is(planned, directory)
     directory.create()
     with directory.lock():
         if sweep_text is not None:
@@ -249,6 +251,18 @@ def _freeze(chosen: Frozen, previous: Frozen | None) -> Frozen:
     )
 
 
+def _as_it_is(planned: Plan, directory: OutputDirectory) -> RunSummary:
+    """Say how a sweep stands whose results may only be read, if it is complete."""
+    loop = Loop(planned, directory.files, fits_of_done(directory), (), Quiet(), fail_fast=False)
+    summary = loop.summary()
+    if not loop.schedule.is_over:
+        raise OutputError(
+            f"{directory.root} may only be read, and {summary.missing:,} shards are missing: let "
+            "this user write there, or go on in a copy"
+        )
+    return summary
+
+
 def _check_disk(planned: Plan, programs: Programs, directory: OutputDirectory) -> None:
     free = directory.free_bytes()
     if free is None:
@@ -256,7 +270,20 @@ def _check_disk(planned: Plan, programs: Programs, directory: OutputDirectory) -
     wanted = disk_bytes(planned, programs) - sum(table_sizes(directory.files).values())
     if wanted > free:
         raise PlanError(
-            f"the sweep needs up to {wanted / 1e9:,.1f} GB of disk, {directory.root} has "
-            f"{free / 1e9:,.1f} GB free: keep fewer rows (`keep`, `store: {{params: fit}}`), "
+            f"the sweep needs up to {_size(wanted)} of disk, {directory.root} has "
+            f"{_size(free)} free: keep fewer rows (`keep`, `store: {{params: fit}}`), "
             "ask for fewer runs, or give another --out"
         )
+
+
+def _size(count: float) -> str:
+    """Say a number of bytes so that two that differ do not read alike.
+
+    >>> _size(61_440.0), _size(2.5e9)
+    ('61.4 kB', '2.5 GB')
+    """
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.1f} GB"

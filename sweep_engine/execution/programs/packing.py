@@ -1,11 +1,11 @@
 """A plan as it travels to another machine: with the data files that its tasks name."""
 
 import hashlib
-import os
 import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sweep_engine.caches import cache_folder
 from sweep_engine.planning import Plan
 
 
@@ -45,14 +45,6 @@ def pack_plan(plan: Plan) -> PackedPlan:
     names = {file.path for file in files if file is not None}
     data = {name: (plan.sweep.folder / name).read_bytes() for name in sorted(names)}
     return PackedPlan(replace(plan, sweep=sweep), data)
-
-
-def cache_folder(name: str) -> Path:
-    """A folder that outlives this process, readable by this user alone."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "sweep_engine" / name
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -4,18 +4,19 @@ import os
 import platform
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib.metadata import version
 from typing import Any
 
 import jax
 
 from sweep_engine.backends import CORES
+from sweep_engine.caches import cache_folder
 from sweep_engine.comparability import check_comparisons
 from sweep_engine.errors import Interrupted, OutputError, PlanError, SpecError
 from sweep_engine.execution.programs.agreement import disagreements
 from sweep_engine.execution.programs.choosing import check_frozen, choose, expect
-from sweep_engine.execution.programs.packing import PackedPlan, cache_folder, pack_plan
+from sweep_engine.execution.programs.packing import PackedPlan, pack_plan
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.planning import Plan
 from sweep_engine.sources import XLA, Disagrees, KernelPrograms, SourcePrograms, open_source
@@ -221,10 +222,10 @@ def this_device() -> tuple[str, str]:
 
 
 def compilation_cache() -> None:
-    """Keep compiled programs on disk between processes, readable by this user alone."""
+    """Keep compiled programs on disk between processes, where that can be done."""
     if jax.config.values["jax_compilation_cache_dir"] is None:
-        folder = cache_folder("xla")
-        jax.config.update("jax_compilation_cache_dir", str(folder))
+        with suppress(OSError):
+            jax.config.update("jax_compilation_cache_dir", str(cache_folder("xla")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 

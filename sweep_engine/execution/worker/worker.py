@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from sweep_engine.backends import Job, Receipt
+from sweep_engine.errors import StorageFailed
 from sweep_engine.execution.programs.programs import Programs
 from sweep_engine.execution.worker.compiling import Ahead, compile_seconds
 from sweep_engine.execution.worker.concurrency import Concurrency
@@ -83,7 +84,10 @@ class ShardWorker:
         times["at_once"] = self._concurrency.at_once
         receipt = {**_summary(finished), **times, "host": socket.gethostname()}
         placed = ShardFiles(shard=shard.id, source=shard.source, bucket=shard.bucket)
-        committed = commit_shard(self._files, placed, tables, receipt)
+        try:
+            committed = commit_shard(self._files, placed, tables, receipt)
+        except OSError as error:
+            raise StorageFailed.of(error) from error
         return {**committed.entry.receipt, "commit_seconds": time.monotonic() - worked}
 
     def _try(self, name: str) -> None:

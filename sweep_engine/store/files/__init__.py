@@ -1,9 +1,10 @@
 """The storage operations that everything in the store goes through, and where they are real."""
 
 import re
+import stat
 from pathlib import Path
 
-from sweep_engine.errors import OutputError
+from sweep_engine.errors import OutputError, explain
 from sweep_engine.store.files.files import Files
 from sweep_engine.store.files.local import LocalFiles
 
@@ -18,10 +19,12 @@ def open_files(root: Path | str) -> Files:
     Nothing is read or written yet.
 
     Raises:
-        OutputError: The address is of another kind or malformed, or its client is not installed.
+        OutputError: No folder can be there, the address is of another kind or malformed, or its
+            client is not installed.
     """
     address = _ADDRESS.match(str(root))
     if address is None:
+        _check_folder(root)
         return LocalFiles(root)
     if isinstance(root, Path):
         raise OutputError(f"{root}: give an address as text, a Path drops one of its slashes")
@@ -36,3 +39,16 @@ def open_files(root: Path | str) -> Files:
         raise OutputError(
             f"{root}: {error.name} is not installed: pip install 'sweep-engine[{scheme}]'"
         ) from error
+
+
+def _check_folder(root: Path | str) -> None:
+    """See that a folder is there or could be."""
+    if not str(root):
+        raise OutputError("the output directory has no name: give a folder")
+    try:
+        if not stat.S_ISDIR(Path(root).stat().st_mode):
+            raise OutputError(f"{root} is a file: give a folder")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(explain(error)) from error

@@ -220,7 +220,8 @@ def _os_errors() -> Iterator[None]:
     except (PermissionDeniedError, UnauthenticatedError) as error:
         raise StorageFailed(errno.EACCES, _first_line(error)) from error
     except BaseError as error:
-        raise StorageFailed(errno.EIO, _first_line(error)) from error
+        advice = "see that the network, the bucket and AWS_ENDPOINT_URL are right"
+        raise StorageFailed(errno.EIO, f"{_first_line(error)}: {advice}") from error
 
 
 def _first_line(error: BaseException) -> str:
