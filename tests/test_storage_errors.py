@@ -6,10 +6,10 @@ import os
 import shutil
 
 import pytest
-from sweep_engine.execution.heartbeat import PATH, Heartbeat, read_heartbeat
-from sweep_engine.execution.progress import Standing
 
 from sweep_engine.errors import StorageFailed, explain
+from sweep_engine.execution.driver.heartbeat import PATH, Heartbeat, read_heartbeat
+from sweep_engine.execution.driver.progress import Standing
 from sweep_engine.execution.driver.run import _size
 from sweep_engine.spec.sources import sizes
 from sweep_engine.store import LocalFiles, directory, open_results

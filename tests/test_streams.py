@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from sweep_engine.execution.progress import PlainLines, Standing
 
 from sweep_engine import cli, streams
+from sweep_engine.execution.driver.progress import PlainLines, Standing
 from sweep_engine.store import open_results
 
 SWEEP = {
