@@ -78,7 +78,7 @@ def write_report(root: Path | str) -> str:
         diagnostics=tuple(diagnostics(study, compared, refused)),
         provenance=tuple(_provenance(directory, study)),
         axes=swept_axes(study.plan),
-        settings={i: (one.source, texts_of(one)) for i, one in study.plan.settings.items()},
+        settings={i: (each.source, texts_of(each)) for i, each in study.plan.settings.items()},
     )
     files.write(REPORT, render_page(page).encode())
     return f"{files.location}/{REPORT}"
@@ -91,12 +91,12 @@ def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
         yield Section("The two pictures", "", tuple(plane))
     functions, observables, left_out = [], [*side_by_side_figures(study)], 0
     for comparison in study.sweep.compare:
-        found = pairs(study.plan, comparison)
+        paired = pairs(study.plan, comparison)
         if comparison.observable == "function":
-            left_out += max(0, len(found) - MAX_PAIRS)
-            for pair in found[:MAX_PAIRS]:
+            left_out += max(0, len(paired) - MAX_PAIRS)
+            for pair in paired[:MAX_PAIRS]:
                 functions += function_figures(study, pair, _estimates(compared, pair))
-        elif figure := _observable_figure(study, found):
+        elif figure := _observable_figure(study, paired):
             observables.append(figure)
     functions, observables = _once(functions), _once(observables)
     if functions:
@@ -116,16 +116,16 @@ def _once(figures: Sequence[Figure]) -> list[Figure]:
     return list({figure.name: figure for figure in reversed(figures)}.values())[::-1]
 
 
-def _observable_figure(study: Study, found: Sequence[Pair]) -> Figure | None:
+def _observable_figure(study: Study, paired: Sequence[Pair]) -> Figure | None:
     try:
-        return comparison_figure(study, found) if found else None
+        return comparison_figure(study, paired) if paired else None
     except (InsufficientSamples, IncomparableSources):
         # The diagnostics list this comparison and what it lacks.
         return None
 
 
 def _estimates(compared: Sequence[Compared], pair: Pair) -> list[Estimate]:
-    return [one.estimate for one in compared if one.pair == pair]
+    return [each.estimate for each in compared if each.pair == pair]
 
 
 def _provenance(directory: OutputDirectory, study: Study) -> Iterator[tuple[str, str]]:

@@ -38,14 +38,14 @@ class SweptAxis:
 
 def swept_axes(plan: Plan) -> tuple[SweptAxis, ...]:
     """List the axes that have several values."""
-    found: dict[str, dict[str, Any]] = defaultdict(dict)
+    values_by_path: dict[str, dict[str, Any]] = defaultdict(dict)
     for setting in plan.settings.values():
         for path, value in setting.values.items():
-            found[path][value_text(value)] = value
-    names = [path.split(".")[-1] for path in found]
+            values_by_path[path][value_text(value)] = value
+    names = [path.split(".")[-1] for path in values_by_path]
     return tuple(
         _axis(path, name if names.count(name) == 1 else path, values)
-        for (path, values), name in zip(found.items(), names, strict=True)
+        for (path, values), name in zip(values_by_path.items(), names, strict=True)
         if len(values) > 1
     )
 
@@ -75,12 +75,12 @@ def words_of(source: str, at: Mapping[str, str]) -> str:
 
 def place_of(settings: Iterable[Setting]) -> Place:
     """Find the axis values that settings share, and the axes on which they differ."""
-    found: dict[str, set[str]] = defaultdict(set)
+    texts_by_path: dict[str, set[str]] = defaultdict(set)
     for setting in settings:
         for path, text in texts_of(setting).items():
-            found[path].add(text)
-    at = {path: next(iter(texts)) for path, texts in found.items() if len(texts) == 1}
-    return Place(at, tuple(path for path in found if path not in at))
+            texts_by_path[path].add(text)
+    at = {path: next(iter(texts)) for path, texts in texts_by_path.items() if len(texts) == 1}
+    return Place(at, tuple(path for path in texts_by_path if path not in at))
 
 
 def place_of_pair(study: Study, *pairs: Pair) -> Place:

@@ -32,11 +32,11 @@ def curve_figures(study: Study) -> Iterator[Figure]:
     swept = [s for s in study.plan.settings.values() if s.source in set(source)]
     place = place_of(swept)
     for name in sorted(set(source)):
-        mine = source == name
-        marks += _marks(step[mine], loss[mine], name, colours[name])
-    for rank, one in enumerate(swept[: MAX_DETAILS + 1]):
-        mine, at = setting == one.id, texts_of(one)
-        drawn = _marks(step[mine], loss[mine], words_of(one.source, at), rank)
+        rows = source == name
+        marks += _marks(step[rows], loss[rows], name, colours[name])
+    for rank, each in enumerate(swept[: MAX_DETAILS + 1]):
+        rows, at = setting == each.id, texts_of(each)
+        drawn = _marks(step[rows], loss[rows], words_of(each.source, at), rank)
         details.append(Detail(at, tuple(drawn)))
     axes = Axis("step", scale="symlog"), Axis("training loss", scale="log")
     parts = tuple(details) if place.over and len(details) <= MAX_DETAILS else ()

@@ -84,7 +84,7 @@ def _marks(
         return
     at = np.array([x for x, _ in chosen], float)
     value, low, high = (
-        np.array([getattr(one, end) for _, one in chosen], float)
+        np.array([getattr(estimate, end) for _, estimate in chosen], float)
         for end in ("value", "low", "high")
     )
     shown = np.isfinite(value)

@@ -45,8 +45,8 @@ def run_figures(study: Study) -> Iterator[Figure]:
 
 def _candidates(study: Study) -> list[str]:
     known = numeric_columns(study.sweep)
-    asked = [name for one in study.sweep.compare for name in split_columns(one.observable)]
-    named = dict.fromkeys(name for name in asked if name in known)
+    compared = [name for each in study.sweep.compare for name in split_columns(each.observable)]
+    named = dict.fromkeys(name for name in compared if name in known)
     spare = [name for name in FALLBACK if name in known and name not in named]
     return [*list(named)[:MAX_COLUMNS], *(spare if len(named) < 2 else [])]
 
@@ -109,11 +109,11 @@ def _dots(study: Study, tables: Mapping[str, pa.Table], columns: list[str]) -> F
 
 
 def _cells(tables: Mapping[str, pa.Table], columns: list[str]) -> Figure:
-    found = {
+    by_source = {
         name: np.stack([_values(table, column) for column in columns])
         for name, table in tables.items()
     }
-    everything = np.concatenate(list(found.values()), axis=1)
+    everything = np.concatenate(list(by_source.values()), axis=1)
     edges = [shared_edges(values[np.isfinite(values)], NUM_BINS) for values in everything]
     x, y = (
         Axis(column, limits=(float(ends[0]), float(ends[-1])))
@@ -121,7 +121,7 @@ def _cells(tables: Mapping[str, pa.Table], columns: list[str]) -> Figure:
     )
     counted = {
         name: cells
-        for name, values in found.items()
+        for name, values in by_source.items()
         if (cells := _heatmap(tables[name], values, edges)) is not None
     }
     limits = 1.0, max(float(cells.values.max()) for cells in counted.values())
@@ -158,6 +158,6 @@ def _heatmap(table: pa.Table, values: Values, edges: list[Values]) -> Heatmap | 
     )
     total = np.zeros((len(edges[1]) - 1, len(edges[0]) - 1))
     np.add.at(total, (rows, places), count)
-    one = table["run_id"].to_numpy()[shown][first]
-    counts = Counts(rows, places, count, setting, one)
+    run_id = table["run_id"].to_numpy()[shown][first]
+    counts = Counts(rows, places, count, setting, run_id)
     return Heatmap(edges[0], edges[1], total, label="runs", log=True, counts=counts)

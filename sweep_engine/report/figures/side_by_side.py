@@ -24,14 +24,14 @@ def side_by_side_figures(study: Study) -> Iterator[Figure]:
 
 
 def _by_column(study: Study) -> dict[str, list[Comparison]]:
-    found: dict[str, list[Comparison]] = defaultdict(list)
+    by_observable: dict[str, list[Comparison]] = defaultdict(list)
     for comparison in study.sweep.compare:
         one_column = comparison.observable != "function"
         one_column &= "," not in comparison.observable
         whole = not (comparison.at or comparison.where or comparison.match)
         if one_column and whole:
-            found[comparison.observable].append(comparison)
-    return found
+            by_observable[comparison.observable].append(comparison)
+    return by_observable
 
 
 def _samples(
@@ -41,10 +41,10 @@ def _samples(
     samples: dict[str, Draws] = {}
     used: list[Setting] = []
     for comparison in compared:
-        found = pairs(study.plan, comparison)
-        if len(found) != 1:
+        paired = pairs(study.plan, comparison)
+        if len(paired) != 1:
             continue
-        sides = (comparison.source, found[0].source), (comparison.reference, found[0].reference)
+        sides = (comparison.source, paired[0].source), (comparison.reference, paired[0].reference)
         for name, settings in sides:
             try:
                 draws = study.draws(name, settings, [column], comparison.given)

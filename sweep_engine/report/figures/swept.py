@@ -40,9 +40,9 @@ class Column:
 
     def levels(self, settings: Sequence[Setting]) -> Float[np.ndarray, " 5"]:
         """Compute the quantiles of the finite values of some settings' runs."""
-        mine = np.isin(self.setting, [setting.id for setting in settings])
-        found = self.values[mine & np.isfinite(self.values)]
-        return np.quantile(found, LEVELS) if len(found) else np.full(len(LEVELS), np.nan)
+        chosen = np.isin(self.setting, [setting.id for setting in settings])
+        finite = self.values[chosen & np.isfinite(self.values)]
+        return np.quantile(finite, LEVELS) if len(finite) else np.full(len(LEVELS), np.nan)
 
 
 def swept_figures(study: Study) -> Iterator[Figure]:
@@ -53,7 +53,7 @@ def swept_figures(study: Study) -> Iterator[Figure]:
         settings = [setting for setting in trained if path in setting.values]
         values = {value_text(s.values[path]): s.values[path] for s in settings}
         if len(values) > 1 and all(isinstance(value, int | float) for value in values.values()):
-            along = dict(sorted(values.items(), key=lambda one: one[1]))
+            along = dict(sorted(values.items(), key=lambda item: item[1]))
             panels = [_panel(study, column, path, along, settings) for column in columns]
             if panels := [panel for panel in panels if panel.marks]:
                 yield _figure(path, panels)
@@ -100,8 +100,8 @@ def _panel(
     over = tuple(other for other in place.over if other != path)
     colours = source_colours(study.sweep)
     whole = [
-        _quantiles(column, path, numbers, list(mine), name, colours[name])
-        for name, mine in groupby(settings, key=lambda setting: setting.source)
+        _quantiles(column, path, numbers, list(group), name, colours[name])
+        for name, group in groupby(settings, key=lambda setting: setting.source)
     ]
     return Panel(
         column.name,
@@ -144,10 +144,10 @@ def _details(
     if not over or len(groups) > MAX_DETAILS:
         return ()
     details = []
-    for rank, mine in enumerate(groups.values()):
-        at = {other: text for other, text in texts_of(mine[0]).items() if other in over}
-        label = words_of(mine[0].source, at)
-        marks = _quantiles(column, path, numbers, mine, label, rank)
+    for rank, group in enumerate(groups.values()):
+        at = {other: text for other, text in texts_of(group[0]).items() if other in over}
+        label = words_of(group[0].source, at)
+        marks = _quantiles(column, path, numbers, group, label, rank)
         place = _beside(numbers, x, 0.7 * ((rank + 0.5) / len(groups) - 0.5))
         details.append(Detail(at, (Quantiles(place, marks.values, label=label, colour=rank),)))
     return tuple(details)

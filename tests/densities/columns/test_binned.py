@@ -15,6 +15,7 @@ from sweep_engine.densities.cells.binning import (
     equal_mass_cuts,
 )
 from sweep_engine.densities.cells.divergences import NAMES
+from sweep_engine.densities.columns import binned
 from sweep_engine.densities.columns.density_ratio import density_ratio
 from sweep_engine.densities.draws import Draws
 from sweep_engine.errors import InsufficientSamples
@@ -209,4 +210,4 @@ def test_bad_weights_are_refused():
 def test_a_bin_count_of_one_is_refused():
     draws = Draws.of(np.zeros(500))
     with pytest.raises(ValueError, match="2 bins"):
-        binned_divergences(draws, draws, seed=0, num_bins=1)
+        binned.binned_divergences(draws, draws, seed=0, num_bins=1)

@@ -23,9 +23,6 @@ def script():
     return module
 
 
-TRUST = NearestNeighbours.trust
-
-
 def row_of(dimension, truth):
     (row,) = (r for r in TABLE["rows"] if (r["dimension"], r["truth"]) == (dimension, truth))
     return row
@@ -38,14 +35,8 @@ def test_the_table_is_what_its_script_gives(dimension, truth):
     assert again["mean"] == pytest.approx(row["mean"], abs=2e-4)
 
 
-TRUST = NearestNeighbours.trust
-
-
 def test_the_table_covers_one_to_twenty_dimensions():
     assert {row["dimension"] for row in TABLE["rows"]} == {1, 2, 3, 5, 10, 20}
-
-
-TRUST = NearestNeighbours.trust
 
 
 def test_where_it_is_trusted_it_falls_short_by_less_than_is_allowed_for():
@@ -64,9 +55,6 @@ def test_the_values_measured_before(dimension, seen):
     row = row_of(dimension, 2.0)
     single = row["stderr"] * math.sqrt(TABLE["repeats"])
     assert abs(row["mean"] - seen) < NUM_STDERRS * math.hypot(single, row["stderr"])
-
-
-TRUST = NearestNeighbours.trust
 
 
 def test_it_saturates_near_five():

@@ -23,14 +23,17 @@ from sweep_engine.densities import (
     write_comparisons,
 )
 from sweep_engine.densities.comparing import look_at_pair
+from sweep_engine.densities.estimator import Table
+from sweep_engine.densities.registry import ESTIMATORS
 from sweep_engine.densities.stored.sides import function_cells
 from sweep_engine.errors import IncomparableSources, InsufficientSamples, SpecError
 from sweep_engine.execution import run
 from sweep_engine.planning import plan
+from sweep_engine.report.words import table_of
 from sweep_engine.spec import Comparison, Sweep
 from sweep_engine.store import LocalFiles
 from sweep_engine.store.layout import COMPARISONS
-from tests.densities.read import ks_distance
+from tests.densities.read import assert_sayable, ks_distance
 
 TARGETS = ["x1", "x1 & x2"]
 RATE = "sources.sgd.optimizer.learning_rate"
@@ -422,6 +425,9 @@ def test_the_decomposition_comes_with_functions_given_a_fit(study, out):
     found = {one.name: one for one in look_at_pair(study, pair).at(0.95)}
     (setting,) = (study.plan.settings[i] for i in pair.reference)
     data, optimiser, total = (found[f"decomposition_{n}"] for n in ("data", "optimiser", "total"))
+    assert_sayable(ESTIMATORS["decomposition"], [
+        estimate for estimate in found.values() if table_of(estimate) is Table.DECOMPOSITION
+    ])  # fmt: skip
     assert data.value == -study.ln_fit_probability([setting]).value
     assert optimiser.value == found["kl_lower_bound"].value
     assert total.value == data.value + optimiser.value
@@ -430,9 +436,10 @@ def test_the_decomposition_comes_with_functions_given_a_fit(study, out):
     assert "n = 4" in bound.method
     asked = {"given": "fit", "at": pair.at, "estimator": "decomposition"}
     assert compare(out, "sgd", "guess", "function", **asked) == data
-    assert (
-        compare(out, "sgd", "guess", "function", **asked, quantity="decomposition_total") == total
-    )
+    asked["quantity"] = "decomposition_total"
+    assert compare(out, "sgd", "guess", "function", **asked) == total
+    asked |= {"estimator": "ledger", "quantity": "ledger_total"}
+    assert compare(out, "sgd", "guess", "function", **asked) == total, "the words of old"
 
 
 def test_the_decomposition_in_another_observable(study, out):

@@ -77,7 +77,7 @@ def test_data_seeds_of_one_side_are_units_without_being_asked(study):
     found = compare(study, "sgd", "elsewhere", "train_loss", estimator="ks")
     assert any(re.search(r"120 dependent source draws of 3 data seeds", w) for w in found.warnings)
     assert found.n_eff_source < 120
-    with pytest.raises(InsufficientSamples, match="effective draws"):
+    with pytest.raises(InsufficientSamples, match="independent draws"):
         compare(study, "sgd", "elsewhere", "function")
     with pytest.raises(IncomparableSources, match="the KL decomposition"):
         compare(study, "elsewhere", "init", "function", given="fit", estimator="decomposition")
