@@ -312,7 +312,7 @@ def test_a_reference_with_too_few_networks_is_an_error(tmp_path):
 
 def test_observables_on_the_command_line():
     asked = read_observables(["norms", "{kind: local_volume, cost: error}", "volume_exponent"])
-    assert asked[0] == "norms"
+    assert asked[0].kind == "norms"
     assert (asked[1].cost, asked[2].kind) == ("error", "volume_exponent")
     assert read_observables([]) == ()
     with pytest.raises(SpecError, match="cost"):

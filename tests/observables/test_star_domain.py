@@ -113,17 +113,22 @@ def test_the_product_of_uniforms(size, delta):
 
 
 @pytest.mark.parametrize("size", [1, 2, 10, 300])
-@pytest.mark.parametrize("radius", [0.3, 1.0, 2.0])
-def test_the_gaussian_measure_of_a_ball_about_0(size, radius):
-    radius = radius * math.sqrt(size)
-    one = found(lambda z: z @ z <= radius**2, np.zeros(size), law="gaussian", directions=2)
-    half = size / 2
-    truth = stats.chi2.logcdf(radius**2, size)
-    if not np.isfinite(truth) or truth < -600:
-        x = radius**2 / 2  # the leading terms of the incomplete gamma function's series
-        series = special.hyp1f1(1, half + 1, x)
-        truth = half * math.log(x) - x - math.lgamma(half + 1) + math.log(series)
-    assert one.log_measure == pytest.approx(truth, abs=1e-6)
+def test_the_gaussian_measure_of_a_ball_about_0(size):
+    """Of three radii, in one program."""
+    radii = np.array([0.3, 1.0, 2.0]) * math.sqrt(size)
+
+    def run(radius):
+        inside = lambda z: z @ z <= radius**2  # noqa: E731
+        key, centre = jax.random.key(0), jnp.zeros(size, jnp.float64)
+        return measure(inside, centre, none, key, law="gaussian", directions=2).log_measure
+
+    for radius, log_measure in zip(radii, jax.jit(jax.vmap(run))(radii), strict=True):
+        half, truth = size / 2, stats.chi2.logcdf(radius**2, size)
+        if not np.isfinite(truth) or truth < -600:
+            x = radius**2 / 2  # the leading terms of the incomplete gamma function's series
+            series = special.hyp1f1(1, half + 1, x)
+            truth = half * math.log(x) - x - math.lgamma(half + 1) + math.log(series)
+        assert float(log_measure) == pytest.approx(truth, abs=1e-6)
 
 
 @pytest.mark.parametrize("offset", [0.5, 3.0])

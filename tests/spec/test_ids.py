@@ -28,3 +28,7 @@ def ids(path: Path) -> dict[str, object]:
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_ids_of_an_example_are_those_of_the_first_release(path: Path) -> None:
     assert ids(path) == RECORDED[path.stem]
+
+
+def test_every_example_is_recorded() -> None:
+    assert set(RECORDED) == {path.stem for path in EXAMPLES.glob("*.yaml")}
