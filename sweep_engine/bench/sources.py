@@ -1,6 +1,5 @@
 """Rates of every source on one task: draws a second, and independent draws a second."""
 
-import os
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from sweep_engine.bench.timing import interleaved
 from sweep_engine.densities import Draws
+from sweep_engine.machine import usable_cores
 from sweep_engine.sources import Control, Finished, SourcePrograms, open_source, work
 from sweep_engine.spec import Piece, Setting, Sweep, settings
 from sweep_engine.spec.sources import num_runs, unit_size
@@ -58,7 +58,7 @@ def source_rates(*, quick: bool = False) -> dict[str, Any]:
     return {
         "workload": "Boolean 7-40-40-1, 16 training examples",
         "threads": 1,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "sources": {
             name: {
                 "draws_per_second": times[name].rate(num_runs(setting.spec)),
