@@ -74,7 +74,8 @@ def _sized(source: Mapping[str, Any], *, quick: bool) -> dict[str, Any]:
     small = {name: least for name, least in QUICK.items() if quick and name in source}
     draws = {"draws": 4 if source["kind"] == "posterior" else 4096} if quick else {}
     levels = {"max_levels": 4} if quick and source["kind"] == "splitting" else {}
-    return {**source, **small, **{k: v for k, v in draws.items() if k in source}, **levels}
+    steps = {"stop": {"max_steps": 50}} if quick and source["kind"] == "train" else {}
+    return {**source, **small, **{k: v for k, v in draws.items() if k in source}, **levels, **steps}
 
 
 def _open(sweep: Sweep, setting: Setting) -> SourcePrograms:
