@@ -560,22 +560,31 @@ def _run(
 
 @contextmanager
 def _stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT or SIGTERM into a wish to stop; a second SIGINT kills."""
+    """Turn a signal into a wish to stop; a second one kills, but for a second SIGHUP.
+
+    A terminal that is closed sends that one, and its shell may send it again. Whoever was
+    started to ignore it, as by `nohup`, goes on ignoring it.
+    """
     asked = False
 
     def ask(number: int, _: Any) -> None:
         nonlocal asked
-        if asked:
+        if asked and number != signal.SIGHUP:
             os._exit(128 + number)
-        asked = True
-        err.print("stopping: what is done is kept", highlight=False)
+        if not asked:
+            asked = True
+            err.print("stopping: what is done is kept", highlight=False)
 
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heeded.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, ask) for number in heeded}
     try:
         yield lambda: asked
     finally:
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            if not (asked and number == signal.SIGHUP):  # the second may come only now
+                signal.signal(number, handler)
 
 
 def _summary_line(name: str, summary: "RunSummary") -> str:

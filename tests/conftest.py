@@ -9,7 +9,10 @@ import jax
 import pytest
 from hypothesis import settings
 
+from sweep_engine.execution import run
+from sweep_engine.spec import Sweep
 from tests.backends import heads
+from tests.examples import BOOLEAN
 from tests.once import common_folder, made_before, made_once
 
 HEAD = "ray"
@@ -34,6 +37,18 @@ def _heed_ctrl_c() -> None:
     """A shell's background command ignores SIGINT, and so would the commands that tests start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def boolean_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of the form of boolean.yaml, smaller; made once in the whole run, to be read only."""
+
+    def make(folder: Path) -> dict[str, str]:
+        out = folder / "results"
+        assert run(Sweep.model_validate(BOOLEAN), out).is_complete
+        return {"out": str(out)}
+
+    return Path(made_once(common_folder(tmp_path_factory) / "boolean", make)["out"])
 
 
 @pytest.fixture(scope="session")

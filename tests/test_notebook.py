@@ -7,52 +7,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import sweep_engine as se
 
 NOTEBOOK = Path(se.__file__).parent / "examples" / "from_parquet.ipynb"
-LAW = {"kind": "lecun_normal"}
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """Results of the form of boolean.yaml, smaller."""
-    sweep = se.Sweep(
-        name="boolean",
-        task={"kind": "boolean", "bits": 7, "train": 4},
-        model={"kind": "mlp", "widths": [8]},
-        accept={"train_error": 0.0},
-        sources={
-            "sgd": {
-                "kind": "train",
-                "init": LAW,
-                "optimizer": {"kind": "sgd", "learning_rate": 0.1},
-                "stop": {"max_steps": 500},
-                "runs": 128,
-            },
-            "guess": {"kind": "guess_and_check", "law": LAW, "accepted": 128},
-            "init": {"kind": "prior", "law": LAW, "draws": 512},
-        },
-        axes={"task.target": ["x1", "x1 | (x2 & x3)"]},
-        observables=["norms", "function", "complexity"],
-    )
-    out = tmp_path_factory.mktemp("notebook") / "boolean"
-    se.run(sweep, out)
-    return out
 
 
 def cells(path):
     return [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
 
 
-def test_the_notebook_runs_as_it_stands(results, tmp_path):
+def test_the_notebook_runs_as_it_stands(boolean_results, tmp_path):
     done = tmp_path / "done.ipynb"
     jupyter = Path(sys.executable).parent / "jupyter-execute"
     places = ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")
+    own = dict.fromkeys(places, str(tmp_path))
     subprocess.run(
         [jupyter, NOTEBOOK, f"--output={done}"],
-        env=os.environ | dict.fromkeys(places, str(tmp_path)) | {"SWEEP_RESULTS": str(results)},
+        env=os.environ | own | {"SWEEP_RESULTS": str(boolean_results)},
         capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     outputs = json.dumps([cell["outputs"] for cell in cells(done)])

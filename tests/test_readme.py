@@ -1,5 +1,6 @@
 """What README shows is so: its sweep files load, its queries and its Python run as they stand."""
 
+import json
 import re
 import runpy
 from pathlib import Path
@@ -8,32 +9,13 @@ import duckdb
 import pytest
 import yaml
 
-from sweep_engine import load, run
+from sweep_engine import load
 from sweep_engine.errors import SpecError
 from sweep_engine.planning import plan
-from sweep_engine.spec import Sweep
 from sweep_engine.store import open_results
+from tests.examples import BOOLEAN
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-
-SMALL = {
-    "name": "small",
-    "task": {"kind": "boolean", "bits": 3, "target": "x1", "train": 4},
-    "model": {"kind": "mlp", "widths": [4]},
-    "accept": {"train_error": 0.0},
-    "sources": {
-        "sgd": {
-            "kind": "train",
-            "optimizer": {"kind": "sgd", "learning_rate": 0.1},
-            "stop": {"max_steps": 200},
-            "runs": 8,
-        },
-        "guess": {"kind": "guess_and_check", "law": {"kind": "lecun_normal"}, "accepted": 8},
-        "init": {"kind": "prior", "law": {"kind": "lecun_normal"}, "draws": 64},
-    },
-    "observables": ["norms", "function"],
-}
-"""Has what README's fragments and queries name."""
 
 
 def blocks(language):
@@ -51,7 +33,7 @@ def load_text(text, folder):
 def complete(text):
     """A whole sweep file as it is; a fragment takes its place in a small one."""
     shown = yaml.safe_load(text)
-    return text if {"task", "sources"} <= shown.keys() else yaml.safe_dump(SMALL | shown)
+    return text if {"task", "sources"} <= shown.keys() else json.dumps(BOOLEAN | shown)
 
 
 @pytest.mark.parametrize("text", blocks("yaml"), ids=lambda text: text.split(":")[0])
@@ -63,34 +45,27 @@ def test_sweep_files_and_fragments_load_and_are_planned(text, tmp_path):
 @pytest.mark.parametrize("text", blocks("yaml"), ids=lambda text: text.split(":")[0])
 def test_a_fragment_that_is_wrong_would_be_seen(text, tmp_path):
     with pytest.raises(SpecError):
-        load_text(complete(text).replace("kind: ", "kind: no_", 1), tmp_path)
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    out = tmp_path_factory.mktemp("readme") / "results"
-    assert run(Sweep.model_validate(SMALL), out).is_complete
-    return out
+        load_text(complete(text.replace("kind: ", "kind: no_", 1)), tmp_path)
 
 
 QUERIES = [query for text in blocks("sql") for query in text.split(";") if query.strip()]
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: re.search(r"DIR/(\w+)", query)[1])
-def test_queries_find_all_sources(query, results):
-    rows = duckdb.sql(query.replace("DIR", str(results))).fetchall()
+def test_queries_find_all_sources(query, boolean_results):
+    rows = duckdb.sql(query.replace("DIR", str(boolean_results))).fetchall()
     assert {row[0] for row in rows} >= {"sgd", "guess"}
 
 
 @pytest.mark.parametrize(
     "text", blocks("python"), ids=lambda text: re.search(r"import (\w+)", text)[1]
 )
-def test_python_runs(text, results, tmp_path, monkeypatch, capsys):
+def test_python_runs(text, boolean_results, tmp_path, monkeypatch, capsys):
     """As it stands, but for fewer steps."""
     monkeypatch.chdir(tmp_path)
     script = tmp_path / "readme.py"
     briefly = text.replace('"runs": 256', '"runs": 256, "stop": {"max_steps": 100}')
-    script.write_text(briefly.replace("DIR", str(results)))
+    script.write_text(briefly.replace("DIR", str(boolean_results)))
     names = runpy.run_path(str(script))
     if "sweep" in names:
         assert open_results("results/circle").runs(["largest_weight"]).num_rows == 512

@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from sweep_engine.machine import usable_cores, usable_memory
+
 PACKAGES = ("sweep-engine", "jax", "jaxlib", "flax", "optax", "blackjax", "numpy", "torch")
 MATRIX = 2048
 COPY_BYTES = 2**28
@@ -21,7 +23,8 @@ def describe() -> dict[str, Any]:
     device = jax.devices()[0]
     return {
         "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
+        "memory_bytes": usable_memory(),
         "platform": device.platform,
         "device": device.device_kind if device.platform != "cpu" else processor(),
         "num_devices": jax.device_count(),

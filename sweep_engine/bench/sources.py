@@ -1,6 +1,5 @@
 """Rates of every source on one task: draws a second, and independent draws a second."""
 
-import os
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from sweep_engine.bench.timing import interleaved
 from sweep_engine.densities import Draws
+from sweep_engine.machine import usable_cores
 from sweep_engine.planning import num_runs
 from sweep_engine.sources import Control, Finished, SourcePrograms, open_source, work
 from sweep_engine.spec import Piece, Setting, Sweep, settings
@@ -58,7 +58,7 @@ def source_rates(*, quick: bool = False) -> dict[str, Any]:
     return {
         "workload": "Boolean 7-40-40-1, 16 training examples",
         "threads": 1,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "sources": {
             name: {
                 "draws_per_second": times[name].rate(num_runs(setting)),
@@ -74,7 +74,8 @@ def _sized(source: Mapping[str, Any], *, quick: bool) -> dict[str, Any]:
     small = {name: least for name, least in QUICK.items() if quick and name in source}
     draws = {"draws": 4 if source["kind"] == "posterior" else 4096} if quick else {}
     levels = {"max_levels": 4} if quick and source["kind"] == "splitting" else {}
-    return {**source, **small, **{k: v for k, v in draws.items() if k in source}, **levels}
+    steps = {"stop": {"max_steps": 50}} if quick and source["kind"] == "train" else {}
+    return {**source, **small, **{k: v for k, v in draws.items() if k in source}, **levels, **steps}
 
 
 def _open(sweep: Sweep, setting: Setting) -> SourcePrograms:

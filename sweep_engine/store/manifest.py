@@ -1,13 +1,15 @@
 """`sweep.json`: the sweep resolved, its plan, and the choices that the first run froze."""
 
+import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sweep_engine.errors import CorruptResults, OutputError
+from sweep_engine.errors import CorruptResults, OutputError, SpecError
 from sweep_engine.planning import Plan, Shard, plan, read_shards
 from sweep_engine.spec import Sweep, axis_paths, dump_sweep, restore, touches
 from sweep_engine.spec.observables import merge
@@ -17,6 +19,9 @@ from sweep_engine.store.files import LocalFiles
 from sweep_engine.store.layout import SWEEP_JSON
 
 FORMAT = 1
+
+_SEAL, _UNSEALED = "seal", b"0" * 64
+_KEYS = {"format", "spec_id", "sweep", "folder", "frozen", "shards", _SEAL}
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def write_manifest(
         "frozen": asdict(manifest.frozen),
         "shards": manifest.plan.to_dict(),
     }
-    text = json.dumps(data, indent=1).encode()
+    text = _sealed(data)
     if not directory.files.replace(SWEEP_JSON, text, previous=previous and previous.data):
         raise OutputError(
             f"{directory.root}: another run has just begun here or changed the sweep: run again"
@@ -171,8 +176,9 @@ def read_previous(directory: OutputDirectory) -> Previous | None:
     if not directory.files.exists(SWEEP_JSON):
         return None
     data, text = _read(directory)
-    sweep = restore(data["sweep"], (_base(directory) / data["folder"]).resolve())
-    return Previous(sweep, read_shards(data["shards"]), _frozen(data["frozen"]), text)
+    with _as_corrupt(directory):
+        sweep = restore(data["sweep"], (_base(directory) / data["folder"]).resolve())
+        return Previous(sweep, read_shards(data["shards"]), _frozen(data["frozen"]), text)
 
 
 def _frozen(data: dict[str, Any]) -> Frozen:
@@ -203,11 +209,36 @@ def _read(directory: OutputDirectory) -> tuple[dict[str, Any], bytes]:
     place = f"{directory.files.location}/{SWEEP_JSON}"
     try:
         text = directory.files.read(SWEEP_JSON)
-        data: dict[str, Any] = json.loads(text)
     except FileNotFoundError as error:
         raise OutputError(f"{directory.root}: no sweep here (there is no {SWEEP_JSON})") from error
-    except (ValueError, OSError) as error:
-        raise CorruptResults([f"{place}: cannot be read: {error}"]) from error
-    if data.get("format") != FORMAT:
-        raise OutputError(f"{place}: written by another version (format {data.get('format')})")
+    with _as_corrupt(directory):
+        data: dict[str, Any] = json.loads(text)
+        if data["format"] != FORMAT:
+            raise OutputError(f"{place}: written by another version (format {data['format']})")
+        if wrong := (data.keys() | {_SEAL}) ^ _KEYS:  # before there were seals it had none
+            raise ValueError(f"its keys are others than expected: {', '.join(sorted(wrong))}")
+        seal = data.get(_SEAL)
+        if seal is not None and _seal(text.replace(str(seal).encode(), _UNSEALED)) != seal:
+            raise ValueError("its seal is broken: it was damaged, or changed by hand")
     return data, text
+
+
+def _sealed(data: Mapping[str, Any]) -> bytes:
+    """Encode with a seal: the SHA-256 of all bytes, in which the seal itself is zeros."""
+    text = json.dumps({**data, _SEAL: _UNSEALED.decode()}, indent=1).encode()
+    return text.replace(_UNSEALED, _seal(text).encode())
+
+
+def _seal(unsealed: bytes) -> str:
+    return hashlib.sha256(unsealed).hexdigest()
+
+
+@contextmanager
+def _as_corrupt(directory: OutputDirectory) -> Iterator[None]:
+    """Name the file in whatever its contents make go wrong."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError, SpecError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
+        place = f"{directory.files.location}/{SWEEP_JSON}"
+        raise CorruptResults([f"{place}: cannot be read: {what}"]) from error

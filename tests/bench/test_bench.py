@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from sweep_engine.bench import EXPERIMENTS, bench
+from sweep_engine.bench import EXPERIMENTS, bench, machine, sources
 from sweep_engine.bench.shards import cut
 from sweep_engine.bench.timing import interleaved
 from sweep_engine.bench.training import experiment
@@ -24,10 +24,18 @@ SLOW = {"lanes", "refill"}
 """Experiments that compile many programs."""
 
 
+@pytest.fixture
+def toy(monkeypatch):
+    """Measures the machine by products and copies that take no time."""
+    monkeypatch.setattr(machine, "MATRIX", 64)
+    monkeypatch.setattr(machine, "COPY_BYTES", 2**20)
+    monkeypatch.setattr(sources, "MODEL", {"kind": "mlp", "widths": [4]})
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.long] * (n in SLOW)) for n in EXPERIMENTS]
 )
-def test_an_experiment_leaves_a_record(name, tmp_path):
+def test_an_experiment_leaves_a_record(name, tmp_path, toy):
     record = bench([name], out=tmp_path / "record.json", quick=True)
     assert json.loads((tmp_path / "record.json").read_text()) == record
     assert record["quick"] is True

@@ -138,6 +138,7 @@ def nursery(tmp_path_factory):
 def serve():
     """Answer `start ARGUMENTS` with a process id, `wait ID` with its exit code."""
     sizes.RUNS_PER_SHARD, sizes.DRAWS_PER_SHARD = RUNS_PER_SHARD, DRAWS_PER_SHARD
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup pytest` ignores it
     for line in sys.stdin:
         command, *words = json.loads(line)
         if command == "wait":
@@ -219,13 +220,20 @@ def kill_and_resume(tmp_path, nursery, spec, uninterrupted, num_kills):
         assert tables(out) == uninterrupted
 
 
-def test_sigterm_ends_with_exit_code_3_and_keeps_what_is_done(
-    tmp_path, nursery, spec, uninterrupted
+@pytest.mark.parametrize(
+    "signals",
+    [[signal.SIGTERM], [signal.SIGHUP, signal.SIGHUP], [signal.SIGTERM, signal.SIGHUP]],
+    ids=["TERM", "a terminal that is closed", "TERM and then HUP"],
+)
+def test_a_signal_ends_it_with_exit_code_3_and_keeps_what_is_done(
+    tmp_path, nursery, spec, uninterrupted, signals
 ):
     out = tmp_path / "out"
     child = nursery("start", "run", spec, "--out", out)
     await_shards(out, 2)
-    os.kill(child, signal.SIGTERM)
+    for number in signals:
+        os.kill(child, number)
+        time.sleep(0.05)  # else the second may come before the first was heeded
     assert nursery("wait", child) == 3
     assert_whole(out)
     committed = stamps(out)

@@ -18,6 +18,7 @@ from sweep_engine.execution.programs.agreement import disagreements
 from sweep_engine.execution.programs.choosing import check_frozen, choose, expect
 from sweep_engine.execution.programs.packing import PackedPlan, pack_plan
 from sweep_engine.kernels.native import CannotBuild
+from sweep_engine.machine import usable_cores
 from sweep_engine.planning import Plan
 from sweep_engine.sources import XLA, Disagrees, KernelPrograms, SourcePrograms, open_source
 from sweep_engine.spec import Setting
@@ -212,7 +213,7 @@ def num_workers() -> int:
 def num_cores() -> int:
     """The cores that this process should use."""
     given = os.environ.get(CORES)
-    return int(given) if given else len(os.sched_getaffinity(0))
+    return int(given) if given else usable_cores()
 
 
 def this_device() -> tuple[str, str]:
