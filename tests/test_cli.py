@@ -401,7 +401,7 @@ def test_too_little_disk(tmp_path, spec, monkeypatch):
     monkeypatch.setattr(OutputDirectory, "free_bytes", lambda _: 1000)
     ended = call("run", spec, "--out", tmp_path / "out")
     assert ended.code == BAD_INPUT
-    assert "GB free" in ended.err
+    assert "has 1 kB free" in ended.err
     assert "--out" in ended.err
     assert not (tmp_path / "out").exists()
 

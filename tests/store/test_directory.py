@@ -53,7 +53,7 @@ def test_the_directory_of_something_else(tmp_path):
 
 def test_a_file_is_no_directory(tmp_path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(OutputError, match="cannot be used"):
+    with pytest.raises(OutputError, match="is a file"):
         OutputDirectory(tmp_path / "out").create()
 
 
