@@ -406,7 +406,7 @@ def test_functions_of_other_inputs_are_not_compared():
     other = {"kind": "planar", "set": "kink"}
     task = {"kind": "planar", "set": "two_slab"}
     sources = {"sgd": SGD, "other": SGD | {"task": other}}
-    assert "different reference inputs" in refused(sources=sources, task=task, compare=compared)
+    assert "different probe inputs" in refused(sources=sources, task=task, compare=compared)
 
 
 def test_shrinking_is_refused(tmp_path):
