@@ -265,6 +265,8 @@ def status(results: ResultsDir, as_json: AsJson = False) -> None:
     for name, lines in found["done_by"].items():
         for line in lines:
             out.print(f"{name} is {line}", markup=False, highlight=False)
+    for line in found["short"]:
+        out.print(line, markup=False, highlight=False)
     if found["run"] and not found["complete"]:
         out.print(_run_line(found["run"]), markup=False, highlight=False)
     for shard, error in found["errors"].items():
@@ -602,6 +604,8 @@ def _report_run(summary: "RunSummary", directory: str) -> None:
         where = f"see {directory}/failed, then sweep-engine retry {directory}"
         behind = f", {summary.blocked:,} wait for their results" if summary.blocked else ""
         _end([f"{summary.failed} shards failed{behind}: {where}"], FAILED)
+    if summary.short:
+        _end([*map(str, summary.short)], BAD_INPUT)
     step = "report" if summary.is_complete else "run SPEC --out"
     out.print(f"next: sweep-engine {step} {directory}", markup=False, highlight=False)
 
@@ -626,7 +630,7 @@ def _run_line(run: dict[str, Any]) -> str:
 
 
 def _status(results: str) -> dict[str, Any]:
-    from sweep_engine.execution import needed, read_heartbeat
+    from sweep_engine.execution import needed, read_heartbeat, shortfalls
     from sweep_engine.store import OutputDirectory, read_failures, read_ledger
     from sweep_engine.store.manifest import describe_choices, read_manifest
 
@@ -635,7 +639,9 @@ def _status(results: str) -> dict[str, Any]:
     planned = manifest.plan
     entries = read_ledger(directory.files).shards
     failures = read_failures(directory.files)
-    wanted, _ = needed(planned, {name: entry.count("fits") for name, entry in entries.items()})
+    fits = {name: entry.count("fits") for name, entry in entries.items()}
+    wanted, _ = needed(planned, fits)
+    short = shortfalls(planned, fits)
     sources = {}
     for name in planned.sweep.sources:
         shards = [shard.id for shard in wanted if shard.source == name]
@@ -652,7 +658,8 @@ def _status(results: str) -> dict[str, Any]:
         "failed": len(failed),
         "missing": len(wanted) - done - len(failed),
         "blocked": len(blocked),
-        "complete": done == len(wanted),
+        "complete": done == len(wanted) and not short,
+        "short": [str(one) for one in short],
         "run": read_heartbeat(directory.files),
         "sources": sources,
         "implementation": {k: vars(v) for k, v in manifest.frozen.implementation.items()},

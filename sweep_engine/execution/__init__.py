@@ -5,6 +5,7 @@ from sweep_engine.execution.driver.loop import RunSummary
 from sweep_engine.execution.driver.progress import Display, Quiet, display_for
 from sweep_engine.execution.driver.run import choose_backend, fits_of_done, run
 from sweep_engine.execution.driver.schedule import Schedule, needed
+from sweep_engine.execution.driver.shortfalls import Shortfall, shortfalls
 from sweep_engine.execution.later.observing import Observed, observe
 from sweep_engine.execution.programs.costs import DRAWS_PER_FIT, BucketCost, costs
 from sweep_engine.execution.programs.programs import Programs
@@ -18,6 +19,7 @@ __all__ = [
     "Quiet",
     "RunSummary",
     "Schedule",
+    "Shortfall",
     "choose_backend",
     "costs",
     "display_for",
@@ -26,4 +28,5 @@ __all__ = [
     "observe",
     "read_heartbeat",
     "run",
+    "shortfalls",
 ]

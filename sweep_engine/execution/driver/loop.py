@@ -10,6 +10,7 @@ from sweep_engine.errors import Interrupted, ShardFailed, StorageFailed, explain
 from sweep_engine.execution.driver.heartbeat import Event, Heartbeat
 from sweep_engine.execution.driver.progress import Display, Standing
 from sweep_engine.execution.driver.schedule import MAX_ATTEMPTS, MAX_LOST, Schedule
+from sweep_engine.execution.driver.shortfalls import Shortfall, shortfalls
 from sweep_engine.planning import Plan
 from sweep_engine.store import Files, clear_failure, record_failure
 
@@ -26,6 +27,7 @@ class RunSummary:
         failed: Shards given up.
         missing: Shards neither done nor given up.
         blocked: Those of them that wait for results of others that were given up or skipped.
+        short: Settings of which all is done, with fewer acceptances than were asked for.
         seconds: Wall time.
         computed: Shards that this run committed.
         first_result_seconds: From the start until the first of them was; None without any.
@@ -39,11 +41,17 @@ class RunSummary:
     computed: int
     first_result_seconds: float | None = None
     blocked: int = 0
+    short: tuple[Shortfall, ...] = ()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every needed shard is done."""
+        return self.failed == self.missing == 0
 
     @property
     def is_complete(self) -> bool:
-        """Whether every needed shard is done."""
-        return self.failed == self.missing == 0
+        """Whether all is done, and every request was met."""
+        return self.is_done and not self.short
 
 
 class Loop:
@@ -209,4 +217,5 @@ class Loop:
             computed=self._computed,
             first_result_seconds=self._first_seconds,
             blocked=len(schedule.waits_for),
+            short=tuple(shortfalls(self._plan, schedule.done)),
         )

@@ -187,7 +187,7 @@ def carry_out(
         with closing(make_backend()) as backend:
             manifest = _begin(prepared, backend, display, loop.buckets)
             summary = loop.run(backend, should_stop)
-        if summary.is_complete:
+        if summary.is_done:
             observe_late(directory, manifest)
         return summary
 
