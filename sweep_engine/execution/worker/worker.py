@@ -16,6 +16,7 @@ from sweep_engine.errors import StorageFailed
 from sweep_engine.execution.programs.programs import Programs
 from sweep_engine.execution.worker.compiling import Ahead, compile_seconds
 from sweep_engine.execution.worker.concurrency import Concurrency
+from sweep_engine.execution.worker.idle import Idle
 from sweep_engine.execution.worker.parents import inputs_of
 from sweep_engine.observables import distinct, function_ids, observables
 from sweep_engine.planning import Plan, Shard
@@ -63,6 +64,7 @@ class ShardWorker:
         self._files = files
         self._concurrency = concurrency
         self._ahead = ahead
+        self._idle = Idle(programs.let_go)
         self._shards = {shard.id: shard for shard in plan.shards}
         self._schema = sweep_runs_schema(plan)
 
@@ -71,12 +73,16 @@ class ShardWorker:
     ) -> Receipt:
         """Do the work of a shard and commit it; see `backends.Worker`."""
         shard = self._shards[job.shard]
+        with self._idle.working_on(shard.bucket):
+            return self._work(job, shard, Control(report, should_stop))
+
+    def _work(self, job: Job, shard: Shard, control: Control) -> Receipt:
         compiled = compile_seconds()
         with self._programs.on_device():
-            self._ahead.prepare(shard.bucket, should_stop)
+            self._ahead.prepare(shard.bucket, control.should_stop)
         if len(self._shards) > WORTH_SHARDS * self._concurrency.at_once:
             self._concurrency.measure(partial(self._try, shard.bucket))
-        compute = partial(self._compute, job, shard, Control(report, should_stop))
+        compute = partial(self._compute, job, shard, control)
         bucket, finished, times = self._concurrency.take(compute)
         times["compile_seconds"] = compile_seconds() - compiled
         worked = time.monotonic()
