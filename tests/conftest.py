@@ -17,6 +17,16 @@ from tests.once import common_folder, made_before, made_once
 
 HEAD = "ray"
 
+OPTIMISED = (
+    "bench", "kernels", "theory", "test_lanes.py", "execution/test_choosing",
+    "sources/draw", "sources/test_compilations.py", "sources/test_invariants.py",
+    "sources/test_lowering.py", "sources/test_training",
+)  # fmt: skip
+"""Tests of what XLA's optimiser makes of a program (bits, rounding, speed), or of long runs.
+
+All others are of what the engine does with programs, which are compiled in half the time without.
+"""
+
 # The same examples in every run: a test that fails for one in a million is looked for with
 # `pytest --hypothesis-profile=default --hypothesis-seed=N`, not met by chance.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -30,6 +40,18 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_CACHE_HOME"] = str(cache)
     jax.config.update("jax_compilation_cache_dir", str(cache / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_quickly(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leave most of XLA's optimisation out, here and in processes that tests start."""
+    place = request.path.relative_to(Path(__file__).parent).as_posix()
+    is_quick = not place.startswith(OPTIMISED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", str(int(is_quick)))
+        jax.config.update("jax_disable_most_optimizations", is_quick)
+        yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session", autouse=True)
