@@ -110,7 +110,7 @@ class FunctionCounts:
 
 
 @dataclass(frozen=True)
-class Measured:
+class UnitNumber:
     """One number about a setting, or about a unit of dependent draws, that is no count.
 
     Attributes:

@@ -12,10 +12,10 @@ from sweep_engine.kernels.fused_training.case import (
     Case,
     Checks,
     Data,
+    KernelState,
     Limits,
     Segment,
     Sgd,
-    State,
 )
 from sweep_engine.kernels.fused_training.plain import Records
 
@@ -24,7 +24,7 @@ RULES = ("train_error", "train_loss")
 
 
 def operands(
-    state: State, hyper: Sgd | Adam, limits: Limits, data: Data, segment: Segment
+    state: KernelState, hyper: Sgd | Adam, limits: Limits, data: Data, segment: Segment
 ) -> tuple[Array, ...]:
     """List what goes in: theta, moments, counters, measured, hyper, turns, x, y, indices."""
     return (
@@ -40,7 +40,7 @@ def operands(
     )
 
 
-def results(state: State, num_records: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+def results(state: KernelState, num_records: int) -> tuple[jax.ShapeDtypeStruct, ...]:
     """List the shapes of what comes out: theta, moments, counters, measured, records."""
     num_runs = len(state.theta)
     return (
@@ -52,10 +52,10 @@ def results(state: State, num_records: int) -> tuple[jax.ShapeDtypeStruct, ...]:
     )
 
 
-def unpack(found: Sequence[Array]) -> tuple[State, Records]:
+def unpack(found: Sequence[Array]) -> tuple[KernelState, Records]:
     """Make the state and the records of what came out."""
     theta, moments, counters, measured, records = found
-    return State(theta, moments, *counters.T, *measured.T), records
+    return KernelState(theta, moments, *counters.T, *measured.T), records
 
 
 def attributes(checks: Checks) -> dict[str, np.int32]:

@@ -111,7 +111,7 @@ class Limits(NamedTuple):
     loss: Float[Array, " R"]
 
 
-class State(NamedTuple):
+class KernelState(NamedTuple):
     """What is carried from segment to segment, one of each a network.
 
     Attributes:

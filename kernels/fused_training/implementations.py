@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from sweep_engine.kernels.fused_training import cpu, cuda, plain
-from sweep_engine.kernels.fused_training.case import Case, State
+from sweep_engine.kernels.fused_training.case import Case, KernelState
 from sweep_engine.kernels.native import CannotBuild
 
 Implementation = Literal["plain", "cpu", "cuda"]
-Train = Callable[..., tuple[State, Any]]
+Train = Callable[..., tuple[KernelState, Any]]
 
 TRAIN: dict[str, Train] = {
     "plain": plain.train_segment,

@@ -18,10 +18,10 @@ from sweep_engine.kernels.fused_training.case import (
     Case,
     Checks,
     Data,
+    KernelState,
     Limits,
     Segment,
     Sgd,
-    State,
     check_segment,
 )
 
@@ -30,26 +30,26 @@ Records = Float[Array, "R T 2"]
 _ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "gelu": jax.nn.gelu, "linear": lambda x: x}
 
 
-def start(case: Case, theta: Float[Array, "R P"]) -> State:
+def start(case: Case, theta: Float[Array, "R P"]) -> KernelState:
     """Make the states of runs that have not taken a step."""
     num_runs = len(theta)
     nan = jnp.full(num_runs, jnp.nan, theta.dtype)
     zero = jnp.zeros(num_runs, jnp.int32)
     moments = jnp.zeros((num_runs, case.num_moments * case.num_params), theta.dtype)
-    return State(theta, moments, zero, zero + RUNNING, zero - 1, zero, nan, nan)
+    return KernelState(theta, moments, zero, zero + RUNNING, zero - 1, zero, nan, nan)
 
 
 def train_segment(
     case: Case,
     checks: Checks,
-    state: State,
+    state: KernelState,
     hyper: Sgd | Adam,
     limits: Limits,
     data: Data,
     segment: Segment,
     *,
     num_records: int,
-) -> tuple[State, Records]:
+) -> tuple[KernelState, Records]:
     """Train every network for its number of turns.
 
     Gradients are of the mean loss over the step's examples, plus l2 theta; then
@@ -90,14 +90,14 @@ def _train_one(
     checks: Checks,
     num_records: int,
     data: Data,
-    state: State,
+    state: KernelState,
     hyper: Sgd | Adam,
     limits: Limits,
     segment: Segment,
-) -> tuple[State, Float[Array, "T 2"]]:
+) -> tuple[KernelState, Float[Array, "T 2"]]:
     first_check = -(-state.step // checks.every)
 
-    def turn(carry: tuple[Array, State, Array]) -> tuple[Array, State, Array]:
+    def turn(carry: tuple[Array, KernelState, Array]) -> tuple[Array, KernelState, Array]:
         i, before, records = carry
         regular = before.step % checks.every == 0
         due = regular | (before.step >= limits.max_steps)
@@ -109,7 +109,7 @@ def _train_one(
         stepped = step(case, state, hyper, examples)
         return i + 1, _select(state.status == RUNNING, stepped, state), records
 
-    def goes_on(carry: tuple[Array, State, Array]) -> Bool[Array, ""]:
+    def goes_on(carry: tuple[Array, KernelState, Array]) -> Bool[Array, ""]:
         i, state, _ = carry
         return (i < segment.num_turns) & (state.status == RUNNING)
 
@@ -160,7 +160,9 @@ def _measure(case: Case, theta: Float[Array, " P"], data: Data) -> _Measured:
     return _Measured(loss, jnp.mean(wrong.astype(f.dtype)))
 
 
-def _check(case: Case, checks: Checks, state: State, limits: Limits, found: _Measured) -> State:
+def _check(
+    case: Case, checks: Checks, state: KernelState, limits: Limits, found: _Measured
+) -> KernelState:
     if checks.rule == "train_error":  # as counts, so that a share means so many examples
         allowed = limits.fit * case.num_examples + 1e-3
         holds = found.error * case.num_examples <= allowed
@@ -187,7 +189,7 @@ def _check(case: Case, checks: Checks, state: State, limits: Limits, found: _Mea
     )
 
 
-def step(case: Case, state: State, hyper: Sgd | Adam, examples: Data) -> State:
+def step(case: Case, state: KernelState, hyper: Sgd | Adam, examples: Data) -> KernelState:
     """Take one step of one network."""
 
     def objective(theta: Array) -> Array:
@@ -205,7 +207,7 @@ def step(case: Case, state: State, hyper: Sgd | Adam, examples: Data) -> State:
 
 
 def _adam(
-    hyper: Adam, state: State, gradient: Float[Array, " P"]
+    hyper: Adam, state: KernelState, gradient: Float[Array, " P"]
 ) -> tuple[Float[Array, " P"], Float[Array, " M"]]:
     first, second = jnp.split(state.moments, 2)
     first = hyper.b1 * first + (1 - hyper.b1) * gradient

@@ -19,7 +19,7 @@ from sweep_engine.laws.element_wise import (
     Uniform,
 )
 from sweep_engine.laws.initialisers import law_of_array
-from sweep_engine.laws.product import Block, Product, layers, layout_of
+from sweep_engine.laws.product import JointLeaves, Product, layers, layout_of
 from sweep_engine.laws.spheres import InBall, OnSphere
 from sweep_engine.models import Layout
 from sweep_engine.spec import laws as specs
@@ -57,7 +57,7 @@ def scaled_standard(law: LawSpec, layout: Layout) -> tuple[Standard, Float[Array
     if isinstance(law, specs.ModuleInit):
         return None
     bound = bind(law, layout)
-    product = bound if isinstance(bound, Product) else Product((Block(layout.leaves, bound),))
+    product = bound if isinstance(bound, Product) else Product((JointLeaves(layout.leaves, bound),))
     standard = product.shared_standard()
     if standard is None:
         return None
@@ -164,7 +164,7 @@ def _by_layer(laws: Sequence[LawSpec], layout: Layout) -> Product:
         raise ValueError(f"expected one law a layer ({len(by_layer)}: {names}), got {len(laws)}")
     return Product(
         tuple(
-            Block(leaves, bind(law, layout_of(leaves)))
+            JointLeaves(leaves, bind(law, layout_of(leaves)))
             for law, leaves in zip(laws, by_layer, strict=True)
         )
     )
@@ -187,7 +187,7 @@ def _one_each(law: specs.Ball | specs.Sphere, layout: Layout) -> Product:
 def _by_array(
     law: specs.FanIn | specs.Initialiser | specs.Orthogonal, layout: Layout
 ) -> Distribution:
-    return Product(tuple(Block((leaf,), law_of_array(law, leaf)) for leaf in layout.leaves))
+    return Product(tuple(JointLeaves((leaf,), law_of_array(law, leaf)) for leaf in layout.leaves))
 
 
 def _of_the_module(law: specs.ModuleInit, layout: Layout) -> Distribution:

@@ -26,7 +26,7 @@ Values = TypeVar("Values", Array, Sequence[Atoms])
 
 
 @dataclass(frozen=True)
-class Block:
+class JointLeaves:
     """Some arrays of theta and their law, which draws them one after the other."""
 
     leaves: tuple[Leaf, ...]
@@ -44,7 +44,7 @@ class Block:
 class Product:
     """Independent blocks, which have all of theta between them."""
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[JointLeaves, ...]
 
     @property
     def num_params(self) -> int:

@@ -8,7 +8,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 
 from sweep_engine.errors import Interrupted
 from sweep_engine.keys import halves, run_ids
-from sweep_engine.solutions import Curves, FunctionCounts, Measured, Solutions
+from sweep_engine.solutions import Curves, FunctionCounts, Solutions, UnitNumber
 from sweep_engine.sources.bucket import Bucket, Hyper
 from sweep_engine.spec.settings import Piece, Setting
 
@@ -96,7 +96,7 @@ class Finished:
     tallies: list[FunctionCounts]
     curves: Curves | None = None
     lane_steps: LaneSteps = LaneSteps()
-    measured: tuple[Measured, ...] = ()
+    measured: tuple[UnitNumber, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from sweep_engine.columns import Column
-from sweep_engine.solutions import Curves, FunctionCounts, Measured, RunStatus, Solutions
+from sweep_engine.solutions import Curves, FunctionCounts, RunStatus, Solutions, UnitNumber
 from sweep_engine.spec import Setting
 from sweep_engine.spec.base import canonical_json
 from sweep_engine.store.schema import curves_schema, params_schema, tallies_schema
@@ -174,7 +174,7 @@ def curves_table(curves: Curves) -> pa.Table:
 def tallies_table(
     tallies: Sequence[FunctionCounts],
     ids: Sequence[Sequence[str]],
-    measured: Sequence[tuple[Measured, str | None]] = (),
+    measured: Sequence[tuple[UnitNumber, str | None]] = (),
     *,
     finite: bool,
 ) -> pa.Table:
@@ -206,7 +206,7 @@ def tallies_table(
     return pa.Table.from_pylist(rows, schema=tallies_schema())
 
 
-def _measured_row(one: Measured, name: str | None, *, finite: bool) -> dict[str, Any]:
+def _measured_row(one: UnitNumber, name: str | None, *, finite: bool) -> dict[str, Any]:
     return {
         "setting": one.setting,
         "unit": None if one.unit < 0 else one.unit,

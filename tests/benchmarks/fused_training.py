@@ -30,10 +30,10 @@ from sweep_engine.kernels.fused_training.case import (
     Case,
     Checks,
     Data,
+    KernelState,
     Limits,
     Segment,
     Sgd,
-    State,
 )
 
 YARDSTICK = Case((7, 40, 40, 1), num_examples=128)
@@ -52,7 +52,7 @@ REPEATS = 5
 NEVER = 2**30
 
 
-def arguments(case: Case, steps: int) -> tuple[State, Sgd | Adam, Data, Segment]:
+def arguments(case: Case, steps: int) -> tuple[KernelState, Sgd | Adam, Data, Segment]:
     """Draw networks, examples and minibatches."""
     rng = np.random.default_rng(0)
     theta = 0.2 * rng.normal(size=(RUNS, case.num_params)).astype(np.float32)
@@ -75,7 +75,9 @@ def arguments(case: Case, steps: int) -> tuple[State, Sgd | Adam, Data, Segment]
     return state, hyper, Data(jnp.asarray(x), jnp.asarray(y)), Segment(turns, jnp.asarray(indices))
 
 
-def by_kernel(case: Case, state: State, hyper: Any, data: Data, segment: Segment) -> jax.Array:
+def by_kernel(
+    case: Case, state: KernelState, hyper: Any, data: Data, segment: Segment
+) -> jax.Array:
     never = jnp.full(RUNS, -jnp.inf, jnp.float32)
     limits = Limits(jnp.full(RUNS, NEVER, jnp.int32), never, never)
     checks = Checks(NEVER, "train_loss", stop_at_fit=False)
@@ -85,12 +87,12 @@ def by_kernel(case: Case, state: State, hyper: Any, data: Data, segment: Segment
 
 
 def by_xla(
-    tile: int, case: Case, state: State, hyper: Any, data: Data, segment: Segment
+    tile: int, case: Case, state: KernelState, hyper: Any, data: Data, segment: Segment
 ) -> jax.Array:
-    def one(network: tuple[State, Any, Segment]) -> jax.Array:
+    def one(network: tuple[KernelState, Any, Segment]) -> jax.Array:
         state, hyper, segment = network
 
-        def body(i: jax.Array, state: State) -> State:
+        def body(i: jax.Array, state: KernelState) -> KernelState:
             examples = data
             if case.minibatch:
                 chosen = segment.indices[i]

@@ -18,10 +18,10 @@ from sweep_engine.kernels.fused_training.case import (
     Case,
     Checks,
     Data,
+    KernelState,
     Limits,
     Segment,
     Sgd,
-    State,
     check_segment,
 )
 from sweep_engine.kernels.fused_training.plain import Records
@@ -32,14 +32,14 @@ _FOLDER = Path(__file__).parent
 def train_segment(
     case: Case,
     checks: Checks,
-    state: State,
+    state: KernelState,
     hyper: Sgd | Adam,
     limits: Limits,
     data: Data,
     segment: Segment,
     *,
     num_records: int,
-) -> tuple[State, Records]:
+) -> tuple[KernelState, Records]:
     """Do what `plain.train_segment` does; inside `jax.jit` too, on a CPU alone.
 
     Raises:

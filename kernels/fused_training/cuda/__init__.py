@@ -24,10 +24,10 @@ from sweep_engine.kernels.fused_training.case import (
     Case,
     Checks,
     Data,
+    KernelState,
     Limits,
     Segment,
     Sgd,
-    State,
     check_segment,
 )
 from sweep_engine.kernels.fused_training.plain import Records
@@ -44,14 +44,14 @@ _TARGET = "__gpu$xla.gpu.ptx"
 def train_segment(
     case: Case,
     checks: Checks,
-    state: State,
+    state: KernelState,
     hyper: Sgd | Adam,
     limits: Limits,
     data: Data,
     segment: Segment,
     *,
     num_records: int,
-) -> tuple[State, Records]:
+) -> tuple[KernelState, Records]:
     """Do what `plain.train_segment` does; inside `jax.jit` too, on an NVIDIA GPU alone.
 
     Raises:

@@ -20,7 +20,7 @@ from sweep_engine.execution.worker.idle import Idle
 from sweep_engine.execution.worker.parents import inputs_of
 from sweep_engine.observables import distinct, function_ids, observables
 from sweep_engine.planning import Plan, Shard
-from sweep_engine.solutions import Measured, RunStatus
+from sweep_engine.solutions import RunStatus, UnitNumber
 from sweep_engine.sources import Bucket, Control, Finished, work
 from sweep_engine.spec import axis_paths
 from sweep_engine.store import Files, ShardFiles, commit_shard, runs_schema, with_file_metadata
@@ -187,7 +187,7 @@ def _memory_errors() -> Iterator[None]:
         raise
 
 
-def _function_id(measured: Measured) -> str | None:
+def _function_id(measured: UnitNumber) -> str | None:
     return None if measured.function is None else function_ids(measured.function[None])[0]
 
 

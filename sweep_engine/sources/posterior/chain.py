@@ -13,14 +13,14 @@ from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.acceptance import accepts, output_scale
 from sweep_engine.sources.bucket import Data, Hyper, Root, Run
 from sweep_engine.sources.posterior import kernels
-from sweep_engine.sources.posterior.kernels import Adaptation, Moved, Place
+from sweep_engine.sources.posterior.kernels import Adaptation, Moved, Position
 from sweep_engine.sources.posterior.target import Target
 from sweep_engine.spec.base import with_traced
 from sweep_engine.spec.sources import Accept, Posterior
 from sweep_engine.tasks import Loss
 
 
-class State(NamedTuple):
+class ChainState(NamedTuple):
     """What is carried from transition to transition of one chain.
 
     Attributes:
@@ -32,7 +32,7 @@ class State(NamedTuple):
         teacher: z to go to after the warm-up, where there is one.
     """
 
-    place: Place
+    place: Position
     status: Int[Array, ""]
     adaptation: Adaptation | None
     since: Moved
@@ -40,8 +40,8 @@ class State(NamedTuple):
     teacher: Float[Array, " M"] | None = None
 
 
-class Draws(NamedTuple):
-    """Draws of one chain, and what was found at each.
+class ChainDraws(NamedTuple):
+    """ChainDraws of one chain, and what was found at each.
 
     Attributes:
         theta: Parameters.
@@ -98,7 +98,7 @@ class Chain:
         """How many draws there are after so many transitions."""
         return (transitions - self.spec.warmup).clip(0) // self.spec.thin
 
-    def start(self, run: Run, hyper: Hyper, root: Root, examples: Examples) -> State:
+    def start(self, run: Run, hyper: Hyper, root: Root, examples: Examples) -> ChainState:
         """Begin at a draw from the law, or at a teacher that draws the chain's own targets.
 
         A warm-up begins at the law, whatever the start, and the teacher is gone to after it:
@@ -117,7 +117,7 @@ class Chain:
             targets = target.draw_targets(key, target.outputs(teacher, examples.inputs))
             target = self._target(spec, examples._replace(targets=targets))
             z, teacher = (z, teacher) if spec.warmup else (teacher, None)
-        state = State(
+        state = ChainState(
             place=kernels.place_at(z, target),
             status=jnp.int32(RunStatus.RUNNING),
             adaptation=kernels.start_adapting(spec) if spec.adapts else None,
@@ -133,13 +133,13 @@ class Chain:
 
     def advance(
         self,
-        state: State,
+        state: ChainState,
         run: Run,
         hyper: Hyper,
         root: Root,
         examples: Examples,
         span: Int[Array, "2"],
-    ) -> tuple[State, Draws]:
+    ) -> tuple[ChainState, ChainDraws]:
         """Make the transitions span[0] .. span[1] - 1, and collect the draws among them.
 
         The span is the same in all lanes, so that what is due at some transitions only is
@@ -152,12 +152,12 @@ class Chain:
         key = run_key(root, run, Purpose.CHAIN_MOVES)
         first = self.num_drawn(span[0])
 
-        def body(i: Array, carry: tuple[State, Draws]) -> tuple[State, Draws]:
+        def body(i: Array, carry: tuple[ChainState, ChainDraws]) -> tuple[ChainState, ChainDraws]:
             state, draws = carry
             state = self._move(i, jax.random.fold_in(key, i), state, target)
             drawn = self.num_drawn(i + 1)
 
-            def keep() -> tuple[State, Draws]:
+            def keep() -> tuple[ChainState, ChainDraws]:
                 found = self._look(state, target)
                 kept = jax.tree.map(lambda rows, x: rows.at[drawn - 1 - first].set(x), draws, found)
                 return state._replace(since=Moved.none()), kept
@@ -165,10 +165,12 @@ class Chain:
             return jax.lax.cond(drawn > self.num_drawn(i), keep, lambda: (state, draws))
 
         empty = self._no_draws(state, target)
-        advanced: tuple[State, Draws] = jax.lax.fori_loop(span[0], span[1], body, (state, empty))
+        advanced: tuple[ChainState, ChainDraws] = jax.lax.fori_loop(
+            span[0], span[1], body, (state, empty)
+        )
         return advanced
 
-    def _move(self, i: Array, key: Key[Array, ""], state: State, target: Target) -> State:
+    def _move(self, i: Array, key: Key[Array, ""], state: ChainState, target: Target) -> ChainState:
         """Make transition i, unless the chain is frozen."""
         spec = target.spec
         place, step_size = self._to_teacher(i, state, target), self._step_size(i, state, spec)
@@ -178,39 +180,39 @@ class Chain:
             after = _select(i < spec.warmup, self._warmed_up(after, moved, spec), after)
         return _with_status(_select(state.status == RunStatus.RUNNING, after, state))
 
-    def _to_teacher(self, i: Array, state: State, target: Target) -> Place:
+    def _to_teacher(self, i: Array, state: ChainState, target: Target) -> Position:
         teacher = state.teacher
         if teacher is None:
             return state.place
-        place: Place = jax.lax.cond(
+        place: Position = jax.lax.cond(
             i == target.spec.warmup,
             lambda: kernels.place_at(teacher, target),
             lambda: state.place,
         )
         return place
 
-    def _step_size(self, i: Array, state: State, spec: Posterior) -> Float[Array, ""]:
+    def _step_size(self, i: Array, state: ChainState, spec: Posterior) -> Float[Array, ""]:
         if state.adaptation is None:
             return jnp.float32(spec.step_size)
         searched = jnp.exp(state.adaptation.log_step_size)
         return jnp.where(i < spec.warmup, searched, kernels.step_size_found(state.adaptation))
 
-    def _warmed_up(self, state: State, moved: Moved, spec: Posterior) -> State:
+    def _warmed_up(self, state: ChainState, moved: Moved, spec: Posterior) -> ChainState:
         """Learn from a transition of the warm-up, and forget it."""
         state = state._replace(since=Moved.none())
         if state.adaptation is None:
             return state
         return state._replace(adaptation=kernels.adapt(spec, state.adaptation, moved))
 
-    def _look(self, state: State, target: Target) -> Draws:
-        """Describe where the chain is: one row of `Draws`."""
+    def _look(self, state: ChainState, target: Target) -> ChainDraws:
+        """Describe where the chain is: one row of `ChainDraws`."""
         z, (x, y) = state.place.z, target.data
         theta = target.theta(z)
         params = self.network.layout.unflatten(theta)
         outputs = self.network.apply(params, x)
         loss, scale = self.loss.mean(outputs, y), output_scale(self.accept, self.network, params, x)
         frozen = state.status == RunStatus.DIVERGED
-        return Draws(
+        return ChainDraws(
             theta=theta,
             status=jnp.where(frozen, jnp.int32(RunStatus.DIVERGED), jnp.int32(RunStatus.DRAWN)),
             fit=accepts(self.accept, self.loss, outputs, y, scale) & jnp.isfinite(loss),
@@ -220,12 +222,12 @@ class Chain:
             moved=state.since,
         )
 
-    def _no_draws(self, state: State, target: Target) -> Draws:
+    def _no_draws(self, state: ChainState, target: Target) -> ChainDraws:
         one = jax.eval_shape(lambda: self._look(state, target))
         return jax.tree.map(lambda x: jnp.zeros((self.capacity, *x.shape), x.dtype), one)
 
 
-def _with_status(state: State) -> State:
+def _with_status(state: ChainState) -> ChainState:
     """Freeze the chain where it cannot go on."""
     frozen = ~kernels.is_finite(state.place)
     return state._replace(status=jnp.where(frozen, jnp.int32(RunStatus.DIVERGED), state.status))

@@ -22,7 +22,7 @@ STEP_SIZE, TARGET_ACCEPTANCE, INTEGRATION_STEPS, MAX_DOUBLINGS = 0.1, 0.8, 16, 8
 """What is left out of a specification."""
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where a chain is; SGLD carries neither log-density nor gradient."""
 
     z: Float[Array, " M"]
@@ -65,22 +65,22 @@ class Moved(NamedTuple):
         return cls(jnp.float32(0), zero, zero, zero, zero)
 
 
-def place_at(z: Float[Array, " M"], target: Target) -> Place:
+def place_at(z: Float[Array, " M"], target: Target) -> Position:
     """Stand at z."""
     if target.spec.method == "sgld":
-        return Place(z)
-    return Place(*_blackjax().mcmc.hmc.init(z, target.log_density))
+        return Position(z)
+    return Position(*_blackjax().mcmc.hmc.init(z, target.log_density))
 
 
-def is_finite(place: Place) -> Bool[Array, ""]:
+def is_finite(place: Position) -> Bool[Array, ""]:
     """Whether a chain can go on from here."""
     finite = jnp.all(jnp.isfinite(place.z))
     return finite if place.log_density is None else finite & jnp.isfinite(place.log_density)
 
 
 def move(
-    key: Key[Array, ""], place: Place, target: Target, step_size: Float[Array, ""]
-) -> tuple[Place, Moved]:
+    key: Key[Array, ""], place: Position, target: Target, step_size: Float[Array, ""]
+) -> tuple[Position, Moved]:
     """Make one transition, which leaves the target unchanged: SGLD in the limit of no step."""
     match target.spec.method:
         case "nuts":
@@ -92,14 +92,14 @@ def move(
 
 
 def _nuts(
-    key: Key[Array, ""], place: Place, target: Target, step_size: Float[Array, ""]
-) -> tuple[Place, Moved]:
+    key: Key[Array, ""], place: Position, target: Target, step_size: Float[Array, ""]
+) -> tuple[Position, Moved]:
     most = target.spec.max_doublings or MAX_DOUBLINGS
     mass = jnp.ones_like(place.z)
     kernel = _blackjax().mcmc.nuts.build_kernel()
     after, info = kernel(key, place, target.log_density, step_size, mass, most)
     saturated = (info.num_trajectory_expansions >= most) & ~info.is_turning & ~info.is_divergent
-    return Place(*after), Moved(
+    return Position(*after), Moved(
         acceptance=info.acceptance_rate.astype(jnp.float32),
         divergences=info.is_divergent.astype(jnp.int32),
         gradients=jnp.asarray(info.num_integration_steps, jnp.int32),
@@ -109,14 +109,14 @@ def _nuts(
 
 
 def _hmc(
-    key: Key[Array, ""], place: Place, target: Target, step_size: Float[Array, ""]
-) -> tuple[Place, Moved]:
+    key: Key[Array, ""], place: Position, target: Target, step_size: Float[Array, ""]
+) -> tuple[Position, Moved]:
     steps = target.spec.integration_steps
     steps = INTEGRATION_STEPS if steps is None else steps
     mass = jnp.ones_like(place.z)
     kernel = _blackjax().mcmc.hmc.build_kernel()
     after, info = kernel(key, place, target.log_density, step_size, mass, steps)
-    return Place(*after), Moved.none()._replace(
+    return Position(*after), Moved.none()._replace(
         acceptance=info.acceptance_rate.astype(jnp.float32),
         divergences=info.is_divergent.astype(jnp.int32),
         gradients=jnp.asarray(steps, jnp.int32),
@@ -124,8 +124,8 @@ def _hmc(
 
 
 def _sgld(
-    key: Key[Array, ""], place: Place, target: Target, step_size: Float[Array, ""]
-) -> tuple[Place, Moved]:
+    key: Key[Array, ""], place: Position, target: Target, step_size: Float[Array, ""]
+) -> tuple[Position, Moved]:
     """Add step_size * gradient + sqrt(2 step_size) * normals, the gradient of a minibatch."""
     noise, chosen = jax.random.split(key)
     minibatch = _minibatch(chosen, target)
@@ -133,7 +133,7 @@ def _sgld(
     kernel = _blackjax().sgmcmc.sgld.build_kernel()
     z = kernel(noise, place.z, gradient, minibatch, step_size)
     moved = Moved.none()._replace(acceptance=jnp.float32(jnp.nan), gradients=jnp.int32(1))
-    return Place(z), moved
+    return Position(z), moved
 
 
 def _minibatch(key: Key[Array, ""], target: Target) -> Data:

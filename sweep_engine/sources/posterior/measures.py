@@ -7,14 +7,14 @@ import numpy as np
 from jaxtyping import Float
 
 from sweep_engine.chains import bulk_ess, r_hat
-from sweep_engine.solutions import Measured
+from sweep_engine.solutions import UnitNumber
 from sweep_engine.sources.posterior import kernels
-from sweep_engine.sources.posterior.chain import Draws, State
+from sweep_engine.sources.posterior.chain import ChainDraws, ChainState
 from sweep_engine.sources.work import Runs
 from sweep_engine.spec.sources import Posterior
 
 
-def measure(spec: Posterior, chains: Runs, states: Any, draws: Any) -> tuple[Measured, ...]:
+def measure(spec: Posterior, chains: Runs, states: Any, draws: Any) -> tuple[UnitNumber, ...]:
     """Measure every chain behind its warm-up, each on its own.
 
     `r_hat_log_density` compares the chain's halves; `ess_*` are the independent draws that
@@ -25,19 +25,19 @@ def measure(spec: Posterior, chains: Runs, states: Any, draws: Any) -> tuple[Mea
     Args:
         spec: The source.
         chains: Its chains.
-        states: How each chain ended, `State` with a leading axis of chains.
-        draws: `Draws` with leading axes of chains and draws.
+        states: How each chain ended, `ChainState` with a leading axis of chains.
+        draws: `ChainDraws` with leading axes of chains and draws.
     """
     sizes = _step_sizes(chains, states)
     index = chains.ids & 0xFFFFFFFF
     return tuple(
-        Measured(int(chains.setting[i]), what, value, unit=int(index[i]))
+        UnitNumber(int(chains.setting[i]), what, value, unit=int(index[i]))
         for i in range(len(chains))
         for what, value in _of_chain(spec, _one(draws, i), float(sizes[i])).items()
     )
 
 
-def _of_chain(spec: Posterior, draws: Draws, step_size: float) -> dict[str, float]:
+def _of_chain(spec: Posterior, draws: ChainDraws, step_size: float) -> dict[str, float]:
     moved, num_transitions = draws.moved, spec.draws * spec.thin
     found = {
         "r_hat_log_density": r_hat(np.asarray(draws.log_density)[None]),
@@ -59,12 +59,12 @@ def _total(values: Any) -> float:
     return float(np.asarray(values, np.float64).sum())
 
 
-def _one(draws: Draws, chain: int) -> Draws:
-    one: Draws = jax.tree.map(lambda x: x[chain], draws)
+def _one(draws: ChainDraws, chain: int) -> ChainDraws:
+    one: ChainDraws = jax.tree.map(lambda x: x[chain], draws)
     return one
 
 
-def _step_sizes(chains: Runs, states: State) -> Float[np.ndarray, " R"]:
+def _step_sizes(chains: Runs, states: ChainState) -> Float[np.ndarray, " R"]:
     if states.adaptation is None:
         given: np.ndarray = chains.hyper["step_size"]
         return given

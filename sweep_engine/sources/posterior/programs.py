@@ -11,7 +11,7 @@ import numpy as np
 from sweep_engine.lanes import Program, over_lanes
 from sweep_engine.models import Network
 from sweep_engine.sources.lane_widths import usual_lanes
-from sweep_engine.sources.posterior.chain import Chain, Examples, State
+from sweep_engine.sources.posterior.chain import Chain, ChainState, Examples
 from sweep_engine.sources.posterior.target import check_target
 from sweep_engine.sources.programs import Example, SourcePrograms, Timed
 from sweep_engine.spec.settings import Setting
@@ -95,7 +95,7 @@ class PosteriorPrograms(SourcePrograms):
         """A short segment of the first transitions."""
         count, lanes = 4, self.bucket.lanes
         # On the host, since the program keeps what it is given on the device.
-        states: State = jax.tree.map(np.asarray, self.start(*self._given))
+        states: ChainState = jax.tree.map(np.asarray, self.start(*self._given))
         arguments = (states, *self._given, np.array([0, count], np.int32))
         transitions_a_draw = self.chain.num_transitions / self.spec.draws
         return Timed(self.advance, arguments, max(1, round(lanes * count / transitions_a_draw)))

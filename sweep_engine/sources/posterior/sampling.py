@@ -10,7 +10,7 @@ import numpy as np
 from sweep_engine.keys import run_ids
 from sweep_engine.solutions import Solutions
 from sweep_engine.sources.observe import observe
-from sweep_engine.sources.posterior.chain import Draws, State
+from sweep_engine.sources.posterior.chain import ChainDraws, ChainState
 from sweep_engine.sources.posterior.measures import measure
 from sweep_engine.sources.posterior.programs import PosteriorPrograms
 from sweep_engine.sources.posterior.target import check_target
@@ -92,7 +92,7 @@ class _Blocks:
         self._control = control
         self._transitions = 4
 
-    def run(self, first: int) -> tuple[State, Draws]:
+    def run(self, first: int) -> tuple[ChainState, ChainDraws]:
         """Run the block of chains from `first` on.
 
         Returns:
@@ -114,7 +114,7 @@ class _Blocks:
             self._pace(stop - done, time.monotonic() - began)
             done = stop
             self._control.proceed(drawn * len(index))
-        host: State = jax.tree.map(lambda x: np.asarray(x)[: len(index)], states)
+        host: ChainState = jax.tree.map(lambda x: np.asarray(x)[: len(index)], states)
         return host, _join(segments, axis=1)
 
     def _num_drawn(self, transitions: int) -> int:
@@ -128,9 +128,9 @@ class _Blocks:
             self._transitions = max(1, self._transitions // 2)
 
 
-def _take(draws: Draws, num_chains: int, num_draws: int) -> Draws:
+def _take(draws: ChainDraws, num_chains: int, num_draws: int) -> ChainDraws:
     """Copy a segment's draws to the host, without the padding."""
-    taken: Draws = jax.tree.map(lambda x: np.asarray(x)[:num_chains, :num_draws].copy(), draws)
+    taken: ChainDraws = jax.tree.map(lambda x: np.asarray(x)[:num_chains, :num_draws].copy(), draws)
     return taken
 
 

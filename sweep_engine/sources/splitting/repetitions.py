@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from sweep_engine.solutions import Measured, RunStatus, Solutions
+from sweep_engine.solutions import RunStatus, Solutions, UnitNumber
 from sweep_engine.sources.observe import observe
 from sweep_engine.sources.splitting.climb import Pace, Repetition, climb
 from sweep_engine.sources.splitting.estimate import stderr_of_log, warn_of_collapse
@@ -118,7 +118,7 @@ def _no_solutions(programs: SplittingPrograms) -> Solutions:
     )
 
 
-def _measure(programs: SplittingPrograms, climbed: Climbed) -> Iterator[Measured]:
+def _measure(programs: SplittingPrograms, climbed: Climbed) -> Iterator[UnitNumber]:
     """Name the numbers of one repetition; `Splitting` says what they are."""
     runs, found, function = climbed
     stderr = stderr_of_log(found.ancestor, found.accepted)
@@ -134,4 +134,4 @@ def _measure(programs: SplittingPrograms, climbed: Climbed) -> Iterator[Measured
     setting, unit = int(runs.setting[0]), int(runs.ids[0] & 0xFFFFFFFF) // programs.spec.particles
     for what, (value, error) in numbers.items():
         if not math.isnan(value):
-            yield Measured(setting, what, value, error, unit=unit, function=function)
+            yield UnitNumber(setting, what, value, error, unit=unit, function=function)

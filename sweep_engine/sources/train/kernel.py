@@ -18,7 +18,7 @@ from sweep_engine.keys import Purpose, run_key
 from sweep_engine.lanes import over_lanes
 from sweep_engine.models.networks import MlpNetwork
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
-from sweep_engine.sources.train.single_run import State, Training, record_checks
+from sweep_engine.sources.train.single_run import RunState, Training, record_checks
 from sweep_engine.spec.sources import Accept
 from sweep_engine.spec.sources.optimizers import Adam, Constant, Sgd
 from sweep_engine.spec.starts import FromSource
@@ -93,7 +93,7 @@ def case_of(training: Training) -> Case:
 
 @dataclass(frozen=True)
 class KernelBlock:
-    """A block of lanes that a kernel advances; see `programs.Block`.
+    """A block of lanes that a kernel advances; see `programs.LaneBlock`.
 
     A network is trained by one thread, turn after turn, so that lanes that have ended cost
     nothing. The optimiser's state is the kernel's moments; there is no order to carry.
@@ -131,7 +131,7 @@ class KernelBlock:
         # One of two names, which mypy sees as a str.
         return Checks(self.training.check_every, rule, stops)  # type: ignore[arg-type]
 
-    def start(self, root: Root, runs: UInt32[Array, "K 2"], hyper: Hyper) -> State:
+    def start(self, root: Root, runs: UInt32[Array, "K 2"], hyper: Hyper) -> RunState:
         """Initialise the lanes' runs."""
         started = over_lanes(self.training.start, (None, 0, 0))(root, runs, hyper)
         moments = jnp.zeros((len(runs), self.case.num_moments * self.case.num_params))
@@ -139,18 +139,18 @@ class KernelBlock:
 
     def advance(
         self,
-        states: State,
+        states: RunState,
         root: Root,
         runs: UInt32[Array, "K 2"],
         hyper: Hyper,
         data: Data,
         most: Int[Array, ""],
-    ) -> tuple[Int[Array, ""], State]:
+    ) -> tuple[Int[Array, ""], RunState]:
         """Advance all lanes by some turns, which it tells, and at most so many."""
         layout = self.training.network.layout
         turns = jnp.minimum(most, self.call_turns)
         indices = self._indices(states.step, root, runs)
-        before = kernels.State(
+        before = kernels.KernelState(
             theta=over_lanes(layout.flatten)(states.params),
             moments=states.optimizer,
             step=states.step,
@@ -216,7 +216,7 @@ class KernelBlock:
 
         return over_lanes(of_run)(steps, runs)
 
-    def _curve(self, before: State, records: Float[Array, "K T 2"]) -> Float[Array, "K S 2"]:
+    def _curve(self, before: RunState, records: Float[Array, "K T 2"]) -> Float[Array, "K S 2"]:
         """The training curves with the checks that this call made."""
         first = -(-before.step // self.checks.every)
         place = jnp.asarray(record_checks()) - first[:, None]

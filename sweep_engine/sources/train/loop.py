@@ -14,7 +14,7 @@ from sweep_engine.sources.observe import observe
 from sweep_engine.sources.tally import tally
 from sweep_engine.sources.train.programs import IDLE, KEEP, START, TrainPrograms
 from sweep_engine.sources.train.pruning import kept_parameters
-from sweep_engine.sources.train.single_run import GIVEN_MASK, GIVEN_START, State, record_checks
+from sweep_engine.sources.train.single_run import GIVEN_MASK, GIVEN_START, RunState, record_checks
 from sweep_engine.sources.work import Control, Finished, Inputs, LaneSteps, Runs
 from sweep_engine.spec.settings import Piece
 from sweep_engine.spec.sources import Train
@@ -99,7 +99,7 @@ class _Lanes:
     steps: int = 0
     occupant: np.ndarray = field(init=False)
     orders: np.ndarray = field(init=False)
-    states: State = field(init=False)
+    states: RunState = field(init=False)
 
     def __post_init__(self) -> None:
         self.occupant = np.full(self.programs.bucket.lanes, -1)
@@ -116,7 +116,7 @@ class _Lanes:
         self.next_run += len(idle)
         return bool(np.any(self.occupant >= 0))
 
-    def advance(self) -> State:
+    def advance(self) -> RunState:
         """Advance all lanes by one segment."""
         bucket, lanes = self.programs.bucket, self.programs.bucket.lanes
         waiting = self.next_run < len(self.runs)
@@ -148,7 +148,7 @@ class _Lanes:
         elif seconds > SEGMENT_SECONDS and self.steps > self.programs.block.alignment:
             self.steps //= 2
 
-    def ended(self, states: State) -> np.ndarray:
+    def ended(self, states: RunState) -> np.ndarray:
         """Say which lanes have a run that has ended, shape (K,)."""
         ended: np.ndarray = np.asarray(states.status) != RunStatus.RUNNING
         return (self.occupant >= 0) & ended
@@ -197,7 +197,7 @@ class _Harvest:
             curve=np.zeros((count, *curve), np.float32),
         )
 
-    def gather(self, states: State, lanes: np.ndarray, runs: np.ndarray) -> None:
+    def gather(self, states: RunState, lanes: np.ndarray, runs: np.ndarray) -> None:
         """Copy the states of ended lanes to the rows of their runs."""
         if not len(runs):
             return

@@ -18,7 +18,7 @@ from sweep_engine.sources.bucket import Data, Hyper, Root
 from sweep_engine.sources.lane_widths import usual_lanes
 from sweep_engine.sources.programs import XLA, Example, KernelPrograms, Timed
 from sweep_engine.sources.train.kernel import KernelBlock, case_of, obstacles
-from sweep_engine.sources.train.single_run import GIVEN_MASK, GIVEN_START, State, Training
+from sweep_engine.sources.train.single_run import GIVEN_MASK, GIVEN_START, RunState, Training
 from sweep_engine.spec.settings import Setting
 from sweep_engine.spec.sources import Train
 from sweep_engine.spec.starts import FromSource
@@ -28,7 +28,7 @@ START, KEEP, IDLE = 0, 1, 2
 """What a lane is told at the start of a segment."""
 
 
-class Block(Protocol):
+class LaneBlock(Protocol):
     """How the lanes of a block are started and advanced, inside a compiled program.
 
     Attributes:
@@ -42,18 +42,18 @@ class Block(Protocol):
     @property
     def waits(self) -> bool: ...
 
-    def start(self, root: Root, runs: UInt32[Array, "K 2"], hyper: Hyper) -> State:
+    def start(self, root: Root, runs: UInt32[Array, "K 2"], hyper: Hyper) -> RunState:
         """Initialise the lanes' runs."""
 
     def advance(
         self,
-        states: State,
+        states: RunState,
         root: Root,
         runs: UInt32[Array, "K 2"],
         hyper: Hyper,
         data: Data,
         most: Int[Array, ""],
-    ) -> tuple[Int[Array, ""], State]:
+    ) -> tuple[Int[Array, ""], RunState]:
         """Advance all lanes by some turns, which it tells, and at most so many."""
 
 
@@ -68,19 +68,19 @@ class XlaBlock:
     def alignment(self) -> int:
         return self.training.alignment
 
-    def start(self, root: Root, runs: UInt32[Array, "K 2"], hyper: Hyper) -> State:
-        started: State = over_lanes(self.training.start, (None, 0, 0))(root, runs, hyper)
+    def start(self, root: Root, runs: UInt32[Array, "K 2"], hyper: Hyper) -> RunState:
+        started: RunState = over_lanes(self.training.start, (None, 0, 0))(root, runs, hyper)
         return started
 
     def advance(
         self,
-        states: State,
+        states: RunState,
         root: Root,
         runs: UInt32[Array, "K 2"],
         hyper: Hyper,
         data: Data,
         most: Int[Array, ""],
-    ) -> tuple[Int[Array, ""], State]:
+    ) -> tuple[Int[Array, ""], RunState]:
         advance = over_lanes(self.training.advance, (0, None, 0, 0, None))
         return jnp.int32(1), advance(states, root, runs, hyper, data)
 
@@ -116,7 +116,7 @@ class TrainPrograms(KernelPrograms):
         return setting.spec.stop.max_steps * case_of(self.training).flops_per_step
 
     @cached_property
-    def block(self) -> Block:
+    def block(self) -> LaneBlock:
         """What starts and advances the lanes."""
         if self.implementation == XLA:
             return XlaBlock(self.training)
@@ -146,7 +146,7 @@ class TrainPrograms(KernelPrograms):
         )
 
     @cached_property
-    def empty_state(self) -> State:
+    def empty_state(self) -> RunState:
         """A block of states before any run has started."""
         lanes = self.bucket.lanes
         runs = np.zeros((lanes, 2), np.uint32)
@@ -175,32 +175,32 @@ class TrainPrograms(KernelPrograms):
         block = self.block
 
         def segment(
-            states: State,
+            states: RunState,
             orders: Int[Array, " K"],
             runs: UInt32[Array, "K 2"],
             hyper: Hyper,
             root: Root,
             data: Data,
             limits: Int[Array, "2"],
-        ) -> State:
+        ) -> RunState:
             fresh = block.start(root, runs, hyper)
             states = jax.tree.map(lambda a, b: _where(orders == START, a, b), fresh, states)
             idle = _where(orders == IDLE, jnp.int32(RunStatus.MAX_STEPS), states.status)
             states = states._replace(status=idle)
 
-            def goes_on(carry: tuple[Array, State]) -> Array:
+            def goes_on(carry: tuple[Array, RunState]) -> Array:
                 i, states = carry
                 running = jnp.sum(states.status == RunStatus.RUNNING)
                 enough = (i % block.alignment != 0) | (running > limits[1])
                 return (i < limits[0]) & (running > 0) & enough
 
-            def body(carry: tuple[Array, State]) -> tuple[Array, State]:
+            def body(carry: tuple[Array, RunState]) -> tuple[Array, RunState]:
                 i, states = carry
                 most = limits[0] - i
                 turns, states = block.advance(states, root, runs, hyper, data, most)
                 return i + turns, states
 
-            done: State = jax.lax.while_loop(goes_on, body, (jnp.int32(0), states))[1]
+            done: RunState = jax.lax.while_loop(goes_on, body, (jnp.int32(0), states))[1]
             return done
 
         return self.bucket.program(segment, donates=True)

@@ -31,7 +31,7 @@ NUM_RECORDS = 32
 """Slots of a training curve: check 0, then checks 1, 2, 4, ... 2^30."""
 
 
-class State(NamedTuple):
+class RunState(NamedTuple):
     """What is carried from step to step of one run.
 
     Attributes:
@@ -107,7 +107,7 @@ class Training:
         """Lanes that start together at a multiple of this many steps share their checks."""
         return math.lcm(self.check_every, self.steps_per_epoch if self.has_order else 1)
 
-    def start(self, root: Key[Array, ""], run: UInt32[Array, "2"], hyper: Hyper) -> State:
+    def start(self, root: Key[Array, ""], run: UInt32[Array, "2"], hyper: Hyper) -> RunState:
         """Initialise one run: a draw from its law, or the start that is given."""
         spec = with_traced(self.spec, hyper)
         if isinstance(spec.init, FromSource):
@@ -116,7 +116,7 @@ class Training:
             theta = draw_params(spec.init, self.network, root, run)
         params = self.network.layout.unflatten(theta)
         order_length = self.steps_per_epoch * self.minibatch if self.has_order else 0
-        return State(
+        return RunState(
             params=params,
             optimizer=STEPPERS[type(spec.optimizer)].initial(spec.optimizer, params),
             step=jnp.int32(0),
@@ -134,8 +134,13 @@ class Training:
         )
 
     def advance(
-        self, state: State, root: Key[Array, ""], run: UInt32[Array, "2"], hyper: Hyper, data: Data
-    ) -> State:
+        self,
+        state: RunState,
+        root: Key[Array, ""],
+        run: UInt32[Array, "2"],
+        hyper: Hyper,
+        data: Data,
+    ) -> RunState:
         """Check the run where a check is due, then take one step if it is still running."""
         spec = with_traced(self.spec, hyper)
         state = self._keep_snapshots(state)
@@ -150,7 +155,7 @@ class Training:
         state = state._replace(**found)
         return self._step(spec, state, root, run, data, hyper.get(GIVEN_MASK))
 
-    def _keep_snapshots(self, state: State) -> State:
+    def _keep_snapshots(self, state: RunState) -> RunState:
         steps = self.spec.stop.snapshots
         if not steps:
             return state
@@ -163,13 +168,13 @@ class Training:
         kept = jax.lax.cond(any_lane(jnp.any(here)), keep, lambda: state.snapshots)
         return state._replace(snapshots=kept)
 
-    def _check_due(self, spec: Train, state: State) -> Bool[Array, ""]:
+    def _check_due(self, spec: Train, state: RunState) -> Bool[Array, ""]:
         due = (state.step % self.check_every == 0) | (state.step >= spec.stop.max_steps)
         if spec.stop.extra_steps:
             due |= (state.fit_step >= 0) & (state.step >= state.fit_step + spec.stop.extra_steps)
         return due & (state.status == RunStatus.RUNNING)
 
-    def _check(self, spec: Train, state: State, data: Data) -> dict[str, Any]:
+    def _check(self, spec: Train, state: RunState, data: Data) -> dict[str, Any]:
         outputs = self.network.apply(state.params, data.x)
         loss, error = self.loss.mean(outputs, data.y), self.loss.error(outputs, data.y)
         scale = output_scale(self.accept, self.network, state.params, data.x)
@@ -188,7 +193,7 @@ class Training:
         state = state._replace(status=self._status(spec, state))
         return {name: getattr(state, name) for name in CHECKED}
 
-    def _status(self, spec: Train, state: State) -> Int[Array, ""]:
+    def _status(self, spec: Train, state: RunState) -> Int[Array, ""]:
         """The first of these that holds: diverged, fit, loss reached, out of steps."""
         over = state.step >= state.fit_step + spec.stop.extra_steps
         ends = [
@@ -206,7 +211,7 @@ class Training:
         return status
 
     def _record(
-        self, state: State, loss: Float[Array, ""], error: Float[Array, ""]
+        self, state: RunState, loss: Float[Array, ""], error: Float[Array, ""]
     ) -> Float[Array, "T 2"]:
         check = state.step // self.check_every
         regular = state.step % self.check_every == 0
@@ -218,12 +223,12 @@ class Training:
     def _step(
         self,
         spec: Train,
-        state: State,
+        state: RunState,
         root: Key[Array, ""],
         run: UInt32[Array, "2"],
         data: Data,
         mask: Bool[Array, " P"] | None,
-    ) -> State:
+    ) -> RunState:
         running = state.status == RunStatus.RUNNING
         key = run_key(root, run, Purpose.MINIBATCH)
         order = self._order(state, key)
@@ -257,7 +262,7 @@ class Training:
         keep = self.network.layout.unflatten(mask)
         return jax.tree.map(lambda kept, value: jnp.where(kept, value, 0), keep, params)
 
-    def _order(self, state: State, key: Key[Array, ""]) -> Int[Array, " S"]:
+    def _order(self, state: RunState, key: Key[Array, ""]) -> Int[Array, " S"]:
         """The run's own order of the examples, drawn anew at the start of an epoch."""
         if not self.has_order:
             return state.order

@@ -12,10 +12,10 @@ from sweep_engine.kernels.fused_training.case import (
     Case,
     Checks,
     Data,
+    KernelState,
     Limits,
     Segment,
     Sgd,
-    State,
 )
 
 CASES = {
@@ -30,7 +30,7 @@ CASES = {
 SMOOTH = [name for name, case in CASES.items() if case.activation != "relu"]
 KINKED = [name for name, case in CASES.items() if case.activation == "relu"]
 
-Train = Callable[..., tuple[State, Any]]
+Train = Callable[..., tuple[KernelState, Any]]
 
 
 class Example(NamedTuple):
@@ -38,16 +38,16 @@ class Example(NamedTuple):
 
     case: Case
     checks: Checks
-    state: State
+    state: KernelState
     hyper: Sgd | Adam
     limits: Limits
     data: Data
     segment: Segment
 
-    def run(self, train: Train, num_records: int = 4) -> tuple[State, jax.Array]:
+    def run(self, train: Train, num_records: int = 4) -> tuple[KernelState, jax.Array]:
         """Train by an implementation, compiled."""
 
-        def call(*arrays: Any) -> tuple[State, jax.Array]:
+        def call(*arrays: Any) -> tuple[KernelState, jax.Array]:
             return train(self.case, self.checks, *arrays, num_records=num_records)
 
         return jax.jit(call)(*self[2:])

@@ -13,7 +13,7 @@ import numpy as np
 from sweep_engine.kernels import native
 from sweep_engine.kernels.fused_training import cpu, cuda
 from sweep_engine.kernels.fused_training.arrays import attributes, operands, results, unpack
-from sweep_engine.kernels.fused_training.case import Case, Checks, State, check_segment
+from sweep_engine.kernels.fused_training.case import Case, Checks, KernelState, check_segment
 
 POISON = 0x7FDEAD01  # a NaN as float32, and no plausible integer
 HOST_THREADS = 3  # of a block; none of the results' meaning depends on them
@@ -39,7 +39,7 @@ def pointers(arrays: list[np.ndarray]) -> list[int]:
 
 def cpu_segment(
     case: Case, checks: Checks, *arrays: Any, num_records: int
-) -> tuple[State, jax.Array]:
+) -> tuple[KernelState, jax.Array]:
     """The CPU kernel in this thread alone."""
     library = native.load(cpu.build(case))
 
@@ -73,7 +73,7 @@ def cuda_on_host(
     *arrays: Any,
     num_records: int,
     shared_limit: int = cuda.SHARED_BYTES,
-) -> tuple[State, jax.Array]:
+) -> tuple[KernelState, jax.Array]:
     """The CUDA kernel, threads for a block."""
     check_segment(case, arrays[4])
     library = host_block(case, shared_limit)

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from sweep_engine.kernels.fused_training import cpu, plain
-from sweep_engine.kernels.fused_training.case import DIVERGED, RUNNING, Adam, Case, Checks, State
+from sweep_engine.kernels.fused_training.case import (
+    DIVERGED,
+    RUNNING,
+    Adam,
+    Case,
+    Checks,
+    KernelState,
+)
 from tests.kernels.fused_training import raw
 from tests.kernels.fused_training.cases import CASES, KINKED, SMOOTH, Example, Train, make
 from tests.statistics import assert_catches, assert_same_law
@@ -48,24 +55,24 @@ every_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS
 every_kernel = pytest.mark.parametrize("implementation", KERNELS)
 
 
-def assert_same_bits(one: State, other: State) -> None:
-    for name, a, b in zip(State._fields, one, other, strict=True):
+def assert_same_bits(one: KernelState, other: KernelState) -> None:
+    for name, a, b in zip(KernelState._fields, one, other, strict=True):
         np.testing.assert_array_equal(a, b, err_msg=name)
 
 
 @functools.cache
-def in_float64(name: str, turns: int) -> State:
+def in_float64(name: str, turns: int) -> KernelState:
     with jax.enable_x64(True):
         state, _ = make(CASES[name], NUM_RUNS, turns).in_float64().run(plain.train_segment)
         return jax.tree.map(np.asarray, state)
 
 
 @functools.cache
-def by_reference(name: str, turns: int) -> State:
+def by_reference(name: str, turns: int) -> KernelState:
     return make(CASES[name], NUM_RUNS, turns).run(plain.train_segment)[0]
 
 
-def distances(found: State, truth: State) -> np.ndarray:
+def distances(found: KernelState, truth: KernelState) -> np.ndarray:
     """Relative distance of every network's parameters, and of its moments, the larger."""
 
     def one(a: jax.Array, b: np.ndarray) -> np.ndarray:
@@ -108,7 +115,7 @@ def gradient(example: Example, network: jax.Array) -> jax.Array:
     return jax.grad(mean_loss)(example.state.theta[network])
 
 
-def assert_as_near(found: State, name: str, turns: int) -> None:
+def assert_as_near(found: KernelState, name: str, turns: int) -> None:
     """As near to float64 as the reference's float32 is, up to a factor for another order of sums.
 
     Rounding errors of the two are alike in size and independent: a factor of 10 leaves room

@@ -103,7 +103,7 @@ def test_segment_is_the_engines_training(name, batch_size):
         assert_same_training(wrong.run(cpu.train_segment)[0], landed, example)
 
 
-def assert_same_training(state: cases.State, landed: Solutions, example: Example) -> None:
+def assert_same_training(state: cases.KernelState, landed: Solutions, example: Example) -> None:
     """The same ends, and parameters as near to float64's as the engine's are.
 
     A run ends elsewhere if an output is within rounding, some 1e-6, of 0 at a check: of 9
