@@ -18,6 +18,7 @@ from typing import Any
 from sweep_engine.errors import OutputError, PlanError
 from sweep_engine.spec import Piece, Setting, Sweep, settings, spec_id
 from sweep_engine.spec.base import canonical_json, static_part
+from sweep_engine.spec.load import pin_new_files
 from sweep_engine.spec.renamed import first_written
 from sweep_engine.spec.settings import identity
 from sweep_engine.spec.starts import FunctionsFrom, parent_ref_of
@@ -151,10 +152,11 @@ def plan(sweep: Sweep, previous: Sequence[Shard] = ()) -> Plan:
             the sweep may only have grown since.
 
     Raises:
-        SpecError: the sweep's axes are not valid.
+        SpecError: the sweep's axes or its data files are not valid.
         OutputError: the previous shards hold runs that the sweep does not ask for.
         PlanError: there are too many shards.
     """
+    sweep = pin_new_files(sweep)
     by_id = {setting.id: setting for setting in settings(sweep)}
     bucket_of = {setting.id: bucket_name(sweep, setting) for setting in by_id.values()}
     _check_previous(previous, by_id, bucket_of)
