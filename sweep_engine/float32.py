@@ -21,13 +21,13 @@ CONSTANT = 2.0**-40
 """A column that spans less than this share of its size is one number, up to double's rounding."""
 
 
-def check(value: float) -> float:
+def check_float32(value: float) -> float:
     """Return a number if float32 holds it.
 
     Raises:
         ValueError: it would become infinite or 0.
 
-    >>> check(0.1)
+    >>> check_float32(0.1)
     0.1
     """
     size = abs(value)
@@ -49,11 +49,11 @@ def check_below(value: float, limit: float) -> float:
     return value
 
 
-def key(value: Any) -> Hashable:
+def float32_key(value: Any) -> Hashable:
     """What a number is in float32, to tell whether two numbers merge.
 
-    >>> key(0.1) == key(0.1 + 1e-9), key(0.1) == key(0.1 + 1e-7)
-    (True, False)
+    >>> float32_key(0.1) == float32_key(0.1 + 1e-9)
+    True
     """
     return float(np.float32(value))
 

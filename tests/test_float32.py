@@ -3,12 +3,19 @@
 import numpy as np
 import pytest
 
-from sweep_engine.float32 import LARGEST, SMALLEST, ColumnLost, check, check_below, check_columns
+from sweep_engine.float32 import (
+    LARGEST,
+    SMALLEST,
+    ColumnLost,
+    check_below,
+    check_columns,
+    check_float32,
+)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -LARGEST, LARGEST, SMALLEST, -SMALLEST])
 def test_what_it_holds(value):
-    assert check(value) == value
+    assert check_float32(value) == value
     assert value == 0 or np.float32(value) != 0
     assert np.isfinite(np.float32(value))
 
@@ -20,7 +27,7 @@ def test_what_it_holds(value):
 )  # fmt: skip
 def test_what_it_does_not(value, word):
     with pytest.raises(ValueError, match=word):
-        check(value)
+        check_float32(value)
 
 
 def test_a_number_below_a_limit_stays_there():

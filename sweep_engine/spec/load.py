@@ -106,6 +106,7 @@ def restore(data: dict[str, Any], folder: Path) -> Sweep:
     """Rebuild a sweep from `dump_sweep`. A user's own classes are described, not imported."""
     sweep = Sweep.model_validate_json(json.dumps(data), context="stored")
     sweep._folder = folder
+    sweep._is_stored = True
     return sweep
 
 
