@@ -144,6 +144,10 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
                          f"{c.reason}." for c in found)  # fmt: skip
     for line in said:
         out.print(line, markup=False, highlight=False)
+    for labels in dict.fromkeys(programs.of(name).bucket.task.labels for name in planned.buckets):
+        if labels is not None:
+            classes = ", ".join(f"{label} is {i}" for i, label in enumerate(labels))
+            out.print(f"Labels of the data file as classes: {classes}.", highlight=False)
     parents = {cost.source: cost.starts_from for cost in found if cost.starts_from}
     if parents:
         starts = ", ".join(f"{source} needs {parent}" for source, parent in parents.items())

@@ -35,6 +35,18 @@ class SpecError(SweepEngineError):
         super().__init__("\n".join(problems))
 
 
+class FieldError(SweepEngineError, ValueError):
+    """What a field asks for cannot be had.
+
+    Attributes:
+        field: Its path, from the part of the sweep that is at fault: of a task, `("x",)`.
+    """
+
+    def __init__(self, field: tuple[str, ...], message: str) -> None:
+        self.field = field
+        super().__init__(message)
+
+
 class PlanError(SweepEngineError):
     """The sweep is valid but cannot be run as asked (id collision, no space, no memory)."""
 

@@ -16,8 +16,11 @@ from functools import cached_property
 from typing import Any
 
 from sweep_engine.errors import OutputError, PlanError
-from sweep_engine.spec import Piece, Setting, Sweep, settings, spec_id
+from sweep_engine.spec import Piece, Setting, Sweep, axis_paths, settings, spec_id
 from sweep_engine.spec.base import canonical_json, static_part
+from sweep_engine.spec.ids import Known, hash31
+from sweep_engine.spec.load import pin_new_files
+from sweep_engine.spec.points import is_free_path
 from sweep_engine.spec.renamed import first_written
 from sweep_engine.spec.settings import identity
 from sweep_engine.spec.starts import FunctionsFrom, parent_ref_of
@@ -62,6 +65,11 @@ class Plan:
     settings: dict[int, Setting]
     buckets: dict[str, tuple[int, ...]]
     shards: tuple[Shard, ...]
+
+    @cached_property
+    def moved_ids(self) -> dict[str, int]:
+        """The ids that are not the first hash of their settings, by their digests."""
+        return {s.digest: s.id for s in self.settings.values() if s.id != hash31(s.digest)}
 
     @cached_property
     def spec_id(self) -> str:
@@ -142,21 +150,24 @@ def read_shards(data: Iterable[Sequence[Any]]) -> tuple[Shard, ...]:
     )
 
 
-def plan(sweep: Sweep, previous: Sequence[Shard] = ()) -> Plan:
+def plan(sweep: Sweep, previous: Sequence[Shard] = (), known: Known = dict) -> Plan:
     """Cut a sweep into shards.
 
     Args:
         sweep: What to run.
         previous: Shards planned before for the same output directory; they are kept, and
             the sweep may only have grown since.
+        known: The ids that settings keep, where two have one hash: all of the sweep before, or
+            those that were moved in the same one.
 
     Raises:
-        SpecError: the sweep's axes are not valid.
+        SpecError: the sweep's axes or its data files are not valid.
         OutputError: the previous shards hold runs that the sweep does not ask for.
         PlanError: there are too many shards.
     """
-    by_id = {setting.id: setting for setting in settings(sweep)}
-    bucket_of = {setting.id: bucket_name(sweep, setting) for setting in by_id.values()}
+    sweep = pin_new_files(sweep)
+    by_id = {setting.id: setting for setting in _settings(sweep, previous, known)}
+    bucket_of = _buckets(sweep, by_id.values())
     _check_previous(previous, by_id, bucket_of)
     done: dict[int, int] = defaultdict(int)
     for shard in previous:
@@ -174,6 +185,33 @@ def plan(sweep: Sweep, previous: Sequence[Shard] = ()) -> Plan:
     if len(shards) > NUM_SHARDS_MAX:
         raise PlanError(f"{len(shards):,} shards are more than {NUM_SHARDS_MAX:,}: ask for less")
     return Plan(sweep, by_id, {k: tuple(v) for k, v in buckets.items()}, tuple(shards))
+
+
+def _settings(sweep: Sweep, previous: Sequence[Shard], known: Known) -> list[Setting]:
+    """The settings; of what the first release stored, those that it had."""
+    found = settings(sweep, known)
+    if sweep.is_stored:
+        held = {setting for shard in previous for setting, _, _ in shard.pieces}
+        if not held <= {setting.id for setting in found}:
+            return settings(sweep, known, as_first_released=True)
+    return found
+
+
+def _buckets(sweep: Sweep, found: Iterable[Setting]) -> dict[int, str]:
+    """Name the buckets of settings; those that differ in free fields alone share one."""
+    is_static = {path: not is_free_path(sweep, path) for path in axis_paths(sweep)}
+    names: dict[str, str] = {}
+    bucket_of = {}
+    for setting in found:
+        shaping = {
+            path: value if is_static[path] or value is None else "free"
+            for path, value in setting.values.items()
+        }
+        key = canonical_json([setting.source, shaping])
+        if key not in names:
+            names[key] = bucket_name(sweep, setting)
+        bucket_of[setting.id] = names[key]
+    return bucket_of
 
 
 def bucket_name(sweep: Sweep, setting: Setting) -> str:

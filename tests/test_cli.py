@@ -240,6 +240,21 @@ def test_data_beside_the_sweep_file(tmp_path):
         assert ended.code == COMPLETE, f"{words[0]}: {ended.err}"
 
 
+def test_labels_of_a_data_file_are_said_and_stored(tmp_path):
+    spec, out = tmp_path / "tiny.yaml", tmp_path / "out"
+    x = np.random.default_rng(0).normal(size=(12, 3))
+    np.savez(tmp_path / "data.npz", x=x, y=5 + 200 * (np.arange(12) % 2))
+    task = "{kind: file, path: data.npz, train: 4}"
+    spec.write_text(BOOLEAN.replace("{kind: boolean, bits: 3, target: x1, train: 4}", task))
+    said = " ".join(call("plan", spec).out.split())
+    assert "Labels of the data file as classes: 5 is 0, 205 is 1." in said
+    assert call("run", spec, "--out", out).code == COMPLETE
+    files = list((out / "runs").rglob("*.parquet"))
+    stored = [json.loads(pq.read_schema(f).metadata[b"sweep_engine"])["labels"] for f in files]
+    assert files
+    assert stored == [[5, 205]] * len(files)
+
+
 def test_resumes_after_the_loss_of_a_shard_that_was_not_committed(tmp_path, spec):
     """Only the ledger says what is done: without its entry a shard runs again, to the same rows."""
     out = tmp_path / "out"

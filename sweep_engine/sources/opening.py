@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep_engine import laws
+from sweep_engine.errors import FieldError
 from sweep_engine.models import build
 from sweep_engine.observables import observables
 from sweep_engine.sources.acceptance import check_rule
@@ -24,6 +25,10 @@ def open_source(
         ValueError: task, model, law, observables and acceptance rule do not fit one another.
     """
     task = load_task(setting.task, seed, folder)
+    if setting.model.takes_rows and len(task.input_shape) != 1:
+        given = f"inputs of shape {task.input_shape}"
+        model = setting.model.kind
+        raise FieldError(("x",), f"{given}: model {model} takes rows of numbers, flatten them")
     network = build(setting.model, task.input_shape, task.loss.num_outputs())
     if setting.spec.start_law is not None:
         laws.check(setting.spec.start_law, network.layout)

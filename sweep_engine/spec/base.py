@@ -13,7 +13,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+)
+
+from sweep_engine.float32 import check_below, check_float32
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
@@ -34,6 +43,16 @@ TRACED: Final = _Mark("TRACED")
 HOST: Final = _Mark("HOST")
 """Marks a field whose value stays on the host."""
 
+
+def _in_float32(value: float, info: ValidationInfo) -> float:
+    """Check a number where it comes in; what is stored is not judged again."""
+    return value if info.context == "stored" else check_float32(value)
+
+
+def _below_one(value: float, info: ValidationInfo) -> float:
+    return value if info.context == "stored" else check_below(value, 1.0)
+
+
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 PartName = Annotated[str, StringConstraints(pattern=NAME_PATTERN.replace(".", ""))]
 """The name of something that axis paths name: no dots."""
@@ -42,11 +61,12 @@ RunCount = Annotated[int, Field(strict=True, ge=1, le=2**32)]
 """A run id has 32 bits for the index of the run in its setting."""
 Index = Annotated[int, Field(strict=True, ge=0)]
 Flag = Annotated[bool, Field(strict=True)]
-Real = Annotated[float, Field(strict=True)]
+Real = Annotated[float, Field(strict=True), AfterValidator(_in_float32)]
 TracedCount = Annotated[int, Field(strict=True, ge=1, lt=2**31), TRACED]
-Positive = Annotated[float, Field(strict=True, gt=0)]
-NonNegative = Annotated[float, Field(strict=True, ge=0)]
-Fraction = Annotated[float, Field(strict=True, ge=0, lt=1)]
+Positive = Annotated[Real, Field(gt=0)]
+NonNegative = Annotated[Real, Field(ge=0)]
+Fraction = Annotated[Real, Field(ge=0, lt=1), AfterValidator(_below_one)]
+Share = Annotated[Real, Field(gt=0, lt=1), AfterValidator(_below_one)]
 
 
 S = TypeVar("S", bound="Spec")

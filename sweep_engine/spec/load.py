@@ -2,17 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep_engine.errors import SpecError
+from sweep_engine.errors import FieldError, SpecError
 from sweep_engine.spec.base import Spec, canonical_json
 from sweep_engine.spec.document import parse_document, read_document
 from sweep_engine.spec.observables import Observables
 from sweep_engine.spec.renamed import first_written
 from sweep_engine.spec.sweep import Sweep
-from sweep_engine.spec.tasks import DataFile, TaskKind
+from sweep_engine.spec.tasks import TaskKind, TaskSpec
 from sweep_engine.spec.validation import validate
 
 
@@ -46,43 +46,55 @@ def read_observables(texts: Sequence[str]) -> Observables:
 
 
 def pin_files(sweep: Sweep) -> Sweep:
-    """Fill in the content hashes of data files, which make them part of the sweep's identity.
+    """Read the data files, and fill in what makes them part of the sweep's identity.
 
     Raises:
-        SpecError: a file cannot be read, or is not the one whose hash is given.
+        SpecError: a file cannot be used, or is not the one whose hash is given.
     """
-    update: dict[str, Any] = {}
-    if sweep.task.data_file is not None:
-        update["task"] = _pinned(sweep, sweep.task, sweep.task.data_file, ("task",))
-    sources = {
-        name: source.model_copy(update={"task": _pinned(sweep, source.task, file, place)})
-        for name, source in sweep.sources.items()
-        if source.task is not None
-        and (file := source.task.data_file) is not None
-        and (place := ("sources", name, "task"))
-    }
-    if sources:
-        update["sources"] = sweep.sources | sources
-    if not update:
+    return _with_files(sweep, lambda task: True)
+
+
+def pin_new_files(sweep: Sweep) -> Sweep:
+    """Do so for the files that were not read yet: of a stored sweep, none is looked at.
+
+    Raises:
+        SpecError: as `pin_files`.
+    """
+    return _with_files(sweep, lambda task: task.data_file.sha256 is None)
+
+
+def _with_files(sweep: Sweep, is_read: Callable[[Any], bool]) -> Sweep:
+    def pinned(task: TaskSpec | None, place: tuple[str, ...]) -> Any:
+        if task is None or task.data_file is None or not is_read(task):
+            return task
+        return _pinned(sweep, task, task.data_file.path, place)
+
+    task = pinned(sweep.task, ("task",))
+    sources = {}
+    for name, source in sweep.sources.items():
+        own = pinned(source.task, ("sources", name, "task"))
+        same = own is source.task
+        sources[name] = source if same else source.model_copy(update={"task": own})
+    if task is sweep.task and all(sources[name] is sweep.sources[name] for name in sources):
         return sweep
-    pinned = sweep.model_copy(update=update)
-    pinned._document, pinned._folder = sweep._document, sweep._folder
-    return pinned
+    filled = sweep.model_copy(update={"task": task, "sources": sources})
+    filled._document, filled._folder = sweep._document, sweep._folder
+    return filled
 
 
-def _pinned(sweep: Sweep, task: TaskKind, file: DataFile, place: tuple[str, ...]) -> TaskKind:
-    path = (sweep.folder / file.path).resolve()
+def _pinned(sweep: Sweep, task: TaskKind, file: str, place: tuple[str, ...]) -> TaskKind:
+    path = (sweep.folder / file).resolve()
     if not path.is_relative_to(sweep.folder.resolve()):
-        raise SpecError([sweep.problem((*place, "path"), f"{file.path} leads out of the folder")])
+        raise SpecError([sweep.problem((*place, "path"), f"{file} leads out of the folder")])
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        message = f"cannot read {path}: {error.strerror}"
-        raise SpecError([sweep.problem((*place, "path"), message)]) from error
-    if file.sha256 not in {None, digest}:
-        message = f"{file.path} has the hash {digest}: it is not the file this sweep was made for"
+        filled = task.filled_in(path)
+    except FieldError as error:
+        raise SpecError([sweep.problem((*place, *error.field), str(error))]) from error
+    given, found = task.data_file, filled.data_file
+    if given and found and given.sha256 not in {None, found.sha256}:
+        message = f"{file} has the hash {found.sha256}: it is not the file this sweep was made for"
         raise SpecError([sweep.problem((*place, "sha256"), message)])
-    return task.model_copy(update={"sha256": digest})
+    return filled
 
 
 def dump_sweep(sweep: Sweep) -> dict[str, Any]:
@@ -94,6 +106,7 @@ def restore(data: dict[str, Any], folder: Path) -> Sweep:
     """Rebuild a sweep from `dump_sweep`. A user's own classes are described, not imported."""
     sweep = Sweep.model_validate_json(json.dumps(data), context="stored")
     sweep._folder = folder
+    sweep._is_stored = True
     return sweep
 
 

@@ -19,6 +19,11 @@ class ModelKind(Spec):
 
     @property
     @abstractmethod
+    def takes_rows(self) -> bool:
+        """Whether an input must be a row of numbers; else it may have any shape."""
+
+    @property
+    @abstractmethod
     def is_scalar_product(self) -> bool:
         """Whether it is f = a b x, whose solutions of f(1) = y are the curve ab = y."""
 
@@ -27,6 +32,7 @@ class Mlp(ModelKind):
     """Dense layers; with `activation: linear` a deep linear network."""
 
     is_dense: ClassVar[bool] = True
+    takes_rows: ClassVar[bool] = True
     is_scalar_product: ClassVar[bool] = False
 
     kind: Literal["mlp"] = "mlp"
@@ -39,6 +45,7 @@ class Linear(ModelKind):
     """One dense layer from inputs to outputs."""
 
     is_dense: ClassVar[bool] = True
+    takes_rows: ClassVar[bool] = True
     is_scalar_product: ClassVar[bool] = False
 
     kind: Literal["linear"] = "linear"
@@ -49,6 +56,7 @@ class Diagonal(ModelKind):
     """The diagonal linear network beta = w_plus^2 - w_minus^2, f = beta . x."""
 
     is_dense: ClassVar[bool] = False
+    takes_rows: ClassVar[bool] = True
     is_scalar_product: ClassVar[bool] = False
 
     kind: Literal["diagonal"] = "diagonal"
@@ -58,6 +66,7 @@ class ScalarFactorisation(ModelKind):
     """Two parameters, f = a b x."""
 
     is_dense: ClassVar[bool] = False
+    takes_rows: ClassVar[bool] = True
     is_scalar_product: ClassVar[bool] = True
 
     kind: Literal["scalar_factorisation"] = "scalar_factorisation"
@@ -67,6 +76,7 @@ class CustomModel(Custom, ModelKind):
     """A flax module of the user's own: of what it is made is not known."""
 
     is_dense: ClassVar[bool] = False
+    takes_rows: ClassVar[bool] = False
     is_scalar_product: ClassVar[bool] = False
 
 

@@ -15,7 +15,16 @@ from pydantic import (
     model_validator,
 )
 
-from sweep_engine.spec.base import Count, Flag, NonNegative, Positive, Spec, canonical_json, kinds
+from sweep_engine.spec.base import (
+    Count,
+    Flag,
+    NonNegative,
+    Positive,
+    Share,
+    Spec,
+    canonical_json,
+    kinds,
+)
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.laws import Box, FanIn, Gaussian
 
@@ -193,7 +202,7 @@ class VolumeExponent(ObservableKind):
     kind: Literal["volume_exponent"] = "volume_exponent"
     half_width: Positive = 1.0
     draws: Annotated[int, Field(strict=True, ge=100)] = 100_000
-    quantile: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.01
+    quantile: Share = 0.01
 
 
 class Coordinates(ObservableKind):

@@ -4,16 +4,16 @@ import copy
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from sweep_engine.errors import SpecError
-from sweep_engine.spec.axes import Axis
-from sweep_engine.spec.base import Spec, canonical_json, is_free
+from sweep_engine.spec.base import Spec, canonical_json
 from sweep_engine.spec.custom import Custom
+from sweep_engine.spec.ids import Known, hash31, moved_ids
 from sweep_engine.spec.models import ModelSpec
 from sweep_engine.spec.parents import (
     lineage,
@@ -21,18 +21,23 @@ from sweep_engine.spec.parents import (
     parent_problems,
     parents_first,
 )
+from sweep_engine.spec.points import (
+    FROM_IS_FIXED,
+    Location,
+    Point,
+    axis_paths,
+    axis_problems,
+    part_at,
+    place_of,
+    points_of,
+)
 from sweep_engine.spec.sources import Accept, Source, SourceSpec
-from sweep_engine.spec.starts import FunctionsFrom, ParentAt, ParentRef, parent_ref_of
+from sweep_engine.spec.starts import FunctionsFrom, ParentAt, parent_ref_of
 from sweep_engine.spec.sweep import Sweep
 from sweep_engine.spec.tasks import TaskSpec
-from sweep_engine.spec.wording import nearest
 
-Point = dict[str, Any]
-Location = tuple[str | int, ...]
 NUM_SETTINGS_MAX = 1_000_000
-_FROM_IS_FIXED = (
-    "which source runs start from cannot be swept: give every start a source of its own"
-)
+Identify = Callable[[Spec], dict[str, Any]]
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     "task": TypeAdapter(TaskSpec),
     "model": TypeAdapter(ModelSpec),
@@ -45,9 +50,7 @@ class Setting:
     """One source at one point of the axes.
 
     Attributes:
-        id: 31-bit hash of everything that decides the runs: seed, source name, task, model,
-            acceptance rule, source, and all that decides the runs that they start from; not of
-            how many runs are asked for.
+        id: 31 bits of the digest, or of another hash of it where two settings share them.
         source: Name of the source.
         values: The swept values, by axis path.
         task: The task at this point.
@@ -55,7 +58,10 @@ class Setting:
         spec: The source's specification at this point; a task of its own stands in `task`.
         accept: The acceptance rule.
         parent: Id of the setting of another source whose stored results are used.
-        digest: SHA-256, in hex, of what the id is a hash of.
+        digest: SHA-256, in hex, of everything that decides the runs: seed, source name, task,
+            model, acceptance rule, source, and all that decides the runs that they start from;
+            not of how many runs are asked for.
+        parent_digest: That of the parent.
     """
 
     id: int
@@ -67,6 +73,7 @@ class Setting:
     accept: Accept
     parent: int | None = None
     digest: str = ""
+    parent_digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,50 +88,78 @@ class Piece:
         return self.stop - self.start
 
 
-def settings(sweep: Sweep) -> list[Setting]:
+def settings(
+    sweep: Sweep,
+    known: Known = dict,
+    *,
+    as_first_released: bool = False,
+) -> list[Setting]:
     """List every setting of the sweep, source by source.
 
+    Args:
+        sweep: The sweep.
+        known: The ids that settings of an earlier plan keep.
+        as_first_released: Draw the points of axes as the first release did.
+
     Raises:
-        SpecError: an axis does not fit its field, or two settings have one id; all at once.
+        SpecError: an axis does not fit its field, or two points are one setting; all at once.
     """
-    problems = [*parent_problems(sweep), *_axis_problems(sweep)]
-    if problems:
-        raise SpecError(problems)
-    groups = [_points(sweep, group) for group in axis_groups(sweep)]
+    if problems := list(parent_problems(sweep)):
+        raise SpecError([*problems, *axis_problems(sweep)])
+    groups = points_of(sweep, as_first_released=as_first_released)
     touched = {source: _touched(sweep, source, groups) for source in sweep.sources}
     if sum(math.prod(map(len, points)) for points in touched.values()) > NUM_SETTINGS_MAX:
         raise SpecError([f"axes: more than {NUM_SETTINGS_MAX:,} settings"])
     made: dict[str, dict[str, Setting]] = {}
+    identify = _identities(sweep)
     for source in parents_first(sweep):
         made[source] = {}
+        parent = parent_of(sweep, source)
         for point in _crossed(touched[source]):
             try:
-                setting = _setting(sweep, source, point, _parent(sweep, source, point, made))
+                start = None if parent is None else _same_point(sweep, parent, point, made)
+                setting = _setting(sweep, source, point, start, identify)
                 made[source][canonical_json(point)] = setting
             except SpecError as error:
                 problems += error.problems
         if problems:
             raise SpecError(list(dict.fromkeys(problems)))
     found = [setting for source in sweep.sources for setting in made[source].values()]
-    if problems := list(_collisions(found)):
+    if problems := list(_same(sweep, found)):
         raise SpecError(problems)
-    return found
+    moved = moved_ids([setting.digest for setting in found], known)
+    return _with_ids(found, moved) if moved else found
 
 
-def axis_groups(sweep: Sweep) -> list[tuple[Location, dict[str, Axis]]]:
-    """List the groups that are crossed with one another: single axes, zips, Sobol sets."""
-    axes = sweep.axes
-    groups: list[tuple[Location, dict[str, Axis]]] = [
-        (("axes",), {path: axis}) for path, axis in axes.crossed.items()
+def _with_ids(found: Sequence[Setting], moved: Mapping[str, int]) -> list[Setting]:
+    """Give settings the ids that they have instead of their first ones."""
+
+    def id_of(digest: str | None) -> int | None:
+        return None if digest is None else moved.get(digest, hash31(digest))
+
+    return [
+        replace(
+            setting,
+            id=moved.get(setting.digest, setting.id),
+            parent=id_of(setting.parent_digest),
+        )
+        for setting in found
     ]
-    groups += [(("axes", "zip", i), dict(group)) for i, group in enumerate(axes.zip)]
-    groups += [(("axes", "sobol", i, "over"), sobol.over) for i, sobol in enumerate(axes.sobol)]
-    return groups
 
 
-def axis_paths(sweep: Sweep) -> list[str]:
-    """List the paths of all axes, in order."""
-    return [path for _, group in axis_groups(sweep) for path in group]
+def _same(sweep: Sweep, found: Sequence[Setting]) -> Iterator[str]:
+    """Points that differ in the file alone: one setting would come of them."""
+    if len({setting.digest for setting in found}) == len(found):
+        return
+    seen: dict[str, Setting] = {}
+    for setting in found:
+        other = seen.setdefault(setting.digest, setting)
+        if other is not setting:
+            paths = [path for path in axis_paths(sweep) if path in setting.values]
+            where = place_of(sweep, paths[-1]) if paths else ("sources", setting.source)
+            message = f"two points are one setting of {setting.source}: list it once"
+            yield sweep.problem(where, message)
+            return
 
 
 def touches(sweep: Sweep, path: str, source: str) -> bool:
@@ -136,16 +171,6 @@ def _touches_one(sweep: Sweep, path: str, source: str) -> bool:
     if path.startswith("task."):
         return sweep.sources[source].task is None
     return path.startswith((f"sources.{source}.", "model."))
-
-
-def _points(sweep: Sweep, located: tuple[Location, dict[str, Axis]]) -> list[Point]:
-    location, group = located
-    if "sobol" in location:
-        rows = sweep.axes.sobol[int(location[2])].resolve(sweep.seed)
-    else:
-        columns = [axis.resolve(sweep.seed, path) for path, axis in group.items()]
-        rows = tuple(zip(*columns, strict=True))
-    return [dict(zip(group, row, strict=True)) for row in rows]
 
 
 def _touched(sweep: Sweep, source: str, groups: Sequence[Sequence[Point]]) -> list[list[Point]]:
@@ -164,18 +189,25 @@ def _crossed(touched: Sequence[Sequence[Point]]) -> Iterator[Point]:
         yield {path: value for point in combination for path, value in point.items()}
 
 
-def _parent(
-    sweep: Sweep, source: str, point: Point, made: dict[str, dict[str, Setting]]
-) -> Setting | None:
+def _same_point(
+    sweep: Sweep, parent: str, point: Point, made: dict[str, dict[str, Setting]]
+) -> Setting:
     """The setting that a setting's runs start from: the same point, as far as it touches it."""
-    parent = parent_of(sweep, source)
-    if parent is None:
-        return None
     theirs = {path: value for path, value in point.items() if touches(sweep, path, parent)}
     return made[parent][canonical_json(theirs)]
 
 
-def _setting(sweep: Sweep, source: str, point: Point, parent: Setting | None) -> Setting:
+def _identities(sweep: Sweep) -> Identify:
+    """Give `identity`, which dumps what stands in the sweep itself once only."""
+    parts: list[Spec] = [sweep.task, sweep.model, sweep.accept]
+    parts += [part for s in sweep.sources.values() for part in (s, s.task, s.accept) if part]
+    known = {id(part): identity(part) for part in parts}
+    return lambda part: known.get(id(part)) or identity(part)
+
+
+def _setting(
+    sweep: Sweep, source: str, point: Point, parent: Setting | None, identify: Identify
+) -> Setting:
     parts: dict[str, Spec] = {
         "task": sweep.task,
         "model": sweep.model,
@@ -190,13 +222,13 @@ def _setting(sweep: Sweep, source: str, point: Point, parent: Setting | None) ->
     _check_start(sweep, source, parts["source"], parent, point)
     parts |= _resolved(parts["source"], parent)
     accept = sweep.accept_of(source)
-    content: dict[str, Any] = {name: identity(part) for name, part in parts.items()}
-    content |= {"seed": sweep.seed, "name": source, "accept": identity(accept)}
+    content: dict[str, Any] = {name: identify(part) for name, part in parts.items()}
+    content |= {"seed": sweep.seed, "name": source, "accept": identify(accept)}
     if parent is not None:
         content["parent"] = _identity_of_parent(parts["source"], parent)
-    text = canonical_json(content)
+    digest = hashlib.sha256(canonical_json(content).encode()).hexdigest()
     return Setting(
-        id=_hash31(text),
+        id=hash31(digest),
         source=source,
         values=values,
         task=parts["task"],  # type: ignore[arg-type]  # a union member by construction
@@ -204,7 +236,8 @@ def _setting(sweep: Sweep, source: str, point: Point, parent: Setting | None) ->
         spec=parts["source"],  # type: ignore[arg-type]
         accept=accept,
         parent=None if parent is None else parent.id,
-        digest=hashlib.sha256(text.encode()).hexdigest(),
+        digest=digest,
+        parent_digest=None if parent is None else parent.digest,
     )
 
 
@@ -223,11 +256,13 @@ def _check_start(
     sweep: Sweep, name: str, source: Any, parent: Setting | None, point: Point
 ) -> None:
     """Refuse a start that its parent does not have, or another parent at some point."""
+    if parent is None and not any(isinstance(value, dict) for value in point.values()):
+        return
     found = parent_ref_of(source)
     if (found[1].source if found else None) != (parent.source if parent else None):
         raise SpecError(
             [
-                sweep.problem(_location(sweep, path), _FROM_IS_FIXED)
+                sweep.problem(place_of(sweep, path), FROM_IS_FIXED)
                 for path, value in point.items()
                 if path.startswith(f"sources.{name}.") and isinstance(value, dict)
             ]
@@ -236,7 +271,7 @@ def _check_start(
         return
     if message := parent.spec.missing_state(found[1].at, parent.source):
         at = ("sources", name, *found[0], "at")
-        raise SpecError([sweep.problem(_location(sweep, ".".join(at)) or at, message)])
+        raise SpecError([sweep.problem(place_of(sweep, ".".join(at)) or at, message)])
 
 
 def _identity_of_parent(source: Any, parent: Setting) -> dict[str, Any]:
@@ -253,15 +288,8 @@ def _validated(parts: dict[str, Spec], path: str, value: Any) -> Any:
     head, *rest = path.split(".")
     found: Any = parts["source" if head == "sources" else head]
     for name in rest[1:] if head == "sources" else rest:
-        found = _at(found, name)
+        found = part_at(found, name)
     return found if isinstance(found, int | float | str) else value
-
-
-def _at(spec: Any, step: str) -> Any:
-    """A field, or a member of a tuple; None where there is none."""
-    if not isinstance(spec, tuple):
-        return getattr(spec, step, None)
-    return spec[int(step)] if step.isdecimal() and int(step) < len(spec) else None
 
 
 def _with_changes(sweep: Sweep, name: str, spec: Spec, changes: Point, prefix: str) -> Spec:
@@ -276,7 +304,7 @@ def _with_changes(sweep: Sweep, name: str, spec: Spec, changes: Point, prefix: s
         for detail in error.errors():
             path = _nearest_change(detail["loc"], changes)
             message = f"{changes[path]!r} does not fit: {detail['msg']}"
-            problems.setdefault(path, sweep.problem(_location(sweep, prefix + path), message))
+            problems.setdefault(path, sweep.problem(place_of(sweep, prefix + path), message))
         raise SpecError(list(problems.values())) from error
     return changed
 
@@ -318,10 +346,6 @@ def _nearest_change(location: Location, changes: Point) -> str:
     return max(changes, key=lambda path: (shared(path), -path.count(".")))
 
 
-def _location(sweep: Sweep, path: str) -> Location:
-    return next(((*where, path) for where, group in axis_groups(sweep) if path in group), ())
-
-
 def identity(spec: Spec) -> dict[str, Any]:
     """Dump what decides runs: not how many there are or kept, nor fields that are left out.
 
@@ -330,88 +354,3 @@ def identity(spec: Spec) -> dict[str, Any]:
     data = spec.model_dump(mode="json", exclude_none=True)
     numbers = spec.counted | spec.selected if isinstance(spec, Source) else frozenset()
     return {name: value for name, value in data.items() if name not in numbers}
-
-
-def _hash31(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
-
-
-def _collisions(found: list[Setting]) -> Iterator[str]:
-    seen: dict[int, Setting] = {}
-    for setting in found:
-        other = seen.setdefault(setting.id, setting)
-        if other is not setting:
-            yield (
-                f"two settings share the id {setting.id} (31 bits): {other.source} "
-                f"{other.values} and {setting.source} {setting.values}; rename a source, "
-                "or list a value once only"
-            )
-
-
-def _axis_problems(sweep: Sweep) -> Iterator[str]:
-    seen: set[str] = set()
-    for location, group in axis_groups(sweep):
-        lengths = set()
-        for path, axis in group.items():
-            where = (*location, path)
-            message = _axis_problem(sweep, path, axis, sobol="sobol" in location)
-            if path in seen:
-                message = "an axis can be given once only"
-            seen.add(path)
-            if message:
-                yield sweep.problem(where, message)
-            elif "sobol" not in location:
-                lengths.add(len(axis.resolve(sweep.seed, path)))
-        if len(lengths) > 1:
-            yield sweep.problem(location, f"zipped axes need one length, not {sorted(lengths)}")
-
-
-def _axis_problem(sweep: Sweep, path: str, axis: Axis, *, sobol: bool) -> str | None:
-    try:
-        traced = _is_traced(sweep, path)
-    except ValueError as error:
-        return str(error)
-    if not traced and axis.values is None:
-        return "this field is static (it shapes the program): give a list of values"
-    if not sobol and axis.values is None and axis.points is None:
-        return "points: say how many points the range gets"
-    return None
-
-
-def _is_traced(sweep: Sweep, path: str) -> bool:
-    """Say whether the field at an axis path is traced; ValueError if there is none."""
-    head, *rest = path.split(".")
-    if head == "sources" and len(rest) >= 2:
-        spec: Any = sweep.sources.get(rest[0])
-        if spec is None:
-            raise ValueError(f"no source named {rest[0]!r}{nearest(rest[0], sweep.sources)}")
-        rest = rest[1:]
-    elif head in {"task", "model"} and rest:
-        spec = getattr(sweep, head)
-    else:
-        raise ValueError("an axis path starts with task., model. or sources.<name>.")
-    for name in rest[:-1]:
-        spec = _field(spec, name)
-    return _is_free_field(spec, rest[-1])
-
-
-def _is_free_field(spec: Any, leaf: str) -> bool:
-    if isinstance(spec, ParentRef) and leaf in {"from", "source"}:
-        raise ValueError(_FROM_IS_FIXED)
-    _field(spec, leaf)
-    if isinstance(spec, Source) and leaf in spec.counted | spec.selected:
-        raise ValueError(f"{leaf} says how many runs there are and cannot be swept")
-    return isinstance(spec, Spec) and is_free(type(spec).model_fields[leaf].metadata)
-
-
-def _field(spec: Any, name: str) -> Any:
-    if isinstance(spec, Spec) and name in type(spec).model_fields:
-        return getattr(spec, name)
-    if isinstance(spec, tuple) and (found := _at(spec, name)) is not None:
-        return found
-    allowed: list[str] = []
-    if isinstance(spec, Spec):
-        allowed = [field.alias or name for name, field in type(spec).model_fields.items()]
-    elif isinstance(spec, tuple):
-        allowed = [str(i) for i in range(len(spec))]
-    raise ValueError(f"no field named {name!r} here{nearest(name, allowed)}")

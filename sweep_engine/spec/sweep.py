@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from sweep_engine.spec.axes import Axis, AxisSpec, Sobol
-from sweep_engine.spec.base import Count, Name, PartName, Real, Spec
+from sweep_engine.spec.base import Count, Name, PartName, Spec
 from sweep_engine.spec.models import ModelSpec
 from sweep_engine.spec.observables import Observables
 from sweep_engine.spec.renamed import ESTIMATOR, IMPLEMENTATION
@@ -43,7 +43,8 @@ EstimatorName = Literal[
     "decomposition",
 ]  # fmt: skip
 
-Span = tuple[Real, Real]
+Bound = Annotated[float, Field(strict=True)]
+Span = tuple[Bound, Bound]
 
 
 class Match(Spec):
@@ -121,11 +122,17 @@ class Sweep(Spec):
 
     _document: Any = PrivateAttr(default=None)
     _folder: Path | None = PrivateAttr(default=None)
+    _is_stored: bool = PrivateAttr(default=False)
 
     @property
     def folder(self) -> Path:
         """The folder that the sweep file's own paths start from."""
         return self._folder or Path.cwd()
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it was read back from results, which are not judged again."""
+        return self._is_stored
 
     def problem(self, location: tuple[str | int, ...], message: str) -> str:
         """Word a problem with its place in the sweep file, where there is one."""

@@ -1,15 +1,32 @@
 """Tasks: the data, the loss, and the inputs on which a function is identified."""
 
 from abc import abstractmethod
-from pathlib import PurePosixPath
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from sweep_engine.data_files import (
+    LABELS_MAX,
+    NUMBERS_MAX,
+    Columns,
+    find_labels,
+    read_columns,
+    sha256,
+)
+from sweep_engine.errors import FieldError
 from sweep_engine.spec.base import Count, Index, NonNegative, Real, Spec
 from sweep_engine.spec.custom import Custom
 
 Rows = tuple[tuple[Real, ...], ...]
+WholeNumber = Annotated[int, Field(strict=True)]
 
 
 class Poison(Spec):
@@ -59,6 +76,17 @@ class TaskKind(Spec):
     @abstractmethod
     def data_seed(self, sweep_seed: int) -> int:
         """The seed that what is drawn of the data comes from."""
+
+    def filled_in(self, path: Path) -> Self:
+        """Fill in what only the data file says.
+
+        Args:
+            path: Where `data_file` is.
+
+        Raises:
+            FieldError: the file cannot be used.
+        """
+        raise NotImplementedError(f"{path}: {type(self).__name__} has no data file")
 
 
 class Drawn(TaskKind):
@@ -142,6 +170,8 @@ class Regression(Drawn):
         drawn = self.examples is not None and self.inputs is not None
         if given == drawn:
             raise ValueError("give x and y, or examples and inputs to draw them")
+        if self.examples is not None and self.inputs is not None:
+            check_drawn(self.examples, self.test_examples, self.inputs)
         if (self.test_x is None) != (self.test_y is None):
             raise ValueError("give test_x and test_y together")
         for x, y, name in ((self.x, self.y, "x"), (self.test_x, self.test_y, "test_x")):
@@ -197,6 +227,7 @@ class Planar(Drawn):
         given = self.points is not None and self.labels is not None
         if given == (self.set is not None):
             raise ValueError("give a set (two_slab, kink), or points and labels")
+        check_drawn(self.examples, self.test_examples, 2)
         if self.points is not None and self.labels is not None:
             check_rows(self.points, len(self.labels), "points")
             if len(self.points[0]) != 2:
@@ -240,15 +271,24 @@ class Digits(Drawn):
 
 
 class FileTask(Drawn):
-    """x and y from a .npz or Parquet file beside the sweep file."""
+    """x and y from a .npz or Parquet file beside the sweep file.
+
+    With `loss: squared` y are values; else they are labels, any integers: two make a logistic
+    task of one output, more a class each, in the order of `labels`.
+    """
 
     kind: Literal["file"] = "file"
     path: str
     sha256: str | None = Field(
         default=None, pattern="^[0-9a-f]{64}$", description="checked; filled in when left out"
     )
-    x: tuple[str, ...] | str = "x"
+    x: Annotated[tuple[str, ...], Field(min_length=1)] | str = "x"
     y: str = "y"
+    labels: Annotated[tuple[WholeNumber, ...], Field(min_length=2)] | None = Field(
+        default=None,
+        description="the classes, in the order of the network's; filled in when left out, unless "
+        "they are 0 to C - 1 already",
+    )
     train: Count = Field(description="the first so many rows of a seeded shuffle train")
     loss: Literal["logistic", "cross_entropy", "squared"] = "cross_entropy"
     poison: Poison | None = None
@@ -264,9 +304,74 @@ class FileTask(Drawn):
             )
         return path
 
+    @model_validator(mode="after")
+    def _columns_once(self) -> Self:
+        names = (self.x,) if isinstance(self.x, str) else self.x
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise ValueError(f"x: {twice[0]!r} is listed twice")
+        if self.y in names:
+            raise ValueError(f"x: {self.y!r} is the target: a network would be given the answer")
+        if self.labels is not None and len(set(self.labels)) < len(self.labels):
+            raise ValueError("labels: give different integers")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_usual_labels(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `labels` out where they are usual, as all were when ids were first given."""
+        data: dict[str, Any] = dump(self)
+        return {k: v for k, v in data.items() if k != "labels" or v is not None}
+
     @property
     def data_file(self) -> DataFile:
         return DataFile(self.path, self.sha256)
+
+    def read(self, path: Path) -> Columns:
+        """Read the data.
+
+        Raises:
+            FieldError: they cannot be read, or are not enough or not fit to train on.
+        """
+        data = read_columns(path, self.x, self.y)
+        if self.train > len(data.y):
+            message = f"asks for {self.train:,} examples of {len(data.y):,}"
+            raise FieldError(("train",), message)
+        if self.loss == "squared":
+            data.check_values()
+        return data
+
+    def labels_in(self, data: Columns) -> tuple[int, ...]:
+        """The classes in their order, for a loss that has classes.
+
+        Raises:
+            FieldError: the data have other labels.
+        """
+        is_binary = self.loss == "logistic"
+        found = find_labels(data, at_most=2 if is_binary else LABELS_MAX)
+        labels = self.labels
+        if labels is None and (is_binary or len(found) > 2):
+            labels = tuple(range(len(found)))
+        if labels is None or set(labels) != set(found):
+            given = "left out" if self.labels is None else ", ".join(map(str, self.labels[:8]))
+            there = ", ".join(map(str, found[:8])) + (", ..." if len(found) > 8 else "")
+            message = f"{given}, but {data.target!r} has {there}: list these"
+            raise FieldError(("labels",), message)
+        return labels
+
+    def filled_in(self, path: Path) -> Self:
+        """Fill in the hash, and the labels where they are not 0 to C - 1, of C that loss has."""
+        try:
+            update: dict[str, Any] = {"sha256": sha256(path)}
+        except OSError as error:
+            raise FieldError(("path",), f"cannot read {path}: {error.strerror}") from error
+        data = self.read(path)
+        if self.loss != "squared":
+            try:
+                self.labels_in(data)
+            except FieldError as error:
+                if error.field != ("labels",) or self.labels is not None:
+                    raise
+                update["labels"] = find_labels(data)
+        return self.model_copy(update=update)
 
     @property
     def is_random_sample(self) -> bool:
@@ -295,6 +400,15 @@ TaskSpec = Annotated[
     BeforeValidator(CustomTask.wrap_object),
 ]
 """The tasks that may stand in a sweep; `tasks.LOADERS` has the loader of each."""
+
+
+def check_drawn(examples: int, test_examples: int, inputs: int) -> None:
+    """Raise ValueError where more numbers are to be drawn than are held in memory."""
+    if (count := (examples + test_examples) * inputs) > NUMBERS_MAX:
+        raise ValueError(
+            f"examples: {examples:,} and test_examples: {test_examples:,} are {count:,} numbers; "
+            f"a task is held in memory, at most {NUMBERS_MAX:,}"
+        )
 
 
 def check_rows(x: Rows, count: int, name: str) -> None:

@@ -21,6 +21,7 @@ from sweep_engine.store.layout import SWEEP_JSON
 FORMAT = 1
 
 _SEAL, _UNSEALED = "seal", b"0" * 64
+_MOVED = "moved_ids"
 _KEYS = {"format", "spec_id", "sweep", "folder", "frozen", "shards", _SEAL}
 
 
@@ -93,12 +94,18 @@ class Previous(NamedTuple):
         shards: The shards that were planned.
         frozen: The choices of the first run.
         data: `sweep.json` as it was read.
+        moved_ids: Of settings that share a hash with others, by their digests.
     """
 
     sweep: Sweep
     shards: tuple[Shard, ...]
     frozen: Frozen
     data: bytes
+    moved_ids: dict[str, int]
+
+    def ids(self) -> dict[str, int]:
+        """The ids of all settings, by their digests: a growing sweep keeps them."""
+        return {s.digest: s.id for s in manifest_of(self).plan.settings.values()}
 
 
 def write_manifest(
@@ -120,6 +127,8 @@ def write_manifest(
         "frozen": asdict(manifest.frozen),
         "shards": manifest.plan.to_dict(),
     }
+    if manifest.plan.moved_ids:
+        data[_MOVED] = manifest.plan.moved_ids
     text = _sealed(data)
     if not directory.files.replace(SWEEP_JSON, text, previous=previous and previous.data):
         raise OutputError(
@@ -142,7 +151,8 @@ def read_manifest(directory: OutputDirectory) -> Manifest:
 
 def manifest_of(previous: Previous) -> Manifest:
     """Say what a directory is for, from what was read of it."""
-    return Manifest(plan(previous.sweep, previous.shards), previous.frozen)
+    planned = plan(previous.sweep, previous.shards, lambda: previous.moved_ids)
+    return Manifest(planned, previous.frozen)
 
 
 def with_stored_observables(previous: Previous, sweep: Sweep) -> Sweep:
@@ -178,7 +188,8 @@ def read_previous(directory: OutputDirectory) -> Previous | None:
     data, text = _read(directory)
     with _as_corrupt(directory):
         sweep = restore(data["sweep"], (_base(directory) / data["folder"]).resolve())
-        return Previous(sweep, read_shards(data["shards"]), _frozen(data["frozen"]), text)
+        shards, frozen = read_shards(data["shards"]), _frozen(data["frozen"])
+        return Previous(sweep, shards, frozen, text, dict(data.get(_MOVED, {})))
 
 
 def _frozen(data: dict[str, Any]) -> Frozen:
@@ -215,7 +226,8 @@ def _read(directory: OutputDirectory) -> tuple[dict[str, Any], bytes]:
         data: dict[str, Any] = json.loads(text)
         if data["format"] != FORMAT:
             raise OutputError(f"{place}: written by another version (format {data['format']})")
-        if wrong := (data.keys() | {_SEAL}) ^ _KEYS:  # before there were seals it had none
+        # Before there were seals it had none; few sweeps have ids that moved.
+        if wrong := ((data.keys() | {_SEAL}) - {_MOVED}) ^ _KEYS:
             raise ValueError(f"its keys are others than expected: {', '.join(sorted(wrong))}")
         seal = data.get(_SEAL)
         if seal is not None and _seal(text.replace(str(seal).encode(), _UNSEALED)) != seal:

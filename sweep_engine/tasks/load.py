@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sweep_engine.errors import FieldError
 from sweep_engine.spec.base import check_complete
 from sweep_engine.spec.tasks import (
     Boolean,
@@ -34,11 +35,16 @@ def load_task(spec: TaskKind, seed: int, folder: Path) -> Task:
         folder: Where a data file's path starts.
 
     Raises:
-        ValueError: the data cannot be had or do not fit the task.
+        FieldError: the data cannot be had or do not fit the task.
     """
     seed = spec.data_seed(seed)
-    task = LOADERS[type(spec)](spec, seed, folder)
-    return task if spec.wrong_labels is None else poisoned(task, spec.wrong_labels, seed)
+    try:
+        task = LOADERS[type(spec)](spec, seed, folder)
+        return task if spec.wrong_labels is None else poisoned(task, spec.wrong_labels, seed)
+    except FieldError:
+        raise
+    except ValueError as error:
+        raise FieldError((), str(error)) from error
 
 
 def _without_file(load: Callable[[Any, int], Task]) -> Loader:

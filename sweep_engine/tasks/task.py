@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from sweep_engine.float32 import check_columns
 from sweep_engine.tasks.losses import Loss, target_dtype
 
 
@@ -35,6 +36,8 @@ class Task:
         probe_inputs: Which inputs identify a function, in order: positions in `inputs`.
         finite: Whether these are the whole input set, so that a function's outputs on
             them are the function.
+        labels: What the classes are called in a data file, in their order; None where they are
+            called by their numbers.
     """
 
     train: Examples
@@ -42,6 +45,7 @@ class Task:
     loss: Loss
     probe_inputs: Int[np.ndarray, " F"]
     finite: bool = False
+    labels: tuple[int, ...] | None = None
 
     @property
     def inputs(self) -> Float[np.ndarray, "N ..."]:
@@ -93,17 +97,16 @@ def check_arrays(x: np.ndarray, y: np.ndarray) -> None:
         raise ValueError(f"x and y must be real numbers, got {x.dtype} and {y.dtype}")
     if not np.all(np.isfinite(x)) or not np.all(np.isfinite(y)):
         raise ValueError("x and y must be finite: there is an inf or a NaN in the data")
+    check_columns(x)
 
 
 def _examples(x: np.ndarray, y: np.ndarray, loss: Loss) -> Examples:
     x, y = np.asarray(x), np.asarray(y)
     check_arrays(x, y)
-    with np.errstate(over="ignore"):
-        x = x.astype(np.float32)
-    if not np.all(np.isfinite(x)):
-        raise ValueError("x has numbers that float32 cannot hold")
+    if loss.num_labels is None:
+        check_columns(y)
     if loss.num_labels is not None and (
         np.any(y != np.round(y)) or y.min() < 0 or y.max() >= loss.num_labels
     ):
         raise ValueError(f"labels must be integers from 0 to {loss.num_labels - 1}")
-    return Examples(x, y.astype(target_dtype(loss)))
+    return Examples(x.astype(np.float32), y.astype(target_dtype(loss)))

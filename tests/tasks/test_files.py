@@ -30,7 +30,13 @@ def parquet(folder, columns, name="data.parquet"):
 def load(folder, name, seed=0, **fields):
     digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     spec = FileTask(path=name, **{"sha256": digest, "train": 4, **fields})
+    if "labels" not in fields:
+        spec = spec.model_copy(update={"labels": pinned_labels(spec, folder)})
     return load_task(spec, seed, folder)
+
+
+def pinned_labels(spec, folder):
+    return spec.filled_in(folder / spec.path).labels
 
 
 def rows(task):
@@ -76,7 +82,7 @@ def test_the_split_depends_on_the_seed_only(tmp_path):
 
 
 def test_more_digits_than_there_are(tmp_path):
-    with pytest.raises(ValueError, match="asks for 1798 examples of 1797"):
+    with pytest.raises(ValueError, match="asks for 1,798 examples of 1,797"):
         load_task(Digits(train=1798), 0, tmp_path)
     assert load_task(Digits(train=1797), 0, tmp_path).test is None
 
@@ -124,7 +130,8 @@ BAD_ARRAYS = {
     "nan in x": {"x": np.where(X == 3, np.nan, X)},
     "infinity in x": {"x": np.where(X == 3, np.inf, X)},
     "nan in y": {"y": np.where(Y == 1, np.nan, Y)},
-    "a negative label": {"y": Y - 1},
+    "one class only": {"y": Y * 0},
+    "no columns": {"x": X[:, :0]},
     "labels between integers": {"y": Y + 0.5},
     "fewer labels than inputs": {"y": Y[:5]},
     "labels of two axes": {"y": Y[:, None]},
@@ -134,7 +141,12 @@ BAD_ARRAYS = {
     "text for inputs": {"x": np.full((6, 2), "a")},
     "pickled objects": {"x": np.full((6, 2), None, object)},
     "complex inputs": {"x": X * 1j},
-    "too many classes": {"y": Y * 200},
+    "too many classes": {"x": np.eye(300), "y": np.arange(300)},
+    "labels beyond all integers of a double": {"y": Y * 2.0**60},
+    "ids that merge in float32": {"x": X + [[2**24, 0]] + np.arange(6)[:, None] / 4},
+    "integer ids that merge": {"x": X.astype(int) + 2**24},
+    "numbers beyond float32": {"x": X * 1e39},
+    "numbers below float32": {"x": X * 1e-46},
 }
 
 
@@ -158,7 +170,7 @@ def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match="no column"):
         load(tmp_path, name, x=("x", "z"))
     with pytest.raises(ValueError, match="name one array"):
-        load(tmp_path, "data.npz", x=("x",))
+        load(tmp_path, "data.npz", x=("x", "z"))
     with pytest.raises(ValueError, match="asks for 7 examples of 6"):
         load(tmp_path, "data.npz", train=7)
 

@@ -142,7 +142,7 @@ def prepare(
     if previous is not None:
         # First, since the sweep file may not name observables that were added to its rows.
         sweep = with_stored_observables(previous, sweep)
-    planned = plan(sweep, previous.shards if previous else ())
+    planned = plan(sweep, previous.shards, previous.ids) if previous else plan(sweep)
     if previous is not None:
         check_growth(previous, sweep, str(directory.root))
     compilation_cache()

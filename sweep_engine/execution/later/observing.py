@@ -103,7 +103,9 @@ def observe(
     sweep = _with(manifest.plan.sweep, asked)
     if sweep.store.params == "none":
         raise OutputError(f"{out}: `store: {{params: none}}`: there are no networks to observe")
-    grown = Manifest(plan(sweep, manifest.plan.shards), manifest.frozen)
+    grown = Manifest(
+        plan(sweep, manifest.plan.shards, lambda: manifest.plan.moved_ids), manifest.frozen
+    )
     compilation_cache()
     work = _Work(directory, grown)
     work.check(sweep.observables[len(manifest.plan.sweep.observables) :])
@@ -145,7 +147,10 @@ class _Work:
     def programs(self) -> Programs:
         """The buckets without observables, whatever classes theirs may be of."""
         bare = self.manifest.plan.sweep.model_copy(update={"observables": ()})
-        return Programs(plan(bare, self.manifest.plan.shards), self.manifest.frozen)
+        return Programs(
+            plan(bare, self.manifest.plan.shards, lambda: self.manifest.plan.moved_ids),
+            self.manifest.frozen,
+        )
 
     @cached_property
     def results(self) -> Results:

@@ -14,7 +14,7 @@ import jax
 from sweep_engine.backends import CORES
 from sweep_engine.caches import cache_folder
 from sweep_engine.comparability import check_comparisons
-from sweep_engine.errors import Interrupted, OutputError, PlanError, SpecError
+from sweep_engine.errors import FieldError, Interrupted, OutputError, PlanError, SpecError
 from sweep_engine.execution.programs.agreement import disagreements
 from sweep_engine.execution.programs.choosing import check_frozen, choose, expect
 from sweep_engine.execution.programs.packing import PackedPlan, pack_plan
@@ -126,13 +126,21 @@ class Programs:
                 self.of(name)
             except (ValueError, SpecError) as error:
                 source = self._plan.settings[settings[0]].source
-                problems[self._plan.sweep.problem(("sources", source), str(error))] = None
+                place = self._place(source, error)
+                problems[self._plan.sweep.problem(place, str(error))] = None
         problems |= dict.fromkeys(self._function_problems())
         if not problems:
             buckets = {name: opened.bucket for name, opened in self._opened.items()}
             problems |= dict.fromkeys(disagreements(self._plan, buckets))
         if problems:
             raise SpecError(list(problems))
+
+    def _place(self, source: str, error: Exception) -> tuple[str, ...]:
+        """Where in the sweep a problem is that opening a source met."""
+        if not isinstance(error, FieldError):
+            return ("sources", source)
+        has_own = self._plan.sweep.sources[source].task is not None
+        return (*(("sources", source) if has_own else ()), "task", *error.field)
 
     def _function_problems(self) -> Iterator[str]:
         """Comparisons of functions where a task's outputs are not discrete."""

@@ -162,6 +162,7 @@ class ShardWorker:
             "versions": frozen.versions,
             "majority_error": bucket.task.majority_error,
             "layout": bucket.network.layout.describe(),
+            **({"labels": bucket.task.labels} if bucket.task.labels else {}),
         }
 
 

@@ -5,9 +5,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sweep_engine.spec.base import TRACED, Flag, Fraction, NonNegative, Positive, Spec, TracedCount
+from sweep_engine.spec.base import (
+    TRACED,
+    Flag,
+    Fraction,
+    NonNegative,
+    Positive,
+    Share,
+    Spec,
+    TracedCount,
+)
 
-Shrink = Annotated[float, Field(strict=True, gt=0, lt=1), TRACED]
+Shrink = Annotated[Share, TRACED]
 
 
 class Constant(Spec):
