@@ -4,10 +4,8 @@ import itertools
 import json
 import math
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -29,6 +27,7 @@ from sweep_engine.errors import (
     SweepEngineError,
     explain,
 )
+from sweep_engine.stopping import INTERRUPTED, Stop, heeded
 from sweep_engine.streams import is_terminal, protect
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from sweep_engine.spec import Sweep
     from sweep_engine.store import LedgerEntry, StoredRun
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 3
+FAILED, BAD_INPUT = 1, 2
 BAD_INPUTS = (PlanError, OutputError, ClusterError, IncomparableSources, InsufficientSamples)
 DEMOS = ("landscape", "boolean", "digits")
 
@@ -79,8 +78,14 @@ FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first f
 def main() -> None:
     """Run the command line; errors of ours end it with their exit code and no traceback."""
     protect()
+    # First of all: what the commands import takes seconds.
+    with heeded(lambda line: err.print(line, markup=False, highlight=False)) as stop:
+        _call(stop)
+
+
+def _call(stop: Stop) -> None:
     try:
-        app()
+        app(obj=stop)
     except (SpecError, CorruptResults) as error:
         _end(error.problems, BAD_INPUT if isinstance(error, SpecError) else FAILED)
     except BAD_INPUTS as error:
@@ -166,6 +171,7 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
 
 @app.command()
 def run(
+    context: typer.Context,
     spec: SpecFile,
     out_dir: OutDir,
     backend: BackendName = "local",
@@ -178,12 +184,15 @@ def run(
     is kept: the same command goes on).
     """
     sweep, text = _load(spec), spec.read_text()
-    summary = _run(sweep, text, out_dir, fail_fast=fail_fast, backend=backend, address=address)
+    summary = _run(
+        context.obj, sweep, text, out_dir, fail_fast=fail_fast, backend=backend, address=address
+    )
     _report_run(summary, out_dir)
 
 
 @app.command()
 def submit(
+    context: typer.Context,
     address: Annotated[
         str,
         typer.Option(metavar="URL", help="The cluster's job server, as http://127.0.0.1:8265."),
@@ -216,17 +225,16 @@ def submit(
         job = submit_run(jobs, sweep, spec, out_dir, fail_fast=fail_fast)
         err.print(f"submitted as {job}", markup=False, highlight=False)
     assert job is not None
-    try:
+    again = jobs.how_to_follow(job)
+    with context.obj.last_words(f"the job goes on; to follow it again: {again}"):
         code = jobs.follow(job, lambda text: print(text, end="", flush=True))
-    except KeyboardInterrupt:
-        again = f"sweep-engine submit --attach {job} --address {address}"
-        _end([f"the job goes on; to follow it again: {again}"], INTERRUPTED)
     if code:
         _end([f"{job} ended with exit code {code}"], code)
 
 
 @app.command()
 def retry(
+    context: typer.Context,
     results: ResultsDir,
     backend: BackendName = "local",
     address: Address = None,
@@ -238,7 +246,7 @@ def retry(
 
     sweep = read_manifest(OutputDirectory(results)).plan.sweep
     summary = _run(
-        sweep, None, results, fail_fast=fail_fast, failed_only=True, backend=backend,
+        context.obj, sweep, None, results, fail_fast=fail_fast, failed_only=True, backend=backend,
         address=address,
     )  # fmt: skip
     _report_run(summary, results)
@@ -402,6 +410,7 @@ def _comparison_title(one: "Compared") -> str:
 
 @app.command()
 def observe(
+    context: typer.Context,
     results: ResultsDir,
     names: Annotated[
         list[str] | None,
@@ -418,7 +427,7 @@ def observe(
     from sweep_engine.execution import observe as observe_stored
     from sweep_engine.spec.load import read_observables
 
-    with _stop_on_signal() as should_stop:
+    with context.obj.gently() as should_stop:
         found = observe_stored(
             results,
             read_observables(names or []),
@@ -470,6 +479,7 @@ def show(
 
 @app.command()
 def demo(
+    context: typer.Context,
     out_dir: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Where the three results go.")
     ] = Path("demo-results"),
@@ -480,7 +490,8 @@ def demo(
     pages = []
     for name in DEMOS:
         spec = Path(__file__).parent / "examples" / f"{name}.yaml"
-        summary = _run(_load(spec), spec.read_text(), out_dir / name, fail_fast=True)
+        text = spec.read_text()
+        summary = _run(context.obj, _load(spec), text, out_dir / name, fail_fast=True)
         out.print(_summary_line(name, summary), highlight=False)
         pages.append(write_report(out_dir / name))
     out.print("The reports:", highlight=False)
@@ -537,6 +548,7 @@ def _load(path: Path) -> "Sweep":
 
 
 def _run(
+    stop: Stop,
     sweep: "Sweep",
     text: str | None,
     directory: Path | str,
@@ -551,7 +563,7 @@ def _run(
 
     if address is not None and backend != "ray":
         raise OutputError("--address is that of a Ray cluster: give --backend ray as well")
-    with _stop_on_signal() as should_stop:
+    with stop.gently() as should_stop:
         return run_sweep(
             sweep,
             directory,
@@ -562,35 +574,6 @@ def _run(
             display=display_for(sys.stderr, sweep.name),
             should_stop=should_stop,
         )
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Turn a signal into a wish to stop; a second one kills, but for a second SIGHUP.
-
-    A terminal that is closed sends that one, and its shell may send it again. Whoever was
-    started to ignore it, as by `nohup`, goes on ignoring it.
-    """
-    asked = False
-
-    def ask(number: int, _: Any) -> None:
-        nonlocal asked
-        if asked and number != signal.SIGHUP:
-            os._exit(128 + number)
-        if not asked:
-            asked = True
-            err.print("stopping: what is done is kept", highlight=False)
-
-    heeded = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        heeded.append(signal.SIGHUP)
-    previous = {number: signal.signal(number, ask) for number in heeded}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in previous.items():
-            if not (asked and number == signal.SIGHUP):  # the second may come only now
-                signal.signal(number, handler)
 
 
 def _summary_line(name: str, summary: "RunSummary") -> str:

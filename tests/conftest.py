@@ -13,7 +13,7 @@ from sweep_engine.execution import run
 from sweep_engine.spec import Sweep
 from tests.backends import heads
 from tests.examples import BOOLEAN
-from tests.once import common_folder, made_before, made_once
+from tests.once import common_folder, controller, made_before, made_once
 
 HEAD = "ray"
 
@@ -75,11 +75,15 @@ def boolean_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def ray_head(tmp_path_factory: pytest.TempPathFactory) -> heads.Head:
-    """The one Ray of the whole run, with a token of its own; `pytest_sessionfinish` ends it."""
+    """The one Ray of the whole run, with a token of its own.
+
+    `pytest_sessionfinish` ends it, or a process that watches pytest, should pytest be killed.
+    """
 
     def start(folder: Path) -> dict[str, str]:
         heads.put_token(folder / "home")
         started = heads.start_head(folder, folder / "home")
+        started.end_with(controller())
         return started.record()
 
     return heads.Head.of(made_once(common_folder(tmp_path_factory) / HEAD, start))

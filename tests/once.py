@@ -18,6 +18,11 @@ def common_folder(factory: pytest.TempPathFactory) -> Path:
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
+def controller() -> int:
+    """The process that ends last of pytest's: this one, or that which started the workers."""
+    return os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+
+
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
     """Keep the other workers out meanwhile; a worker that dies lets the next one in."""

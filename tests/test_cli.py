@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
 
@@ -11,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from sweep_engine import cli
 from sweep_engine.store import OutputDirectory, open_results
 from tests.shell import call
 
@@ -454,16 +452,3 @@ def test_directory_of_something_else(tmp_path, spec):
 def test_unknown_option_and_missing_argument(spec):
     for words in (["run", spec, "--oot", "x"], ["run", spec], ["fly"], ["show", "x", "y"]):
         assert call(*words).code == BAD_INPUT
-
-
-@pytest.mark.parametrize("ignored", [True, False], ids=["nohup", "a terminal"])
-def test_who_was_told_to_ignore_a_hangup_ignores_it(ignored):
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
-    try:
-        with cli._stop_on_signal() as should_stop:
-            for _ in range(2):
-                signal.raise_signal(signal.SIGHUP)
-            assert should_stop() == (not ignored)
-        signal.raise_signal(signal.SIGHUP)  # of a terminal's shell, after the work has ended
-    finally:
-        signal.signal(signal.SIGHUP, before)

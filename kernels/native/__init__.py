@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jax
 
+from sweep_engine import stopping
 from sweep_engine.caches import cache_folder
 
 COMPILERS = ("c++", "g++", "clang++")
@@ -93,17 +94,33 @@ def _build(command: list[str], built: Path) -> None:
     """Compile to a file beside the final one, then rename: others see all of it or nothing."""
     temporary = built.with_name(f"{built.name}.{secrets.token_hex(8)}.tmp")
     try:
-        done = subprocess.run(
-            [*command, "-o", str(temporary)],
-            capture_output=True, text=True, check=False, timeout=BUILD_SECONDS,
-        )  # fmt: skip
-        if done.returncode:
-            raise CannotBuild(f"the compiler failed: {command[0]}\n{done.stderr[-2000:]}")
+        code, said = _compile([*command, "-o", str(temporary)])
+        if code:
+            raise CannotBuild(f"the compiler failed: {command[0]}\n{said[-2000:]}")
         temporary.replace(built)
     except subprocess.TimeoutExpired as error:
         raise CannotBuild(f"the compiler took more than {BUILD_SECONDS} s") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _compile(command: list[str]) -> tuple[int, str]:
+    """Run a compiler; returns its exit code and what it said.
+
+    It starts others that do the work. All end with it, whatever ends it, and with this process.
+    """
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as compiler:  # fmt: skip
+        try:
+            with stopping.ending(lambda: stopping.end_group(compiler.pid)):
+                said = compiler.communicate(timeout=BUILD_SECONDS)[1]
+        except BaseException:
+            stopping.end_group(compiler.pid)
+            raise
+        return compiler.returncode, said
 
 
 @functools.cache

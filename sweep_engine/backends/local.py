@@ -6,6 +6,7 @@ run without the interpreter's lock.
 
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,9 @@ from itertools import cycle, islice
 from typing import Any
 
 from sweep_engine.backends.backend import Answer, Job, OpenWorkers, Outcome, Worker
+
+CLOSE_SECONDS = 5.0
+"""So long may jobs in flight take to end when they are asked to."""
 
 
 class LocalBackend:
@@ -87,8 +91,15 @@ class LocalBackend:
 
     def close(self) -> None:
         self.cancel()
+        end = time.monotonic() + CLOSE_SECONDS
+        while self._is_anyone_busy() and time.monotonic() < end:
+            time.sleep(0.01)
         if self._pool is not None:
-            self._pool.shutdown(wait=True)
+            self._pool.shutdown(wait=not self._is_anyone_busy(), cancel_futures=True)
+
+    def _is_anyone_busy(self) -> bool:
+        with self._lock:
+            return any(self._in_flight.values())
 
     def _run(self, job: Job, worker: str) -> None:
         flight = object()

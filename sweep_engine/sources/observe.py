@@ -11,7 +11,7 @@ from sweep_engine.lanes import pad
 from sweep_engine.observables import distinct
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.drawn import draw_rows
-from sweep_engine.sources.work import Runs
+from sweep_engine.sources.work import Control, Runs
 from sweep_engine.spec.settings import Setting
 
 Columns = dict[str, np.ndarray]
@@ -24,6 +24,7 @@ pool that runs the programs: two of them at once were seen to wait for each othe
 def observe(
     bucket: Bucket,
     theta: Float[np.ndarray, "R P"],
+    control: Control,
     *,
     start: Float[np.ndarray, "R P"] | None = None,
     targets: Shaped[np.ndarray, "R N"] | None = None,
@@ -34,12 +35,16 @@ def observe(
     Args:
         bucket: The programs.
         theta: The networks' parameters.
+        control: Asked before every block; what it reports are other things.
         start: Where each run started, for a bucket that needs it.
         targets: Each run's targets of all inputs, for a bucket whose runs have their own.
         functions: Their packed functions, where they were found before.
 
     Returns:
         A value per row and column, and the packed functions, shape (R, bytes).
+
+    Raises:
+        Interrupted: `control` asked to stop.
     """
     if not len(theta):
         return {}, np.zeros((0, 0), np.uint8)
@@ -55,6 +60,7 @@ def observe(
         )
         program = bucket.observe.compiled(*arguments)  # here: no other bucket waits for it
         with _ONE_AT_A_TIME:
+            control.proceed(0)  # a block may take minutes, and another's may have just now
             values = program(*arguments)
             host = {name: np.asarray(value) for name, value in values.items()}
         parts.append({name: value[: len(theta[rows])] for name, value in host.items()})
@@ -80,6 +86,7 @@ def observe_stored(
     run_id: Int[np.ndarray, " R"],
     theta: Float[np.ndarray, "R P"],
     settings: Mapping[int, Setting],
+    control: Control,
 ) -> Columns:
     """Observe networks that are stored, by their run ids.
 
@@ -96,4 +103,4 @@ def observe_stored(
     targets = None
     if bucket.has_own_targets:  # not stored: what asks for them is refused before
         targets = np.broadcast_to(bucket.data.targets, (len(theta), len(bucket.data.targets)))
-    return observe(bucket, theta, start=start, targets=targets)[0]
+    return observe(bucket, theta, control, start=start, targets=targets)[0]

@@ -74,7 +74,7 @@ def take_snapshots(
     bucket, runs = programs.bucket, Runs.of(programs.bucket, pieces)
     fit = _judged(programs, stored.theta) & (stored.status != RunStatus.DIVERGED)
     control.proceed(len(runs))
-    columns, functions = observe(bucket, stored.theta)
+    columns, functions = observe(bucket, stored.theta, control)
     solutions = Solutions(
         run_id=runs.ids,
         setting=runs.setting,

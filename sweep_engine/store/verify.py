@@ -1,16 +1,26 @@
 """Check every file of an output directory against its checksum, the ledger and the plan."""
 
+import io
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from sweep_engine.store.files import Files
 from sweep_engine.store.inventory import take_inventory
-from sweep_engine.store.layout import FAILED, STAGING, split_table_path
+from sweep_engine.store.layout import (
+    COMPARISONS,
+    FAILED,
+    STAGING,
+    SWEEP_JSON,
+    SWEEP_YAML,
+    split_table_path,
+)
 from sweep_engine.store.ledger import FileRecord, Ledger
 
 ExpectedRows = Mapping[str, int]
@@ -51,6 +61,7 @@ def verify(files: Files, expected: Mapping[str, ExpectedRows | None] | None = No
         *_repeated_runs(files, [record for record in sound if record.table == "runs"]),
         *_wrong_replacements(ledger),
         *_against_plan(ledger, expected),
+        *_unreadable(files),
     ]
     return Verification(problems, _notes(files))
 
@@ -125,6 +136,33 @@ def _against_plan(
         for table, rows in (tables or {}).items():
             if entry.num_rows(table) != rows:
                 yield f"{shard}: has {entry.num_rows(table)} rows in {table}, planned {rows}"
+
+
+def _read_comparisons(data: bytes) -> None:
+    pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True).read()
+
+
+def _read_sweep_file(data: bytes) -> None:
+    if not isinstance(yaml.safe_load(data.decode()), dict):
+        raise ValueError("no sweep file")
+
+
+_NOT_IN_THE_LEDGER: Mapping[str, tuple[Callable[[bytes], None], str]] = {
+    COMPARISONS: (_read_comparisons, "`compare` writes it anew"),
+    SWEEP_YAML: (_read_sweep_file, f"`run` writes it anew; the engine goes by {SWEEP_JSON}"),
+}
+"""Files that others read: what reads one of them whole, and what to do where it cannot."""
+
+
+def _unreadable(files: Files) -> Iterator[str]:
+    for path, (read, remedy) in _NOT_IN_THE_LEDGER.items():
+        if files.exists(path):
+            data = files.read(path)
+            try:
+                read(data)
+            except (OSError, ValueError, pa.ArrowException, yaml.YAMLError) as error:
+                said = str(error).partition("\n")[0]
+                yield f"{path}: is damaged ({said}): {remedy}"
 
 
 def _notes(files: Files) -> list[str]:

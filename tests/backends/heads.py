@@ -84,6 +84,14 @@ class Head:
     def end(self):
         end_all(str(self.temporary))
 
+    def end_with(self, pid):
+        """See to it that it ends when a process does, however that ends."""
+        subprocess.run(
+            ["setsid", "--fork", sys.executable, __file__, str(pid), *self.temporary.parts[-1:]],
+            env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd="/", check=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
 
 def start_head(folder, home):
     """Start a head with its job server, and wait until it is up."""
@@ -130,3 +138,23 @@ def marked(mark):
                 if mark in (entry / "cmdline").read_bytes().decode(errors="replace"):
                     found.append(int(entry.name))
     return found
+
+
+def started_at(pid):
+    """When a process was started, which tells it from a later one of its number; None if over."""
+    with suppress(OSError):
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if state == "Z" else rest[18]
+    return None
+
+
+def watch(pid, name):
+    """Wait until a process is over, or the head is; then see to it that the head is."""
+    born, folder = started_at(pid), Path("/tmp") / name
+    while folder.exists() and born is not None and started_at(pid) == born:
+        time.sleep(0.5)
+    end_all(str(folder))
+
+
+if __name__ == "__main__":
+    watch(int(sys.argv[1]), sys.argv[2])

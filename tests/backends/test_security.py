@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from sweep_engine.backends.ray import security
+from sweep_engine.backends.ray import door, security
 from sweep_engine.backends.ray.jobs import Jobs
 from sweep_engine.errors import ClusterError
 from tests.backends import heads, machines
@@ -82,6 +83,18 @@ def test_a_token_from_elsewhere(home, monkeypatch, tmp_path):
     assert security.has_token()
     security.make_token()
     assert not (home / ".ray").exists()
+
+
+@pytest.mark.parametrize("given", ["tokén", "a b", "caf\udce9"])
+@pytest.mark.parametrize("stands_in", ["file", "environment"])
+def test_what_cannot_be_a_token_is_told(home, monkeypatch, given, stands_in):
+    if stands_in == "environment":
+        monkeypatch.setenv(security.TOKEN, given)
+    else:
+        (home / "secret").write_bytes(os.fsencode(given))
+        monkeypatch.setenv(security.TOKEN_PATH, str(home / "secret"))
+    with pytest.raises(ClusterError, match="is no token"):
+        security.require_token("10.0.0.1:6379")
 
 
 @pytest.mark.parametrize(
@@ -236,6 +249,31 @@ def test_its_token_is_in_no_log_and_on_no_command_line(started):
         assert token not in " ".join(_words(process))
         with contextlib.suppress(psutil.Error):
             assert token not in process.environ().values()
+
+
+def test_no_other_user_reaches_its_folders(started):
+    """Ray opens its own to all users of the machine, who could change the code that is loaded."""
+    session = Path(started.told["session"])
+    assert not door.can_others_write(session)
+    assert any(mode_of(folder) & 0o077 == 0 for folder in session.parents)
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that all users reach, unlike those of pytest."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+def test_folders_that_others_can_write_to_are_told_from_those_they_cannot(open_folder):
+    resources = open_folder / "session" / "runtime_resources"
+    (resources / "py_modules_files").mkdir(parents=True)
+    assert not door.can_others_write(resources)
+    (resources / "py_modules_files").chmod(0o777)
+    assert door.can_others_write(resources)
+    (open_folder / "session").chmod(0o700)
+    assert not door.can_others_write(resources)
 
 
 def test_it_leaves_our_signal_handlers_alone(started):

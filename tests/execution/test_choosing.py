@@ -63,7 +63,7 @@ def opened(implementation="auto", source=(), **changes):
 
 
 def chosen(*given, **changes):
-    return choose(*opened(*given, **changes), threads=1)[0]
+    return choose(*opened(*given, **changes), threads=1, should_stop=lambda: False)[0]
 
 
 # --- what a kernel does not know ----------------------------------------------------------
@@ -138,7 +138,7 @@ def worth_it(monkeypatch):
 
 @needs_compiler
 def test_a_kernel_that_agrees_and_wins_is_taken(worth_it, monkeypatch):
-    monkeypatch.setattr(choosing, "race", lambda contenders, threads: [2.0, 1.0])
+    monkeypatch.setattr(choosing, "race", lambda *_: [2.0, 1.0])
     found = chosen()
     assert found.name == "cpu"
     assert found.reason.startswith("agreed with XLA to ")
@@ -147,7 +147,7 @@ def test_a_kernel_that_agrees_and_wins_is_taken(worth_it, monkeypatch):
 
 @needs_compiler
 def test_a_kernel_that_loses_is_not(worth_it, monkeypatch):
-    monkeypatch.setattr(choosing, "race", lambda contenders, threads: [1.0, 2.0])
+    monkeypatch.setattr(choosing, "race", lambda *_: [1.0, 2.0])
     found = chosen()
     assert found.name == "xla"
     assert found.reason.startswith("faster: the cpu kernel does 1 network-steps")
@@ -157,7 +157,7 @@ def test_a_kernel_that_loses_is_not(worth_it, monkeypatch):
 def test_the_race_is_between_programs_that_take_the_same_steps(monkeypatch):
     monkeypatch.setattr(choosing, "RACE_SECONDS", 0.0)
     contenders = [opened(name)[0] for name in ("cpu", "xla")]
-    speeds = choosing.race(contenders, 2)
+    speeds = choosing.race(contenders, 2, lambda: False)
     assert all(speed > 0 for speed in speeds)
     taken = [choosing._seconds(programs, 16, 2)[1] for programs in contenders]
     assert taken[0] == taken[1] > 0
@@ -178,7 +178,7 @@ def test_a_kernel_for_another_device_is_refused():
 def test_on_a_gpu_auto_takes_xla(worth_it, monkeypatch):
     programs = opened()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    found, _ = choose(*programs, threads=1)
+    found, _ = choose(*programs, threads=1, should_stop=lambda: False)
     assert found == Choice("xla", "no kernel for gpu has been verified; ask for it by name")
 
 
@@ -267,7 +267,7 @@ def first(tmp_path_factory):
     out, notes = tmp_path_factory.mktemp("first") / "out", Notes()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choosing, "WORTH_FLOPS", 0.0)
-        patch.setattr(choosing, "race", lambda contenders, threads: [2.0, 1.0])
+        patch.setattr(choosing, "race", lambda *_: [2.0, 1.0])
         assert run(sweep(), out, display=notes).is_complete
     return out, notes.lines
 

@@ -82,8 +82,8 @@ def test_there_is_no_cuda_kernel_of_draws():
 @pytest.mark.parametrize("source", [PRIOR, REJECTION], ids=["prior", "rejection"])
 def test_a_kernel_that_agrees_and_wins_is_taken(source, monkeypatch):
     monkeypatch.setattr(choosing, "WORTH_FLOPS", 0.0)
-    monkeypatch.setattr(choosing, "race", lambda contenders, threads: [2.0, 1.0])
-    found, programs = choose(*opened(source=source), threads=1)
+    monkeypatch.setattr(choosing, "race", lambda *_: [2.0, 1.0])
+    found, programs = choose(*opened(source=source), threads=1, should_stop=lambda: False)
     assert found.name == programs.implementation == "cpu"
     assert found.reason.startswith("agreed with XLA in all but ")
     assert found.reason.endswith("2 draws per processor-second against 1 by XLA")
@@ -93,7 +93,7 @@ def test_a_kernel_that_agrees_and_wins_is_taken(source, monkeypatch):
 def test_the_race_is_between_programs_that_draw_alike(monkeypatch):
     monkeypatch.setattr(choosing, "RACE_SECONDS", 0.0)
     contenders = [opened(name)[0] for name in ("cpu", "xla")]
-    assert all(speed > 0 for speed in race(contenders, 2))
+    assert all(speed > 0 for speed in race(contenders, 2, lambda: False))
     draws = [choosing._seconds(programs, 32, 2)[1] for programs in contenders]
     assert draws[0] == draws[1] > 0
 
@@ -150,7 +150,7 @@ def test_a_choice_is_frozen_and_a_resume_gives_the_same_bits(tmp_path, monkeypat
     """Stopped after some shards, and gone on with where nobody may test or race again."""
     monkeypatch.setattr(sizes, "DRAWS_PER_SHARD", 500)
     monkeypatch.setattr(choosing, "WORTH_FLOPS", 0.0)
-    monkeypatch.setattr(choosing, "race", lambda contenders, threads: [2.0, 1.0])
+    monkeypatch.setattr(choosing, "race", lambda *_: [2.0, 1.0])
     assert run(sweep(), tmp_path / "whole").is_complete
     resumed = tmp_path / "resumed"
     with pytest.raises(Interrupted):

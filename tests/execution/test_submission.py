@@ -132,8 +132,11 @@ def test_ctrl_c_detaches_and_attach_follows_again(cluster, tmp_path):
     assert json.loads((tmp_path / "out/logs/progress.json").read_text())["state"] == "running"
     stop = threading.Timer(1.0, door.job_client(cluster.server).stop_job, [job])
     stop.start()
-    assert submit(cluster, "--attach", job).code != 0, "it did not complete"
+    ended = submit(cluster, "--attach", job)
     stop.join()
+    assert ended.code == 3, "it did not complete, and no shard failed"
+    assert "ended from outside" in ended.err
+    assert json.loads((tmp_path / "out/logs/progress.json").read_text())["state"] == "stopped"
 
 
 def await_file(path, process):
@@ -159,6 +162,13 @@ def test_a_wrong_token_is_refused(joined_ray, spec, tmp_path):
     assert ended.code == 2
     assert "Traceback" not in ended.err
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("job", ["", "../../api/version", "raysubmit_of_nobody", "a b"])
+def test_what_is_no_job_is_refused(joined_ray, job):
+    code, _, err = submit(joined_ray, "--attach", job)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
 
 
 def test_a_relative_output_directory_is_refused(joined_ray, spec):

@@ -186,7 +186,9 @@ def walk(
         found = programs.walk(padded, block.words, block.hyper, bucket.root)
         theta[index], fit[index] = (np.asarray(each)[: len(index)] for each in found)
     control.proceed(len(runs))
-    columns, functions = observe(bucket, theta, start=start if bucket.needs_start else None)
+    columns, functions = observe(
+        bucket, theta, control, start=start if bucket.needs_start else None
+    )
     steps = np.array([setting_steps(p) for p in pieces for _ in range(len(p))])
     solutions = Solutions(
         run_id=runs.ids,

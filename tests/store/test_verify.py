@@ -1,4 +1,8 @@
+import pytest
+
 from sweep_engine.store import ShardFiles, commit_shard, record_failure, verify
+from sweep_engine.store.encoding import to_parquet
+from sweep_engine.store.layout import COMPARISONS, SWEEP_YAML
 from tests.faults.workload import shard_files, shard_tables
 
 
@@ -37,3 +41,19 @@ def test_leftovers_and_failures_are_notes(files):
     record_failure(files, "s00009", 3, "out of luck")
     assert verify(files).problems == []
     assert verify(files).notes == ["staging/ holds 1 leftover files", "failed/ names 1 shards"]
+
+
+WRITTEN = {COMPARISONS: to_parquet(shard_tables(0)["runs"]), SWEEP_YAML: b"name: a sweep\n"}
+
+
+@pytest.mark.parametrize("path", WRITTEN)
+def test_what_no_entry_of_the_ledger_names_is_read_too(files, path):
+    whole = WRITTEN[path]
+    files.write(path, whole)
+    assert verify(files).problems == []
+    flipped = bytearray(whole)
+    flipped[len(whole) // 3] ^= 0x80
+    for damaged in (bytes(flipped), whole[: len(whole) // 2] + b"\xff: [", b""):
+        files.write(path, damaged)
+        (problem,) = verify(files).problems
+        assert problem.startswith(f"{path}: is damaged")

@@ -2,13 +2,18 @@
 
 import asyncio
 import logging
+import re
+import shutil
 import signal
+import stat
+import tempfile
 import threading
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -28,6 +33,8 @@ from sweep_engine.backends.ray.security import (
     require_token,
 )
 from sweep_engine.errors import ClusterError, WorkerLost
+
+_log = logging.getLogger(__name__)
 
 OBJECT_STORE_BYTES = 128 * 2**20
 """Of a Ray started for one run: it holds the plan and the task's data, once."""
@@ -73,8 +80,14 @@ def connect(address: str | None) -> bool:
     return True
 
 
+_private_folders: list[Path] = []
+"""Made for a Ray that was started here. Ray opens its own folders to all users of the machine,
+and workers load code from them."""
+
+
 def _start() -> None:
     make_token()
+    _private_folders.append(Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp")))  # short: sockets
     ray_constants.ENABLE_RAY_CLUSTER, before = False, ray_constants.ENABLE_RAY_CLUSTER
     try:
         with loopback_only(), warnings.catch_warnings():
@@ -83,6 +96,7 @@ def _start() -> None:
             ray.init(
                 address="local",
                 include_dashboard=False,
+                _temp_dir=str(_private_folders[-1] / "r"),
                 object_store_memory=OBJECT_STORE_BYTES,
                 logging_level=logging.ERROR,
                 log_to_driver=False,
@@ -106,6 +120,28 @@ def _join(address: str) -> None:
     if not is_loopback(head.rsplit(":", 1)[0]) and _admits_strangers(head):
         ray.shutdown()
         raise ClusterError(open_to_all(head))
+    node: Any = ray._private.worker._global_node
+    _warn_of_open_folders(Path(node.get_session_dir_path()))
+
+
+def _warn_of_open_folders(session: Path) -> None:
+    """Say that other users of this machine can change the code that workers load, if they can."""
+    if can_others_write(session / "runtime_resources"):
+        _log.warning(
+            "Ray's folder %s is open to all users of this machine: they can change the code that "
+            "workers load. Start Ray with --temp-dir in a folder that is yours alone",
+            session,
+        )
+
+
+def can_others_write(folder: Path) -> bool:
+    """Tell whether users other than its owner can write somewhere below a folder."""
+    modes = [path.stat().st_mode for path in (folder, *folder.parents) if path.exists()]
+    reached = all(mode & stat.S_IXOTH for mode in modes)
+    below = folder.rglob("*") if folder.is_dir() else ()
+    return reached and any(
+        path.stat().st_mode & stat.S_IWOTH for path in (folder, *below) if path.is_dir()
+    )
 
 
 def _admits_strangers(head: str) -> bool:
@@ -134,6 +170,8 @@ def _keep_signal_handlers() -> Iterator[None]:
 def leave() -> None:
     """Leave the cluster; one that was started here ends."""
     ray.shutdown()
+    while _private_folders:
+        shutil.rmtree(_private_folders.pop(), ignore_errors=True)
 
 
 def alive_nodes() -> list[Node]:
@@ -217,6 +255,31 @@ def as_cluster_error(address: str) -> Iterator[None]:
         yield
     except (ConnectionError, AuthenticationError, RuntimeError, OSError) as error:
         raise ClusterError(f"the job server at {address}: {error}") from error
+
+
+class NotAnswered(ClusterError):
+    """A job server did not answer, or not as one that is up: it may do so again."""
+
+
+_REFUSED = re.compile("status code 4[0-9][0-9]")
+
+
+def job_state(client: Any, job: str) -> Any:
+    """Ask how a job is.
+
+    Raises:
+        NotAnswered: ask again.
+        ClusterError: there is no such job, or the token is not the cluster's.
+    """
+    try:
+        return client.get_job_info(job)
+    except AuthenticationError as error:
+        raise ClusterError(str(error)) from error
+    except (ConnectionError, RuntimeError, OSError) as error:
+        said = str(error).partition("\n")[0]
+        if _REFUSED.search(said):
+            raise ClusterError(f"job {job}: {said}") from error
+        raise NotAnswered(said) from error
 
 
 def tail(client: Any, job: str, take: Callable[[str], None]) -> None:

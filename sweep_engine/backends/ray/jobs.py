@@ -1,19 +1,25 @@
 """Ray's job server, from outside the cluster: submit a command with its files, and follow it."""
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from sweep_engine.backends.ray import door
 from sweep_engine.backends.ray.security import is_loopback, open_to_all, require_token
-from sweep_engine.errors import ClusterError
+from sweep_engine.errors import ClusterError, Interrupted, OutputError
 
 RECONNECT_SECONDS = 2.0
 RECONNECTS = 30
 """Connections in a row that may break without a word before that is the end."""
+
+
+EXIT_CODES = (0, 1, 2, 3)
+"""Those of `run`. A job that ends with another was ended by somebody, or lost its machine."""
 
 
 @dataclass(frozen=True)
@@ -60,28 +66,57 @@ class Jobs:
                 )
             )
 
+    def how_to_follow(self, job: str) -> str:
+        """The command that follows a job again."""
+        return f"sweep-engine submit --attach {job} --address {self._address}"
+
     def follow(self, job: str, show: Callable[[str], None]) -> int:
         """Show a job's output from its beginning to its end; returns its exit code.
 
-        A broken connection is made again. An exception, as Ctrl-C raises one, leaves the job
-        as it is.
+        A broken connection is made again. An exception leaves the job as it is.
+
+        Raises:
+            OutputError: that is no job's id.
+            ClusterError: there is no such job.
+            Interrupted: the connection is gone for good, or the job was ended from outside.
         """
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", job):
+            raise OutputError(f"--attach {job!r}: that is no job's id, as `submit` prints one")
         log, broken = _Log(show), 0
         while True:
             before = log.shown
             with contextlib.suppress(ConnectionError):
                 door.tail(self._client, job, log.from_the_beginning())
-            with door.as_cluster_error(self._address):
-                state = self._client.get_job_info(job)
-            if state.status.is_terminal():
-                break
+            why = "its output ends without its end"
+            try:
+                state = door.job_state(self._client, job)
+                if state.status.is_terminal():
+                    return _exit_code(job, state)
+            except door.NotAnswered as error:
+                why = str(error)
             broken = 0 if log.shown > before else broken + 1
             if broken > RECONNECTS:
-                raise ClusterError(f"the output of {job} cannot be followed at {self._address}")
+                raise Interrupted(
+                    f"{self._address} cannot be reached ({why}); the job may go on; to follow it "
+                    f"again: {self.how_to_follow(job)}"
+                )
             time.sleep(RECONNECT_SECONDS)
-        if state.status == "SUCCEEDED":
-            return 0
-        return state.driver_exit_code or 1
+
+
+def _exit_code(job: str, state: Any) -> int:
+    """The exit code of a job that is over.
+
+    Raises:
+        Interrupted: it was ended from outside.
+    """
+    if state.status == "SUCCEEDED":
+        return 0
+    if state.status == "STOPPED" or state.driver_exit_code not in EXIT_CODES[1:]:
+        why = str(state.message or state.status).strip().partition("\n")[0]
+        raise Interrupted(
+            f"{job} was ended from outside ({why}); what is done is kept, submit it again to go on"
+        )
+    return int(state.driver_exit_code)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import os
+import re
 import secrets
 import socket
 import stat
@@ -39,7 +40,7 @@ def has_token() -> bool:
         return True
     path = token_file()
     try:
-        if not path.read_text().strip():
+        if not path.read_bytes().strip():
             return False
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             with contextlib.suppress(PermissionError):  # a mounted secret is someone else's
@@ -66,7 +67,7 @@ def require_token(address: str) -> None:
     """Refuse a cluster, or its job server, for which there is no token here.
 
     Raises:
-        ClusterError: there is none.
+        ClusterError: there is none, or what there is cannot be one.
     """
     if not has_token():
         raise ClusterError(
@@ -74,6 +75,15 @@ def require_token(address: str) -> None:
             f"code on it. Start it with {MODE}=token, and put its token into {token_file()} "
             f"(mode 0600) or name the file in {TOKEN_PATH}"
         )
+    given = os.environ.get(TOKEN)
+    if os.environ.get(MODE) != "k8s" or given:
+        token = os.fsencode(given) if given else token_file().read_bytes().strip()
+        if not re.fullmatch(rb"[!-~]+", token):
+            where = TOKEN if given else token_file()
+            raise ClusterError(
+                f"what stands in {where} is no token: it has spaces or characters beyond ASCII. "
+                "Copy the cluster's anew"
+            )
 
 
 def open_to_all(address: str) -> str:

@@ -114,6 +114,8 @@ class Loop:
                 f"{explain(error)}: what is done is kept, run again to go on"
             ) from error
         finally:
+            # Twice: whoever asked this process to end may not wait for the workers to end.
+            self._heartbeat.last(self._standing(), ended)
             self._backend.close()
             self._heartbeat.last(self._standing(), ended)
             self._display.close()

@@ -182,13 +182,13 @@ def carry_out(
             manifest = Manifest(planned, prepared.previous.frozen)
             # Comparisons may have changed, though there is nothing to compute.
             write_manifest(directory, manifest, prepared.previous)
-            observe_late(directory, manifest)
+            observe_late(directory, manifest, should_stop)
             return loop.summary()
         with closing(make_backend()) as backend:
             manifest = _begin(prepared, backend, display, loop.buckets)
             summary = loop.run(backend, should_stop)
         if summary.is_done:
-            observe_late(directory, manifest)
+            observe_late(directory, manifest, should_stop)
         return summary
 
 

@@ -34,7 +34,7 @@ from sweep_engine.observables import (
     observables,
 )
 from sweep_engine.planning import plan
-from sweep_engine.sources import Bucket, observe_stored
+from sweep_engine.sources import Bucket, Control, observe_stored
 from sweep_engine.spec import Sweep
 from sweep_engine.spec.observables import Observables, merge
 from sweep_engine.store import (
@@ -87,7 +87,7 @@ def observe(
         asked: Names, specifications or objects as in a sweep's `observables`; those that are
             there already are left as they are. With none, what an earlier call left is done.
         report: Called with a line after every file.
-        should_stop: Asked between files.
+        should_stop: Asked between files, and in them between blocks of networks.
 
     Raises:
         SpecError: an observable is not valid or does not fit the task or model; nothing was
@@ -111,14 +111,20 @@ def observe(
     work.check(sweep.observables[len(manifest.plan.sweep.observables) :])
     with directory.lock():
         write_manifest(directory, grown, previous)
-        return work.run(report, should_stop)
+        return work.run(report, Control(should_stop=should_stop))
 
 
-def observe_late(directory: OutputDirectory, manifest: Manifest) -> None:
-    """Compute the observables that need all runs, where there are such; holding the lock."""
+def observe_late(
+    directory: OutputDirectory, manifest: Manifest, should_stop: Callable[[], bool]
+) -> None:
+    """Compute the observables that need all runs, where there are such; holding the lock.
+
+    Raises:
+        Interrupted: `should_stop` said so; what is done is kept.
+    """
     named = manifest.plan.sweep.observables
     if any(one.fit_source is not None for one in named):
-        _Work(directory, manifest).run(lambda _: None, lambda: False)
+        _Work(directory, manifest).run(lambda _: None, Control(should_stop=should_stop))
 
 
 def _with(sweep: Sweep, asked: Sequence[Any]) -> Sweep:
@@ -172,7 +178,7 @@ class _Work:
         if problems:
             raise SpecError(list(problems))
 
-    def run(self, report: Callable[[str], None], should_stop: Callable[[], bool]) -> Observed:
+    def run(self, report: Callable[[str], None], control: Control) -> Observed:
         files = self.directory.files
         ledger = read_ledger(files)
         finish_publishing(files, ledger)
@@ -181,13 +187,14 @@ class _Work:
         opened: dict[tuple[str, tuple[str, ...]], Bucket] = {}
         rows = without = 0
         for i, (record, missing) in enumerate(todo):
-            if should_stop():
-                raise Interrupted("interrupted; what is done is kept, `observe DIR` goes on")
             _, _, name = split_table_path(record.path)
             key = name, tuple(column for one in missing for column, _ in columns_of(one))
             if key not in opened:
                 opened[key] = self._open(name, missing)
-            without += self._add_columns(record, opened[key])
+            try:
+                without += self._add_columns(record, opened[key], control)
+            except Interrupted as error:
+                raise Interrupted("interrupted; what is done is kept, the same goes on") from error
             rows += record.rows
             report(f"{i + 1:,}/{len(todo):,} files, {rows:,} rows")
         return Observed(len(todo), rows, without)
@@ -212,14 +219,14 @@ class _Work:
         files, network = self.directory.files, bucket.network
         return observable.on_basis(basis_of(files, self.results, named, observable, network, size))
 
-    def _add_columns(self, record: FileRecord, bucket: Bucket) -> int:
+    def _add_columns(self, record: FileRecord, bucket: Bucket, control: Control) -> int:
         """Replace a file by one with more columns; returns how many rows have no parameters."""
         table = _read(self.directory, record)
         _, source, name = split_table_path(record.path)
         run_id = table["run_id"].to_numpy()
         stored, theta = self._params(source, name, run_id)
         settings = self.manifest.plan.settings
-        values = observe_stored(bucket, stored, theta, settings)
+        values = observe_stored(bucket, stored, theta, settings, control)
         columns = [column for observable in bucket.observed for column in observable.columns]
         place = np.searchsorted(stored, run_id)
         known = np.isin(run_id, stored)

@@ -6,12 +6,13 @@ work is, and how a kernel of it is tried, stands with each kind of source.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
 
+from sweep_engine.errors import Interrupted
 from sweep_engine.kernels.fused_training.implementations import check_platform
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.planning import num_runs
@@ -63,7 +64,10 @@ def _expect_auto(programs: KernelPrograms, settings: Sequence[Setting]) -> Choic
 
 
 def choose(
-    programs: SourcePrograms, settings: Sequence[Setting], threads: int
+    programs: SourcePrograms,
+    settings: Sequence[Setting],
+    threads: int,
+    should_stop: Callable[[], bool],
 ) -> tuple[Choice, SourcePrograms]:
     """Choose what computes a bucket on this process's device.
 
@@ -71,6 +75,7 @@ def choose(
         programs: The bucket's, as the sweep asks for them.
         settings: The bucket's.
         threads: How many blocks are worked on at once here.
+        should_stop: Asked between the parts of a trial.
 
     Returns:
         The choice, and the programs that were compiled for it.
@@ -78,6 +83,7 @@ def choose(
     Raises:
         CannotBuild: the kernel that the sweep names is not for this device, or cannot be built.
         Disagrees: it failed its self-test.
+        Interrupted: `should_stop` said so.
     """
     expected = expect(programs, settings)
     if expected.name == XLA or not isinstance(programs, KernelPrograms):
@@ -85,6 +91,7 @@ def choose(
     if expected.name != "auto":
         check_platform(expected.name, jax.default_backend())
         agreed = self_test(programs, programs.by(XLA))
+        go_on(should_stop)
         return Choice(expected.name, f"asked for; {agreed}"), programs
     platform = jax.default_backend()
     if platform != "cpu":
@@ -94,8 +101,9 @@ def choose(
     try:
         agreed = self_test(kernel, xla)
     except (CannotBuild, Disagrees) as error:
+        go_on(should_stop)  # what stops this process may have stopped the compiler, too
         return Choice(XLA, str(error).splitlines()[0]), xla
-    speed, other = race([kernel, xla], threads)
+    speed, other = race([kernel, xla], threads, should_stop)
     unit = _trial(kernel).unit
     raced = f"{speed:,.0f} {unit} per processor-second against {other:,.0f} by XLA"
     if speed <= other:
@@ -124,7 +132,19 @@ def _trial(programs: KernelPrograms) -> Trial[Any]:
     return trial
 
 
-def race(contenders: Sequence[KernelPrograms], threads: int) -> list[float]:
+def go_on(should_stop: Callable[[], bool]) -> None:
+    """Go on with the trials, unless this process is to end.
+
+    Raises:
+        Interrupted: it is.
+    """
+    if should_stop():
+        raise Interrupted("interrupted while kernels were tried; run again to go on")
+
+
+def race(
+    contenders: Sequence[KernelPrograms], threads: int, should_stop: Callable[[], bool]
+) -> list[float]:
     """Time programs that do the same work: units of it per processor-second of each.
 
     So many blocks at once as a sweep computes here; a sweep keeps all cores busy, so that the
@@ -133,10 +153,12 @@ def race(contenders: Sequence[KernelPrograms], threads: int) -> list[float]:
     """
     length = 16
     while _seconds(contenders[0], length, threads)[0] < RACE_SECONDS / 4 and length < 2**14:
+        go_on(should_stop)
         length *= 4
     best = [0.0] * len(contenders)
     for _ in range(REPEATS):
         for i, programs in enumerate(contenders):
+            go_on(should_stop)
             seconds, units = _seconds(programs, length, threads)
             best[i] = max(best[i], units / seconds)
     return best

@@ -14,9 +14,9 @@ import jax
 from sweep_engine.backends import CORES
 from sweep_engine.caches import cache_folder
 from sweep_engine.comparability import check_comparisons
-from sweep_engine.errors import FieldError, Interrupted, OutputError, PlanError, SpecError
+from sweep_engine.errors import FieldError, OutputError, PlanError, SpecError
 from sweep_engine.execution.programs.agreement import disagreements
-from sweep_engine.execution.programs.choosing import check_frozen, choose, expect
+from sweep_engine.execution.programs.choosing import check_frozen, choose, expect, go_on
 from sweep_engine.execution.programs.packing import PackedPlan, pack_plan
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.machine import usable_cores
@@ -192,21 +192,20 @@ class Programs:
             for name in known:
                 check_frozen(self.of(name))
         except CannotBuild as error:
+            go_on(self._should_stop)  # what stops this process stops its compiler, too
             raise OutputError(
                 "these results were begun with a kernel that cannot be used here, and "
                 f"another implementation gives other bits: {error}; or go on where it was begun, "
                 "or use another --out"
             ) from error
-        chosen, tried = {}, self.undecided()
+        chosen = {}
         try:
             for name in (name for name in self._plan.buckets if name not in known):
                 settings = self._settings(name)
-                found = choose(self.of(name), settings, num_workers())
-                # What stops this process may have stopped the compiler, too.
-                if name in tried and self._should_stop():
-                    raise Interrupted("interrupted while kernels were tried; run again to go on")
+                found = choose(self.of(name), settings, num_workers(), self._should_stop)
                 chosen[name], self._opened[name] = found
         except (CannotBuild, Disagrees) as error:
+            go_on(self._should_stop)
             raise PlanError(f"execution.implementation: {error}") from error
         return {name: (known | chosen)[name] for name in self._plan.buckets}
 

@@ -45,7 +45,7 @@ def draw(
     rows = runs.take(kept)
     theta = draw_rows(bucket, rows)
     known = functions[kept] if programs.identifies_all else None
-    columns, row_functions = observe(bucket, theta, functions=known)
+    columns, row_functions = observe(bucket, theta, control, functions=known)
     if programs.identifies_all:
         tallies = tally(runs.setting, fit, functions)
     else:

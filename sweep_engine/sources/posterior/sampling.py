@@ -47,7 +47,7 @@ def sample(
     targets = states.targets
     if targets is not None:
         targets = np.repeat(targets, programs.spec.draws, axis=0)
-    columns, functions = observe(bucket, solutions.theta, targets=targets)
+    columns, functions = observe(bucket, solutions.theta, control, targets=targets)
     # Fit was told by these: one truth for all of them.
     columns |= {"train_loss": rows.loss, "train_error": rows.error}
     tallies = tally(solutions.setting, solutions.fit, functions)

@@ -43,7 +43,7 @@ def split(
     climbed = list(_climb_all(programs, pieces, control, inputs))
     warn_of_collapse([_distinct(one.repetition) for one in climbed], programs.spec.particles)
     solutions = _solutions(programs, climbed)
-    columns, functions = observe(programs.bucket, solutions.theta)
+    columns, functions = observe(programs.bucket, solutions.theta, control)
     tallies = tally(solutions.setting, solutions.fit, functions)
     measured = tuple(number for one in climbed for number in _measure(programs, one))
     return Finished(solutions, columns, functions, tallies, measured=measured)

@@ -54,7 +54,7 @@ def train(
     start = runs.hyper.get(GIVEN_START)
     if start is None and bucket.needs_start:
         start = draw_rows(bucket, runs)
-    columns, functions = observe(bucket, solutions.theta, start=start)
+    columns, functions = observe(bucket, solutions.theta, control, start=start)
     # The check that ended the run also gave its loss and error: one truth for row and status.
     columns |= {"train_loss": harvest.loss, "train_error": harvest.error}
     tallies = tally(runs.setting, solutions.fit, functions)
