@@ -19,7 +19,8 @@ HEAD = "ray"
 
 OPTIMISED = (
     "bench", "kernels", "theory", "test_lanes.py", "execution/test_choosing",
-    "observables/test_every_observable.py", "sources/draw", "sources/test_compilations.py", "sources/test_invariants.py",
+    "observables/test_every_observable.py", "sources/draw", "sources/test_compilations.py",
+    "sources/test_invariants.py",
     "sources/test_lowering.py", "sources/test_training",
 )  # fmt: skip
 """Tests of what XLA's optimiser makes of a program (bits, rounding, speed), or of long runs.
