@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
 from sweep_engine.errors import (
     ClusterError,
@@ -40,8 +41,23 @@ FAILED, BAD_INPUT = 1, 2
 BAD_INPUTS = (PlanError, OutputError, ClusterError, IncomparableSources, InsufficientSamples)
 DEMOS = ("landscape", "boolean", "digits")
 
+
+class _Commands(TyperGroup):
+    """Commands whose errors of the operating system are told by us.
+
+    Click would take a broken pipe of the results' storage for one of its own output.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:  # a disk or an object store, StorageFailed among them
+            _end([explain(error)], BAD_INPUT)
+
+
 app = typer.Typer(
     name="sweep-engine",
+    cls=_Commands,
     help="Measure the prior that architecture, initialisation and optimiser put on networks.",
     no_args_is_help=True,
     add_completion=False,
@@ -97,13 +113,11 @@ def _call(stop: Stop) -> None:
         _end([str(error)], INTERRUPTED)
     except ShardFailed as error:
         _end([str(error)], FAILED)
-    except OSError as error:  # a disk or an object store, StorageFailed among them
-        _end([explain(error)], BAD_INPUT)
     except SweepEngineError as error:
         _end([str(error)], FAILED)
 
 
-def _end(lines: list[str], code: int) -> None:
+def _end(lines: list[str], code: int) -> NoReturn:
     for line in lines:
         err.print(line, style="red", markup=False, highlight=False)
     sys.exit(code)

@@ -21,5 +21,5 @@ def call(*words):
             cli.main()
         except SystemExit as end:
             code = end.code or 0
-    assert "Traceback" not in out.getvalue() + err.getvalue()
+    assert "Traceback" not in (said := out.getvalue() + err.getvalue()), said
     return Ended(code, out.getvalue(), err.getvalue())

@@ -102,7 +102,8 @@ def start_head(folder, home):
     # These two are fixed by default, and another Ray of this machine may have them.
     command += [f"--dashboard-agent-listen-port={free_port()}"]
     command += [f"--ray-client-server-port={free_port()}"]
-    command += ["--object-store-memory=100000000", f"--temp-dir={temporary}"]
+    temporary.mkdir(mode=0o700)  # Ray opens its own folders to all users
+    command += ["--object-store-memory=100000000", f"--temp-dir={temporary}/r"]
     # It outlives the process that starts it, which is one of several workers.
     with log.open("w") as stream:
         subprocess.run(

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 from enum import Enum
+from pathlib import Path
 
 
 class Crash(BaseException):
@@ -89,12 +90,19 @@ class TornStream:
         return getattr(self.stream, name)
 
 
-def sabotage_system_calls(monkeypatch, saboteur):
-    """Let the calls by which files change go through a saboteur."""
+def sabotage_system_calls(monkeypatch, saboteur, below=""):
+    """Let the calls by which files change go through a saboteur: those below a folder."""
+
+    def concerns(path):
+        name = Path(f"/proc/self/fd/{path}").readlink() if isinstance(path, int) else path
+        return os.fspath(name).startswith(os.fspath(below))
+
     for name in ("fsync", "link", "mkdir", "rename", "replace", "unlink"):
         call = getattr(os, name)
 
         def sabotaged(*args, _call=call, **kwargs):
+            if not concerns(args[0]):
+                return _call(*args, **kwargs)
             return saboteur.call(_call, *args, **kwargs)
 
         monkeypatch.setattr(os, name, sabotaged)
@@ -102,6 +110,7 @@ def sabotage_system_calls(monkeypatch, saboteur):
 
     def opened(file, mode="r", *args, **kwargs):
         stream = open_file(file, mode, *args, **kwargs)
-        return stream if mode.startswith("r") else TornStream(stream, saboteur)
+        is_spared = mode.startswith("r") or not concerns(file)
+        return stream if is_spared else TornStream(stream, saboteur)
 
     monkeypatch.setattr(io, "open", opened)

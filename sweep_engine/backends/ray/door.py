@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import re
 import shutil
 import signal
@@ -136,12 +137,16 @@ def _warn_of_open_folders(session: Path) -> None:
 
 def can_others_write(folder: Path) -> bool:
     """Tell whether users other than its owner can write somewhere below a folder."""
-    modes = [path.stat().st_mode for path in (folder, *folder.parents) if path.exists()]
-    reached = all(mode & stat.S_IXOTH for mode in modes)
-    below = folder.rglob("*") if folder.is_dir() else ()
-    return reached and any(
-        path.stat().st_mode & stat.S_IWOTH for path in (folder, *below) if path.is_dir()
-    )
+    if not all(_mode(path) & stat.S_IXOTH for path in folder.parents):
+        return False
+    walk = [Path(found) for found, _, _ in os.walk(folder)]
+    return any(_mode(path) & stat.S_IWOTH for path in walk)
+
+
+def _mode(path: Path) -> int:
+    with suppress(FileNotFoundError):  # it went away meanwhile
+        return path.stat().st_mode
+    return 0
 
 
 def _admits_strangers(head: str) -> bool:

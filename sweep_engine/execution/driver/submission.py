@@ -14,7 +14,7 @@ from sweep_engine.planning import plan
 from sweep_engine.spec import Sweep
 
 MODULE = "sweep_engine.cli"
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[2]
 
 
 def submit(jobs: Jobs, sweep: Sweep, spec: Path, out: str, *, fail_fast: bool = False) -> str:
