@@ -160,8 +160,11 @@ def bind(law: LawSpec, layout: Layout) -> Distribution:
 def _by_layer(laws: Sequence[LawSpec], layout: Layout) -> Product:
     by_layer = layers(layout)
     if len(laws) != len(by_layer):
-        names = ", ".join("/".join(leaves[0].path[:-1]) for leaves in by_layer)
-        raise ValueError(f"expected one law a layer ({len(by_layer)}: {names}), got {len(laws)}")
+        names = ["/".join(leaves[0].path[:-1]) for leaves in by_layer]
+        named = f", {', '.join(names)}" if all(names) else ""
+        raise ValueError(
+            f"layers: give one law a layer: this model has {len(names)}{named}; got {len(laws)}"
+        )
     return Product(
         tuple(
             JointLeaves(leaves, bind(law, layout_of(leaves)))

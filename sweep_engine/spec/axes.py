@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from sweep_engine.float32 import LARGEST, SMALLEST, float32_key
 from sweep_engine.spec.base import Real, Spec, canonical_json
+from sweep_engine.spec.wording import shown
 
 Range = tuple[Real, Real]
 IntegerRange = tuple[Annotated[int, Field(strict=True)], Annotated[int, Field(strict=True)]]
@@ -137,6 +138,11 @@ class Axis(Spec):
 
 
 def _as_axis(value: Any) -> Any:
+    if isinstance(value, str | int | float):
+        raise ValueError(
+            "give a list of values, as in [0.1, 0.2], or a range, as in "
+            f"{{grid: [0.1, 0.2], points: 3}}, got {shown(value)}"
+        )
     if not isinstance(value, list | tuple):
         return value
     return {"values": [v.model_dump(mode="json") if isinstance(v, Spec) else v for v in value]}

@@ -182,7 +182,10 @@ def is_free_path(sweep: Sweep, path: str) -> bool:
     elif head in {"task", "model"} and rest:
         spec = getattr(sweep, head)
     else:
-        raise ValueError("an axis path starts with task., model. or sources.<name>.")
+        raise ValueError(
+            "an axis path starts with task., model. or sources.<name>., and goes on with a field, "
+            f"got {path!r}"
+        )
     for name in rest[:-1]:
         spec = _field(spec, name)
     return _is_free_field(spec, rest[-1])
@@ -202,6 +205,8 @@ def _field(spec: Any, name: str) -> Any:
         return getattr(spec, name)
     if isinstance(spec, tuple) and (found := part_at(spec, name)) is not None:
         return found
+    if spec is None:
+        raise ValueError(f"there is nothing here that has a field {name!r}: give it a value first")
     allowed: list[str] = []
     if isinstance(spec, Spec):
         allowed = [field.alias or name for name, field in type(spec).model_fields.items()]

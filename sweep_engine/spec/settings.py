@@ -35,14 +35,13 @@ from sweep_engine.spec.sources import Accept, Source, SourceSpec
 from sweep_engine.spec.starts import FunctionsFrom, ParentAt, parent_ref_of
 from sweep_engine.spec.sweep import Sweep
 from sweep_engine.spec.tasks import TaskSpec
+from sweep_engine.spec.validation import explained
+from sweep_engine.spec.wording import format_path, shown
 
 NUM_SETTINGS_MAX = 1_000_000
 Identify = Callable[[Spec], dict[str, Any]]
-_ADAPTERS: dict[str, TypeAdapter[Any]] = {
-    "task": TypeAdapter(TaskSpec),
-    "model": TypeAdapter(ModelSpec),
-    "source": TypeAdapter(SourceSpec),
-}
+_UNIONS: dict[str, Any] = {"task": TaskSpec, "model": ModelSpec, "source": SourceSpec}
+_ADAPTERS = {name: TypeAdapter(union) for name, union in _UNIONS.items()}
 
 
 @dataclass(frozen=True)
@@ -221,7 +220,7 @@ def _setting(
     values = {path: theirs.get(path, _validated(parts, path, point[path])) for path in point}
     _check_start(sweep, source, parts["source"], parent, point)
     parts |= _resolved(parts["source"], parent)
-    accept = sweep.accept_of(source)
+    accept = parts["source"].accept or sweep.accept  # type: ignore[attr-defined]
     content: dict[str, Any] = {name: identify(part) for name, part in parts.items()}
     content |= {"seed": sweep.seed, "name": source, "accept": identify(accept)}
     if parent is not None:
@@ -301,12 +300,29 @@ def _with_changes(sweep: Sweep, name: str, spec: Spec, changes: Point, prefix: s
         changed: Spec = _ADAPTERS[name].validate_python(data | kept)
     except ValidationError as error:
         problems: dict[str, str] = {}
-        for detail in error.errors():
-            path = _nearest_change(detail["loc"], changes)
-            message = f"{changes[path]!r} does not fit: {detail['msg']}"
+        for where, reason in explained(_UNIONS[name], error):
+            path = _nearest_change(where, changes)
+            inside = where[path.count(".") + 1 :]
+            if path.endswith("kind") and where != tuple(path.split(".")):
+                reason = _of_other_kinds(prefix + path)
+            elif inside:
+                reason = f"{format_path(inside)}: {reason}"
+            message = f"{_shown(changes[path])} does not fit: {reason}"
             problems.setdefault(path, sweep.problem(place_of(sweep, prefix + path), message))
         raise SpecError(list(problems.values())) from error
     return changed
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, dict | list | tuple) else shown(value)
+
+
+def _of_other_kinds(path: str) -> str:
+    """What to do instead of sweeping a kind, which decides what fields there are."""
+    part = path.removesuffix(".kind")
+    if part.count(".") < 2:
+        return "other kinds have other fields: give each a sweep, or a source, of its own"
+    return f"other kinds have other fields: list whole parts, as in {part}: [{{kind: ...}}, ...]"
 
 
 def _replace(data: dict[str, Any], changes: Point) -> dict[str, Any]:

@@ -1,9 +1,17 @@
 """The sweep: one file that says what to run."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+)
 
 from sweep_engine.spec.axes import Axis, AxisSpec, Sobol
 from sweep_engine.spec.base import Count, Name, PartName, Spec
@@ -12,6 +20,24 @@ from sweep_engine.spec.observables import Observables
 from sweep_engine.spec.renamed import ESTIMATOR, IMPLEMENTATION
 from sweep_engine.spec.sources import Accept, SourceSpec
 from sweep_engine.spec.tasks import TaskSpec
+
+_NO_TEXT = re.compile(
+    r"0x[0-9a-f_]+|[0-9][0-9_-]*(e[0-9_-]*|t[0-9_-]*z?|[dfl])?|nan|inf|infinity|true|false|null|none|na"
+)
+"""What readers of Parquet take for a number, a date or a truth value in the name of a folder."""
+
+
+def _kept_as_text(name: str, info: ValidationInfo) -> str:
+    if _NO_TEXT.fullmatch(name) and info.context != "stored":
+        raise ValueError(
+            f"{name!r}: readers of its folder, source={name}, take this for no text, and 7 and 007 "
+            f"for one: give a name with letters, such as run_{name}"
+        )
+    return name
+
+
+SourceName = Annotated[PartName, AfterValidator(_kept_as_text)]
+"""A folder of the results has it in its name, which readers give the type that it looks like."""
 
 
 class Store(Spec):
@@ -112,7 +138,7 @@ class Sweep(Spec):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
     task: TaskSpec
     model: ModelSpec
-    sources: Annotated[dict[PartName, SourceSpec], Field(min_length=1)]
+    sources: Annotated[dict[SourceName, SourceSpec], Field(min_length=1)]
     accept: Accept = Accept(train_error=0.0)
     axes: Axes = Axes()
     observables: Observables = ()

@@ -8,7 +8,7 @@ import itertools
 import operator
 import re
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from sweep_engine.spec.document import MAX_PROBLEMS, Document, spec_error
 from sweep_engine.spec.findings import VALIDATOR_ERRORS, Finding, explain
 from sweep_engine.spec.shapes import Shape
+from sweep_engine.spec.wording import Loc
 
 _MAX_ERRORS = 20 * MAX_PROBLEMS  # pydantic's, of which several may be one problem
 
@@ -33,20 +34,29 @@ def validate(document: Document, model: type[M]) -> M:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        details = error.errors(include_url=False)[:_MAX_ERRORS]
-    findings = [_trace(model, detail) for detail in details]
-    problems = list(_group((f.alternative_of, f) for f in _keep_closest(findings)).values())
+        problems = _problems(model, error)
     problems.sort(key=lambda group: document.place(group[0].path, key=group[0].is_key))
     raise spec_error(
         document.problem(group[0].path, explain(group), key=group[0].is_key) for group in problems
     )
 
 
-def _trace(model: type[BaseModel], error: ErrorDetails) -> Finding:
+def explained(annotation: Any, error: ValidationError) -> list[tuple[Loc, str]]:
+    """Say what is wrong with data that have no place in a file: paths in them, and problems."""
+    return [(group[0].path, explain(group)) for group in _problems(annotation, error)]
+
+
+def _problems(annotation: Any, error: ValidationError) -> list[list[Finding]]:
+    details = error.errors(include_url=False)[:_MAX_ERRORS]
+    findings = [_trace(annotation, detail) for detail in details]
+    return list(_group((f.alternative_of, f) for f in _keep_closest(findings)).values())
+
+
+def _trace(annotation: Any, error: ErrorDetails) -> Finding:
     """Follow an error's `loc` down the model's types."""
     path: list[str | int] = []
     unions: list[int] = []
-    shape, parent = Shape.of(model), Shape()
+    shape, parent = Shape.of(annotation), Shape()
     is_key = error["type"] == "extra_forbidden"
     for index, step in enumerate(error["loc"]):
         if step == "[key]":

@@ -37,7 +37,7 @@ def stored_run(root: Path | str, run_id: int) -> StoredRun:
         OutputError: there is no such run.
     """
     manifest, results = read_manifest(OutputDirectory(root)), open_results(root)
-    mine = pc.field("run_id") == run_id
+    mine = pc.field("run_id") == min(run_id, 2**63 - 1)  # no run has a larger one
     rows = results.runs(where=mine).to_pylist()
     if not rows:
         raise OutputError(f"{root} has no run {run_id}; the column run_id of runs lists the ids")

@@ -56,7 +56,9 @@ def test_the_log_density_is_the_sum_over_layers():
 
 def test_another_number_of_layers_is_refused():
     law = law_of("layers", layers=[{"kind": "box"}])
-    with pytest.raises(ValueError, match=r"one law a layer \(2: first, second\), got 1"):
+    with pytest.raises(
+        ValueError, match=r"one law a layer: this model has 2, first, second; got 1"
+    ):
         laws.check(law, LAYOUT)
     laws.check(law, layout_of(dense_kernel=(3, 1), dense_bias=(1,)))
     laws.check(law_of("module"), LAYOUT)

@@ -12,7 +12,7 @@ from sweep_engine.models import build
 from sweep_engine.observables import observables
 from sweep_engine.spec.models import Linear, Mlp, ScalarFactorisation
 from sweep_engine.spec.observables import LearningCoefficient, VolumeExponent
-from sweep_engine.tasks import SQUARED, Loss
+from sweep_engine.tasks import LOGISTIC, SQUARED, Loss
 from tests.observables.outcomes import outcome_at
 
 MATRIX = Loss(per_example=lambda f, y: 0.5 * jnp.sum((f - y) ** 2, axis=-1))
@@ -144,8 +144,68 @@ def test_the_exponent_of_a_regular_minimum():
     assert abs(found["volume_exponent"] - 1.5) < 6.1 * found["volume_exponent_stderr"]
 
 
+# --- where w* is no minimum -----------------------------------------------------------------------
+
+
+def slope(at=1.0):
+    """L(w) = w^2 / 2 away from its minimum."""
+    network = build(Linear(bias=False), (1,), 1)
+    return outcome_at(network, [at], SQUARED, [[1.0]], np.zeros(1, np.float32))
+
+
 def test_what_is_no_minimum_has_no_exponent():
-    outcome = outcome_at(
-        build(Linear(bias=False), (1,), 1), [1.0], SQUARED, [[1.0]], np.zeros(1, np.float32)
-    )
-    assert math.isnan(values(VolumeExponent(draws=1000), outcome)["volume_exponent"])
+    found = values(VolumeExponent(draws=1000), slope())
+    assert math.isnan(found["volume_exponent"])
+    assert math.isnan(found["volume_exponent_stderr"])
+    assert not found["volume_exponent_is_minimum"]
+    good = values(VolumeExponent(draws=1000), slope(at=0.0))
+    assert good["volume_exponent_is_minimum"]
+    assert good["volume_exponent_stderr"] > 0
+
+
+QUICK = LearningCoefficient(step_size=2e-4, chains=8, steps=4000)
+
+
+@pytest.mark.parametrize("batch_size", ["full", 8])
+def test_networks_that_were_stopped_early_have_no_coefficient(batch_size):
+    """Their losses can still fall: chains would run away, and far below 0."""
+    rng = np.random.default_rng(0)
+    network = build(Mlp(widths=(8,)), (4,), 1)
+    theta = rng.normal(size=network.layout.num_params)
+    x = rng.integers(0, 2, (8, 4))
+    outcome = outcome_at(network, theta, LOGISTIC, x, x[:, 0])
+    found = values(QUICK.model_copy(update={"batch_size": batch_size}), outcome)
+    assert not found["learning_coefficient_is_minimum"]
+    assert found["learning_coefficient_lowest"] < -10
+    for end in ("", "_stderr", "_drift"):
+        assert math.isnan(found[f"learning_coefficient{end}"])
+
+
+@pytest.mark.parametrize(("at", "is_minimum"), [(0.0, True), (0.005, True), (0.1, False)])
+def test_a_slope_counts_by_what_it_costs(at, is_minimum):
+    """At w the loss is w^2 / 2 above its minimum: 0.0125 and 5 temperatures."""
+    found = values(QUICK, slope(at))
+    assert found["learning_coefficient_is_minimum"] == is_minimum
+    if is_minimum:
+        stderr = found["learning_coefficient_stderr"]
+        assert abs(found["learning_coefficient"] - 0.5) < 6.1 * stderr + 0.03
+    else:
+        assert found["learning_coefficient_lowest"] == pytest.approx(-5, rel=0.05)
+
+
+def test_a_saddle_is_found_though_it_has_no_slope():
+    """(ab - 1)^2 / 2 at the origin."""
+    network = build(ScalarFactorisation(), (1,), 1)
+    saddle = outcome_at(network, [0.0, 0.0], SQUARED, [[1.0]], np.ones(1, np.float32))
+    assert not values(QUICK, saddle)["learning_coefficient_is_minimum"]
+    valley = outcome_at(network, [2.0, 0.5], SQUARED, [[1.0]], np.ones(1, np.float32))
+    found = values(QUICK, valley)
+    assert found["learning_coefficient_is_minimum"]
+    stderr = found["learning_coefficient_stderr"]
+    assert abs(found["learning_coefficient"] - 0.5) < 6.1 * stderr + 0.03
+
+
+def test_a_loss_that_is_not_finite_has_no_minimum():
+    found = values(QUICK, slope(at=math.nan))
+    assert not found["learning_coefficient_is_minimum"]
+    assert not values(VolumeExponent(draws=1000), slope(at=math.inf))["volume_exponent_is_minimum"]

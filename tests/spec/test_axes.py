@@ -445,3 +445,54 @@ def test_too_many_settings_are_refused_before_any_is_made(monkeypatch):
     monkeypatch.setattr(module, "_setting", lambda *_: pytest.fail("a setting was made"))
     (problem,) = problems({RATE: [0.1, 0.2, 0.3], MOMENTUM: [0.0, 0.1, 0.2, 0.3]})
     assert "more than 10 settings" in problem
+
+
+# --- words for what cannot be swept ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["0.1,0.2", "0.1", 0.1, True])
+def test_an_axis_that_is_one_value(given):
+    with pytest.raises(
+        ValidationError, match=r"give a list of values, as in \[0.1, 0.2\], or a ra"
+    ):
+        sweep({RATE: given})
+
+
+WORDS = {
+    "another optimiser's kind": (
+        "sources.sgd.optimizer.kind", ["sgd", "adam"],
+        "'adam' does not fit: other kinds have other fields: list whole parts, as in "
+        "sources.sgd.optimizer: [{kind: ...}, ...]"),
+    "another model": (
+        "model.kind", ["mlp", "linear"],
+        "'linear' does not fit: other kinds have other fields: give each a sweep, or a source"),
+    "another source": (
+        "sources.sgd.kind", ["prior"], "'prior' does not fit: other kinds have other fields"),
+    "a kind that there is not": (
+        "sources.sgd.optimizer.kind", ["lion"],
+        "'lion' does not fit: unknown kind 'lion' (allowed: sgd, adam"),
+    "a key of a mapping": (
+        "sources.sgd.optimizer", [{"kind": "adam", "momentum": 0.5}],
+        "{'kind': 'adam', 'momentum': 0.5} does not fit: momentum: unknown key"),
+    "a model": (
+        "model", [{"kind": "linear"}],
+        "an axis path starts with task., model. or sources.<name>., and goes on with a field, "
+        "got 'model'"),
+    "a field of what is not there": (
+        "sources.sgd.accept.train_error", [0.0],
+        "there is nothing here that has a field 'train_error': give it a value first"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "listed", "words"), WORDS.values(), ids=WORDS.keys())
+def test_what_cannot_be_swept_is_said_in_our_words(path, listed, words):
+    (problem,) = problems({path: listed})
+    assert problem.startswith(f"axes.{path}: {words}")
+
+
+@pytest.mark.parametrize("path", ["accept.train_error", "accept"])
+def test_a_source_s_own_rule_is_the_one_that_holds(path):
+    listed = [0.0, 0.25] if path != "accept" else [{"train_error": 0.0}, {"train_error": 0.25}]
+    own = {"sgd": {"kind": "train", "runs": 1, "accept": {"train_error": 0.5}}}
+    found = settings(sweep({f"sources.sgd.{path}": listed}, sources=own))
+    assert [s.accept.train_error for s in found] == [0.0, 0.25]

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sweep_engine.errors import SpecError
+from sweep_engine.planning import plan
 from sweep_engine.spec import Comparison, Sweep, dump_sweep, load, restore, settings, spec_id
 from sweep_engine.spec.axes import Axis, Sobol
 from sweep_engine.spec.base import NAME_PATTERN
@@ -197,7 +198,7 @@ positive = st.floats(1e-6, 1e6)
 non_negative = st.just(0.0) | positive
 fraction = st.floats(0, 0.999).map(lambda share: share if share > 1e-30 else 0.0)
 counts = st.integers(1, 2**31 - 1)
-names = st.from_regex(r"\A[a-z0-9][a-z0-9_-]{0,20}\Z")
+names = st.from_regex(r"\A[a-z0-9][a-z0-9_-]{0,20}\Z").map(lambda name: f"s{name}")
 reals = st.floats(-1e6, 1e6).map(lambda real: real if abs(real) > 1e-30 else 0.0)
 
 laws = st.one_of(
@@ -392,6 +393,25 @@ BAD = {
     "no runs": {"sources": {"sgd": {"kind": "train", "runs": 0}}},
     "no draws": {"sources": {"box": {"kind": "prior", "draws": 0}}},
     "no sources": {"sources": {}},
+    **{
+        f"a source that readers do not take for text: {name}": {
+            "sources": {name: {"kind": "prior", "draws": 1}}
+        }
+        for name in (
+            "7",
+            "007",
+            "1e5",
+            "1_000",
+            "0x1f",
+            "2024-01-01",
+            "20240101t000000z",
+            "nan",
+            "inf",
+            "true",
+            "null",
+            "1d",
+        )
+    },
     "no widths": {"model": {"kind": "mlp", "widths": []}},
     "a zero width": {"model": {"kind": "mlp", "widths": [0]}},
     "an unknown key": {"sed": 1},
@@ -593,3 +613,27 @@ def test_an_unknown_kind_is_offered_only_what_a_file_can_have(tmp_path, field):
     with pytest.raises(SpecError, match="unknown kind 'costum'") as caught:
         load(path)
     assert "custom" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["sgd", "s7", "7th", "16bit", "box_fit", "2x2", "e5", "not-a-number"]
+)
+def test_names_of_sources_that_are_text(name):
+    assert Sweep.model_validate(
+        plain(sources={name: {"kind": "prior", "draws": 1}})
+    ).sources.keys() == {name}
+
+
+def test_results_of_a_source_named_7_stay_readable(tmp_path):
+    stored = dump_sweep(Sweep.model_validate(plain(sources={"s7": {"kind": "prior", "draws": 1}})))
+    stored["sources"] = {"007": stored["sources"]["s7"]}
+    assert restore(stored, tmp_path).sources.keys() == {"007"}
+
+
+def test_the_sample_of_the_contract_loads_and_plans():
+    """One of every kind of source, axis and comparison, as the contract has them."""
+    sample = load(Path(__file__).with_name("contract.yaml"))
+    planned = plan(sample)
+    assert list(sample.sources) == ["sgd", "box", "box_fit", "rare", "bayes"]
+    assert len([s for s in planned.settings.values() if s.source == "sgd"]) == 16
+    assert len(planned.settings) == 16 + 4 * 2
