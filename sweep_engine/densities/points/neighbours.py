@@ -39,6 +39,12 @@ MAX_PERMUTED = 400
 BIAS = 0.1
 """Share of the value by which it fell short, at most, where it is trusted; as measured."""
 
+FEW_REPEATS = 3
+"""Repeats beyond twice what rounding makes on average, by chance."""
+
+MOST_REPEATS = 0.05
+"""Share of repeats, whatever made them, above which distances to neighbours are of the rounding."""
+
 ENTROPY_TRUST = Trust("knn entropy", 200, max_dimension=5)
 
 KL = Quantity(
@@ -196,10 +202,32 @@ def _from_distances(rho: np.ndarray, nu: np.ndarray, dimension: int, num_referen
 
 def _refuse_atoms(sample: Points) -> None:
     for cloud in (sample.source, sample.reference):
-        if len(np.unique(cloud, axis=0)) < len(cloud):
+        repeats = len(cloud) - len(np.unique(cloud, axis=0))
+        num_pairs = len(cloud) * (len(cloud) - 1) / 2
+        by_rounding = FEW_REPEATS + 2 * num_pairs * chance_of_repeat(cloud)
+        if repeats > min(by_rounding, max(FEW_REPEATS, MOST_REPEATS * len(cloud))):
             raise IncomparableSources(
-                "values are repeated, so there is no density: use `binned` or `c2st`"
+                f"{repeats:,} of {len(cloud):,} values are repeated, so there is no density: use "
+                "`binned` or `c2st`"
             )
+
+
+def chance_of_repeat(cloud: Cloud) -> float:
+    """Estimate how likely two draws of a density are one by rounding to float32, or more.
+
+    Example:
+        >>> chance_of_repeat(np.random.default_rng(0).normal(50, 1, (1000, 1))) < 1e-5
+        True
+
+    Args:
+        cloud: One point a row.
+    """
+    quartiles = np.quantile(cloud, (0.25, 0.75), axis=0)
+    spread, steps = quartiles[1] - quartiles[0], np.quantile(np.abs(cloud), 0.99, axis=0) * 2**-23
+    if not spread.any():
+        return 0.0  # half of the draws are one value: that is no rounding
+    # The integral of a normal density's square is 0.38 over the distance of its quartiles.
+    return float(np.prod(np.minimum(0.38 * steps[spread > 0] / spread[spread > 0], 1.0)))
 
 
 def _jackknife_stderr(sample: Points, rng: np.random.Generator) -> float:
