@@ -359,6 +359,8 @@ def compare(
         except OSError as error:
             not_kept = error  # what was computed is shown all the same
     _print_comparisons(compared, refused, as_json=as_json)
+    if refused and not compared:
+        sys.exit(FAILED)  # the reasons are printed
     if not_kept is not None:
         _end([f"not kept in comparisons.parquet: {explain(not_kept)}"], BAD_INPUT)
 
@@ -373,7 +375,12 @@ def _print_comparisons(
         ]
         _print_json({"estimates": rows, "refused": refused})
         return
-    _print_estimates(compared)
+    if compared:
+        _print_estimates(compared)
+    elif refused:
+        err.print("no comparison could be made:")
+    else:
+        out.print("no comparisons: the sweep file's `compare` lists none")
     for line in refused:
         err.print(line, markup=False, highlight=False)
 
@@ -388,9 +395,6 @@ def _print_estimates(compared: Sequence["Compared"]) -> None:
     """Print the estimates, a table for each comparison, and what they warn of below."""
     from sweep_engine.densities import format_p
 
-    if not compared:
-        out.print("no comparisons: the sweep file's `compare` lists none")
-        return
     notes: dict[str, int] = {}
     for title, group in itertools.groupby(compared, _comparison_title):
         out.print(f"\n{title}", markup=False, highlight=False)
@@ -403,8 +407,8 @@ def _print_estimates(compared: Sequence["Compared"]) -> None:
             table.add_row(
                 e.name,
                 "undefined" if math.isnan(e.value) else f"{e.value:.4g}",
-                f"{e.low:.4g} to {e.high:.4g}",
-                "" if one.simultaneous is None else "{:.4g} to {:.4g}".format(*one.simultaneous),
+                _ends(e.name, (e.low, e.high)),
+                "" if one.simultaneous is None else _ends(e.name, one.simultaneous),
                 "" if e.null_value is None else f"{e.null_value:.3g}",
                 "" if one.p_adjusted is None else format_p(one.p_adjusted),
                 " ".join(map(str, numbers)),
@@ -413,6 +417,15 @@ def _print_estimates(compared: Sequence["Compared"]) -> None:
     out.print()
     for warning, number in notes.items():
         out.print(f"{number}: {warning}", markup=False, highlight=False)
+
+
+def _ends(name: str, ends: tuple[float, float]) -> str:
+    """Print an interval; that of a lower bound is open upwards."""
+    from sweep_engine.densities.registry import QUANTITIES
+
+    if QUANTITIES[name].is_lower_bound:
+        return f"{ends[0]:.4g} or more"
+    return "{:.4g} to {:.4g}".format(*ends)
 
 
 def _comparison_title(one: "Compared") -> str:

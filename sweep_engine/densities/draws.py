@@ -7,10 +7,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from sweep_engine.densities.dependence import design_effect
-from sweep_engine.errors import InsufficientSamples
+from sweep_engine.errors import IncomparableSources, InsufficientSamples
 
 DATA_SEEDS = "data seeds"
 """Units that are the runs on one data set."""
+
+_WHOLE_UNITS = (
+    "halves, and halves of halves for the null, are made of whole units: at least 4 repetitions or "
+    "chains are needed"
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class Draws:
         design_effect: How many of these draws are worth one independent draw.
         unit_name: What a unit is: `units` (repetitions, chains), or `DATA_SEEDS`, whose
             labels mean the same data set on both sides of a comparison.
+        diverged_units: Chains that diverged, whose draws are left out: they are worth none.
     """
 
     values: Float[np.ndarray, "n ..."]
@@ -32,6 +38,7 @@ class Draws:
     units: Int[np.ndarray, " n"] | None = None
     design_effect: float = 1.0
     unit_name: str = "units"
+    diverged_units: int = 0
 
     @classmethod
     def of(
@@ -113,6 +120,20 @@ class Draws:
         units = None if self.units is None else self.units[chosen]
         return replace(self, values=self.values[chosen], weights=self.weights[chosen], units=units)
 
+    def folds(self, num_folds: int, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
+        """Number the fold of every draw, of as many draws or whole units each as can be.
+
+        Raises:
+            InsufficientSamples: There is one unit.
+        """
+        if self.units is None:
+            return rng.permutation(np.arange(len(self)) % num_folds)
+        distinct, unit = np.unique(self.units, return_inverse=True)
+        if len(distinct) == 1:
+            raise InsufficientSamples(_WHOLE_UNITS)
+        fold: Int[np.ndarray, " u"] = rng.permutation(np.arange(len(distinct)) % num_folds)
+        return fold[unit]
+
     def halve(self, rng: np.random.Generator) -> tuple[Self, Self]:
         """Send every draw to one of two halves by a fair coin, or half of the units whole.
 
@@ -124,10 +145,7 @@ class Draws:
         else:
             distinct = rng.permutation(np.unique(self.units))
             if len(distinct) == 1:
-                raise InsufficientSamples(
-                    "halves, and halves of halves for the null, are made of whole units: at least "
-                    "4 repetitions or chains are needed"
-                )
+                raise InsufficientSamples(_WHOLE_UNITS)
             first = np.isin(self.units, distinct[: len(distinct) // 2])
         return self.select(first), self.select(~first)
 
@@ -147,23 +165,57 @@ def _weights(
     return weights
 
 
-def sample_warnings(source: Draws, reference: Draws) -> tuple[str, ...]:
+OWN_CELL = "they have a cell of their own"
+LEFT_OUT = "the estimate is of the finite ones"
+
+MOST_LEFT_OUT = 0.05
+"""Share of one side's draws that an estimate of finite ones may lack, and say so."""
+
+
+def require_finite(*samples: Draws) -> None:
+    """Refuse a sample of which too many draws are NaN or infinite, or of networks that diverged.
+
+    Example:
+        >>> require_finite(Draws.of(np.array([1.0])))
+
+    Args:
+        samples: Of source and reference.
+
+    Raises:
+        IncomparableSources: What is left would be a statistic of the survivors.
+    """
+    for draws in samples:
+        if draws.num_not_finite > MOST_LEFT_OUT * len(draws):
+            raise IncomparableSources(
+                f"{draws.num_not_finite} of {len(draws)} draws are not finite or diverged: an "
+                "estimate of the others would be of the survivors alone; use `binned` or `ks`, "
+                "where they are an outcome of their own, or choose runs with `given` or `where`"
+            )
+
+
+def sample_warnings(source: Draws, reference: Draws, not_finite: str = OWN_CELL) -> tuple[str, ...]:
     """Say how many draws were NaN or infinite, and what dependent ones are worth.
 
     Example:
         >>> sample_warnings(Draws.of(np.array([1.0, np.nan])), Draws.of(np.array([1.0])))
-        ('1 of 2 source draws are not finite: they have a cell of their own',)
+        ('1 of 2 source draws are not finite or diverged: they have a cell of their own',)
 
     Args:
         source: Draws of the source.
         reference: Draws of the reference.
+        not_finite: What the estimate makes of those that are not finite.
     """
     sides = (("source", source), ("reference", reference))
     lost = tuple(
-        f"{draws.num_not_finite} of {len(draws)} {side} draws are not finite: "
-        "they have a cell of their own"
+        f"{draws.num_not_finite} of {len(draws)} {side} draws are not finite or diverged: "
+        f"{not_finite}"
         for side, draws in sides
         if draws.num_not_finite
+    )
+    lost += tuple(
+        f"{draws.diverged_units} {draws.unit_name} of the {side} diverged: they are worth no draw"
+        for side, draws in sides
+        if draws.diverged_units
     )
     dependent = tuple(
         dependence_warning(

@@ -84,12 +84,15 @@ class Quantity:
         says: The sentence for a newcomer, from the estimate.
         table: Where it is listed.
         verdict: The rule of what is added to the sentence.
+        is_lower_bound: The truth may be more than the value, so the interval is open upwards: it
+            ends at the largest value that there can be, 1, ln 2 or infinity.
     """
 
     name: str
     says: Callable[[Estimate], str]
     table: Table = Table.OTHERS
     verdict: Verdict = Verdict.NONE
+    is_lower_bound: bool = False
 
     def meaning(self, estimate: Estimate, p_adjusted: float | None = None) -> str:
         """Say what an estimate means, and whether the two sources differ.

@@ -6,8 +6,9 @@ import numpy as np
 
 from sweep_engine.densities import Estimate, Study
 from sweep_engine.densities.decomposition.nats import DATA, OPTIMISER, TOTAL
+from sweep_engine.densities.registry import QUANTITIES
 from sweep_engine.report.decomposition import Decomposed, error_labels
-from sweep_engine.report.numbers import format_interval
+from sweep_engine.report.numbers import format_bound, format_interval
 from sweep_engine.report.page.contents import DecompositionRow
 from sweep_engine.report.places import place_of_pair
 
@@ -44,8 +45,8 @@ def decomposition_rows(
 def _words(estimate: Estimate | None) -> str:
     if estimate is None:
         return "not measured"
-    if np.isnan(estimate.value):
-        return f"at least {format_interval(estimate.low)}"
+    if QUANTITIES[estimate.name].is_lower_bound:
+        return format_bound(estimate.value, estimate.low)
     return format_interval(estimate.value, estimate.low, estimate.high)
 
 

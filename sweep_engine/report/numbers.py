@@ -17,10 +17,28 @@ def format_interval(value: float, low: float = math.nan, high: float = math.nan)
     >>> format_interval(2.31e-23)
     '2.31e−23'
     """
+    shown, *ends = _printed(value, low, high)
+    return shown if math.isnan(low) or math.isnan(high) else f"{shown} ({ends[0]} to {ends[1]})"
+
+
+def format_bound(value: float, low: float) -> str:
+    """Print a lower bound, whose interval has no upper end.
+
+    >>> format_bound(0.5312, 0.4178)
+    '0.53 (0.42 or more)'
+
+    Args:
+        value: NaN where only the low end is known.
+        low: Of the interval.
+    """
+    shown, least = _printed(value, low, value)[:2]
+    return f"at least {least}" if math.isnan(value) else f"{shown} ({least} or more)"
+
+
+def _printed(value: float, low: float, high: float) -> list[str]:
     power = _common_power(value, low, high)
     decimals = _decimals(value, low, high, power)
-    shown, *ends = (_format(number, power, decimals) for number in (value, low, high))
-    return shown if math.isnan(low) or math.isnan(high) else f"{shown} ({ends[0]} to {ends[1]})"
+    return [_format(number, power, decimals) for number in (value, low, high)]
 
 
 def _finite(*numbers: float) -> list[float]:

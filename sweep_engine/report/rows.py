@@ -1,6 +1,7 @@
 """One estimate as a row of the page."""
 
 from sweep_engine.densities import Compared, Study
+from sweep_engine.densities.registry import QUANTITIES
 from sweep_engine.report.page.contents import Row
 from sweep_engine.report.places import place_of_pair
 from sweep_engine.report.words import meaning, null_words, quantity
@@ -22,6 +23,7 @@ def row_of(study: Study, compared: Compared) -> Row:
         value=estimate.value,
         low=estimate.low,
         high=estimate.high,
+        is_lower_bound=QUANTITIES[estimate.name].is_lower_bound,
         null=null_words(compared),
         meaning=meaning(compared),
         warnings=estimate.warnings,

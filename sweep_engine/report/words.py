@@ -55,6 +55,17 @@ def meaning(compared: Compared) -> str:
     return QUANTITIES[estimate.name].meaning(estimate, compared.p_adjusted)
 
 
+def shown_ends(estimate: Estimate, ends: tuple[float, float] | None = None) -> tuple[float, float]:
+    """The ends of an interval as figures draw it: one that is open upwards, up to its value.
+
+    Args:
+        estimate: Of which it is.
+        ends: Another interval of the same estimate; left out, its own.
+    """
+    low, high = ends or (estimate.low, estimate.high)
+    return low, estimate.value if QUANTITIES[estimate.name].is_lower_bound else high
+
+
 def table_of(estimate: Estimate) -> Table:
     """Name the table that lists an estimate."""
     return QUANTITIES[estimate.name].table

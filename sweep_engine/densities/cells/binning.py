@@ -1,5 +1,7 @@
 """Cells of the line that hold equal mass, atoms and what is not finite included."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -32,15 +34,40 @@ def equal_mass_cuts(source: Draws, reference: Draws, num_bins: int) -> Float[np.
         reference: The other side, weighed alike whatever its size.
         num_bins: Cells wanted.
     """
-    parts = [draws.finite for draws in (source, reference) if len(draws.finite)]
+    (cuts,) = several_cuts(source, reference, (num_bins,))
+    return cuts
+
+
+def several_cuts(
+    source: Draws, reference: Draws, nums_bins: Sequence[int]
+) -> list[Float[np.ndarray, " cuts"]]:
+    """Compute the cuts of `equal_mass_cuts` for several numbers of cells, from one sort.
+
+    Example:
+        >>> two = Draws.of(np.array([0.0, 1.0, 2.0, 3.0]))
+        >>> [cuts.tolist() for cuts in several_cuts(two, two, (2, 4))]
+        [[1.0], [0.0, 1.0, 2.0]]
+
+    Args:
+        source: As in `equal_mass_cuts`.
+        reference: As in `equal_mass_cuts`.
+        nums_bins: Cells wanted, of each.
+    """
+    parts = [draws.finite for draws in (source, reference) if draws.is_finite.any()]
     if not parts:
-        return np.empty(0)
+        return [np.empty(0) for _ in nums_bins]
     values = np.concatenate([part.values for part in parts])
     mass = np.concatenate([part.weights / part.weights.sum() for part in parts])
     order = np.argsort(values, kind="stable")
-    below = np.cumsum(mass[order])
+    ordered, below = values[order], np.cumsum(mass[order])
+    return [_cuts(ordered, below, num_bins) for num_bins in nums_bins]
+
+
+def _cuts(
+    ordered: Float[np.ndarray, " n"], below: Float[np.ndarray, " n"], num_bins: int
+) -> Float[np.ndarray, " cuts"]:
     levels = np.arange(1, num_bins) / num_bins * below[-1]
-    cuts = values[order][np.searchsorted(below, levels * (1 - 1e-12))]
+    cuts = ordered[np.searchsorted(below, levels * (1 - 1e-12))]
     atoms = cuts[1:][cuts[1:] == cuts[:-1]]
     return np.unique(np.concatenate([cuts, np.nextafter(atoms, -np.inf)]))
 

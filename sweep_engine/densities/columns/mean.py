@@ -16,7 +16,14 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from sweep_engine.densities.draws import DATA_SEEDS, Draws, require_draws, sample_warnings
+from sweep_engine.densities.draws import (
+    DATA_SEEDS,
+    LEFT_OUT,
+    Draws,
+    require_draws,
+    require_finite,
+    sample_warnings,
+)
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
 from sweep_engine.densities.estimator import Estimator, Quantity, Table, Takes, Verdict
 from sweep_engine.densities.trust import Trust
@@ -64,6 +71,7 @@ class MeanDifference(Estimator[Draws]):
     def look(self, source: Draws, reference: Draws, seed: int) -> "MeanDifferenceReading":
         """Resample both sides."""
         self.takes.check(self.name, source)
+        require_finite(source, reference)
         finite = source.finite, reference.finite
         require_draws(*finite)
         rng = np.random.default_rng([seed, 9])
@@ -103,7 +111,7 @@ class MeanDifferenceReading:
                 "t interval",
                 confidence=confidence,
                 seed=self.seed,
-                warnings=sample_warnings(self.source, self.reference),
+                warnings=sample_warnings(self.source, self.reference, LEFT_OUT),
             ),
         )
 
@@ -122,7 +130,9 @@ def mean(draws: Draws, *, name: str, seed: int) -> "MeanReading":
 
     Raises:
         InsufficientSamples: Fewer than 2 runs or units.
+        IncomparableSources: More than one in 20 is not finite.
     """
+    require_finite(draws)
     require_draws(draws.finite)
     rng = np.random.default_rng([seed, 10])
     return MeanReading(name, draws, seed, _resampled([_unit_sums(draws.finite, rng)], rng))
@@ -155,7 +165,7 @@ class MeanReading:
                 method=f"mean; {NUM_RESAMPLES} bootstrap resamples of {num_units:,} {units}, "
                 "t interval",
                 seed=self.seed,
-                warnings=sample_warnings(self.draws, self.draws)[:1],
+                warnings=sample_warnings(self.draws, Draws.of(np.empty(0)), LEFT_OUT),
             ),
         )
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sweep_engine.densities.cells.counts import CellCounts
-from sweep_engine.densities.cells.divergences import UNITS, total_variation_interval
+from sweep_engine.densities.cells.divergences import LARGEST, UNITS, total_variation_interval
 from sweep_engine.densities.cells.lower_bounds import METHODS, TV_BOUND
 from sweep_engine.densities.columns.histograms import Density, shared_edges, to_density
 from sweep_engine.densities.draws import Draws, sample_warnings
@@ -95,7 +95,7 @@ def binned_plane(
 
     Bins and the set where the source has more mass are chosen on one half of the draws
     and measured on the other. What is not finite, or outside the first half's range, is one
-    cell. The interval is for the TV over the cells.
+    cell. The TV over the cells is below the TV, so the interval is open upwards.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -139,9 +139,10 @@ class BinnedPlane:
 
     def at(self, confidence: float) -> tuple[Estimate]:
         """Measure the total variation over the bins."""
+        over_bins = total_variation_interval(*self.halves, confidence)
         estimate = two_sample_estimate(
             TV_BOUND.name,
-            total_variation_interval(*self.halves, confidence),
+            Interval(over_bins.value, over_bins.low, LARGEST["total_variation"]),
             num_draws=(len(self.source), len(self.reference)),
             n_eff=(self.source.n_eff, self.reference.n_eff),
             unit=UNITS["total_variation"],

@@ -1,7 +1,7 @@
 """Quantiles of one column.
 
-The order of the line is -inf, finite numbers, inf, NaN: a draw that is not finite is an outcome
-like any other.
+A draw that is not finite is an outcome like any other: what is NaN, as where a run diverged, is
+beyond all numbers, as infinity is.
 """
 
 import math
@@ -48,8 +48,9 @@ def quantiles(
     require_draws(draws)
     if not all(0 < level < 1 for level in levels):
         raise ValueError(f"expected levels in (0, 1), got {levels}")
-    order = np.argsort(draws.values, kind="stable")
-    ordered, rank = draws.values[order], np.cumsum(draws.effective_weights[order])
+    values = np.where(np.isnan(draws.values), np.inf, draws.values)
+    order = np.argsort(values, kind="stable")
+    ordered, rank = values[order], np.cumsum(draws.effective_weights[order])
     warnings = sample_warnings(draws, draws)[:1]
     intervals = [_order_interval(ordered, rank, level, confidence) for level in levels]
     return tuple(

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special, stats
 
-from sweep_engine.densities.draws import Draws, sample_warnings
+from sweep_engine.densities.draws import LEFT_OUT, Draws, require_finite, sample_warnings
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
 from sweep_engine.densities.estimator import Estimator, Quantity, Table, Takes, Verdict
 from sweep_engine.densities.null import same_source_null
@@ -54,6 +54,7 @@ class Wasserstein(Estimator[Draws]):
     def look(self, source: Draws, reference: Draws, seed: int) -> "WassersteinReading":
         """Compute the plug-in, the dual's gap between halves, and the null."""
         self.takes.check(self.name, source)
+        require_finite(source, reference)
         finite = source.finite, reference.finite
         self.trust.require(*(side.n_eff for side in finite))
         rng = np.random.default_rng([seed, 8])
@@ -104,7 +105,7 @@ class WassersteinReading:
             "the other, high end the plug-in plus noise",
             confidence=confidence,
             seed=self.seed,
-            warnings=sample_warnings(self.source, self.reference),
+            warnings=sample_warnings(self.source, self.reference, LEFT_OUT),
         )
         return (estimate.with_null(self.null),)
 

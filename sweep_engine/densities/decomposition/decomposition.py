@@ -81,8 +81,8 @@ class Promise:
     test_errors: tuple[MeanReading, ...]
 
     def at(self, data: Estimate, confidence: float) -> list[Estimate]:
-        """Read the bound off the data's term, and the errors beside it."""
-        bound = pac_bayes_bound(data, self.num_train, self.train_error)
+        """Read the bound off the data's term at (1 + confidence)/2, and the errors beside it."""
+        bound = pac_bayes_bound(data, self.num_train, self.train_error, confidence=confidence)
         return [bound, *(error for read in self.test_errors for error in read.at(confidence))]
 
 

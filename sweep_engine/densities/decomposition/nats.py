@@ -30,12 +30,15 @@ def _optimiser_words(estimate: Estimate) -> str:
 
 
 DATA = Quantity("decomposition_data", _data_words, Table.DECOMPOSITION)
-OPTIMISER = Quantity("decomposition_optimiser", _optimiser_words, Table.DECOMPOSITION)
+OPTIMISER = Quantity(
+    "decomposition_optimiser", _optimiser_words, Table.DECOMPOSITION, is_lower_bound=True
+)
 TOTAL = Quantity(
     "decomposition_total",
     "To land where the source landed costs one who draws from the prior at least {0.low:.3g} "
     "nats.".format,
     Table.DECOMPOSITION,
+    is_lower_bound=True,
 )
 
 
@@ -72,14 +75,17 @@ def optimiser_nats(kl: Estimate, observable: str) -> Estimate:
         observable: In which it was measured.
     """
     observed = f"measured in {observable}: over networks it can only be more"
-    return dataclasses.replace(kl, name=OPTIMISER.name, warnings=(*kl.warnings, observed))
+    return dataclasses.replace(
+        kl, name=OPTIMISER.name, high=math.inf, warnings=(*kl.warnings, observed)
+    )
 
 
 def total_nats(data: Estimate, optimiser: Estimate | None, confidence: float) -> Estimate:
     """Add the two terms; each must hold with confidence (1 + `confidence`) / 2.
 
     Then both hold at once with `confidence`, whatever their dependence (Bonferroni), and so
-    does the sum of their ends. Without the second term the first is a lower bound.
+    does the sum of their low ends. The second is a lower bound, and so is the sum: neither has a
+    high end. Without the second term the first is a lower bound.
 
     Args:
         data: `data_nats`.
@@ -98,9 +104,7 @@ def total_nats(data: Estimate, optimiser: Estimate | None, confidence: float) ->
         )
     return two_sample_estimate(
         TOTAL.name,
-        Interval(
-            data.value + optimiser.value, data.low + optimiser.low, data.high + optimiser.high
-        ),
+        Interval(data.value + optimiser.value, data.low + optimiser.low, math.inf),
         num_draws=(optimiser.num_source, optimiser.num_reference),
         n_eff=(optimiser.n_eff_source, optimiser.n_eff_reference),
         unit="nats",

@@ -16,12 +16,13 @@ PAC_BAYES = Quantity(
 
 
 def pac_bayes_bound(
-    data: Estimate, num_train: int, train_error: float = 0.0, delta: float = 0.025
+    data: Estimate, num_train: int, train_error: float = 0.0, *, confidence: float = 0.95
 ) -> Estimate:
     """Bound the error of the prior given fit, from what fitting costs and n examples.
 
-    With probability 1 - delta over the training set, every law Q over networks with mean
-    training error e has an error L with
+    Two things can fail, each with delta = (1 - confidence)/2: the interval of `data`, and the
+    training set. With probability 1 - delta over the training set, every law Q over networks with
+    mean training error e has an error L with
 
         e ln(e / L) + (1 - e) ln((1 - e) / (1 - L)) <= (KL(Q ‖ prior) + ln(2 √n / delta)) / n.
 
@@ -38,15 +39,16 @@ def pac_bayes_bound(
         0.071
 
     Args:
-        data: `data_nats` of the prior.
+        data: `data_nats` of the prior, at confidence (1 + `confidence`)/2.
         num_train: n, examples drawn independently (or without replacement) from the population.
         train_error: What the acceptance rule allows at most.
-        delta: Of the bound, beside the interval of `data`.
+        confidence: Of the bound, over draws and training sets.
 
     Source:
         Maurer (2004), arXiv:cs/0411099, theorem 5; Langford & Seeger (2001). Valle-Pérez &
         Louis (2020), arXiv:2012.04115, for the prior given fit of neural networks.
     """
+    delta = (1 - confidence) / 2
 
     def bound(nats: float) -> float:
         room = (nats + math.log(2 * math.sqrt(num_train) / delta)) / num_train
@@ -58,6 +60,7 @@ def pac_bayes_bound(
         value=bound(data.value),
         low=bound(data.low),
         high=bound(data.high),
+        confidence=confidence,
         unit="1",
         method=f"Maurer's PAC-Bayes bound on the error of the prior given fit, n = {num_train}, "
         f"delta = {delta:g}, over the population of the training set",

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweep_engine.densities.cells.counts import CellCounts
-from sweep_engine.densities.cells.divergences import kl_interval
-from sweep_engine.densities.cells.kl_cells import MIN_REFERENCE_COUNT
+from sweep_engine.densities.cells.divergences import MIN_REFERENCE_COUNT, kl_interval
 from sweep_engine.densities.cells.lower_bounds import METHODS
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
 from sweep_engine.densities.estimator import Quantity

@@ -9,13 +9,14 @@ from sweep_engine.densities.cells.counts import CellCounts, cut_in_half
 from sweep_engine.densities.cells.divergences import (
     NAMES,
     UNITS,
-    cell_divergences,
     plug_in,
     upper_bounds,
 )
+from sweep_engine.densities.cells.held_out import HeldOut
+from sweep_engine.densities.cells.lower_bounds import lower_bounds
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
 from sweep_engine.densities.estimator import Quantity, Table
-from sweep_engine.densities.functions.split_half import Halves, split_half
+from sweep_engine.densities.functions.split_half import Halves, function_log_ratio, split_half
 from sweep_engine.densities.functions.unseen_mass import good_turing
 from sweep_engine.densities.null import same_source_null
 
@@ -66,22 +67,24 @@ def plug_ins(counts: CellCounts, seed: int) -> "PlugIns":
         lambda side: cut_in_half(side, rng),
     )
     halves = split_half(counts, np.random.default_rng(seed))
-    return PlugIns(counts, seed, halves, plug_in(counts), tuple(nulls))
+    log_ratio = function_log_ratio(counts, np.random.default_rng([seed, 2]))
+    return PlugIns(counts, seed, halves, log_ratio, plug_in(counts), tuple(nulls))
 
 
 @dataclass(frozen=True)
 class PlugIns:
-    """The values, their nulls, and the halves that bound them from below."""
+    """The values, their nulls, and what bounds them from below."""
 
     counts: CellCounts
     seed: int
     halves: Halves
+    log_ratio: HeldOut
     values: dict[str, float]
     nulls: tuple[Interval, ...]
 
     def at(self, confidence: float) -> tuple[Estimate, ...]:
         """Put both bounds around the plug-in values."""
-        lows = cell_divergences(*self.halves, confidence)
+        lows = lower_bounds(*self.halves, self.log_ratio, confidence)
         highs = upper_bounds(self.counts, confidence)
         return tuple(
             two_sample_estimate(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from sweep_engine.densities.draws import Draws
+from sweep_engine.densities.draws import LEFT_OUT, Draws, require_finite
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
 from sweep_engine.densities.trust import Trust
 
@@ -101,15 +101,17 @@ def points(
 
     Raises:
         InsufficientSamples: Too few are left; says how many are needed.
+        IncomparableSources: More than one in 20 of a side is not finite.
     """
+    require_finite(source, reference)
     warnings, kept = [], []
     for side, draws in (("source", source), ("reference", reference)):
         chosen = _independent(draws, rng)
         num_finite = int(draws.is_finite.sum())
         if num_finite < len(draws):
             warnings.append(
-                f"{len(draws) - num_finite} of {len(draws)} {side} draws are not finite: the "
-                "estimate is of the finite ones"
+                f"{len(draws) - num_finite} of {len(draws)} {side} draws are not finite or "
+                f"diverged: {LEFT_OUT}"
             )
         if len(chosen) < num_finite:
             warnings.append(f"{side} thinned to {len(chosen):,} independent draws of equal weight")

@@ -137,12 +137,20 @@ class KernelReading:
     p_value: float
 
     def at(self, confidence: float) -> tuple[Estimate]:
-        """Put a normal interval around the discrepancy."""
+        """Put a normal interval around the discrepancy's root.
+
+        A discrepancy is the square of a distance d, and near 0 its standard error is in
+        proportion to d: a value that is small by chance has a small one. The interval of d,
+        squared, reaches (z stderr)² / 4d² further up.
+        """
         reach = float(special.ndtri((1 + confidence) / 2)) * self.stderr
+        further = 0.0
+        if self.stderr > 0:
+            further = reach**2 / (4 * max(self.value, self.stderr))
         return (
             self.sample.estimate(
                 self.name,
-                Interval(self.value, self.value - reach, self.value + reach),
+                Interval(self.value, self.value - reach, self.value + reach + further),
                 unit="1",
                 method=f"{self.method}; projections' variance plus that under permutation; "
                 f"p of {NUM_PERMUTATIONS} permutations",

@@ -39,6 +39,12 @@ MAX_PERMUTED = 400
 BIAS = 0.1
 """Share of the value by which it fell short, at most, where it is trusted; as measured."""
 
+FEW_REPEATS = 3
+"""Repeats beyond twice what rounding makes on average, by chance."""
+
+MOST_REPEATS = 0.05
+"""Share of repeats, whatever made them, above which distances to neighbours are of the rounding."""
+
 ENTROPY_TRUST = Trust("knn entropy", 200, max_dimension=5)
 
 KL = Quantity(
@@ -97,7 +103,13 @@ class NearestNeighbours(Estimator[Draws]):
         value = kl_of(sample.source, sample.reference)
         kl = KlReading(sample, seed, value, _jackknife_stderr(sample, rng), _p_value(sample, rng))
         entropies = (
-            EntropyReading(sample, seed, side, _entropy_terms(cloud) + np.log(sample.scale).sum())
+            EntropyReading(
+                sample,
+                seed,
+                side,
+                float(_entropy_terms(cloud).mean() + np.log(sample.scale).sum()),
+                _entropy_stderr(cloud, rng),
+            )
             for side, cloud in enumerate((sample.source, sample.reference))
         )
         return Readings((kl, *entropies))
@@ -139,29 +151,29 @@ class KlReading:
 
 @dataclass(frozen=True)
 class EntropyReading:
-    """The terms whose mean is the entropy of one side: 0 the source, 1 the reference."""
+    """The entropy of one side, 0 the source, 1 the reference, with its jackknife's error."""
 
     sample: Points
     seed: int
     side: int
-    terms: Float[np.ndarray, " n"]
+    value: float
+    stderr: float
 
     def at(self, confidence: float) -> tuple[Estimate]:
-        """Put a normal interval around the mean of the terms."""
-        mean, terms = float(self.terms.mean()), self.terms
-        reach = float(special.ndtri((1 + confidence) / 2)) * terms.std() / math.sqrt(len(terms))
+        """Put a t interval around the entropy."""
+        reach = float(stats.t.ppf((1 + confidence) / 2, NUM_GROUPS - 1)) * self.stderr
         return (
             Estimate(
                 name=ENTROPIES[self.side].name,
-                value=mean,
-                low=float(terms.mean() - reach),
-                high=float(terms.mean() + reach),
+                value=self.value,
+                low=self.value - reach,
+                high=self.value + reach,
                 confidence=confidence,
                 num_source=self.sample.num_draws[self.side],
                 n_eff_source=self.sample.n_eff[self.side],
                 unit="nats",
                 method=f"differential entropy, {NUM_NEIGHBOURS} nearest neighbours, in the "
-                "columns' own units; spread of its terms",
+                f"columns' own units; jackknife over {NUM_GROUPS} groups",
                 seed=self.seed,
                 warnings=(
                     *self.sample.warnings,
@@ -196,10 +208,32 @@ def _from_distances(rho: np.ndarray, nu: np.ndarray, dimension: int, num_referen
 
 def _refuse_atoms(sample: Points) -> None:
     for cloud in (sample.source, sample.reference):
-        if len(np.unique(cloud, axis=0)) < len(cloud):
+        repeats = len(cloud) - len(np.unique(cloud, axis=0))
+        num_pairs = len(cloud) * (len(cloud) - 1) / 2
+        by_rounding = FEW_REPEATS + 2 * num_pairs * chance_of_repeat(cloud)
+        if repeats > min(by_rounding, max(FEW_REPEATS, MOST_REPEATS * len(cloud))):
             raise IncomparableSources(
-                "values are repeated, so there is no density: use `binned` or `c2st`"
+                f"{repeats:,} of {len(cloud):,} values are repeated, so there is no density: use "
+                "`binned` or `c2st`"
             )
+
+
+def chance_of_repeat(cloud: Cloud) -> float:
+    """Estimate how likely two draws of a density are one by rounding to float32, or more.
+
+    Example:
+        >>> chance_of_repeat(np.random.default_rng(0).normal(50, 1, (1000, 1))) < 1e-5
+        True
+
+    Args:
+        cloud: One point a row.
+    """
+    quartiles = np.quantile(cloud, (0.25, 0.75), axis=0)
+    spread, steps = quartiles[1] - quartiles[0], np.quantile(np.abs(cloud), 0.99, axis=0) * 2**-23
+    if not spread.any():
+        return 0.0  # half of the draws are one value: that is no rounding
+    # The integral of a normal density's square is 0.38 over the distance of its quartiles.
+    return float(np.prod(np.minimum(0.38 * steps[spread > 0] / spread[spread > 0], 1.0)))
 
 
 def _jackknife_stderr(sample: Points, rng: np.random.Generator) -> float:
@@ -263,9 +297,28 @@ def _kl_of_matrix(distance: Float[np.ndarray, "N N"], is_source: np.ndarray) -> 
     return _from_distances(rho, nu, 1, int((~is_source).sum()))
 
 
+def _entropy_stderr(cloud: Cloud, rng: np.random.Generator) -> float:
+    """Standard error by a delete-a-group jackknife, neighbours looked for among those left.
+
+    Terms of neighbours depend on one another, so their own spread is too small.
+    """
+    group = rng.permutation(np.arange(len(cloud)) % NUM_GROUPS)
+    listed = nearest(cloud, cloud, min(len(cloud), NUM_LISTED))
+    values = []
+    for left_out in range(NUM_GROUPS):
+        rows = np.flatnonzero(group != left_out)
+        some = Nearest(*(part[rows] for part in listed))
+        rho = _kth_kept(cloud, some, rows, cloud, group != left_out, NUM_NEIGHBOURS + 1)
+        values.append(float(_terms(rho, len(rows), cloud.shape[1]).mean()))
+    return math.sqrt((NUM_GROUPS - 1) * float(np.var(values)))
+
+
 def _entropy_terms(cloud: Cloud) -> Float[np.ndarray, " n"]:
-    num, dimension = cloud.shape
     rho = nearest(cloud, cloud, NUM_NEIGHBOURS + 1).distance[:, -1]
+    return _terms(rho, *cloud.shape)
+
+
+def _terms(rho: Float[np.ndarray, " n"], num: int, dimension: int) -> Float[np.ndarray, " n"]:
     log_ball = dimension / 2 * math.log(math.pi) - math.lgamma(dimension / 2 + 1)
     constant = special.digamma(num) - special.digamma(NUM_NEIGHBOURS) + log_ball
     terms: Float[np.ndarray, " n"] = constant + dimension * np.log(rho)

@@ -14,7 +14,7 @@ from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.stored.matching import match
 from sweep_engine.densities.stored.pairing import Pair
 from sweep_engine.densities.stored.study import Study
-from sweep_engine.errors import IncomparableSources
+from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.spec import Comparison, Setting
 
 Read = tuple[np.ndarray, Draws]
@@ -54,6 +54,12 @@ class Side:
         """Read the functions of the kept rows that are looked at, with a column."""
         given, where = self.comparison.given, self.comparison.where
         return self.study.function_draws(self.source, self.settings, given, where, column)
+
+    @property
+    def lacks_fits(self) -> bool:
+        """Whether only networks that fit are looked at, and none does."""
+        fits_only = self.chosen[0].spec.identifies_fits_only or self.comparison.given == "fit"
+        return fits_only and self.study.fit_probability(self.chosen).value == 0
 
     @property
     def chosen(self) -> list[Setting]:
@@ -115,6 +121,11 @@ def counted(source: Side, reference: Side) -> tuple[Cells, tuple[str, ...]]:
     else:
         counts, reference_counts, notes = _counted_rows(source, reference)
     if not len(counts[0]) and not len(reference_counts[0]):
+        without_fit = [side.source for side in (source, reference) if side.lacks_fits]
+        if len(without_fit) == 2:
+            raise InsufficientSamples(
+                f"no network of {' or '.join(without_fit)} fits: there are no functions to count"
+            )
         raise IncomparableSources("this task's outputs are not discrete: no functions to count")
     return align_counts(*counts, *reference_counts), notes
 

@@ -1,6 +1,7 @@
 """A stored sweep as estimates see it: draws, counts of functions, P(fit)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
 from sweep_engine.comparability import columns_fitted_on
-from sweep_engine.densities.dependence import effective_counts
+from sweep_engine.densities.dependence import MIN_UNITS, effective_counts
 from sweep_engine.densities.draws import DATA_SEEDS, Draws
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.probabilities.log_probability import log_mean_probability
@@ -20,8 +21,9 @@ from sweep_engine.densities.probabilities.proportions import (
     proportion,
 )
 from sweep_engine.densities.stored.merging import add_up, fixed_width
-from sweep_engine.errors import IncomparableSources
+from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.planning import Plan
+from sweep_engine.solutions import RunStatus
 from sweep_engine.spec import Setting, Sweep
 from sweep_engine.store import OutputDirectory, Results, open_results
 from sweep_engine.store.manifest import read_manifest
@@ -69,13 +71,15 @@ class Study:
         chosen = self._runs(source, settings, given, where)
         for name in columns_fitted_on(self.sweep, source) & set(columns):
             chosen &= pc.field(name).is_valid()
-        table = self.results.runs([*columns, *_ADDRESS], chosen)
+        table, num_diverged = whole_units(self.results.runs([*columns, *_ADDRESS], chosen), source)
         missing = [name for name in columns if table[name].null_count]
         if missing:
             raise IncomparableSources(f"{missing[0]} has no value for the runs of {source}")
         values = np.stack([table[name].to_numpy().astype(float) for name in columns], axis=1)
+        values[pc.equal(table["status"], DIVERGED).to_numpy(zero_copy_only=False)] = np.nan
         values = values[:, 0] if len(columns) == 1 else values
-        return self._draws_of(values, table, settings)
+        draws = self._draws_of(values, table, settings)
+        return replace(draws, diverged_units=num_diverged)
 
     def _draws_of(self, values: np.ndarray, table: pa.Table, settings: Sequence[int]) -> Draws:
         """Runs on one data set depend on one another, where several data sets are pooled."""
@@ -117,10 +121,12 @@ class Study:
         """
         columns = ["function_id", *_ADDRESS, *([column] if column else [])]
         table = self.results.runs(columns, self._runs(source, settings, given, where))
+        table, num_diverged = whole_units(table, source)
         table = table.filter(table["function_id"].is_valid())
         names = fixed_width(table["function_id"])
         values = table[column].to_numpy().astype(float) if column else np.zeros(len(names))
-        return names, self._draws_of(values, table, settings)
+        draws = self._draws_of(values, table, settings)
+        return names, replace(draws, diverged_units=num_diverged)
 
     def function_counts(
         self, source: str, settings: Sequence[int], given: str
@@ -222,7 +228,32 @@ WHOLE = ("draws", "fit")
 
 DATA_SEED = "task.seed"
 
-_ADDRESS = ("setting", "unit", "log_weight")
+_ADDRESS = ("setting", "unit", "log_weight", "status")
+
+DIVERGED = RunStatus.DIVERGED.label
+
+
+def whole_units(table: pa.Table, source: str) -> tuple[pa.Table, int]:
+    """Leave out the units that diverged: (the other rows, how many units were left out).
+
+    A chain that diverged tells of its law no more than where it started, however many draws it
+    is long.
+
+    Raises:
+        InsufficientSamples: Fewer than 2 units are left.
+    """
+    units = units_of(table)
+    diverged = pc.equal(table["status"], DIVERGED).to_numpy(zero_copy_only=False)
+    if units is None or not diverged.any():
+        return table, 0
+    lost = np.unique(units[diverged])
+    num_units = len(np.unique(units))
+    if num_units - len(lost) < MIN_UNITS:
+        raise InsufficientSamples(
+            f"{len(lost)} of {num_units} units (chains) of {source} diverged and are worth no "
+            f"draw: at least {MIN_UNITS} others are needed"
+        )
+    return table.filter(pa.array(~np.isin(units, lost))), len(lost)
 
 
 def units_of(table: pa.Table) -> Int[np.ndarray, " R"] | None:

@@ -14,7 +14,7 @@ from sweep_engine.report.drawing.figure import Along, Figure, Panel, Place
 from sweep_engine.report.drawing.marks import Band, Line, Mark, Points
 from sweep_engine.report.figures.names import figure_name
 from sweep_engine.report.places import place_of_pair, value_text
-from sweep_engine.report.words import HEADLINES, quantity, table_of
+from sweep_engine.report.words import HEADLINES, quantity, shown_ends, table_of
 from sweep_engine.spec import Comparison
 
 LEAST_VALUES = 3
@@ -97,7 +97,7 @@ def _panel(
 
 
 def _marks(x: np.ndarray, group: Sequence[Compared]) -> Iterator[Mark]:
-    ends = [each.simultaneous or (each.estimate.low, each.estimate.high) for each in group]
+    ends = [shown_ends(each.estimate, each.simultaneous) for each in group]
     value = np.array([each.estimate.value for each in group], float)
     null = np.array([each.estimate.null_value for each in group], float)
     low, high = np.array(ends, float).T

@@ -14,6 +14,7 @@ from sweep_engine.report.drawing.figure import Along, Figure, Panel, Place
 from sweep_engine.report.drawing.marks import Band, Line, Mark, Points
 from sweep_engine.report.figures.names import figure_name
 from sweep_engine.report.places import place_of_pair, value_text
+from sweep_engine.report.words import shown_ends
 
 
 def decomposition_figures(study: Study, decomposed: Sequence[Decomposed]) -> Iterator[Figure]:
@@ -65,7 +66,8 @@ def _along(study: Study, path: str, group: Sequence[Decomposed]) -> Figure:
         name=figure_name(kind, Pair(comparison, {}, (), ())),
         title=f"The KL decomposition along {name}: {comparison.source} and "
         f"{comparison.reference}, {group[0].observable}",
-        caption="Bands are 95% intervals that hold at once. The bound is on the error, over the "
+        caption="Bands are 95% intervals that hold at once; that of a lower bound is open "
+        "upwards, and is drawn up to its value. The bound is on the error, over the "
         "population that the training set was drawn from, of the prior given a fit; it holds with "
         "95% confidence. The test error is over inputs that are not in the training set.",
         panels=tuple(panels),
@@ -83,10 +85,8 @@ def _marks(
     if not chosen:
         return
     at = np.array([x for x, _ in chosen], float)
-    value, low, high = (
-        np.array([getattr(estimate, end) for _, estimate in chosen], float)
-        for end in ("value", "low", "high")
-    )
+    value = np.array([estimate.value for _, estimate in chosen], float)
+    low, high = np.array([shown_ends(estimate) for _, estimate in chosen], float).T
     shown = np.isfinite(value)
     yield Band(at[shown], low[shown], high[shown], colour=colour)
     yield Line(at[shown], value[shown], colour=colour)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sweep_engine.report.drawing.figure import ANYWHERE, Figure, Place
-from sweep_engine.report.numbers import format_interval
+from sweep_engine.report.numbers import format_bound, format_interval
 from sweep_engine.report.places import SweptAxis
 
 
@@ -17,6 +17,7 @@ class Row:
         setting: The point of the swept axes, or what stands for all of them.
         quantity: What is estimated, with its unit.
         low: Lower end of the interval; NaN where there is none.
+        is_lower_bound: The interval is open upwards.
         null: What the same estimate gives for two samples of one source.
         meaning: One sentence a newcomer understands.
         place: Where on the swept axes.
@@ -30,6 +31,7 @@ class Row:
     value: float
     low: float = math.nan
     high: float = math.nan
+    is_lower_bound: bool = False
     null: str = ""
     meaning: str = ""
     warnings: tuple[str, ...] = ()
@@ -38,6 +40,8 @@ class Row:
     @property
     def estimate(self) -> str:
         """The value with its interval, as printed."""
+        if self.is_lower_bound:
+            return format_bound(self.value, self.low)
         return format_interval(self.value, self.low, self.high)
 
 

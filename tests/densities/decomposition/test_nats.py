@@ -86,7 +86,7 @@ def test_splitting_is_as_good_a_first_entry():
 @pytest.mark.parametrize(("p_fit", "num_train"), [(0.1, 50), (1e-9, 100), (1e-40, 20)])
 def test_the_bound_solves_its_equation(allowed, p_fit, num_train):
     data = data_nats(ln_probability(proportion(int(p_fit * 1e45), 10**45)))
-    bound = pac_bayes_bound(data, num_train, allowed, delta=0.05).value
+    bound = pac_bayes_bound(data, num_train, allowed, confidence=0.9).value
     room = (-math.log(p_fit) + math.log(2 * math.sqrt(num_train) / 0.05)) / num_train
     kl = special.rel_entr(allowed, bound) + special.rel_entr(1 - allowed, 1 - bound)
     assert kl == pytest.approx(room, rel=1e-6)
@@ -116,6 +116,17 @@ def test_the_bound_holds_in_nearly_all_training_sets():
 def test_a_binomial_tail_agrees_with_the_limit_of_the_bound():
     """With one rule and no slack, n (1 - L) draws without error: L = 1 - delta^(1/n)."""
     data = data_nats(ln_probability(proportion(1, 1)))
-    bound = pac_bayes_bound(data, 100, delta=0.05).value
+    bound = pac_bayes_bound(data, 100, confidence=0.9).value
     exact = stats.beta.ppf(0.95, 1, 100)
     assert exact < bound < exact + math.log(2 * math.sqrt(100)) / 100
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.999])
+def test_the_chance_of_an_unlucky_training_set_follows_the_confidence(confidence):
+    """The error at zero train error is 1 - exp(-room); delta is half of what may fail."""
+    data = data_nats(ln_probability(proportion(50, 100)))
+    bound = pac_bayes_bound(data, 100, confidence=confidence)
+    room = -math.log1p(-bound.value) * 100 - data.value
+    assert room == pytest.approx(math.log(2 * 10 / ((1 - confidence) / 2)))
+    assert bound.confidence == confidence
+    assert f"delta = {(1 - confidence) / 2:g}" in bound.method
