@@ -176,6 +176,7 @@ print(json.dumps({
     "handler": getattr(handler, "__module__", ""),
 }), flush=True)
 sys.stdin.read()
+door.leave()
 """
 
 
