@@ -82,8 +82,10 @@ def above_pinsker(kl: Interval, total_variation: Interval) -> Interval:
         kl: Bounded from below.
         total_variation: The same, of the same laws.
     """
-    low = max(kl.low, 2 * total_variation.low**2)
-    return Interval(max(kl.value, low), low, math.inf)
+    value, low = (
+        max(least, 2 * tv**2) for least, tv in zip(kl[:2], total_variation[:2], strict=True)
+    )
+    return Interval(value, low, math.inf)
 
 
 def smoothed_log_ratio(counts: CellCounts) -> Float[np.ndarray, " B"]:

@@ -113,17 +113,17 @@ def kl_bound(
         confidence: The low end holds with (1 + confidence)/2.
     """
     halves = [(t_source[part::2], t_reference[part::2]) for part in (0, 1)]
-    tops = [_best_top(*half, confidence) for half in halves]
+    tops = [_best_top(*half) for half in halves]
     cut = [_cut(*half, top) for half, top in zip(halves, reversed(tops), strict=True)]
     bottom, top = min(each.bottom for each in cut), max(each.top for each in cut)
     together = held_out((each.log_ratio, each.counts) for each in cut)
     return replace(together, bottom=bottom, top=top).bound(confidence)
 
 
-def _best_top(t_source: Values, t_reference: Values, confidence: float) -> float:
+def _best_top(t_source: Values, t_reference: Values) -> float:
     """Choose where to cut T: a large e^T tells much, and one draw more of it would cost much."""
     tops = [power * math.log(len(t_reference)) for power in POWERS]
-    return max(tops, key=lambda top: _cut(t_source, t_reference, top).bound(confidence).low)
+    return max(tops, key=lambda top: _cut(t_source, t_reference, top).bound(0.95).low)
 
 
 def _cut(t_source: Values, t_reference: Values, top: float) -> HeldOut:
