@@ -60,7 +60,7 @@ class LowerBounds:
 
     Example:
         >>> half = CellCounts(np.array([900, 100]), np.array([100, 900]))
-        >>> ratio = held_out([(np.array([2.0, -2.0]), half)])
+        >>> ratio = HeldOut(np.array([2.0, -2.0]), half, -2.0, 2.0)
         >>> tv, js, kl = LowerBounds(half, half, ratio, [Interval(0.0, 0.0, 0.0)] * 3,
         ...     num_draws=(2000, 2000), n_eff=(2000.0, 2000.0), cells="bins", seed=0).at(0.95)
         >>> kl.name, kl.unit, round(tv.value, 3), kl.high
