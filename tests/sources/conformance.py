@@ -44,7 +44,7 @@ CASES: dict[str, dict[str, Any]] = {
     "all": {"kind": "prior", "law": LAW, "draws": 40},
     "first": {"kind": "prior", "law": LAW, "draws": 300, "keep": 7},
     "fits": {"kind": "prior", "law": LAW, "draws": 300, "keep": "fit"},
-    "none": {"kind": "prior", "law": LAW, "draws": 300, "keep": "none"},
+    "unkept": {"kind": "prior", "law": LAW, "draws": 300, "keep": "none"},
     "guess": {"kind": "guess_and_check", "law": LAW, "draws": 300},
     "until": {"kind": "guess_and_check", "law": LAW, "accepted": 30, "max_draws": 640},
     "rare": {"kind": "splitting", "law": LAW, "particles": 64, "repetitions": 3, "moves": 8},
