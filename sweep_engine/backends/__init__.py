@@ -4,8 +4,8 @@ from sweep_engine.backends.backend import (
     CORES,
     Backend,
     Job,
+    JobOutcome,
     OpenWorkers,
-    Outcome,
     Receipt,
     Worker,
 )
@@ -15,9 +15,9 @@ __all__ = [
     "CORES",
     "Backend",
     "Job",
+    "JobOutcome",
     "LocalBackend",
     "OpenWorkers",
-    "Outcome",
     "Receipt",
     "Worker",
 ]

@@ -36,7 +36,7 @@ CORES = "SWEEP_ENGINE_CORES"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """What became of a job: a receipt, or an error.
 
     Attributes:
@@ -83,7 +83,7 @@ class Backend(Protocol):
     def submit(self, job: Job, worker: str) -> None:
         """Start a job; RuntimeError when the worker has no vacancy."""
 
-    def wait(self, seconds: float) -> list[Outcome]:
+    def wait(self, seconds: float) -> list[JobOutcome]:
         """Wait for outcomes, at most so long; an empty list when none came."""
 
     def silent(self) -> Sequence[str]:

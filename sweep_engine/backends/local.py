@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from typing import Any
 
-from sweep_engine.backends.backend import Answer, Job, OpenWorkers, Outcome, Worker
+from sweep_engine.backends.backend import Answer, Job, JobOutcome, OpenWorkers, Worker
 
 CLOSE_SECONDS = 5.0
 """So long may jobs in flight take to end when they are asked to."""
@@ -31,7 +31,7 @@ class LocalBackend:
         self._workers: dict[str, Worker] = {}
         self._places: Counter[str] = Counter()
         self._pool: ThreadPoolExecutor | None = None
-        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._outcomes: queue.SimpleQueue[JobOutcome] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._in_flight: Counter[str] = Counter()
@@ -70,8 +70,8 @@ class LocalBackend:
         assert self._pool is not None
         self._pool.submit(self._run, job, worker)
 
-    def wait(self, seconds: float) -> list[Outcome]:
-        found: list[Outcome] = []
+    def wait(self, seconds: float) -> list[JobOutcome]:
+        found: list[JobOutcome] = []
         try:
             found.append(self._outcomes.get(timeout=seconds))
             while True:
@@ -110,9 +110,9 @@ class LocalBackend:
 
         try:
             receipt = self._workers[worker](job, report, self._stop.is_set)
-            outcome = Outcome(job, worker, receipt=receipt)
+            outcome = JobOutcome(job, worker, receipt=receipt)
         except BaseException as error:
-            outcome = Outcome(job, worker, error=error)
+            outcome = JobOutcome(job, worker, error=error)
         with self._lock:
             self._in_flight[worker] -= 1
             self._finished_runs.pop(flight, None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sweep_engine.densities import Pair, Study
 from sweep_engine.planning import Plan
-from sweep_engine.report.drawing.figure import Place
+from sweep_engine.report.drawing.figure import SweptPlace
 from sweep_engine.spec import Setting
 
 MAX_TICKS = 12
@@ -73,17 +73,17 @@ def words_of(source: str, at: Mapping[str, str]) -> str:
     return ", ".join([source, *(f"{path.split('.')[-1]} = {text}" for path, text in at.items())])
 
 
-def place_of(settings: Iterable[Setting]) -> Place:
+def place_of(settings: Iterable[Setting]) -> SweptPlace:
     """Find the axis values that settings share, and the axes on which they differ."""
     texts_by_path: dict[str, set[str]] = defaultdict(set)
     for setting in settings:
         for path, text in texts_of(setting).items():
             texts_by_path[path].add(text)
     at = {path: next(iter(texts)) for path, texts in texts_by_path.items() if len(texts) == 1}
-    return Place(at, tuple(path for path in texts_by_path if path not in at))
+    return SweptPlace(at, tuple(path for path in texts_by_path if path not in at))
 
 
-def place_of_pair(study: Study, *pairs: Pair) -> Place:
+def place_of_pair(study: Study, *pairs: Pair) -> SweptPlace:
     """Find where the settings of pairs stand."""
     ids = [i for pair in pairs for i in (*pair.source, *pair.reference)]
     return place_of(study.plan.settings[i] for i in ids)

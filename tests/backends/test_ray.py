@@ -10,7 +10,7 @@ import pytest
 from sweep_engine.backends import Job
 from sweep_engine.backends.ray import backend as backend_module
 from sweep_engine.backends.ray import door
-from sweep_engine.backends.ray.backend import Place, RayBackend, places
+from sweep_engine.backends.ray.backend import RayBackend, WorkerPlace, places
 from sweep_engine.backends.ray.door import Node
 from sweep_engine.errors import ClusterError
 from tests.backends.conformance import (
@@ -62,20 +62,20 @@ def freeze_on_odd(job, report, should_stop):
 def test_one_host_a_gpu():
     nodes = [Node("a", {"CPU": 16, "GPU": 2}), Node("b", {"CPU": 8}), Node("c", {"GPU": 1})]
     assert places(nodes) == [
-        Place("a", "GPU", 1, 0),
-        Place("a", "GPU", 1, 1),
-        Place("c", "GPU", 1, 0),
+        WorkerPlace("a", "GPU", 1, 0),
+        WorkerPlace("a", "GPU", 1, 1),
+        WorkerPlace("c", "GPU", 1, 0),
     ]
 
 
 def test_one_host_a_machine_with_tpus():
     nodes = [Node("a", {"CPU": 16, "TPU": 4, "TPU-v5e-head": 1}), Node("b", {"TPU": 8})]
-    assert places(nodes) == [Place("a", "TPU", 4, 0), Place("b", "TPU", 8, 0)]
+    assert places(nodes) == [WorkerPlace("a", "TPU", 4, 0), WorkerPlace("b", "TPU", 8, 0)]
 
 
 def test_one_host_a_core_where_there_is_no_accelerator():
     nodes = [Node("head", {"memory": 1e9}), Node("a", {"CPU": 2.5})]
-    assert places(nodes) == [Place("a", "CPU", 1, 0), Place("a", "CPU", 1, 1)]
+    assert places(nodes) == [WorkerPlace("a", "CPU", 1, 0), WorkerPlace("a", "CPU", 1, 1)]
     assert places([]) == []
 
 

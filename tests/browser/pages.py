@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
-from sweep_engine.report.drawing.figure import Along, Detail, Figure, Panel, Place
+from sweep_engine.report.drawing.figure import Along, Detail, Figure, Panel, SweptPlace
 from sweep_engine.report.drawing.marks import (
     Bars,
     Counts,
@@ -13,7 +13,7 @@ from sweep_engine.report.drawing.marks import (
     Points,
     Quantiles,
     Rule,
-    Runs,
+    ShownRuns,
     Steps,
 )
 from sweep_engine.report.page.contents import DecompositionRow, Page, Row, Section, Table
@@ -25,9 +25,9 @@ EVIL = "</script><script>document.title = 'owned'</script>"
 def every_mark():
     """A page with every mark and every kind of table."""
     x = np.linspace(0.1, 1, 20)
-    axes = Axis("x <b>"), Axis("y")
-    log_axes = Axis("learning rate", "log"), Axis("sharpness", "log")
-    drift = Axis("drift", "symlog")
+    axes = DrawnAxis("x <b>"), DrawnAxis("y")
+    log_axes = DrawnAxis("learning rate", "log"), DrawnAxis("sharpness", "log")
+    drift = DrawnAxis("drift", "symlog")
     panels = (
         Panel(EVIL, *axes, (Points(x, x, EVIL), Line(x, x, "exact")), equal_aspect=True),
         Panel("", *axes, (Steps(np.linspace(0, 1, 21), x, "sgd", low=x / 2, high=2 * x),)),
@@ -70,13 +70,15 @@ def sweep():
     )
     figures = (_dots(settings), _cells(settings), _along(), *map(_at, RATES), _pooled())
     rows = tuple(
-        Row("sgd", "init", "norm", f"{rate}", "KL", 1.0, 0.9, 1.1, place=Place({RATE: rate}))
+        Row("sgd", "init", "norm", f"{rate}", "KL", 1.0, 0.9, 1.1, place=SweptPlace({RATE: rate}))
         for rate in RATES
     )
-    pooled = Row("sgd", "init", "norm", "", "KL", 1.0, 0.9, 1.1, place=Place({}, (RATE, TARGET)))
+    pooled = Row(
+        "sgd", "init", "norm", "", "KL", 1.0, 0.9, 1.1, place=SweptPlace({}, (RATE, TARGET))
+    )
     table = Table(
         "Fits", ("setting", "n"), tuple((rate, "1") for rate in RATES),
-        places=tuple(Place({RATE: rate}) for rate in RATES),
+        places=tuple(SweptPlace({RATE: rate}) for rate in RATES),
     )  # fmt: skip
     return Page(
         "A sweep", "Why?", (*rows, pooled), (Section("s", "", figures),), (table,),
@@ -87,8 +89,10 @@ def sweep():
 def _dots(settings):
     ids = np.array(list(settings))
     at = np.arange(float(len(ids)))
-    runs = Runs(FIRST_RUN + np.arange(len(ids)), ids, {"test_error": at / 8, "status": ids * 0})
-    panel = Panel("", Axis("x"), Axis("y"), (Points(at, at, "runs", size=12, runs=runs),))
+    runs = ShownRuns(
+        FIRST_RUN + np.arange(len(ids)), ids, {"test_error": at / 8, "status": ids * 0}
+    )
+    panel = Panel("", DrawnAxis("x"), DrawnAxis("y"), (Points(at, at, "runs", size=12, runs=runs),))
     return Figure("dots", "Dots", "Caption.", (panel,))
 
 
@@ -98,7 +102,9 @@ def _cells(settings):
     counts = Counts(zeros, zeros, zeros + 5, ids, FIRST_RUN + np.arange(len(ids)))
     values = np.array([[5.0 * len(ids), 0.0]])
     cells = Heatmap(np.arange(3.0), np.arange(2.0), values, "runs", log=True, counts=counts)
-    return Figure("cells", "Cells", "Caption.", (Panel("", Axis("x"), Axis("y"), (cells,)),))
+    return Figure(
+        "cells", "Cells", "Caption.", (Panel("", DrawnAxis("x"), DrawnAxis("y"), (cells,)),)
+    )
 
 
 def _along():
@@ -109,21 +115,26 @@ def _along():
         for i, target in enumerate(TARGETS)
     )
     panel = Panel(
-        "", Axis("rate"), Axis("y"), (Quantiles(x, table, "all"),),
-        place=Place({}, (TARGET,)), along=Along(RATE, RATES, x), details=details,
+        "", DrawnAxis("rate"), DrawnAxis("y"), (Quantiles(x, table, "all"),),
+        place=SweptPlace({}, (TARGET,)), along=Along(RATE, RATES, x), details=details,
     )  # fmt: skip
     return Figure("along", "Along", "Caption.", (panel,))
 
 
 def _at(rate):
     x = np.arange(4.0)
-    panel = Panel("", Axis("x"), Axis("y"), (Line(x, x, "sgd"),), place=Place({RATE: rate}))
+    panel = Panel(
+        "", DrawnAxis("x"), DrawnAxis("y"), (Line(x, x, "sgd"),), place=SweptPlace({RATE: rate})
+    )
     return Figure(f"at_{rate}", f"At {rate}", "Caption.", (panel,))
 
 
 def _pooled():
     x = np.arange(4.0)
-    place = Place({}, (RATE, TARGET, STD))
+    place = SweptPlace({}, (RATE, TARGET, STD))
     return Figure(
-        "pooled", "All", "Caption.", (Panel("", Axis("x"), Axis("y"), (Line(x, x),), place=place),)
+        "pooled",
+        "All",
+        "Caption.",
+        (Panel("", DrawnAxis("x"), DrawnAxis("y"), (Line(x, x),), place=place),),
     )

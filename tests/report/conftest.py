@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import (
@@ -53,12 +53,12 @@ def mark_figure(request):
     name, scale = request.param
     line = Line(GRID, GRID, "a line")
     return figure_of(
-        Panel("A panel", Axis("x", scale), Axis("y", scale), (line, MARKS[name], line))
+        Panel("A panel", DrawnAxis("x", scale), DrawnAxis("y", scale), (line, MARKS[name], line))
     )
 
 
 @pytest.fixture
 def every_mark():
     """A figure with a panel for each mark."""
-    panels = (Panel(name, Axis("x"), Axis("y"), (mark,)) for name, mark in MARKS.items())
+    panels = (Panel(name, DrawnAxis("x"), DrawnAxis("y"), (mark,)) for name, mark in MARKS.items())
     return figure_of(*panels, name="every-mark", columns=3)

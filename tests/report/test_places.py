@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from sweep_engine.report.drawing.figure import Place
+from sweep_engine.report.drawing.figure import SweptPlace
 from sweep_engine.report.places import MAX_TICKS, place_of, swept_axes
 
 RATE, WIDTHS, STD = "sources.sgd.optimizer.learning_rate", "model.widths", "sources.sgd.init.std"
@@ -49,4 +49,4 @@ def test_a_numeric_axis_of_many_values_is_a_range():
 
 def test_shared_values_are_where_it_is_and_the_others_are_pooled():
     place = place_of([setting(rate=0.1, widths=[8]), setting(rate=0.2, widths=[8]), setting()])
-    assert place == Place({WIDTHS: "[8]"}, (RATE,))
+    assert place == SweptPlace({WIDTHS: "[8]"}, (RATE,))

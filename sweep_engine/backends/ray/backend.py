@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweep_engine.backends.backend import CORES, Answer, Job, OpenWorkers, Outcome
+from sweep_engine.backends.backend import CORES, Answer, Job, JobOutcome, OpenWorkers
 from sweep_engine.backends.ray import door
 from sweep_engine.backends.ray.door import Handle, Node, Ref
 from sweep_engine.backends.ray.host import Reply
@@ -50,7 +50,7 @@ PLATFORMS = {"GPU": "cuda,cpu", "TPU": "tpu,cpu", "CPU": "cpu"}
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkerPlace:
     """Where a host may be: on a machine, with its share of the resources.
 
     Attributes:
@@ -66,7 +66,7 @@ class Place:
     index: int
 
 
-def places(nodes: Sequence[Node]) -> list[Place]:
+def places(nodes: Sequence[Node]) -> list[WorkerPlace]:
     """One a GPU; one a machine with TPUs; one a core where no machine has an accelerator."""
     for kind in ("TPU", "GPU", "CPU"):
         found = [place for node in nodes for place in _places(node, kind)]
@@ -75,14 +75,14 @@ def places(nodes: Sequence[Node]) -> list[Place]:
     return []
 
 
-def _places(node: Node, kind: str) -> Iterator[Place]:
+def _places(node: Node, kind: str) -> Iterator[WorkerPlace]:
     amount = int(node.resources.get(kind, 0))
     if kind == "TPU":
         if amount:
-            yield Place(node.id, kind, amount, 0)
+            yield WorkerPlace(node.id, kind, amount, 0)
         return
     for index in range(amount):
-        yield Place(node.id, kind, 1, index)
+        yield WorkerPlace(node.id, kind, 1, index)
 
 
 @dataclass
@@ -100,7 +100,7 @@ class _Host:
     """A host as the driver knows it."""
 
     name: str
-    place: Place
+    place: WorkerPlace
     handle: Handle
     heard_at: float
     workers: list["_Worker"] = field(default_factory=list)
@@ -145,11 +145,11 @@ class RayBackend:
     def __init__(self, address: str | None = None) -> None:
         self._leaves = door.connect(address)
         self._hosts: dict[str, _Host] = {}
-        self._taken: dict[Place, _Host] = {}
-        self._troubles: dict[Place, _Trouble] = {}
+        self._taken: dict[WorkerPlace, _Host] = {}
+        self._troubles: dict[WorkerPlace, _Trouble] = {}
         self._workers: dict[str, _Worker] = {}
         self._refs: dict[Ref, tuple[_Host, _Flight | None]] = {}
-        self._lost: list[Outcome] = []
+        self._lost: list[JobOutcome] = []
         self._numbers = itertools.count()
         self._shared: dict[int, tuple[Any, Ref]] = {}
         self._open_with: tuple[Ref, ...] | None = None
@@ -212,7 +212,7 @@ class RayBackend:
             self._shared[id(value)] = (value, door.put(value))  # kept, so that its id is its own
         return self._shared[id(value)][1]
 
-    def _start(self, place: Place) -> None:
+    def _start(self, place: WorkerPlace) -> None:
         environment = {"JAX_PLATFORMS": PLATFORMS[place.kind]}
         if place.kind == "CPU":
             environment[CORES] = str(int(place.amount))
@@ -259,7 +259,7 @@ class RayBackend:
     def submit(self, job: Job, worker: str) -> None:
         known = self._workers.get(worker)
         if known is None:  # it went away since it was named
-            self._lost.append(Outcome(job, worker, error=WorkerLost(f"{worker} has gone")))
+            self._lost.append(JobOutcome(job, worker, error=WorkerLost(f"{worker} has gone")))
             return
         if len(known.flights) >= known.at_most:
             raise RuntimeError(f"{len(known.flights)} jobs are in flight already")
@@ -272,7 +272,7 @@ class RayBackend:
         self._refs[ref] = (host, flight)
         host.refs.add(ref)
 
-    def wait(self, seconds: float) -> list[Outcome]:
+    def wait(self, seconds: float) -> list[JobOutcome]:
         end = time.monotonic() + seconds
         while True:
             self._tend()
@@ -281,7 +281,7 @@ class RayBackend:
             if found or left <= 0:
                 return found
 
-    def _collect(self, seconds: float) -> list[Outcome]:
+    def _collect(self, seconds: float) -> list[JobOutcome]:
         refs = list(self._refs)
         if not refs:
             time.sleep(seconds)
@@ -294,14 +294,14 @@ class RayBackend:
         lost, self._lost = self._lost, []
         return found + lost
 
-    def _arrived(self, ref: Ref) -> Outcome | None:
+    def _arrived(self, ref: Ref) -> JobOutcome | None:
         host, flight = self._refs.pop(ref)
         host.refs.discard(ref)
         try:
             value = door.result(ref)
         except WorkerLost as error:
             if flight is not None:
-                self._lost.append(Outcome(flight.job, flight.worker.name, error=error))
+                self._lost.append(JobOutcome(flight.job, flight.worker.name, error=error))
                 del flight.worker.flights[flight.number]
             self._drop(host, error)
             return None
@@ -312,7 +312,7 @@ class RayBackend:
             self._opened(host, value)
         else:
             del flight.worker.flights[flight.number]
-            return Outcome(flight.job, flight.worker.name, value.value, value.error)
+            return JobOutcome(flight.job, flight.worker.name, value.value, value.error)
         return None
 
     # --- progress --------------------------------------------------------------------------
@@ -360,7 +360,7 @@ class RayBackend:
             self._start(place)
         self._check_refusals()
 
-    def _free_places(self) -> list[Place]:
+    def _free_places(self) -> list[WorkerPlace]:
         now = time.monotonic()
         return [
             place
@@ -368,7 +368,7 @@ class RayBackend:
             if place not in self._taken and self._trouble(place).retry_at <= now
         ]
 
-    def _trouble(self, place: Place) -> _Trouble:
+    def _trouble(self, place: WorkerPlace) -> _Trouble:
         return self._troubles.get(place, _Trouble())
 
     def _drop(self, host: _Host, error: BaseException) -> None:
@@ -377,7 +377,7 @@ class RayBackend:
             return
         del self._taken[host.place]
         self._lost += [
-            Outcome(flight.job, flight.worker.name, error=_as_lost(error))
+            JobOutcome(flight.job, flight.worker.name, error=_as_lost(error))
             for flight in host.flights
         ]
         for worker in host.workers:
@@ -388,7 +388,7 @@ class RayBackend:
             self._remember(host.place, error)
         door.kill(host.handle)
 
-    def _remember(self, place: Place, error: BaseException) -> None:
+    def _remember(self, place: WorkerPlace, error: BaseException) -> None:
         trouble = self._troubles.setdefault(place, _Trouble())
         first, at_most = RETRY_SECONDS
         trouble.retry_at = time.monotonic() + min(first * 2**trouble.times, at_most)
@@ -455,7 +455,7 @@ class _Roll:
     """
 
     def __init__(self) -> None:
-        self.places: list[Place] = []
+        self.places: list[WorkerPlace] = []
         self._called_at = time.monotonic()
         self._end = threading.Event()
         self._call()

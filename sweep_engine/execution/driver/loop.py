@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from sweep_engine.backends import Backend, LocalBackend, Outcome
+from sweep_engine.backends import Backend, JobOutcome, LocalBackend
 from sweep_engine.errors import Interrupted, ShardFailed, StorageFailed, explain
 from sweep_engine.execution.driver.heartbeat import Event, Heartbeat
 from sweep_engine.execution.driver.progress import Display, Standing
@@ -142,7 +142,7 @@ class Loop:
             if job is not None:
                 self._backend.submit(job, worker)
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _settle(self, outcome: JobOutcome) -> None:
         shard, worker, now = outcome.job.shard, outcome.worker, time.monotonic()
         if outcome.receipt is not None:
             self._finished(shard, worker, outcome.receipt, now)

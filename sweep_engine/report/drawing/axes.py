@@ -11,7 +11,7 @@ Scale: TypeAlias = Literal["linear", "log", "symlog"]
 
 
 @dataclass(frozen=True)
-class Axis:
+class DrawnAxis:
     """One axis of a panel.
 
     Attributes:

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sweep_engine.report.drawing.axes import Axis, Values
+from sweep_engine.report.drawing.axes import DrawnAxis, Values
 from sweep_engine.report.drawing.marks import Bars, Mark
 
 
 @dataclass(frozen=True)
-class Place:
+class SweptPlace:
     """Where on the swept axes something stands: the page's filter goes by it.
 
     Attributes:
@@ -28,7 +28,7 @@ class Place:
     over: tuple[str, ...] = ()
 
 
-ANYWHERE = Place()
+ANYWHERE = SweptPlace()
 """Of what depends on no swept axis."""
 
 
@@ -66,11 +66,11 @@ class Panel:
     """
 
     title: str
-    x: Axis
-    y: Axis
+    x: DrawnAxis
+    y: DrawnAxis
     marks: tuple[Mark, ...]
     equal_aspect: bool = False
-    place: Place = ANYWHERE
+    place: SweptPlace = ANYWHERE
     along: Along | None = None
     details: tuple[Detail, ...] = ()
 

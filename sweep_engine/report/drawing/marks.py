@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep_engine.report.drawing.axes import Axis, Values
+from sweep_engine.report.drawing.axes import DrawnAxis, Values
 from sweep_engine.report.drawing.colours import Colour, Role
 
 Dash: TypeAlias = Literal["solid", "dash", "dot"]
@@ -34,7 +34,7 @@ def _check_interval(mark: object, low: Values | None, high: Values | None) -> No
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
+class ShownRuns:
     """Which run each point of a scatter is; the page shows it under the pointer.
 
     Attributes:
@@ -50,10 +50,10 @@ class Runs:
     def __post_init__(self) -> None:
         _check_lengths(self, run_id=self.run_id, setting=self.setting, **self.outcomes)
 
-    def take(self, rows: NDArray[Any]) -> "Runs":
+    def take(self, rows: NDArray[Any]) -> "ShownRuns":
         """Choose some runs."""
         outcomes = {name: values[rows] for name, values in self.outcomes.items()}
-        return Runs(self.run_id[rows], self.setting[rows], outcomes)
+        return ShownRuns(self.run_id[rows], self.setting[rows], outcomes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class Points:
     size: float = 5.0
     opacity: float = 0.7
     hover: tuple[str, ...] | None = None
-    runs: Runs | None = None
+    runs: ShownRuns | None = None
     x_low: Values | None = None
     x_high: Values | None = None
     y_low: Values | None = None
@@ -86,7 +86,7 @@ class Points:
         _check_interval(self, self.x_low, self.x_high)
         _check_interval(self, self.y_low, self.y_high)
 
-    def drawable(self, x: Axis, y: Axis, limit: int = MAX_POINTS) -> "Points":
+    def drawable(self, x: DrawnAxis, y: DrawnAxis, limit: int = MAX_POINTS) -> "Points":
         """Keep the points that both axes can show, and of these a fixed random `limit`.
 
         Where any is left out, the label says how many are shown.
@@ -168,7 +168,7 @@ class Counts:
     Attributes:
         row: The cell's row.
         column: The cell's column.
-        count: Runs of the setting in the cell.
+        count: ShownRuns of the setting in the cell.
         setting: The setting's id.
         run_id: One of these runs.
     """

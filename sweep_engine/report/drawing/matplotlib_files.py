@@ -17,7 +17,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure as Sheet
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import GRID, INK, SEQUENTIAL, Colour, shade
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import (
@@ -129,7 +129,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         axes.set_aspect("equal", adjustable="box")
 
 
-def _set_scale(axes: Axes, name: str, axis: Axis) -> None:
+def _set_scale(axes: Axes, name: str, axis: DrawnAxis) -> None:
     set_scale = getattr(axes, f"set_{name}scale")
     if axis.scale == "symlog":
         set_scale("asinh", linear_width=axis.linear_width)

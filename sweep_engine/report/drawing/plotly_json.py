@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from sweep_engine.report.drawing.axes import Axis, Values
+from sweep_engine.report.drawing.axes import DrawnAxis, Values
 from sweep_engine.report.drawing.colours import CATEGORICAL, GRID, INK, ROLES, SEQUENTIAL, Shade
 
 Json: TypeAlias = dict[str, Any]
 
 
-def coordinate(values: Values, axis: Axis) -> Values:
+def coordinate(values: Values, axis: DrawnAxis) -> Values:
     """Map values to plotly's coordinate, which knows no symlog."""
     return np.arcsinh(values / axis.linear_width) if axis.scale == "symlog" else values
 

@@ -8,7 +8,7 @@ from textwrap import wrap
 
 import numpy as np
 
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import GRID, INK
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Mark
@@ -82,7 +82,7 @@ _ACROSS, _UP = ("x", "edges"), ("y", "values", "low", "high")
 """Where marks keep the values of an axis."""
 
 
-def _num_decades(panel: Panel, axis: Axis, names: tuple[str, ...]) -> float:
+def _num_decades(panel: Panel, axis: DrawnAxis, names: tuple[str, ...]) -> float:
     """Count the decades that a logarithmic axis will span."""
     found = [
         np.ravel(getattr(mark, name))
@@ -98,7 +98,7 @@ def _num_decades(panel: Panel, axis: Axis, names: tuple[str, ...]) -> float:
 # Axes
 
 
-def _axis(axis: Axis, categories: tuple[str, ...] | None) -> Json:
+def _axis(axis: DrawnAxis, categories: tuple[str, ...] | None) -> Json:
     layout: Json = {
         "title": {"text": "<br>".join(wrap(text_of(axis.label), _TITLE_WIDTH)), "standoff": 12},
         "tickfont": {"size": 12},
@@ -127,7 +127,7 @@ def _axis(axis: Axis, categories: tuple[str, ...] | None) -> Json:
     return layout
 
 
-def _range(axis: Axis, limits: tuple[float, float]) -> list[float]:
+def _range(axis: DrawnAxis, limits: tuple[float, float]) -> list[float]:
     ends = np.array(limits)
     places = np.log10(ends) if axis.scale == "log" else coordinate(ends, axis)
     return [float(place) for place in places]

@@ -17,7 +17,7 @@ from sweep_engine.report.drawing.marks import (
     Points,
     Quantiles,
     Rule,
-    Runs,
+    ShownRuns,
     Steps,
 )
 from sweep_engine.report.drawing.plotly_json import Json, array, coordinate, rgba, text_of
@@ -122,7 +122,7 @@ def _pointstraces(mark: Points, panel: Panel) -> list[Json]:
     return [*traces, dots]
 
 
-def _runs(runs: Runs) -> Json:
+def _runs(runs: ShownRuns) -> Json:
     """Which run each dot is: the page looks up its setting and writes the hover text."""
     return {
         "run": runs.run_id.astype(str).tolist(),  # beyond the whole numbers of JavaScript

@@ -8,9 +8,9 @@ import numpy as np
 
 from sweep_engine.densities import Compared, Pair, Study
 from sweep_engine.densities.estimator import Table
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
-from sweep_engine.report.drawing.figure import Along, Figure, Panel, Place
+from sweep_engine.report.drawing.figure import Along, Figure, Panel, SweptPlace
 from sweep_engine.report.drawing.marks import Band, Line, Mark, Points
 from sweep_engine.report.figures.names import figure_name
 from sweep_engine.report.places import place_of_pair, value_text
@@ -88,10 +88,10 @@ def _panel(
     x = np.arange(len(group), dtype=float)
     return Panel(
         title=", ".join(f"{k.split('.')[-1]} = {v}" for k, v in others),
-        x=Axis(path.split(".")[-1], categories=values),
-        y=Axis(quantity(group[0].estimate)),
+        x=DrawnAxis(path.split(".")[-1], categories=values),
+        y=DrawnAxis(quantity(group[0].estimate)),
         marks=tuple(_marks(x, group)),
-        place=Place(whole.at, tuple(over for over in whole.over if over != path)),
+        place=SweptPlace(whole.at, tuple(over for over in whole.over if over != path)),
         along=Along(path, values, x),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sweep_engine.densities import Study
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Colour
 from sweep_engine.report.drawing.figure import Detail, Figure, Panel
 from sweep_engine.report.drawing.marks import Line, Mark
@@ -38,7 +38,7 @@ def curve_figures(study: Study) -> Iterator[Figure]:
         rows, at = setting == each.id, texts_of(each)
         drawn = _marks(step[rows], loss[rows], words_of(each.source, at), rank)
         details.append(Detail(at, tuple(drawn)))
-    axes = Axis("step", scale="symlog"), Axis("training loss", scale="log")
+    axes = DrawnAxis("step", scale="symlog"), DrawnAxis("training loss", scale="log")
     parts = tuple(details) if place.over and len(details) <= MAX_DETAILS else ()
     yield Figure(
         name="training_curves",

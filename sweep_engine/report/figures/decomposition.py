@@ -8,9 +8,9 @@ import numpy as np
 from sweep_engine.densities import Pair, Study
 from sweep_engine.densities.decomposition.nats import DATA, OPTIMISER
 from sweep_engine.report.decomposition import Decomposed, error_labels
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
-from sweep_engine.report.drawing.figure import Along, Figure, Panel, Place
+from sweep_engine.report.drawing.figure import Along, Figure, Panel, SweptPlace
 from sweep_engine.report.drawing.marks import Band, Line, Mark, Points
 from sweep_engine.report.figures.names import figure_name
 from sweep_engine.report.places import place_of_pair, value_text
@@ -34,7 +34,7 @@ def decomposition_figures(study: Study, decomposed: Sequence[Decomposed]) -> Ite
 
 def _along(study: Study, path: str, group: Sequence[Decomposed]) -> Figure:
     comparison, name = group[0].pair.comparison, path.split(".")[-1]
-    axis = Axis("training examples" if path == "task.train" else name)
+    axis = DrawnAxis("training examples" if path == "task.train" else name)
     nats = [
         mark
         for key, label, colour in (
@@ -50,11 +50,11 @@ def _along(study: Study, path: str, group: Sequence[Decomposed]) -> Figure:
         for mark in _marks(path, group, key, label, colour)
     ]
     whole = place_of_pair(study, *(each.pair for each in group))
-    place = Place(whole.at, tuple(other for other in whole.over if other != path))
+    place = SweptPlace(whole.at, tuple(other for other in whole.over if other != path))
     values = [each.pair.at[path] for each in group]
     along = Along(path, tuple(map(value_text, values)), np.array(values, float))
     panels = [
-        Panel(title, axis, Axis(label), tuple(marks), place=place, along=along)
+        Panel(title, axis, DrawnAxis(label), tuple(marks), place=place, along=along)
         for title, label, marks in (
             ("What it costs to land there", "nats", nats),
             ("What that promises", "error", errors),

@@ -8,7 +8,7 @@ from sweep_engine.densities import Estimate, Pair, Study, function_cells, rank_p
 from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.estimator import Table
 from sweep_engine.errors import IncomparableSources
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Bars, Line, Points
@@ -81,8 +81,8 @@ def _scatter_panel(ids: np.ndarray, counts: CellCounts, pair: Pair) -> Panel:
     )
     return Panel(
         "Every function",
-        Axis(f"P(f), {pair.comparison.reference}", scale="log", limits=(floor, 1.0)),
-        Axis(f"P(f), {pair.comparison.source}", scale="log", limits=(floor, 1.0)),
+        DrawnAxis(f"P(f), {pair.comparison.reference}", scale="log", limits=(floor, 1.0)),
+        DrawnAxis(f"P(f), {pair.comparison.source}", scale="log", limits=(floor, 1.0)),
         (
             Line(line, line, label="equal", colour=Role.NULL, dash="dash"),
             Points(
@@ -111,7 +111,9 @@ def _rank_panel(counts: CellCounts, pair: Pair) -> Panel:
         marks.append(
             Line(plot.rank[shown], plot.frequencies.probability[shown], label=name, colour=colour)
         )
-    return Panel("By rank", Axis("rank", scale="log"), Axis("P(f)", scale="log"), tuple(marks))
+    return Panel(
+        "By rank", DrawnAxis("rank", scale="log"), DrawnAxis("P(f)", scale="log"), tuple(marks)
+    )
 
 
 def _log_spaced(num_ranks: int) -> np.ndarray:
@@ -132,8 +134,8 @@ def _null_panel(estimates: list[Estimate]) -> Panel:
     names = tuple(_short(e.name) for e in shown)
     return Panel(
         "Beside the same-source null",
-        Axis("", categories=names),
-        Axis("divergence"),
+        DrawnAxis("", categories=names),
+        DrawnAxis("divergence"),
         (
             Bars(
                 names,

@@ -15,7 +15,7 @@ from sweep_engine.densities import (
     read_pair,
 )
 from sweep_engine.errors import InsufficientSamples
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Heatmap, Points, Rule, Steps
@@ -107,7 +107,7 @@ def _density_panels(study: Study, pair: Pair, columns: Sequence[str]) -> list[Pa
     ]
     baseline = _baseline(study, pair, columns)
     place = place_of_pair(study, pair)
-    axes = Axis(columns[0]), Axis("density")
+    axes = DrawnAxis(columns[0]), DrawnAxis("density")
     density = Panel(pair.label(), *axes, (*marks, *baseline), place=place)
     return [density, *_ratio_panel(study, pair, columns, sides)]
 
@@ -132,7 +132,7 @@ def _ratio_panel(
         Points(at, centre, label="ln ratio", colour=Role.SOURCE, y_low=low, y_high=high),
     )
     title = f"{pair.comparison.source} over {pair.comparison.reference}"
-    axes = Axis(columns[0]), Axis("ln density ratio, nats")
+    axes = DrawnAxis(columns[0]), DrawnAxis("ln density ratio, nats")
     return [Panel(title, *axes, marks, place=place_of_pair(study, pair))]
 
 
@@ -161,8 +161,8 @@ def _heat_panel(study: Study, pair: Pair, columns: Sequence[str]) -> Panel:
     title = f"ln of {pair.comparison.source} over {pair.comparison.reference} {pair.label()}"
     return Panel(
         title.strip(),
-        Axis(columns[0]),
-        Axis(columns[1]),
+        DrawnAxis(columns[0]),
+        DrawnAxis(columns[1]),
         (Heatmap(plane.edges[0], plane.edges[1], plane.log_ratio.T, label="ln ratio"),),
         place=place_of_pair(study, pair),
     )

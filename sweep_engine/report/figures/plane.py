@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from jaxtyping import Float
 
 from sweep_engine.densities import Study
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.figure import Figure, Panel
-from sweep_engine.report.drawing.marks import Mark, Points, Runs
+from sweep_engine.report.drawing.marks import Mark, Points, ShownRuns
 from sweep_engine.report.figures.palette import source_colours
 from sweep_engine.report.figures.runs import OUTCOMES, runs_of
 from sweep_engine.report.figures.solution_curve import (
@@ -38,7 +38,7 @@ IS_MEASURED = {
 }
 """Which of the two pictures shows a source: the search as it is, or as one thinks of it."""
 
-Dots = tuple[Float[np.ndarray, "n 2"], Runs]
+Dots = tuple[Float[np.ndarray, "n 2"], ShownRuns]
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _panel(
         for name, (at, runs) in dots.items()
         if len(at)
     ]
-    axes = [Axis(label, limits=limits) for label in plane.labels]
+    axes = [DrawnAxis(label, limits=limits) for label in plane.labels]
     return Panel(title, axes[0], axes[1], tuple(marks), equal_aspect=True)
 
 
@@ -193,7 +193,7 @@ def _theta(study: Study, source: str) -> Dots:
     """The last stored states of a source's runs, as many as are shown, and which runs they are."""
     parts = study.results.params(source)
     if not parts:
-        return np.zeros((0, 2)), Runs(np.zeros(0, int), np.zeros(0, int))
+        return np.zeros((0, 2)), ShownRuns(np.zeros(0, int), np.zeros(0, int))
     run_id = np.concatenate([part.run_id for part in parts])
     step = np.concatenate([part.step for part in parts])
     theta = np.concatenate([part.theta for part in parts])
@@ -203,7 +203,7 @@ def _theta(study: Study, source: str) -> Dots:
     return theta[shown], _found(study, source, run_id[shown])
 
 
-def _found(study: Study, source: str, run_id: np.ndarray) -> Runs:
+def _found(study: Study, source: str, run_id: np.ndarray) -> ShownRuns:
     """Read how runs ended, in their order."""
     ours = (pc.field("source") == source) & pc.field("run_id").isin(run_id.tolist())
     table = study.results.runs(["run_id", "setting", *OUTCOMES], ours)

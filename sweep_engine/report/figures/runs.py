@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 from sweep_engine.comparability import numeric_columns, split_columns
 from sweep_engine.densities import Study
 from sweep_engine.densities.columns.histograms import shared_edges
-from sweep_engine.report.drawing.axes import Axis, Values
+from sweep_engine.report.drawing.axes import DrawnAxis, Values
 from sweep_engine.report.drawing.figure import Figure, Panel
-from sweep_engine.report.drawing.marks import Counts, Heatmap, Points, Runs
+from sweep_engine.report.drawing.marks import Counts, Heatmap, Points, ShownRuns
 from sweep_engine.report.figures.palette import source_colours
 
 ADDRESS = ("run_id", "setting")
@@ -51,9 +51,9 @@ def _candidates(study: Study) -> list[str]:
     return [*list(named)[:MAX_COLUMNS], *(spare if len(named) < 2 else [])]
 
 
-def runs_of(table: pa.Table) -> Runs:
+def runs_of(table: pa.Table) -> ShownRuns:
     """Say which runs the rows of a table are, and how they ended."""
-    return Runs(
+    return ShownRuns(
         table["run_id"].to_numpy(),
         table["setting"].to_numpy(),
         {name: _values(table, name) for name in OUTCOMES if name in table.column_names},
@@ -80,8 +80,8 @@ def _dots(study: Study, tables: Mapping[str, pa.Table], columns: list[str]) -> F
     panels = tuple(
         Panel(
             "",
-            Axis(x),
-            Axis(y),
+            DrawnAxis(x),
+            DrawnAxis(y),
             tuple(
                 Points(
                     _values(table, x),
@@ -116,7 +116,7 @@ def _cells(tables: Mapping[str, pa.Table], columns: list[str]) -> Figure:
     everything = np.concatenate(list(by_source.values()), axis=1)
     edges = [shared_edges(values[np.isfinite(values)], NUM_BINS) for values in everything]
     x, y = (
-        Axis(column, limits=(float(ends[0]), float(ends[-1])))
+        DrawnAxis(column, limits=(float(ends[0]), float(ends[-1])))
         for column, ends in zip(columns, edges, strict=True)
     )
     counted = {

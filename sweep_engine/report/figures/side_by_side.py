@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from sweep_engine.densities import Draws, Study, histograms, pairs
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
-from sweep_engine.report.drawing.axes import Axis
-from sweep_engine.report.drawing.figure import Figure, Panel, Place
+from sweep_engine.report.drawing.axes import DrawnAxis
+from sweep_engine.report.drawing.figure import Figure, Panel, SweptPlace
 from sweep_engine.report.drawing.marks import Steps
 from sweep_engine.report.figures.palette import source_colours
 from sweep_engine.report.places import place_of
@@ -56,7 +56,7 @@ def _samples(
     return samples, used
 
 
-def _figure(study: Study, column: str, samples: dict[str, Draws], place: Place) -> Figure:
+def _figure(study: Study, column: str, samples: dict[str, Draws], place: SweptPlace) -> Figure:
     colours = source_colours(study.sweep)
     edges, densities = histograms(list(samples.values()), num_bins=NUM_BINS)
     marks = tuple(
@@ -69,7 +69,7 @@ def _figure(study: Study, column: str, samples: dict[str, Draws], place: Place) 
         title=f"{column}: all sources side by side",
         caption="Each source as it first stands in a comparison of this column, given a fit where "
         f"that says so. Their effective numbers of draws: {numbers}.",
-        panels=(Panel("", Axis(column), Axis("density"), marks, place=place),),
+        panels=(Panel("", DrawnAxis(column), DrawnAxis("density"), marks, place=place),),
         columns=1,
         query=f"SELECT source, {column} FROM read_parquet('runs/**/*.parquet', "
         "hive_partitioning = true)",

@@ -8,7 +8,7 @@ import numpy as np
 from sweep_engine.comparability import numeric_columns
 from sweep_engine.densities import Study, histogram
 from sweep_engine.densities.draws import Draws
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Line, Steps
@@ -65,8 +65,8 @@ def along_the_curve(study: Study) -> Figure | None:
         panels.append(
             Panel(
                 f"{name}, {len(draws):,} networks",
-                Axis("u = ln|a/b| / 2"),
-                Axis("density", limits=(0.0, 1.25 * float(density.high.max()))),
+                DrawnAxis("u = ln|a/b| / 2"),
+                DrawnAxis("density", limits=(0.0, 1.25 * float(density.high.max()))),
                 (
                     Steps(
                         hist.edges,

@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 
 from sweep_engine.comparability import numeric_columns
 from sweep_engine.densities import Study
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Colour
-from sweep_engine.report.drawing.figure import Along, Detail, Figure, Panel, Place
+from sweep_engine.report.drawing.figure import Along, Detail, Figure, Panel, SweptPlace
 from sweep_engine.report.drawing.marks import Quantiles
 from sweep_engine.report.figures.palette import source_colours
 from sweep_engine.report.places import place_of, texts_of, value_text, words_of
@@ -26,7 +26,7 @@ MAX_DETAILS = 24
 
 
 @dataclass(frozen=True)
-class Column:
+class RunColumn:
     """One column of the trained runs.
 
     Attributes:
@@ -59,13 +59,13 @@ def swept_figures(study: Study) -> Iterator[Figure]:
                 yield _figure(path, panels)
 
 
-def _columns(study: Study, trained: Sequence[Setting]) -> list[Column]:
+def _columns(study: Study, trained: Sequence[Setting]) -> list[RunColumn]:
     names = [name for name in MEASURED if name in numeric_columns(study.sweep)]
     ours = pc.field("source").isin(sorted({setting.source for setting in trained}))
     runs = study.results.runs(["setting", *names], ours)
     setting = runs["setting"].to_numpy()
     return [
-        Column(name, runs[name].to_numpy(zero_copy_only=False).astype(float), setting)
+        RunColumn(name, runs[name].to_numpy(zero_copy_only=False).astype(float), setting)
         for name in names
     ]
 
@@ -89,7 +89,7 @@ def _figure(path: str, panels: Sequence[Panel]) -> Figure:
 
 def _panel(
     study: Study,
-    column: Column,
+    column: RunColumn,
     path: str,
     values: Mapping[str, float],
     settings: Sequence[Setting],
@@ -106,16 +106,16 @@ def _panel(
     return Panel(
         column.name,
         x,
-        Axis(column.name),
+        DrawnAxis(column.name),
         tuple(mark for mark in whole if np.isfinite(mark.values).any()),
-        place=Place(place.at, over),
+        place=SweptPlace(place.at, over),
         along=Along(path, tuple(values), numbers),
         details=_details(column, path, x, numbers, settings, over),
     )
 
 
 def _quantiles(
-    column: Column,
+    column: RunColumn,
     path: str,
     numbers: Float[np.ndarray, " n"],
     settings: Sequence[Setting],
@@ -127,9 +127,9 @@ def _quantiles(
 
 
 def _details(
-    column: Column,
+    column: RunColumn,
     path: str,
-    x: Axis,
+    x: DrawnAxis,
     numbers: Float[np.ndarray, " n"],
     settings: Sequence[Setting],
     over: tuple[str, ...],
@@ -153,15 +153,17 @@ def _details(
     return tuple(details)
 
 
-def _axis(path: str, numbers: Float[np.ndarray, " n"]) -> Axis:
+def _axis(path: str, numbers: Float[np.ndarray, " n"]) -> DrawnAxis:
     """Show all values of the axis, whichever of them the page's filter leaves."""
     is_wide = numbers.min() > 0 and numbers.max() > 10 * numbers.min()
-    axis = Axis(path.split(".")[-1], scale="log" if is_wide else "linear")
+    axis = DrawnAxis(path.split(".")[-1], scale="log" if is_wide else "linear")
     low, high = _beside(numbers, axis, -0.8)[0], _beside(numbers, axis, 0.8)[-1]
     return replace(axis, limits=(float(low), float(high)))
 
 
-def _beside(numbers: Float[np.ndarray, " n"], x: Axis, share: float) -> Float[np.ndarray, " n"]:
+def _beside(
+    numbers: Float[np.ndarray, " n"], x: DrawnAxis, share: float
+) -> Float[np.ndarray, " n"]:
     """Move numbers aside by a share of the least gap between two."""
     at = np.log(numbers) if x.scale == "log" else numbers
     moved = at + share * np.diff(at).min()

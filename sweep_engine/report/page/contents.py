@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sweep_engine.report.drawing.figure import ANYWHERE, Figure, Place
+from sweep_engine.report.drawing.figure import ANYWHERE, Figure, SweptPlace
 from sweep_engine.report.numbers import format_bound, format_interval
 from sweep_engine.report.places import SweptAxis
 
@@ -35,7 +35,7 @@ class Row:
     null: str = ""
     meaning: str = ""
     warnings: tuple[str, ...] = ()
-    place: Place = ANYWHERE
+    place: SweptPlace = ANYWHERE
 
     @property
     def estimate(self) -> str:
@@ -70,7 +70,7 @@ class DecompositionRow:
     errors: tuple[tuple[str, str], ...] = ()
     meaning: str = ""
     warnings: tuple[str, ...] = ()
-    place: Place = ANYWHERE
+    place: SweptPlace = ANYWHERE
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Table:
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    places: tuple[Place, ...] = ()
+    places: tuple[SweptPlace, ...] = ()
     over: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

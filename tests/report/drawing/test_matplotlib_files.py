@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Line, Points
 from sweep_engine.report.drawing.matplotlib_files import save
@@ -48,14 +48,16 @@ def test_the_style_of_the_process_is_left_as_it_was(two_panels, tmp_path):
 
 def test_a_dollar_sign_is_a_dollar_sign(tmp_path):
     line = Line(np.arange(2), np.arange(2), "$x")
-    panel = Panel("$\\frac$", Axis("$", categories=("$a", "$b")), Axis("costs $"), (line,))
+    panel = Panel(
+        "$\\frac$", DrawnAxis("$", categories=("$a", "$b")), DrawnAxis("costs $"), (line,)
+    )
     assert save(Figure("money", "a $ b $ c", "", (panel,)), tmp_path)[0].exists()
 
 
 def test_the_number_of_points_left_out_is_printed(tmp_path):
     points = Points(np.array([1, np.nan]), np.ones(2), "sgd")
     labelled = Points(np.ones(1), np.ones(1), "sgd (1 of 2 shown)")
-    axes = Axis("x", limits=(0, 2)), Axis("y", limits=(0, 2))
+    axes = DrawnAxis("x", limits=(0, 2)), DrawnAxis("y", limits=(0, 2))
     saved = [
         save(Figure(name, "", "", (Panel("", *axes, (mark,)),)), tmp_path)[1].read_bytes()
         for name, mark in (("a", points), ("b", labelled))

@@ -5,7 +5,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Bars, Line, Points, Rule, Steps
@@ -20,7 +20,7 @@ def decode(array):
 
 
 def one_panel(*marks, x=None, y=None, **options):
-    panel = Panel("p", x or Axis("x"), y or Axis("y"), marks, **options)
+    panel = Panel("p", x or DrawnAxis("x"), y or DrawnAxis("y"), marks, **options)
     (plot,) = to_plotly(Figure("f", "t", "c", (panel,)))
     return plot
 
@@ -45,7 +45,7 @@ def test_values_arrive_unchanged():
 
 
 def test_a_symlog_axis_is_an_asinh_axis_with_true_ticks():
-    axis = Axis("x", "symlog", linear_width=0.5)
+    axis = DrawnAxis("x", "symlog", linear_width=0.5)
     plot = one_panel(Line(X, X), x=axis)
     np.testing.assert_allclose(np.sinh(decode(plot["data"][0]["x"])) * 0.5, X)
     layout = plot["layout"]["xaxis"]
@@ -55,16 +55,16 @@ def test_a_symlog_axis_is_an_asinh_axis_with_true_ticks():
 
 
 def test_limits_of_a_log_axis_are_exponents():
-    layout = one_panel(Line(X, X), y=Axis("y", "log", limits=(0.01, 100)))["layout"]
+    layout = one_panel(Line(X, X), y=DrawnAxis("y", "log", limits=(0.01, 100)))["layout"]
     assert layout["yaxis"]["range"] == [-2, 2]
 
 
 def test_a_short_log_axis_prints_few_digits():
     short, long = (Line(X, factor**X) for factor in (2.0, 100.0))
-    axis = Axis("y", "log")
+    axis = DrawnAxis("y", "log")
     assert one_panel(short, y=axis)["layout"]["yaxis"]["dtick"] == "D2"
     assert "dtick" not in one_panel(long, y=axis)["layout"]["yaxis"]
-    assert "dtick" not in one_panel(short, y=Axis("y"))["layout"]["yaxis"]
+    assert "dtick" not in one_panel(short, y=DrawnAxis("y"))["layout"]["yaxis"]
 
 
 def test_one_entry_of_the_legend_for_each_label():
@@ -78,7 +78,9 @@ def test_one_entry_of_the_legend_for_each_label():
 def test_plotly_sees_no_markup(text):
     categories = (text, "b", "c")
     points = Points(X, X, text, hover=categories)
-    plot = one_panel(points, Bars(categories, X), x=Axis(text), y=Axis("y", categories=categories))
+    plot = one_panel(
+        points, Bars(categories, X), x=DrawnAxis(text), y=DrawnAxis("y", categories=categories)
+    )
     for trace in plot["data"]:
         trace.pop("name")  # the page writes it as text
     assert "<a" not in json.dumps(plot)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sweep_engine.report.drawing.axes import Axis
+from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Line
 from sweep_engine.report.numbers import format_interval
@@ -59,7 +59,7 @@ def page_of(text, figures=()):
 
 def figure_of(text, name="evil"):
     x = np.arange(2.0)
-    axes = Axis(text, categories=(text, text)), Axis(text)
+    axes = DrawnAxis(text, categories=(text, text)), DrawnAxis(text)
     return Figure(name, text, text, (Panel(text, *axes, (Line(x, x, text),)),), query=text)
 
 
