@@ -1,6 +1,5 @@
 """The KL decomposition of a pair, from what is stored: P(fit), the KL given a fit, test errors."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sweep_engine.densities.columns.mean import MeanReading, mean
@@ -74,15 +73,18 @@ class Promise:
         num_train: Examples of the training set.
         train_error: What the acceptance rule allows at most.
         test_errors: As measured, of the sides that have them.
+        refused: Why a side's was not, where there is a test set.
     """
 
     num_train: int
     train_error: float
     test_errors: tuple[MeanReading, ...]
+    refused: tuple[str, ...]
 
     def at(self, data: Estimate, confidence: float) -> list[Estimate]:
         """Read the bound off the data's term at (1 + confidence)/2, and the errors beside it."""
         bound = pac_bayes_bound(data, self.num_train, self.train_error, confidence=confidence)
+        bound = replace(bound, warnings=(*bound.warnings, *self.refused))
         return [bound, *(error for read in self.test_errors for error in read.at(confidence))]
 
 
@@ -139,14 +141,14 @@ def _promise(source: Side, reference: Side) -> Promise | None:
     if len(settings) > 1 or rule is None or not task.is_random_sample:
         return None
     sweep = reference.study.sweep
-    examples = len(load_task(task, sweep.seed, sweep.folder).train)
-    return Promise(examples, rule, tuple(_test_errors(source, reference)))
-
-
-def _test_errors(source: Side, reference: Side) -> Iterator[MeanReading]:
+    loaded = load_task(task, sweep.seed, sweep.folder)
+    measured, refused = [], []
     for quantity, side in zip(TEST_ERRORS, (source, reference), strict=True):
+        if loaded.test is None:
+            continue
         try:
             draws = side.draws(["test_error"])
-            yield mean(draws, name=quantity.name, seed=side.study.sweep.seed)
-        except (IncomparableSources, InsufficientSamples):
-            continue  # there is no test set, or no row was kept
+            measured.append(mean(draws, name=quantity.name, seed=side.study.sweep.seed))
+        except (IncomparableSources, InsufficientSamples) as error:
+            refused.append(f"{quantity.name}: {error}")
+    return Promise(len(loaded.train), rule, tuple(measured), tuple(refused))
