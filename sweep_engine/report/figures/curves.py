@@ -61,6 +61,15 @@ def _is_regular(step: np.ndarray) -> np.ndarray:
     return (check & (check - 1)) == 0
 
 
+def _levels(losses: list[float]) -> np.ndarray:
+    """Three quantiles, each the loss of one run: between infinite ones there is nothing.
+
+    A run that diverges has a loss beyond all numbers, and not none.
+    """
+    beyond = np.where(np.isnan(losses), np.inf, losses)
+    return np.quantile(beyond, [0.05, 0.5, 0.95], method="inverted_cdf")
+
+
 def _marks(step: np.ndarray, loss: np.ndarray, name: str, colour: Colour) -> list[Line]:
     groups: dict[int, list[float]] = defaultdict(list)
     regular = _is_regular(step)
@@ -70,7 +79,7 @@ def _marks(step: np.ndarray, loss: np.ndarray, name: str, colour: Colour) -> lis
     at = np.array(sorted(kept), float)
     if not len(at):
         return []
-    quantiles = np.array([np.quantile(kept[int(a)], [0.05, 0.5, 0.95]) for a in at])
+    quantiles = np.array([_levels(kept[int(a)]) for a in at])
     return [
         Line(at, quantiles[:, 1], label=name, colour=colour),
         Line(at, quantiles[:, 0], colour=colour, dash="dot"),
