@@ -18,12 +18,15 @@ from tests.once import common_folder, controller, made_before, made_once
 HEAD = "ray"
 
 OPTIMISED = (
-    "bench", "kernels", "theory", "test_lanes.py", "execution/test_choosing",
+    "backends", "bench", "kernels", "theory", "test_lanes.py", "test_shared_ray.py",
+    "execution/test_backends_agree.py", "execution/test_choosing", "execution/test_submission.py",
     "observables/test_every_observable.py", "sources/draw", "sources/test_compilations.py",
     "sources/test_invariants.py",
     "sources/test_lowering.py", "sources/test_training",
 )  # fmt: skip
-"""Tests of what XLA's optimiser makes of a program (bits, rounding, speed), or of long runs.
+"""Tests of what XLA's optimiser makes of a program (bits, rounding, speed), of long runs, on Ray.
+
+The machines of a Ray are started once for many tests: all of these compile alike.
 
 All others are of what the engine does with programs, which are compiled in half the time without.
 """

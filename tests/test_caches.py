@@ -131,6 +131,6 @@ def test_xla_does_without_where_nothing_can_be_written(base, no_xla_cache, monke
     def refuse(name):
         raise OSError("no room for temporary files")
 
-    monkeypatch.setattr("sweep_engine.execution.programs.cache_folder", refuse)
+    monkeypatch.setattr("sweep_engine.execution.programs.programs.cache_folder", refuse)
     compilation_cache()
     assert jax.config.values["jax_compilation_cache_dir"] is None

@@ -198,6 +198,7 @@ positive = st.floats(1e-6, 1e6)
 non_negative = st.just(0.0) | positive
 fraction = st.floats(0, 0.999).map(lambda share: share if share > 1e-30 else 0.0)
 counts = st.integers(1, 2**31 - 1)
+few = st.integers(1, 2**14)  # of a task, which is held in memory
 names = st.from_regex(r"\A[a-z0-9][a-z0-9_-]{0,20}\Z").map(lambda name: f"s{name}")
 reals = st.floats(-1e6, 1e6).map(lambda real: real if abs(real) > 1e-30 else 0.0)
 
@@ -252,7 +253,7 @@ sources = st.one_of(
 tasks = st.one_of(
     st.builds(Boolean, bits=st.integers(5, 16), target=st.text(max_size=20)),
     st.builds(Boolean, train=st.lists(st.integers(0, 127), min_size=1, unique=True).map(tuple)),
-    st.builds(Regression, examples=counts, inputs=counts, noise=non_negative),
+    st.builds(Regression, examples=few, inputs=few, noise=non_negative),
     st.lists(reals, min_size=1, max_size=4).map(
         lambda y: Regression(x=tuple((v, 1.0) for v in y), y=tuple(y))
     ),
