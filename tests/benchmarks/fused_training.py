@@ -24,7 +24,7 @@ import numpy as np
 from clocks import Times, timed
 
 from sweep_engine.bench.machine import describe
-from sweep_engine.kernels.fused_training import cpu
+from sweep_engine.kernels.fused_training import cpu, plain
 from sweep_engine.kernels.fused_training.case import (
     Adam,
     Case,
@@ -71,7 +71,7 @@ def arguments(case: Case, steps: int) -> tuple[KernelState, Sgd | Adam, Data, Se
         else Sgd(every(0.05), every(0.9), none, none)
     )
     turns = jnp.full(RUNS, steps, jnp.int32)
-    state = reference.start(case, jnp.asarray(theta))
+    state = plain.start(case, jnp.asarray(theta))
     return state, hyper, Data(jnp.asarray(x), jnp.asarray(y)), Segment(turns, jnp.asarray(indices))
 
 
@@ -97,7 +97,7 @@ def by_xla(
             if case.minibatch:
                 chosen = segment.indices[i]
                 examples = Data(data.x[chosen], data.y[chosen])
-            return reference.step(case, state, hyper, examples)
+            return plain.step(case, state, hyper, examples)
 
         return jax.lax.fori_loop(0, segment.num_turns, body, state).theta
 

@@ -63,12 +63,10 @@ def test_functions_and_misses_are_those_of_float64(implementation, name):
     keys = keys_of(64)
     x, targets = examples(case)
     found = scan(implementation, case, keys)
-    theta = jax.vmap(lambda key, scales: reference.draw(case, key, scales))(
-        keys, scales_of(case, 64)
-    )
+    theta = jax.vmap(lambda key, scales: plain.draw(case, key, scales))(keys, scales_of(case, 64))
     with jax.enable_x64(True):
         wide = jnp.asarray(np.asarray(theta), jnp.float64), jnp.asarray(np.asarray(x), jnp.float64)
-        f = np.asarray(jax.vmap(lambda t: reference.outputs(case, t, wide[1]))(wide[0]))
+        f = np.asarray(jax.vmap(lambda t: plain.outputs(case, t, wide[1]))(wide[0]))
     clear = np.abs(f).min(axis=1) > 1e-5 * np.abs(f).max(axis=1)
     assert clear.mean() > 0.9
     np.testing.assert_array_equal(found.function[clear], np.packbits(f > 0, axis=1)[clear])
@@ -86,12 +84,12 @@ def draw(case: Case, key: jax.Array, scales: np.ndarray | None = None) -> np.nda
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_draws_are_the_references(name):
+def test_draws_are_those_of_the_plain_twin(name):
     """Uniform ones bit for bit, normal ones to a few units in the last place."""
     case = CASES[name]
     ulps = {"uniform": 0, "normal": 8}[case.law]
     for key, scales in zip(keys_of(20), np.asarray(scales_of(case, 20)), strict=True):
-        truth = np.asarray(reference.draw(case, key, scales))
+        truth = np.asarray(plain.draw(case, key, scales))
         gap = np.abs(draw(case, key, scales) - truth)
         assert np.max(gap / np.spacing(np.abs(truth))) <= ulps
 

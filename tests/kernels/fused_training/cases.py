@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sweep_engine.kernels.fused_training import plain
 from sweep_engine.kernels.fused_training.case import (
     Adam,
     Case,
@@ -94,7 +95,7 @@ def make(case: Case, num_runs: int, turns: int, *, seed: int = 0, every: int = 4
     return Example(
         case,
         Checks(every, "train_loss", stop_at_fit=False),
-        reference.start(case, jnp.asarray(theta, jnp.float32)),
+        plain.start(case, jnp.asarray(theta, jnp.float32)),
         hyperparameters(case, rng, num_runs),
         Limits(
             jnp.full(num_runs, 10**6, jnp.int32),

@@ -110,7 +110,7 @@ def gradient(example: Example, network: jax.Array) -> jax.Array:
         x, y = x[chosen], y[chosen]
 
     def mean_loss(theta):
-        return jnp.mean(reference.losses(case, reference.outputs(case, theta, x), y))
+        return jnp.mean(plain.losses(case, plain.outputs(case, theta, x), y))
 
     return jax.grad(mean_loss)(example.state.theta[network])
 

@@ -90,7 +90,7 @@ def test_segment_is_the_engines_training(name, batch_size):
     example = Example(
         case,
         cases.Checks(EVERY),
-        reference.start(case, jnp.asarray(starts.theta)),
+        plain.start(case, jnp.asarray(starts.theta)),
         hyper,
         cases.Limits(jnp.full(NUM_RUNS, MAX_STEPS, jnp.int32), every(0.0), every(-jnp.inf)),
         cases.Data(jnp.asarray(data.x), jnp.asarray(data.y)),
