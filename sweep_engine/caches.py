@@ -81,6 +81,7 @@ def _temporary_folder(process: int) -> Path:
 
     def end() -> None:
         if os.getpid() == process:
+            # At exit nobody is left to tell; what stays is a temporary folder.
             shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(end)

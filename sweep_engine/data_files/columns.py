@@ -15,7 +15,7 @@ NUMBERS_MAX = 2**30
 
 @dataclass(frozen=True)
 class Columns:
-    """What a file says of its examples.
+    """Hold what a file says of its examples.
 
     Attributes:
         x: Inputs, shape (N, ...).

@@ -49,7 +49,7 @@ def read_columns(path: Path, x: str | tuple[str, ...], y: str) -> Columns:
 
 
 def _of_foreign_bytes() -> tuple[Any, ...]:
-    """What numpy, zipfile and pyarrow raise where a file is not what its name says."""
+    """List what numpy, zipfile and pyarrow raise where a file is not what its name says."""
     import pyarrow as pa
 
     return (

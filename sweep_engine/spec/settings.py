@@ -220,7 +220,7 @@ def _setting(
     values = {path: theirs.get(path, _validated(parts, path, point[path])) for path in point}
     _check_start(sweep, source, parts["source"], parent, point)
     parts |= _resolved(parts["source"], parent)
-    accept = parts["source"].accept or sweep.accept  # type: ignore[attr-defined]
+    accept = parts["source"].accept or sweep.accept  # type: ignore[attr-defined]  # it is a Source
     content: dict[str, Any] = {name: identify(part) for name, part in parts.items()}
     content |= {"seed": sweep.seed, "name": source, "accept": identify(accept)}
     if parent is not None:

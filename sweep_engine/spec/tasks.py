@@ -86,7 +86,8 @@ class TaskKind(Spec):
         Raises:
             FieldError: the file cannot be used.
         """
-        raise NotImplementedError(f"{path}: {type(self).__name__} has no data file")
+        # Asked only of kinds that name a `data_file`; those that do say what they fill in.
+        raise TypeError(f"{path}: {type(self).__name__} has no data file")
 
 
 class Drawn(TaskKind):

@@ -82,7 +82,7 @@ def test_a_run_keeps_the_programs_of_few_buckets(
     prepare = Program.__init__
 
     def remember(self: Program, *arguments: object, **options: object) -> None:
-        prepare(self, *arguments, **options)  # type: ignore[arg-type]
+        prepare(self, *arguments, **options)  # type: ignore[arg-type]  # as they came
         made.append(weakref.ref(self))
 
     alive: list[int] = []

@@ -118,7 +118,9 @@ def test_the_gaussian_measure_of_a_ball_about_0(size):
     radii = np.array([0.3, 1.0, 2.0]) * math.sqrt(size)
 
     def run(radius):
-        inside = lambda z: z @ z <= radius**2  # noqa: E731
+        def inside(z):
+            return z @ z <= radius**2
+
         key, centre = jax.random.key(0), jnp.zeros(size, jnp.float64)
         return measure(inside, centre, none, key, law="gaussian", directions=2).log_measure
 

@@ -112,7 +112,7 @@ def _split_half(
 
 @dataclass(frozen=True)
 class BesideBins:
-    """What bins do not show: the mass outside the reference's range, and quantiles."""
+    """Read what bins do not show: the mass outside the reference's range, and quantiles."""
 
     source: Draws
     reference: Draws

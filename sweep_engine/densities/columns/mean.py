@@ -87,7 +87,7 @@ class MeanDifference(Estimator[Draws]):
 
 @dataclass(frozen=True)
 class MeanDifferenceReading:
-    """What the resamples gave: of both sides at once, or of each."""
+    """Hold what the resamples gave: of both sides at once, or of each."""
 
     source: Draws
     reference: Draws
