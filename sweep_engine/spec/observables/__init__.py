@@ -1,0 +1,118 @@
+"""Observables: what is computed of every stored network; a file a theme."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, WithJsonSchema
+
+from sweep_engine.spec.base import Spec, canonical_json, kinds
+from sweep_engine.spec.custom import Custom
+from sweep_engine.spec.observables.coordinates import Coordinates
+from sweep_engine.spec.observables.functions import Complexity, Function
+from sweep_engine.spec.observables.kind import ObservableKind, ProjectionPlane
+from sweep_engine.spec.observables.outputs import Confidence, Margin
+from sweep_engine.spec.observables.parameters import Balance, Distance, Norms, Path, Symmetry
+from sweep_engine.spec.observables.volumes import LearningCoefficient, LocalVolume, VolumeExponent
+
+__all__ = [
+    "Balance",
+    "Complexity",
+    "Confidence",
+    "Coordinates",
+    "CustomObservable",
+    "Distance",
+    "Function",
+    "LearningCoefficient",
+    "LocalVolume",
+    "Margin",
+    "Norms",
+    "ObservableKind",
+    "ObservableSpec",
+    "Observables",
+    "Path",
+    "ProjectionPlane",
+    "Symmetry",
+    "VolumeExponent",
+    "merge",
+]
+
+
+class CustomObservable(Custom, ObservableKind):
+    """An `Observable` of the user's own."""
+
+    fit_source: ClassVar[None] = None
+    projection_plane: ClassVar[None] = None
+
+
+ObservableSpec = Annotated[
+    Norms
+    | Distance
+    | Margin
+    | Path
+    | Confidence
+    | Function
+    | Complexity
+    | Balance
+    | Symmetry
+    | LocalVolume
+    | LearningCoefficient
+    | VolumeExponent
+    | Coordinates
+    | CustomObservable,
+    Field(discriminator="kind"),
+]
+"""The observables that may stand in a sweep; `observables.OBSERVABLES` has what computes each."""
+
+
+def _expanded(value: Any, info: ValidationInfo) -> Any:
+    """Write a kind's name out, with its default settings; describe a user's own object."""
+    if isinstance(value, str):
+        return {"kind": value}
+    return CustomObservable.wrap_object(value, info)
+
+
+def _stands_alone(kind: type[Spec]) -> bool:
+    try:
+        kind()
+    except ValidationError:
+        return False
+    return True
+
+
+_Name = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "enum": [
+                kind.model_fields["kind"].default
+                for kind in kinds(ObservableSpec)
+                if _stands_alone(kind)
+            ],
+        }
+    ),
+]
+
+
+Observables = tuple[
+    Annotated[
+        ObservableSpec, BeforeValidator(_expanded, json_schema_input_type=_Name | ObservableSpec)
+    ],
+    ...,
+]
+
+
+def merge(
+    stored: Sequence[ObservableKind], given: Sequence[ObservableKind]
+) -> tuple[ObservableKind, ...]:
+    """Join two lists of observables: the stored ones in their order, then what is new.
+
+    Of a user's own object the stored list holds a description: the object takes its place.
+    """
+    added = {_identity(observable): observable for observable in given}
+    kept = [added.pop(_identity(observable), observable) for observable in stored]
+    return (*kept, *added.values())
+
+
+def _identity(observable: ObservableKind) -> str:
+    return canonical_json(observable.model_dump(mode="json"))

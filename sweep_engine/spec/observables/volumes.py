@@ -1,0 +1,90 @@
+"""Observables of the volume around a solution."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from sweep_engine.spec.base import Count, NonNegative, Positive, Share
+from sweep_engine.spec.laws import Box, FanIn, Gaussian
+from sweep_engine.spec.observables.kind import ObservableKind
+
+Measure = Annotated[Box | Gaussian | FanIn, Field(discriminator="kind")]
+"""Laws whose density makes a volume around a solution a probability."""
+
+
+Preconditioner = Literal["law", "none", "hessian_diagonal", "adam", "low_rank"]
+
+
+class LocalVolume(ObservableKind):
+    """How much of a law lies in the basin around a solution, by star-domain Monte Carlo.
+
+    The basin is what straight lines from the solution reach before `cost` has risen by
+    `threshold`. Every preconditioner gives a stochastic lower bound of ln of its measure.
+    Expensive: `directions` lines a preconditioner, some 70 passes over the training set each.
+    """
+
+    fit_source: ClassVar[None] = None
+    projection_plane: ClassVar[None] = None
+
+    kind: Literal["local_volume"] = "local_volume"
+    cost: Literal["loss", "kl", "error"] = Field(
+        default="loss",
+        description="mean training loss, KL of the solution's outputs to the others' on the "
+        "training inputs in nats, or training error",
+    )
+    threshold: NonNegative = Field(
+        default=0.1, description="rise of the cost at which the basin ends"
+    )
+    law: Measure = Gaussian()
+    preconditioners: Annotated[tuple[Preconditioner, ...], Field(min_length=1)] = Field(
+        default=("law", "hessian_diagonal", "low_rank"),
+        description="where the lines go: through draws of the law, which suits wide basins, or "
+        "uniformly, stretched by an estimate of the curvature, which suits narrow ones",
+    )
+    directions: Count = 64
+    rank: Count = Field(default=16, description="Lanczos steps of `low_rank`")
+
+    @model_validator(mode="after")
+    def _has_volume(self) -> Self:
+        if self.threshold == 0 and self.cost != "error":
+            raise ValueError("threshold: 0 is for the error; another cost rises at once")
+        if isinstance(self.law, FanIn) and self.law.bias_std == 0:
+            raise ValueError("law: bias_std must be > 0; zero biases have no volume")
+        return self
+
+
+class LearningCoefficient(ObservableKind):
+    """The local learning coefficient, by SGLD from the solution.
+
+    Chains sample exp(-n beta L(w) - localisation |w - w*|^2 / 2); `temperature` is 1 / (n beta).
+    Expensive: `chains` times `steps` gradients.
+    """
+
+    fit_source: ClassVar[None] = None
+    projection_plane: ClassVar[None] = None
+
+    kind: Literal["learning_coefficient"] = "learning_coefficient"
+    temperature: Positive = Field(default=1e-3, description="1 / (n beta)")
+    localisation: Positive = 1.0
+    step_size: Positive = Field(
+        default=1e-4, description="of SGLD; its bias is about step_size / 4 times the curvature"
+    )
+    batch_size: Count | Literal["full"] = "full"
+    chains: Annotated[int, Field(strict=True, ge=2)] = 8
+    steps: Annotated[int, Field(strict=True, ge=4)] = 4000
+
+
+class VolumeExponent(ObservableKind):
+    """The exponent lambda of V(e) ~ e^lambda, by uniform draws around the solution.
+
+    For networks of few parameters: among `draws` points in the box of `half_width` those of
+    least rise of the training loss, a share of `quantile`, give the exponent.
+    """
+
+    fit_source: ClassVar[None] = None
+    projection_plane: ClassVar[None] = None
+
+    kind: Literal["volume_exponent"] = "volume_exponent"
+    half_width: Positive = 1.0
+    draws: Annotated[int, Field(strict=True, ge=100)] = 100_000
+    quantile: Share = 0.01
