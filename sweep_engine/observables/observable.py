@@ -32,6 +32,7 @@ class Outcome:
         test_outputs: Outputs on the test inputs; None without a test set.
         test_targets: None without a test set.
         loss: The task's loss.
+        curvature_limit: The largest curvature at which the optimiser is stable; None without one.
     """
 
     theta: Float[Array, " P"]
@@ -44,6 +45,7 @@ class Outcome:
     test_outputs: Float[Array, "M C"] | None
     test_targets: Array | None
     loss: Loss
+    curvature_limit: Float[Array, ""] | None
 
     @property
     def layout(self) -> Layout:

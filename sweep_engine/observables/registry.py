@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from sweep_engine.observables.coordinates import coordinates
+from sweep_engine.observables.flatness import flatness
 from sweep_engine.observables.function import COMPLEXITY, FUNCTION
 from sweep_engine.observables.learning_coefficient import learning_coefficient, volume_exponent
 from sweep_engine.observables.local_volume import local_volume
@@ -20,6 +21,7 @@ from sweep_engine.spec.observables import (
     Coordinates,
     CustomObservable,
     Distance,
+    Flatness,
     Function,
     LearningCoefficient,
     LocalVolume,
@@ -76,6 +78,7 @@ OBSERVABLES: dict[type[ObservableKind], Callable[[Any], Observable]] = {
     Complexity: _always(COMPLEXITY),
     Balance: _always(BALANCE),
     Symmetry: _always(SYMMETRY),
+    Flatness: flatness,
     LocalVolume: local_volume,
     LearningCoefficient: learning_coefficient,
     VolumeExponent: volume_exponent,

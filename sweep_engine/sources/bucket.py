@@ -110,6 +110,11 @@ class Bucket:
             for path, first in rows[0].items()
         }
 
+    def curvature_limits(self, hyper: Hyper) -> Float[np.ndarray, " R"] | None:
+        """Compute the curvature at which each run's optimiser is stable; None without a limit."""
+        limits = with_traced(self.setting.spec, hyper).curvature_limit
+        return None if limits is None else np.asarray(limits, np.float32)
+
     @cached_property
     def draw(self) -> Program:
         """(runs, hyper, root) -> theta of each lane's draw from the law."""
@@ -129,9 +134,9 @@ class Bucket:
 
     @cached_property
     def observe(self) -> Program:
-        """(theta, start, inputs, targets) -> a value per column and the packed function."""
-        targets = 0 if self.has_own_targets else None
-        return self.program(over_lanes(self._observe_one, (0, 0, None, targets)), options=STEADY)
+        """(theta, start, limit, inputs, targets) -> a value per column and the packed function."""
+        axes = (0, 0, 0, None, 0 if self.has_own_targets else None)
+        return self.program(over_lanes(self._observe_one, axes), options=STEADY)
 
     def observe_example(self, *, has_start: bool = False) -> tuple[Any, ...]:
         """Arguments of `observe`, of the shapes of real ones.
@@ -141,13 +146,23 @@ class Bucket:
         """
         theta = np.zeros((self.lanes, self.network.layout.num_params), np.float32)
         start = theta if has_start else theta[:, :0]
+        limit = theta[:, 0] if self._has_limit else theta[:, :0]
         shared = self.data.targets
         own = (self.lanes, *shared.shape)
         targets = np.zeros(own, shared.dtype) if self.has_own_targets else shared
-        return theta, start, self.data.inputs, targets
+        return theta, start, limit, self.data.inputs, targets
+
+    @property
+    def _has_limit(self) -> bool:
+        return self.setting.spec.curvature_limit is not None
 
     def _observe_one(
-        self, theta: Float[Array, " P"], start: Float[Array, " S"], inputs: Array, targets: Array
+        self,
+        theta: Float[Array, " P"],
+        start: Float[Array, " S"],
+        limit: Array,
+        inputs: Array,
+        targets: Array,
     ) -> dict[str, Array]:
         loss, num_train = self.task.loss, self.data.num_train
         params = self.network.layout.unflatten(theta)
@@ -163,6 +178,7 @@ class Bucket:
             test_outputs=outputs[num_train:] if self.task.test else None,
             test_targets=targets[num_train:] if self.task.test else None,
             loss=loss,
+            curvature_limit=limit if self._has_limit else None,
         )
         found = {"function": pack(loss, outputs[self.data.probe_inputs])} | _losses(outcome)
         for observable in self.observed:

@@ -30,12 +30,8 @@ from sweep_engine.observables import (
 from sweep_engine.observables.needs import NEEDS
 from sweep_engine.spec.base import kinds
 from sweep_engine.spec.models import Diagonal, Mlp, ScalarFactorisation
-from sweep_engine.spec.observables import (
-    Bare,
-    CustomObservable,
-    Observables,
-    ObservableSpec,
-)
+from sweep_engine.spec.observables import CustomObservable, Observables, ObservableSpec
+from sweep_engine.spec.observables.kind import Bare
 from sweep_engine.store.schema import runs_schema
 from sweep_engine.tasks import LOGISTIC, SQUARED, cross_entropy, make_task
 from tests.sources.test_places import assert_the_same_in_every_place
@@ -58,6 +54,7 @@ def mean(outcome):
 
 OWN = Observable((Column("mean", "float32", "", "mean of theta"),), compute=mean)
 SETTINGS = {
+    "flatness": [{"steps": 4, "probes": 2, "ascent_steps": 2}],
     "local_volume": [
         {"directions": 4, "preconditioners": ["law"]},
         {
@@ -112,6 +109,7 @@ def outcome(task, model, theta, start):
         test_outputs=None if task.test is None else network.apply(params, task.test.x),
         test_targets=None if task.test is None else jnp.asarray(task.test.y),
         loss=task.loss,
+        curvature_limit=jnp.float32(2.0),
     )
 
 

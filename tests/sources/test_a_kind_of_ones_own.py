@@ -108,6 +108,10 @@ class Walk(Source):
     def has_own_targets(self) -> bool:
         return False
 
+    @property
+    def curvature_limit(self) -> None:
+        return None
+
     def missing_state(self, at: Any, name: str) -> str | None:
         return only_final(at, name)
 

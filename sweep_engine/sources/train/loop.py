@@ -54,7 +54,8 @@ def train(
     start = runs.hyper.get(GIVEN_START)
     if start is None and bucket.needs_start:
         start = draw_rows(bucket, runs)
-    columns, functions = observe(bucket, solutions.theta, control, start=start)
+    limits = bucket.curvature_limits(runs.hyper)
+    columns, functions = observe(bucket, solutions.theta, control, start=start, limits=limits)
     # The check that ended the run also gave its loss and error: one truth for row and status.
     columns |= {"train_loss": harvest.loss, "train_error": harvest.error}
     tallies = tally(runs.setting, solutions.fit, functions)

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, Wi
 from sweep_engine.spec.base import Spec, canonical_json, kinds
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.observables.coordinates import Coordinates
+from sweep_engine.spec.observables.flatness import Flatness
 from sweep_engine.spec.observables.functions import Complexity, Function
 from sweep_engine.spec.observables.kind import ObservableKind, ProjectionPlane
 from sweep_engine.spec.observables.outputs import Confidence, Margin
@@ -21,6 +22,7 @@ __all__ = [
     "Coordinates",
     "CustomObservable",
     "Distance",
+    "Flatness",
     "Function",
     "LearningCoefficient",
     "LocalVolume",
@@ -54,6 +56,7 @@ ObservableSpec = Annotated[
     | Complexity
     | Balance
     | Symmetry
+    | Flatness
     | LocalVolume
     | LearningCoefficient
     | VolumeExponent

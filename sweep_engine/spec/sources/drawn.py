@@ -44,6 +44,10 @@ class Drawn(Source):
     def has_own_targets(self) -> bool:
         return False
 
+    @property
+    def curvature_limit(self) -> None:
+        return None
+
     def missing_state(self, at: ParentState, name: str) -> str | None:
         return only_final(at, name)
 

@@ -174,6 +174,10 @@ class Posterior(Source):
         """A chain has the labels that its teacher has drawn."""
         return self.start == "teacher"
 
+    @property
+    def curvature_limit(self) -> None:
+        return None
+
     def missing_state(self, at: ParentState, name: str) -> str | None:
         return only_final(at, name)
 

@@ -87,6 +87,10 @@ class Snapshot(Source, ParentAt):
     def has_own_targets(self) -> bool:
         return False
 
+    @property
+    def curvature_limit(self) -> None:
+        return None
+
     def missing_state(self, at: ParentState, name: str) -> str | None:
         return only_final(at, name)
 

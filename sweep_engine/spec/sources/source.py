@@ -116,6 +116,14 @@ class Source(Spec, ABC):
     def has_own_targets(self) -> bool:
         """Whether every run has targets of its own, which are not the task's."""
 
+    @property
+    @abstractmethod
+    def curvature_limit(self) -> float | None:
+        """The largest curvature at which its steps are stable; None where there is none.
+
+        Its traced fields may hold arrays: it is then an array as well.
+        """
+
     @abstractmethod
     def missing_state(self, at: ParentState, name: str) -> str | None:
         """Say why its runs have no such stored state for others to start from; None if they do.

@@ -135,6 +135,10 @@ class Splitting(Source):
     def has_own_targets(self) -> bool:
         return False
 
+    @property
+    def curvature_limit(self) -> None:
+        return None
+
     def missing_state(self, at: ParentState, name: str) -> str | None:
         return only_final(at, name)
 

@@ -130,6 +130,10 @@ class Train(Source):
     def has_own_targets(self) -> bool:
         return False
 
+    @property
+    def curvature_limit(self) -> float | None:
+        return self.optimizer.curvature_limit
+
     def missing_state(self, at: ParentState, name: str) -> str | None:
         if at == "final":
             return None
