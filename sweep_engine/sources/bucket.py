@@ -138,14 +138,10 @@ class Bucket:
         axes = (0, 0, 0, None, 0 if self.has_own_targets else None)
         return self.program(over_lanes(self._observe_one, axes), options=STEADY)
 
-    def observe_example(self, *, has_start: bool = False) -> tuple[Any, ...]:
-        """Arguments of `observe`, of the shapes of real ones.
-
-        Args:
-            has_start: Whether it is given starts.
-        """
+    def observe_example(self) -> tuple[Any, ...]:
+        """Arguments of `observe`, of the shapes of real ones."""
         theta = np.zeros((self.lanes, self.network.layout.num_params), np.float32)
-        start = theta if has_start else theta[:, :0]
+        start = theta if self.needs_start else theta[:, :0]
         limit = theta[:, 0] if self._has_limit else theta[:, :0]
         shared = self.data.targets
         own = (self.lanes, *shared.shape)

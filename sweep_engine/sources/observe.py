@@ -37,7 +37,7 @@ def observe(
         bucket: The programs.
         theta: The networks' parameters.
         control: Asked before every block; what it reports are other things.
-        start: Where each run started, for a bucket that needs it.
+        start: Where each run started; unused where no observable asks for it.
         limits: The curvature at which each run's optimiser is stable, for a source that has one.
         targets: Each run's targets of all inputs, for a bucket whose runs have their own.
         functions: Their packed functions, where they were found before.
@@ -51,7 +51,7 @@ def observe(
     if not len(theta):
         return {}, np.zeros((0, 0), np.uint8)
     nothing = np.zeros((len(theta), 0), np.float32)
-    start = nothing if start is None else start
+    start = start if bucket.needs_start and start is not None else nothing
     limits = nothing if limits is None else limits
     parts = []
     for first in range(0, len(theta), bucket.lanes):

@@ -69,6 +69,14 @@ class Walk(Source):
         return frozenset()
 
     @property
+    def watched(self):
+        return frozenset()
+
+    @property
+    def recorded(self):
+        return ()
+
+    @property
     def num_runs(self) -> int:
         return self.runs
 
@@ -167,7 +175,7 @@ class WalkPrograms(SourcePrograms):
         bucket, timed = self.bucket, self.timed()
         yield bucket.draw, bucket.draw_example()
         yield timed.program, timed.arguments
-        yield bucket.observe, bucket.observe_example(has_start=bucket.needs_start)
+        yield bucket.observe, bucket.observe_example()
 
     def timed(self) -> Timed:
         words, hyper, root = self.bucket.draw_example()

@@ -86,6 +86,14 @@ class Prior(Drawn):
         return frozenset({"keep"})
 
     @property
+    def watched(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def recorded(self) -> tuple[()]:
+        return ()
+
+    @property
     def num_runs(self) -> int:
         return self.draws
 
@@ -143,6 +151,14 @@ class GuessAndCheck(Drawn):
     @property
     def selected(self) -> frozenset[str]:
         return frozenset()
+
+    @property
+    def watched(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def recorded(self) -> tuple[()]:
+        return ()
 
     @property
     def num_runs(self) -> int:

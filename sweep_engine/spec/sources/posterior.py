@@ -133,6 +133,14 @@ class Posterior(Source):
         return frozenset()
 
     @property
+    def watched(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def recorded(self) -> tuple[()]:
+        return ()
+
+    @property
     def num_runs(self) -> int:
         return self.chains * self.draws
 

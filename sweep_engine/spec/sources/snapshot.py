@@ -48,6 +48,14 @@ class Snapshot(Source, ParentAt):
         return frozenset()
 
     @property
+    def watched(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def recorded(self) -> tuple[()]:
+        return ()
+
+    @property
     def num_runs(self) -> int | None:
         return self.runs
 

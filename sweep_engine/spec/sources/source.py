@@ -7,6 +7,7 @@ from pydantic import Field
 
 from sweep_engine.spec.base import Spec
 from sweep_engine.spec.laws import LawSpec
+from sweep_engine.spec.observables import ObservableKind
 from sweep_engine.spec.sources.acceptance import Accept
 from sweep_engine.spec.starts import ParentState
 from sweep_engine.spec.tasks import TaskSpec
@@ -86,6 +87,16 @@ class Source(Spec, ABC):
     @abstractmethod
     def accepts_until(self) -> int | None:
         """The number of acceptances at which a setting stops, if it does."""
+
+    @property
+    @abstractmethod
+    def watched(self) -> frozenset[str]:
+        """The fields that say what is observed of runs on their way: no run depends on them."""
+
+    @property
+    @abstractmethod
+    def recorded(self) -> tuple[ObservableKind, ...]:
+        """What is observed of runs on their way, in columns of `curves`."""
 
     # --- What they cost, at most.
 

@@ -95,6 +95,14 @@ class Splitting(Source):
         return frozenset()
 
     @property
+    def watched(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def recorded(self) -> tuple[()]:
+        return ()
+
+    @property
     def num_runs(self) -> int:
         return self.repetitions * self.num_functions * self.particles
 
