@@ -101,6 +101,10 @@ class Walk(Source):
         return self.steps
 
     @property
+    def records_per_run(self):
+        return 0
+
+    @property
     def states_per_run(self) -> int:
         return 1
 

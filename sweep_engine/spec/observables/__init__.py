@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 
-class CustomObservable(Custom, ObservableKind):
+class CustomObservable(Custom, ObservableKind):  # type: ignore[misc]  # a literal is a str
     """An `Observable` of the user's own."""
 
     fit_source: ClassVar[None] = None

@@ -166,6 +166,10 @@ class Posterior(Source):
         return 1
 
     @property
+    def records_per_run(self) -> int:
+        return 0
+
+    @property
     def states_per_run(self) -> int:
         return 1
 

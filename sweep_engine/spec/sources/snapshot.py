@@ -80,6 +80,10 @@ class Snapshot(Source, ParentAt):
         return 1
 
     @property
+    def records_per_run(self) -> int:
+        return 0
+
+    @property
     def states_per_run(self) -> int:
         return 1
 

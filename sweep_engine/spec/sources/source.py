@@ -107,6 +107,11 @@ class Source(Spec, ABC):
 
     @property
     @abstractmethod
+    def records_per_run(self) -> int:
+        """Networks of one run that are observed on its way, at most."""
+
+    @property
+    @abstractmethod
     def states_per_run(self) -> int:
         """States of one run whose parameters are stored."""
 

@@ -128,6 +128,10 @@ class Splitting(Source):
         return self.moves * min(USUAL_LEVELS, self.max_levels)
 
     @property
+    def records_per_run(self) -> int:
+        return 0
+
+    @property
     def states_per_run(self) -> int:
         return 1
 

@@ -76,6 +76,13 @@ class Record(Spec):
                 raise ValueError(f"{observable.kind} is fitted on stored networks, not on the way")
         return self
 
+    def count_until(self, step: int) -> int:
+        """Count the steps that are recorded of a run that ends after so many."""
+        if self.at is not None:
+            return sum(at <= step for at in self.at)
+        assert self.every is not None
+        return step // self.every + 1
+
 
 class Train(Source):
     """From a start, optimise until a stopping rule holds."""
@@ -155,6 +162,10 @@ class Train(Source):
     @property
     def work_per_run(self) -> int:
         return self.stop.max_steps
+
+    @property
+    def records_per_run(self) -> int:
+        return 0 if self.record is None else self.record.count_until(self.stop.max_steps)
 
     @property
     def states_per_run(self) -> int:
