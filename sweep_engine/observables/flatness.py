@@ -54,14 +54,15 @@ def flatness(spec: Flatness) -> Observable:
 
 
 def _eigenvalue_columns(spec: Flatness) -> tuple[Column, ...]:
-    share = f"residuals are at most {spec.tolerance:g} of the largest |eigenvalue|"
+    share = f"the residual is at most {spec.tolerance:g} of the largest |eigenvalue|"
     return (
         Column("hessian_eigenvalue_max", "float32", "", "largest eigenvalue of the Hessian"),
         Column("hessian_eigenvalue_min", "float32", "", "smallest eigenvalue of the Hessian"),
         Column("hessian_eigenvalues", "list<float32>", "",
                f"the largest {spec.eigenvalues}; NaN where there are fewer parameters"),
-        Column("hessian_converged", "bool", "", f"of the largest and the smallest the {share}"),
-        Column("hessian_list_converged", "bool", "", f"of all that are listed the {share}"),
+        Column("hessian_max_converged", "bool", "", f"of the largest, {share}"),
+        Column("hessian_min_converged", "bool", "", f"of the smallest, {share}"),
+        Column("hessian_list_converged", "bool", "", f"of all that are listed, {share}"),
         Column("edge_ratio", "float32", "",
                "largest eigenvalue over the optimiser's limit, 2 / learning rate for SGD; null "
                "without one (draws, adaptive steps, schedules)"),
@@ -79,7 +80,8 @@ def _eigenvalues(spec: Flatness, outcome: Outcome, key: Key[Array, ""]) -> dict[
         "hessian_eigenvalue_max": pairs.values[0],
         "hessian_eigenvalue_min": pairs.values[-1],
         "hessian_eigenvalues": jnp.pad(listed, missing, constant_values=jnp.nan),
-        "hessian_converged": has_converged[0] & has_converged[-1],
+        "hessian_max_converged": has_converged[0],
+        "hessian_min_converged": has_converged[-1],
         "hessian_list_converged": jnp.all(has_converged[: spec.eigenvalues]),
     }
     if outcome.curvature_limit is not None:

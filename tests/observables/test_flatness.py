@@ -58,7 +58,8 @@ def test_the_valley_of_ab_y():
         np.testing.assert_allclose(values["hessian_eigenvalue_min"], 0, atol=1e-5 * top)
         np.testing.assert_allclose(values["hessian_eigenvalues"][:2], [top, 0], atol=1e-5 * top)
         assert np.all(np.isnan(values["hessian_eigenvalues"][2:]))  # there are two parameters
-        assert values["hessian_converged"]
+        assert values["hessian_max_converged"]
+        assert values["hessian_min_converged"]
         assert values["hessian_list_converged"]
         np.testing.assert_allclose(values["hessian_frobenius"], top, rtol=0.5)
         np.testing.assert_allclose(values["fisher_trace"], top, rtol=1e-5)  # no residual
