@@ -29,9 +29,12 @@ class Outcome:
         train_inputs: Shape (N, ...).
         train_outputs: Outputs on the training inputs, shape (N, C).
         train_targets: Shape (N,).
+        test_inputs: None without a test set.
         test_outputs: Outputs on the test inputs; None without a test set.
         test_targets: None without a test set.
         loss: The task's loss.
+        ood_inputs: Of the second set that the task names; None where it names none.
+        ood_targets: None where it names none.
     """
 
     theta: Float[Array, " P"]
@@ -41,9 +44,12 @@ class Outcome:
     train_inputs: Float[Array, "N ..."]
     train_outputs: Float[Array, "N C"]
     train_targets: Array
+    test_inputs: Float[Array, "M ..."] | None
     test_outputs: Float[Array, "M C"] | None
     test_targets: Array | None
     loss: Loss
+    ood_inputs: Float[Array, "S ..."] | None = None
+    ood_targets: Array | None = None
 
     @property
     def layout(self) -> Layout:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from sweep_engine.observables.calibration import calibration
 from sweep_engine.observables.coordinates import coordinates
 from sweep_engine.observables.function import COMPLEXITY, FUNCTION
 from sweep_engine.observables.learning_coefficient import learning_coefficient, volume_exponent
@@ -15,6 +16,7 @@ from sweep_engine.observables.symmetry import SYMMETRY
 from sweep_engine.spec.base import check_complete
 from sweep_engine.spec.observables import (
     Balance,
+    Calibration,
     Complexity,
     Confidence,
     Coordinates,
@@ -72,6 +74,7 @@ OBSERVABLES: dict[type[ObservableKind], Callable[[Any], Observable]] = {
     Margin: _always(MARGIN),
     Path: _always(PATH),
     Confidence: _always(CONFIDENCE),
+    Calibration: calibration,
     Function: _always(FUNCTION),
     Complexity: _always(COMPLEXITY),
     Balance: _always(BALANCE),

@@ -34,6 +34,13 @@ class Data(NamedTuple):
     y: Array
 
 
+class ObservedInputs(NamedTuple):
+    """What networks are observed on: all inputs, training first, and the second set's."""
+
+    inputs: Array
+    ood: Data | None
+
+
 class TaskData:
     """A task's arrays on the device: all inputs and targets, training first."""
 
@@ -44,6 +51,8 @@ class TaskData:
         parts = [task.train] if task.test is None else [task.train, task.test]
         self.targets = jnp.concatenate([jnp.asarray(part.y) for part in parts])
         self.probe_inputs = jnp.asarray(task.probe_inputs)
+        ood = None if task.ood is None else Data(jnp.asarray(task.ood.x), jnp.asarray(task.ood.y))
+        self.observed = ObservedInputs(self.inputs, ood)
 
 
 @dataclass(frozen=True)
@@ -129,7 +138,7 @@ class Bucket:
 
     @cached_property
     def observe(self) -> Program:
-        """(theta, start, inputs, targets) -> a value per column and the packed function."""
+        """(theta, start, observed, targets) -> a value per column and the packed function."""
         targets = 0 if self.has_own_targets else None
         return self.program(over_lanes(self._observe_one, (0, 0, None, targets)), options=STEADY)
 
@@ -144,12 +153,18 @@ class Bucket:
         shared = self.data.targets
         own = (self.lanes, *shared.shape)
         targets = np.zeros(own, shared.dtype) if self.has_own_targets else shared
-        return theta, start, self.data.inputs, targets
+        return theta, start, self.data.observed, targets
 
     def _observe_one(
-        self, theta: Float[Array, " P"], start: Float[Array, " S"], inputs: Array, targets: Array
+        self,
+        theta: Float[Array, " P"],
+        start: Float[Array, " S"],
+        observed: ObservedInputs,
+        targets: Array,
     ) -> dict[str, Array]:
-        loss, num_train = self.task.loss, self.data.num_train
+        loss, num_train, inputs = self.task.loss, self.data.num_train, observed.inputs
+        # A run with labels of its own has none for the second set.
+        second = None if self.has_own_targets else observed.ood
         params = self.network.layout.unflatten(theta)
         outputs = self.network.apply(params, inputs)
         outcome = Outcome(
@@ -160,9 +175,12 @@ class Bucket:
             train_inputs=inputs[:num_train],
             train_outputs=outputs[:num_train],
             train_targets=targets[:num_train],
+            test_inputs=inputs[num_train:] if self.task.test else None,
             test_outputs=outputs[num_train:] if self.task.test else None,
             test_targets=targets[num_train:] if self.task.test else None,
             loss=loss,
+            ood_inputs=None if second is None else second.x,
+            ood_targets=None if second is None else second.y,
         )
         found = {"function": pack(loss, outputs[self.data.probe_inputs])} | _losses(outcome)
         for observable in self.observed:

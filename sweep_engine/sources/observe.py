@@ -55,7 +55,7 @@ def observe(
         arguments = (
             pad(theta[rows], bucket.lanes),
             pad(start[rows], bucket.lanes),
-            bucket.data.inputs,
+            bucket.data.observed,
             bucket.data.targets if targets is None else pad(targets[rows], bucket.lanes),
         )
         program = bucket.observe.compiled(*arguments)  # here: no other bucket waits for it

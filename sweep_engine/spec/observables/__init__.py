@@ -10,12 +10,13 @@ from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.observables.coordinates import Coordinates
 from sweep_engine.spec.observables.functions import Complexity, Function
 from sweep_engine.spec.observables.kind import ObservableKind, ProjectionPlane
-from sweep_engine.spec.observables.outputs import Confidence, Margin
+from sweep_engine.spec.observables.outputs import Calibration, Confidence, Margin
 from sweep_engine.spec.observables.parameters import Balance, Distance, Norms, Path, Symmetry
 from sweep_engine.spec.observables.volumes import LearningCoefficient, LocalVolume, VolumeExponent
 
 __all__ = [
     "Balance",
+    "Calibration",
     "Complexity",
     "Confidence",
     "Coordinates",
@@ -50,6 +51,7 @@ ObservableSpec = Annotated[
     | Margin
     | Path
     | Confidence
+    | Calibration
     | Function
     | Complexity
     | Balance
