@@ -7,6 +7,7 @@ and a test holds the two lists equal.
 from typing import Any
 
 from sweep_engine.densities.columns.binned import Binned
+from sweep_engine.densities.columns.correlate import Correlate
 from sweep_engine.densities.columns.ks import KolmogorovSmirnov
 from sweep_engine.densities.columns.mean import MeanDifference
 from sweep_engine.densities.columns.wasserstein import Wasserstein
@@ -62,6 +63,7 @@ _NAMED: tuple[Estimator[Any], ...] = (
     KernelDensity(),
     ClassifierTest(),
     Flow(),
+    Correlate(),
     Decomposition(),
 )
 

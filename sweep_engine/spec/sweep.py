@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationInfo,
+    model_validator,
 )
 
 from sweep_engine.spec.axes import Axis, AxisSpec, Sobol
@@ -66,7 +67,7 @@ Zipped = Annotated[dict[str, AxisSpec], Field(min_length=1)]
 
 EstimatorName = Literal[
     "binned", "ks", "mean", "wasserstein", "energy", "mmd", "knn", "kde", "c2st", "flow",
-    "decomposition",
+    "correlate", "decomposition",
 ]  # fmt: skip
 
 Bound = Annotated[float, Field(strict=True)]
@@ -81,10 +82,17 @@ class Match(Spec):
 
 
 class Comparison(Spec):
-    """A source against a reference in one observable, per setting that both share."""
+    """A source against a reference in one observable, per setting that both share.
+
+    `{source: sgd, correlate: [a, b]}` looks at one source by itself: it is read as the observable
+    `a, b` with the estimator `correlate` and the source as its own reference.
+    """
 
     source: str
-    reference: str
+    reference: str = Field(
+        default_factory=lambda data: data.get("source", ""),
+        description="left out, the source itself",
+    )
     observable: str = Field(description="`function`, a column of runs, or several, by commas")
     given: Literal["fit", "all"] = "all"
     by: str | tuple[str, ...] | None = Field(
@@ -105,6 +113,20 @@ class Comparison(Spec):
     estimator: Annotated[EstimatorName | None, ESTIMATOR.reader()] = Field(
         default=None, description="how it is estimated; left out, what suits the observable"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _correlated(cls, data: Any) -> Any:
+        """Write `correlate` out."""
+        if not isinstance(data, dict) or "correlate" not in data:
+            return data
+        columns = data["correlate"]
+        if both := data.keys() & {"observable", "estimator"}:
+            raise ValueError(f"correlate says which columns and how: leave {min(both)} out")
+        if not isinstance(columns, list | tuple) or len(columns) != 2:
+            raise ValueError(f"correlate: name two columns, not {columns!r}")
+        rest = {key: value for key, value in data.items() if key != "correlate"}
+        return rest | {"observable": ", ".join(map(str, columns)), "estimator": "correlate"}
 
     @property
     def split_by(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ OF_SAMPLES = {name: each for name, each in ALL.items() if each.takes is not Take
 DIMENSIONS = {
     Takes.ONE_COLUMN: (1,),
     Takes.ONE_OR_TWO_COLUMNS: (1, 2),
+    Takes.TWO_COLUMNS: (2,),
     Takes.TWO_COLUMNS_OR_MORE: (2,),
     Takes.COLUMNS: (1, 2, 3),
 }

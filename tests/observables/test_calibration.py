@@ -147,7 +147,7 @@ def test_ties_count_as_every_order_of_them():
 
 
 def test_the_null_is_that_over_all_labels():
-    """Mean and tail enumerated, weighed by the network's own probabilities; ties are in the tail."""
+    """Mean and tail enumerated, weighed by its own probabilities; ties are in the tail."""
     outputs = np.array([0.3, -1.0, 0.5, 2.0, 0.1, -0.2, 1.2])[:, None]
     right = np.array([True, False, True, False, True, True, True])
     confidence, mean, tail = probabilities(outputs).max(1), 0.0, 0.0
