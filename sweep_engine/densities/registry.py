@@ -15,6 +15,8 @@ from sweep_engine.densities.decomposition.decomposition import Decomposition
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimator import Estimator, Quantity, Reading, Readings, Takes
 from sweep_engine.densities.functions.function_space import FunctionSpace
+from sweep_engine.densities.networks.ensemble import Ensemble
+from sweep_engine.densities.networks.pairs import Pairs
 from sweep_engine.densities.points.classifier import ClassifierTest
 from sweep_engine.densities.points.flow import Flow
 from sweep_engine.densities.points.kernel_density import KernelDensity
@@ -49,7 +51,9 @@ class Suited(Estimator[Draws]):
         return Readings(tuple(each.look(source, reference, seed) for each in chosen))
 
 
+ENSEMBLE = Ensemble()
 FUNCTIONS = FunctionSpace()
+PAIRS = Pairs()
 SUITED = Suited()
 
 _NAMED: tuple[Estimator[Any], ...] = (
@@ -64,6 +68,8 @@ _NAMED: tuple[Estimator[Any], ...] = (
     ClassifierTest(),
     Flow(),
     Correlate(),
+    PAIRS,
+    ENSEMBLE,
     Decomposition(),
 )
 

@@ -96,7 +96,7 @@ def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
             left_out += max(0, len(paired) - MAX_PAIRS)
             for pair in paired[:MAX_PAIRS]:
                 functions += function_figures(study, pair, _estimates(compared, pair))
-        elif figure := _observable_figure(study, paired):
+        elif comparison.is_of_columns and (figure := _observable_figure(study, paired)):
             observables.append(figure)
     functions, observables = _once(functions), _once(observables)
     if functions:

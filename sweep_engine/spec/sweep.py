@@ -67,7 +67,7 @@ Zipped = Annotated[dict[str, AxisSpec], Field(min_length=1)]
 
 EstimatorName = Literal[
     "binned", "ks", "mean", "wasserstein", "energy", "mmd", "knn", "kde", "c2st", "flow",
-    "correlate", "decomposition",
+    "correlate", "pairs", "ensemble", "decomposition",
 ]  # fmt: skip
 
 Bound = Annotated[float, Field(strict=True)]
@@ -79,6 +79,10 @@ class Match(Spec):
 
     column: str = Field(description="a column of runs, such as a normalised margin or a loss")
     bins: Annotated[int, Field(strict=True, ge=2, le=64)] = 8
+
+
+NETWORKS = "networks"
+"""The observable of estimators that take the networks themselves."""
 
 
 class Comparison(Spec):
@@ -93,7 +97,10 @@ class Comparison(Spec):
         default_factory=lambda data: data.get("source", ""),
         description="left out, the source itself",
     )
-    observable: str = Field(description="`function`, a column of runs, or several, by commas")
+    observable: str = Field(
+        description="a column of runs, or several, by commas; `function`; or `networks`, which "
+        "are run again from their parameters"
+    )
     given: Literal["fit", "all"] = "all"
     by: str | tuple[str, ...] | None = Field(
         default=None, description="a swept axis, or several: one estimate per value"
@@ -127,6 +134,11 @@ class Comparison(Spec):
             raise ValueError(f"correlate: name two columns, not {columns!r}")
         rest = {key: value for key, value in data.items() if key != "correlate"}
         return rest | {"observable": ", ".join(map(str, columns)), "estimator": "correlate"}
+
+    @property
+    def is_of_columns(self) -> bool:
+        """Whether what is compared are columns of `runs`."""
+        return self.observable not in {"function", NETWORKS}
 
     @property
     def split_by(self) -> tuple[str, ...]:

@@ -55,6 +55,11 @@ class Side:
         given, where = self.comparison.given, self.comparison.where
         return self.study.function_draws(self.source, self.settings, given, where, column)
 
+    def addresses(self) -> pa.Table:
+        """Read which the runs that are looked at are."""
+        given, where = self.comparison.given, self.comparison.where
+        return self.study.addresses(self.source, self.settings, given, where)
+
     @property
     def lacks_fits(self) -> bool:
         """Whether only networks that fit are looked at, and none does."""
