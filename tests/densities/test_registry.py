@@ -1,6 +1,7 @@
 """The contract of every estimator: what it yields can be said, at any confidence, and nothing more.
 
-The decomposition takes all that is stored of a source: `stored/test_comparisons.py`.
+Those that take all that is stored of a source: `stored/test_comparisons.py`, and of networks
+`networks/test_stored.py`.
 """
 
 from typing import get_args

@@ -35,7 +35,7 @@ SCORES = {
     "gain": "A single network's log loss is by so much above the ensemble's",
     "disagreement": "Two of the networks give different labels on this share",
     "mutual_information": "The networks' entropies average so much below that of their mean",
-    "detection": "Networks differ more on an input of this set than on one of the test set so often",
+    "detection": "An input here has networks differ more than a test input has so often",
 }
 IN_NATS = {"log_loss", "gain", "mutual_information"}
 
@@ -129,8 +129,10 @@ def scores_of_all(drawn: Members) -> dict[str, Float[np.ndarray, " E"]]:
     """Score every ensemble on every set; networks that are left over are in none."""
     found: dict[str, Float[np.ndarray, " E"]] = {}
     of_test: list[Float[np.ndarray, " N"]] = []
-    for where, x, y in _sets(drawn):
-        log_p = log_probabilities(drawn.outputs(x))
+    sets = list(_sets(drawn))
+    ends = np.cumsum([len(y) for _, _, y in sets])
+    said = log_probabilities(drawn.outputs(np.concatenate([x for _, x, _ in sets])))
+    for (where, _, y), log_p in zip(sets, np.split(said, ends[:-1], axis=1), strict=True):
         groups = [log_p[i : i + SIZE] for i in range(0, len(log_p) - SIZE + 1, SIZE)]
         rows = [scores(group, y) for group in groups]
         information = [mutual_information(group) for group in groups]

@@ -93,7 +93,7 @@ def members(side: Side, count: int, rng: np.random.Generator) -> Members:
     Raises:
         IncomparableSources: they are of several models or tasks.
     """
-    setting = _one_of_a_kind(side.chosen)
+    setting = one_of_a_kind(side.chosen)
     table = side.addresses()
     lives = pc.not_equal(table["status"], DIVERGED).to_numpy(zero_copy_only=False)
     weights = np.exp(table["log_weight"].to_numpy() - pc.max(table["log_weight"]).as_py())
@@ -114,7 +114,12 @@ def members(side: Side, count: int, rng: np.random.Generator) -> Members:
     )
 
 
-def _one_of_a_kind(settings: list[Setting]) -> Setting:
+def one_of_a_kind(settings: list[Setting]) -> Setting:
+    """Give the first of settings that have one model and one task.
+
+    Raises:
+        IncomparableSources: they have several, as where the other side lacks the axis.
+    """
     kinds = {canonical_json([identity(one.model), identity(one.task)]) for one in settings}
     if len(kinds) > 1:
         raise IncomparableSources(

@@ -1,5 +1,6 @@
 """Numbers of one pair of networks: labels, loss on the way, distance and features."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -50,12 +51,12 @@ class NetworkPairs:
         found: dict[str, Values] = {}
         if self.one.task.loss.labels is not None:
             found["pair_agreement"] = self.agreement()
-        if self.have_one_form:
-            found["pair_distance"] = distance(self.ends)
-            found["pair_barrier"] = self.barriers(self.ends)
+        ends = {"": self.ends} if self.have_one_form else {}
         if self.can_be_matched:
-            found["pair_distance_matched"] = distance(self.matched)
-            found["pair_barrier_matched"] = self.barriers(self.matched)
+            ends["_matched"] = self.matched
+        for name, barriers in zip(ends, self.barriers(list(ends.values())), strict=True):
+            found[f"pair_distance{name}"] = distance(ends[name])
+            found[f"pair_barrier{name}"] = barriers
         if all(has_units(side.network) for side in (self.one, self.other)):
             found["pair_cka"] = self.cka()
         return found
@@ -73,10 +74,9 @@ class NetworkPairs:
         a permuted copy has no distance at all; the nearer result is taken.
         """
         network = self.one.network
-        forms = [
-            side.each(lambda row: canonical_forms(network, row), side.theta)
-            for side in (self.one, self.other)
-        ]
+        forms = self._of_both(
+            lambda side: side.each(lambda row: canonical_forms(network, row), side.theta)
+        )
         starts = [self.ends, (forms[0][self.first], forms[1][self.second])]
         found = [
             (targets, np.stack([match(network, a, b) for a, b in zip(targets, moved, strict=True)]))
@@ -90,26 +90,23 @@ class NetworkPairs:
 
     def agreement(self) -> Values:
         """Share of the probe inputs that both give one label."""
-        labels = []
-        for side in (self.one, self.other):
-            outputs = side.outputs(_probes(side))
-            read = side.task.loss.labels
-            assert read is not None
-            labels.append(np.stack([np.asarray(read(jnp.asarray(row))) for row in outputs]))
+        labels = self._of_both(_labels)
         return (labels[0][self.first] == labels[1][self.second]).mean(axis=1)
 
-    def barriers(self, ends: Ends) -> Values:
+    def barriers(self, ends: Sequence[Ends]) -> list[Values]:
         """Largest rise of the training loss over the line between the ends' losses; at least 0.
 
         Source:
             Frankle, Dziugaite, Roy & Carbin (2020), ICML; Entezari et al. (2022), ICLR, eq. 1.
         """
-        a, b = ends
+        if not ends:
+            return []
         share = np.linspace(0.0, 1.0, POINTS)[:, None]
+        a, b = (np.concatenate(side) for side in zip(*ends, strict=True))
         path = (1 - share[..., None]) * a + share[..., None] * b
         losses = self.one.losses(path.reshape(-1, path.shape[-1])).reshape(POINTS, -1)
-        rises: Values = np.max(losses - (1 - share) * losses[0] - share * losses[-1], axis=0)
-        return rises
+        rises = np.max(losses - (1 - share) * losses[0] - share * losses[-1], axis=0)
+        return np.split(rises, len(ends))
 
     def cka(self) -> Values:
         """Linear CKA of the last hidden layer's activations on the probe inputs.
@@ -117,12 +114,24 @@ class NetworkPairs:
         Source:
             Kornblith, Norouzi, Lee & Hinton (2019), ICML, section 3.
         """
-        one, other = (
-            side.each(partial(features, side.network, jnp.asarray(_probes(side))), side.theta)
-            for side in (self.one, self.other)
-        )
+        one, other = self._of_both(_features)
         pairs = zip(one[self.first], other[self.second], strict=True)
         return np.array([linear_cka(a, b) for a, b in pairs])
+
+    def _of_both(self, compute: Callable[[Members], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Compute something of both sides, once where they are one."""
+        found = compute(self.one)
+        return found, found if self.other is self.one else compute(self.other)
+
+
+def _labels(side: Members) -> np.ndarray:
+    read = side.task.loss.labels
+    assert read is not None
+    return np.stack([np.asarray(read(jnp.asarray(row))) for row in side.outputs(_probes(side))])
+
+
+def _features(side: Members) -> np.ndarray:
+    return side.each(partial(features, side.network, jnp.asarray(_probes(side))), side.theta)
 
 
 def _probes(side: Members) -> Float[np.ndarray, "F ..."]:
