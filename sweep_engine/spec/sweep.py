@@ -85,12 +85,23 @@ NETWORKS = "networks"
 """The observable of estimators that take the networks themselves."""
 
 
+def _with_short_form(schema: dict[str, Any]) -> None:
+    """Let editors know `correlate`, which stands for an observable with its estimator."""
+    columns = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}
+    words = "two columns, whose rank correlation is estimated: in place of `observable`"
+    schema["properties"]["correlate"] = columns | {"description": words}
+    schema["required"] = ["source"]
+    schema["anyOf"] = [{"required": ["observable"]}, {"required": ["correlate"]}]
+
+
 class Comparison(Spec):
     """A source against a reference in one observable, per setting that both share.
 
     `{source: sgd, correlate: [a, b]}` looks at one source by itself: it is read as the observable
     `a, b` with the estimator `correlate` and the source as its own reference.
     """
+
+    model_config = ConfigDict(json_schema_extra=_with_short_form)
 
     source: str
     reference: str = Field(
@@ -134,6 +145,11 @@ class Comparison(Spec):
             raise ValueError(f"correlate: name two columns, not {columns!r}")
         rest = {key: value for key, value in data.items() if key != "correlate"}
         return rest | {"observable": ", ".join(map(str, columns)), "estimator": "correlate"}
+
+    @property
+    def is_within_one(self) -> bool:
+        """Whether a source is looked at by itself."""
+        return self.source == self.reference
 
     @property
     def is_of_columns(self) -> bool:

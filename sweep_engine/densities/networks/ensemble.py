@@ -30,19 +30,19 @@ SETS = {
     "far": f"the test inputs times {FAR_FACTOR:g}, labels kept",
 }
 SCORES = {
-    "accuracy": "The mean of the networks' probabilities puts the right label first on this share",
-    "log_loss": "-ln of the right label's probability, of the networks' mean, averages so much",
-    "gain": "A single network's log loss is by so much above the ensemble's",
-    "disagreement": "Two of the networks give different labels on this share",
-    "mutual_information": "The networks' entropies average so much below that of their mean",
-    "detection": "An input here has networks differ more than a test input has so often",
+    "accuracy": "share of right labels, by the mean of the networks' probabilities",
+    "log_loss": "mean of -ln p of the right label, p the mean over the networks",
+    "gain": "a single network's log loss less the ensemble's",
+    "disagreement": "share of inputs that two networks give different labels",
+    "mutual_information": "entropy of the networks' mean less their mean entropy: 0 where alike",
+    "detection": "chance that networks differ more there than on a test input: 1/2 tells nothing",
 }
 IN_NATS = {"log_loss", "gain", "mutual_information"}
 
 
 def _quantity(where: str, score: str, words: str) -> Quantity:
     table = Table.HEADLINES if score == "mutual_information" else Table.OTHERS
-    return Quantity(f"ensemble_{where}_{score}", f"{words}: {SETS[where]}.".format, table)
+    return Quantity(f"ensemble_{where}_{score}", f"On {SETS[where]}: {words}.".format, table)
 
 
 LogP = Float[np.ndarray, "M N C"]

@@ -100,7 +100,9 @@ def members(side: Side, count: int, rng: np.random.Generator) -> Members:
     able = np.flatnonzero(lives & (rng.random(len(table)) < weights))
     chosen = table.take(pa.array(rng.permutation(able)[:count]))
     task = load_task(setting.task, side.study.sweep.seed, side.study.sweep.folder)
-    notes = [f"{len(chosen):,} networks at random of {len(table):,}"]
+    notes = []
+    if len(chosen) < len(able):
+        notes.append(f"{len(chosen):,} networks at random of {len(table):,}")
     if num_diverged := int((~lives).sum()):
         notes.append(f"{num_diverged:,} of {len(table):,} networks diverged: they are left out")
     units = units_of(chosen)
