@@ -45,6 +45,9 @@ def _quantity(where: str, score: str, words: str) -> Quantity:
     return Quantity(f"ensemble_{where}_{score}", f"On {SETS[where]}: {words}.".format, table)
 
 
+ROUNDING = 1e-12
+"""Nats below which a difference of entropies says nothing."""
+
 LogP = Float[np.ndarray, "M N C"]
 
 
@@ -184,8 +187,11 @@ def scores(log_p: LogP, y: Int[np.ndarray, " N"]) -> dict[str, float]:
 
 def mutual_information(log_p: LogP) -> Float[np.ndarray, " N"]:
     """Compute, per input, the entropy of the mean of probabilities less the mean entropy."""
-    found: Float[np.ndarray, " N"] = _entropy(_mixed(log_p)) - _entropy(log_p).mean(axis=0)
-    return np.maximum(found, 0.0)  # by Jensen; rounding may put it below
+    found = _entropy(_mixed(log_p)) - _entropy(log_p).mean(axis=0)
+    # At least 0 by Jensen's inequality. Where all are sure of one label only rounding is left,
+    # whose order means nothing: those are ties.
+    exact: Float[np.ndarray, " N"] = np.where(found <= ROUNDING, 0.0, found)
+    return exact
 
 
 def chance_above(values: Float[np.ndarray, " N"], others: Float[np.ndarray, " K"]) -> float:

@@ -96,8 +96,9 @@ def members(side: Side, count: int, rng: np.random.Generator) -> Members:
     setting = one_of_a_kind(side.chosen)
     table = side.addresses()
     lives = pc.not_equal(table["status"], DIVERGED).to_numpy(zero_copy_only=False)
-    weights = np.exp(table["log_weight"].to_numpy() - pc.max(table["log_weight"]).as_py())
-    able = np.flatnonzero(lives & (rng.random(len(table)) < weights))
+    log_weight = table["log_weight"].to_numpy()
+    share = np.exp(log_weight - log_weight.max(initial=-np.inf))
+    able = np.flatnonzero(lives & (rng.random(len(table)) < share))
     chosen = table.take(pa.array(rng.permutation(able)[:count]))
     task = load_task(setting.task, side.study.sweep.seed, side.study.sweep.folder)
     notes = []

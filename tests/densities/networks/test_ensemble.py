@@ -44,7 +44,7 @@ def test_members_that_are_alike_add_nothing():
     found = scores(log_probabilities(outputs), RNG.integers(0, 3, 30))
     assert found["disagreement"] == 0
     assert found["gain"] == pytest.approx(0, abs=1e-12)
-    assert found["mutual_information"] == pytest.approx(0, abs=1e-12)
+    assert found["mutual_information"] == 0
     other = scores(log_probabilities(outputs + RNG.normal(size=outputs.shape)), np.zeros(30, int))
     assert other["gain"] > 0.01
     assert other["mutual_information"] > 0.01
@@ -54,6 +54,15 @@ def test_members_that_are_sure_of_opposites():
     outputs = np.array([[[50.0]], [[-50.0]]])
     assert mutual_information(log_probabilities(outputs)) == pytest.approx([np.log(2)])
     assert scores(log_probabilities(outputs), np.array([1]))["disagreement"] == 1
+
+
+def test_what_all_are_sure_of_ties():
+    """What is left of their entropies is rounding, and has no order."""
+    sure = mutual_information(log_probabilities(100 + RNG.normal(size=(5, 30, 1))))
+    assert sure.tolist() == [0] * 30
+    assert chance_above(sure, sure) == 0.5
+    broken = mutual_information(np.full((5, 2, 2), np.nan))
+    assert np.isnan(broken).all()
 
 
 def test_no_order_of_members_shows():
