@@ -5,7 +5,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -33,7 +34,7 @@ from sweep_engine.streams import is_terminal, protect
 
 if TYPE_CHECKING:
     from sweep_engine.densities import Compared
-    from sweep_engine.execution import RunSummary
+    from sweep_engine.execution import BucketCost, RunSummary
     from sweep_engine.spec import Sweep
     from sweep_engine.store import LedgerEntry, StoredRun
 
@@ -145,10 +146,10 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
         "disk_bytes_at_most": disk,
     }
     if as_json:
-        _print_json(total | {"by_bucket": [vars(cost) for cost in found]})
+        _print_json(total | {"by_bucket": [asdict(cost) for cost in found]})
         return
     table = Table("source", "buckets", "settings", "runs", "lanes", "params", "memory/lane",
-                  "disk", "time")  # fmt: skip
+                  "disk", "time", "of it observing")  # fmt: skip
     for source in planned.sweep.sources:
         mine = [cost for cost in found if cost.source == source]
         table.add_row(
@@ -156,6 +157,7 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
             f"{sum(c.runs for c in mine):,}", _span(c.lanes for c in mine),
             _span(c.num_params for c in mine), _bytes(max(c.lane_bytes for c in mine)),
             _bytes(sum(c.disk_bytes for c in mine)), _duration(sum(c.seconds for c in mine)),
+            _duration(sum(o.seconds * o.networks for c in mine for o in c.observing)),
         )  # fmt: skip
     out.print(table)
     sources = planned.sweep.sources
@@ -167,6 +169,8 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
         if labels is not None:
             classes = ", ".join(f"{label} is {i}" for i, label in enumerate(labels))
             out.print(f"Labels of the data file as classes: {classes}.", highlight=False)
+    for line in dict.fromkeys(_dear(found)):
+        out.print(line, highlight=False)
     parents = {cost.source: cost.starts_from for cost in found if cost.starts_from}
     if parents:
         starts = ", ".join(f"{source} needs {parent}" for source, parent in parents.items())
@@ -725,6 +729,22 @@ def _bytes(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:,.3g} TB"
+
+
+def _dear(found: "Sequence[BucketCost]") -> Iterator[str]:
+    """Say what the observables that take a tenth of the time, and a second, take of it."""
+    whole = sum(cost.seconds for cost in found)
+    for source in dict.fromkeys(cost.source for cost in found):
+        mine = [one for cost in found if cost.source == source for one in cost.observing]
+        for kind, recorded in dict.fromkeys((one.kind, one.recorded) for one in mine):
+            these = [one for one in mine if (one.kind, one.recorded) == (kind, recorded)]
+            total = sum(one.networks * one.seconds for one in these)
+            if total > max(1.0, 0.1 * whole):
+                networks = sum(one.networks for one in these)
+                where = " on their way" if recorded else ""
+                yield (f"{source}: {kind} takes {_duration(total)} of it, at most "
+                       f"{1e3 * max(one.seconds for one in these):.3g} ms for each of "
+                       f"{networks:,} networks{where}.")  # fmt: skip
 
 
 def _duration(seconds: float) -> str:

@@ -34,12 +34,16 @@ class Curves:
         step: Shape (T,).
         train_loss: Shape (T,).
         train_error: Shape (T,); NaN where the task has no labels.
+        observed: Values of W rows by column, shape (W, ...): what was observed on the way.
+        place: Which of the W a row has, shape (T,); -1 where it has none.
     """
 
     run_id: Int[np.ndarray, " T"]
     step: Int[np.ndarray, " T"]
     train_loss: Float[np.ndarray, " T"]
     train_error: Float[np.ndarray, " T"]
+    observed: dict[str, np.ndarray]
+    place: Int[np.ndarray, " T"]
 
 
 @dataclass(frozen=True)

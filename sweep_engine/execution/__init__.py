@@ -7,13 +7,15 @@ from sweep_engine.execution.driver.run import choose_backend, fits_of_done, run
 from sweep_engine.execution.driver.schedule import Schedule, needed
 from sweep_engine.execution.driver.shortfalls import Shortfall, shortfalls
 from sweep_engine.execution.later.observing import Observed, observe
-from sweep_engine.execution.programs.costs import DRAWS_PER_FIT, BucketCost, costs
+from sweep_engine.execution.programs.costs import BucketCost, costs
+from sweep_engine.execution.programs.observable_costs import DRAWS_PER_FIT, ObservableCost
 from sweep_engine.execution.programs.programs import Programs
 
 __all__ = [
     "DRAWS_PER_FIT",
     "BucketCost",
     "Display",
+    "ObservableCost",
     "Observed",
     "Programs",
     "Quiet",

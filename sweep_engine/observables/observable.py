@@ -33,6 +33,7 @@ class Outcome:
         test_outputs: Outputs on the test inputs; None without a test set.
         test_targets: None without a test set.
         loss: The task's loss.
+        curvature_limit: The largest curvature at which the optimiser is stable; None without one.
         ood_inputs: Of the second set that the task names; None where it names none.
         ood_targets: None where it names none.
     """
@@ -48,6 +49,7 @@ class Outcome:
     test_outputs: Float[Array, "M C"] | None
     test_targets: Array | None
     loss: Loss
+    curvature_limit: Float[Array, ""] | None
     ood_inputs: Float[Array, "S ..."] | None = None
     ood_targets: Array | None = None
 

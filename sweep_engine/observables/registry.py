@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from sweep_engine.observables.calibration import calibration
 from sweep_engine.observables.coordinates import coordinates
+from sweep_engine.observables.flatness import flatness
 from sweep_engine.observables.function import COMPLEXITY, FUNCTION
 from sweep_engine.observables.learning_coefficient import learning_coefficient, volume_exponent
 from sweep_engine.observables.local_volume import local_volume
@@ -22,6 +23,7 @@ from sweep_engine.spec.observables import (
     Coordinates,
     CustomObservable,
     Distance,
+    Flatness,
     Function,
     LearningCoefficient,
     LocalVolume,
@@ -79,6 +81,7 @@ OBSERVABLES: dict[type[ObservableKind], Callable[[Any], Observable]] = {
     Complexity: _always(COMPLEXITY),
     Balance: _always(BALANCE),
     Symmetry: _always(SYMMETRY),
+    Flatness: flatness,
     LocalVolume: local_volume,
     LearningCoefficient: learning_coefficient,
     VolumeExponent: volume_exponent,

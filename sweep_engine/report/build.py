@@ -28,6 +28,7 @@ from sweep_engine.report.figures.observables import (
     comparison_figure,
 )
 from sweep_engine.report.figures.plane import plane_figures
+from sweep_engine.report.figures.recorded import recorded_figures
 from sweep_engine.report.figures.runs import run_figures
 from sweep_engine.report.figures.side_by_side import side_by_side_figures
 from sweep_engine.report.figures.swept import swept_figures
@@ -104,7 +105,8 @@ def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
         yield Section("In function space", words, tuple(functions))
     if observables:
         yield Section("Where they land", "", tuple(observables))
-    further = [*along_figures(study, compared), *swept_figures(study), *curve_figures(study)]
+    further = [*along_figures(study, compared), *swept_figures(study)]
+    further += [*curve_figures(study), *recorded_figures(study)]
     if further:
         yield Section("Along the sweep, and on the way", "", tuple(further))
     if runs := tuple(run_figures(study)):

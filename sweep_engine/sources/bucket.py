@@ -119,6 +119,11 @@ class Bucket:
             for path, first in rows[0].items()
         }
 
+    def curvature_limits(self, hyper: Hyper) -> Float[np.ndarray, " R"] | None:
+        """Compute the curvature at which each run's optimiser is stable; None without a limit."""
+        limits = with_traced(self.setting.spec, hyper).curvature_limit
+        return None if limits is None else np.asarray(limits, np.float32)
+
     @cached_property
     def draw(self) -> Program:
         """(runs, hyper, root) -> theta of each lane's draw from the law."""
@@ -138,27 +143,29 @@ class Bucket:
 
     @cached_property
     def observe(self) -> Program:
-        """(theta, start, observed, targets) -> a value per column and the packed function."""
-        targets = 0 if self.has_own_targets else None
-        return self.program(over_lanes(self._observe_one, (0, 0, None, targets)), options=STEADY)
+        """(theta, start, limit, observed, targets) -> a value a column, and the packed function."""
+        axes = (0, 0, 0, None, 0 if self.has_own_targets else None)
+        return self.program(over_lanes(self._observe_one, axes), options=STEADY)
 
-    def observe_example(self, *, has_start: bool = False) -> tuple[Any, ...]:
-        """Arguments of `observe`, of the shapes of real ones.
-
-        Args:
-            has_start: Whether it is given starts.
-        """
+    def observe_example(self) -> tuple[Any, ...]:
+        """Arguments of `observe`, of the shapes of real ones."""
         theta = np.zeros((self.lanes, self.network.layout.num_params), np.float32)
-        start = theta if has_start else theta[:, :0]
+        start = theta if self.needs_start else theta[:, :0]
+        limit = theta[:, 0] if self._has_limit else theta[:, :0]
         shared = self.data.targets
         own = (self.lanes, *shared.shape)
         targets = np.zeros(own, shared.dtype) if self.has_own_targets else shared
-        return theta, start, self.data.observed, targets
+        return theta, start, limit, self.data.observed, targets
+
+    @property
+    def _has_limit(self) -> bool:
+        return self.setting.spec.curvature_limit is not None
 
     def _observe_one(
         self,
         theta: Float[Array, " P"],
         start: Float[Array, " S"],
+        limit: Array,
         observed: ObservedInputs,
         targets: Array,
     ) -> dict[str, Array]:
@@ -179,6 +186,7 @@ class Bucket:
             test_outputs=outputs[num_train:] if self.task.test else None,
             test_targets=targets[num_train:] if self.task.test else None,
             loss=loss,
+            curvature_limit=limit if self._has_limit else None,
             ood_inputs=None if second is None else second.x,
             ood_targets=None if second is None else second.y,
         )

@@ -27,6 +27,7 @@ def observe(
     control: Control,
     *,
     start: Float[np.ndarray, "R P"] | None = None,
+    limits: Float[np.ndarray, " R"] | None = None,
     targets: Shaped[np.ndarray, "R N"] | None = None,
     functions: UInt8[np.ndarray, "R bytes"] | None = None,
 ) -> tuple[Columns, UInt8[np.ndarray, "R bytes"]]:
@@ -36,7 +37,8 @@ def observe(
         bucket: The programs.
         theta: The networks' parameters.
         control: Asked before every block; what it reports are other things.
-        start: Where each run started, for a bucket that needs it.
+        start: Where each run started; unused where no observable asks for it.
+        limits: The curvature at which each run's optimiser is stable, for a source that has one.
         targets: Each run's targets of all inputs, for a bucket whose runs have their own.
         functions: Their packed functions, where they were found before.
 
@@ -48,13 +50,16 @@ def observe(
     """
     if not len(theta):
         return {}, np.zeros((0, 0), np.uint8)
-    start = np.zeros((len(theta), 0), np.float32) if start is None else start
+    nothing = np.zeros((len(theta), 0), np.float32)
+    start = start if bucket.needs_start and start is not None else nothing
+    limits = nothing if limits is None else limits
     parts = []
     for first in range(0, len(theta), bucket.lanes):
         rows = slice(first, min(first + bucket.lanes, len(theta)))
         arguments = (
             pad(theta[rows], bucket.lanes),
             pad(start[rows], bucket.lanes),
+            pad(limits[rows], bucket.lanes),
             bucket.data.observed,
             bucket.data.targets if targets is None else pad(targets[rows], bucket.lanes),
         )
@@ -93,14 +98,15 @@ def observe_stored(
     Where a run started is drawn again from its law; of runs that started from another source's
     networks the columns that need it have no values.
     """
-    start = None
+    start, runs = None, Runs.of_ids(bucket, run_id, settings)
     if bucket.needs_start:
         if bucket.setting.spec.start_law is None:
             kept = [o for o in bucket.observed if "start" not in o.needs]
             bucket = replace(bucket, observed=kept)
         else:
-            start = draw_rows(bucket, Runs.of_ids(bucket, run_id, settings))
+            start = draw_rows(bucket, runs)
     targets = None
     if bucket.has_own_targets:  # not stored: what asks for them is refused before
         targets = np.broadcast_to(bucket.data.targets, (len(theta), len(bucket.data.targets)))
-    return observe(bucket, theta, control, start=start, targets=targets)[0]
+    limits = bucket.curvature_limits(runs.hyper)
+    return observe(bucket, theta, control, start=start, limits=limits, targets=targets)[0]

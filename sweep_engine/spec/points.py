@@ -179,6 +179,8 @@ def is_free_path(sweep: Sweep, path: str) -> bool:
         if spec is None:
             raise ValueError(f"no source named {rest[0]!r}{nearest(rest[0], sweep.sources)}")
         rest = rest[1:]
+        if rest and rest[0] in spec.watched:
+            raise ValueError(f"{rest[0]} changes no run and cannot be swept")
     elif head in {"task", "model"} and rest:
         spec = getattr(sweep, head)
     else:

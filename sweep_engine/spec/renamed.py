@@ -1,7 +1,7 @@
-"""Words of a sweep file that were renamed.
+"""Words of a sweep file that were renamed, and keys that were added.
 
 Files with the old word stay readable, and a sweep's id is that of the words it was first written
-with: a renamed word changes no id.
+with: a renamed word changes no id, nor does a key of today that is left out.
 """
 
 from typing import Any, NamedTuple
@@ -40,8 +40,13 @@ IMPLEMENTATION = Renamed(("execution", "implementation"), "reference", "xla")
 RENAMED = (ESTIMATOR, IMPLEMENTATION)
 
 
+ADDED = (("sources", "*", "record"),)
+"""Keys that came after the first release, `*` for every member: where they are null, ids are made
+without them."""
+
+
 def first_written(data: dict[str, Any]) -> dict[str, Any]:
-    """Put the old words back into a sweep's plain data.
+    """Put the old words back into a sweep's plain data, and take null keys of today out.
 
     Example:
         >>> first_written({"compare": [{"estimator": "decomposition"}, {"estimator": "ks"}]})
@@ -52,6 +57,8 @@ def first_written(data: dict[str, Any]) -> dict[str, Any]:
     """
     for renamed in RENAMED:
         data = _restored(data, renamed.path, renamed)
+    for path in ADDED:
+        data = _without_null(data, path)
     return data
 
 
@@ -62,3 +69,13 @@ def _restored(data: Any, path: tuple[str, ...], renamed: Renamed) -> Any:
     if key == "*":
         return [_restored(each, rest, renamed) for each in data]
     return data | {key: _restored(data[key], rest, renamed)} if key in data else data
+
+
+def _without_null(data: Any, path: tuple[str, ...]) -> Any:
+    key, rest = path[0], path[1:]
+    if not isinstance(data, dict):
+        return data
+    if not rest:
+        return {name: value for name, value in data.items() if name != key or value is not None}
+    chosen = data if key == "*" else {key: data[key]} if key in data else {}
+    return data | {name: _without_null(value, rest) for name, value in chosen.items()}

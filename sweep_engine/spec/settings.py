@@ -368,5 +368,7 @@ def identity(spec: Spec) -> dict[str, Any]:
     So an optional field that a later version adds changes no id.
     """
     data = spec.model_dump(mode="json", exclude_none=True)
-    numbers = spec.counted | spec.selected if isinstance(spec, Source) else frozenset()
-    return {name: value for name, value in data.items() if name not in numbers}
+    apart: frozenset[str] = frozenset()
+    if isinstance(spec, Source):
+        apart = spec.counted | spec.selected | spec.watched
+    return {name: value for name, value in data.items() if name not in apart}

@@ -281,7 +281,10 @@ class Digits(Drawn):
     kind: Literal["digits"] = "digits"
     classes: tuple[Annotated[int, Field(strict=True, ge=0, le=9)], ...] = tuple(range(10))
     train: Count = 1437
-    loss: Literal["cross_entropy"] = "cross_entropy"
+    loss: Literal["cross_entropy", "squared"] = Field(
+        default="cross_entropy",
+        description="squared: of two classes to -1 and 1, of more to unit vectors",
+    )
     poison: Poison | None = None
 
     @field_validator("classes")

@@ -11,7 +11,7 @@ from sweep_engine.columns import Column
 from sweep_engine.solutions import Curves, FunctionCounts, RunStatus, Solutions, UnitNumber
 from sweep_engine.spec import Setting
 from sweep_engine.spec.base import canonical_json
-from sweep_engine.store.schema import curves_schema, params_schema, tallies_schema
+from sweep_engine.store.schema import params_schema, tallies_schema
 
 
 def axis_columns(paths: Sequence[str], settings: Sequence[Setting]) -> list[Column]:
@@ -157,18 +157,21 @@ def _states(kept: Solutions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return run, step, theta
 
 
-def curves_table(curves: Curves) -> pa.Table:
-    """Make the rows of `curves`."""
+def curves_table(schema: pa.Schema, curves: Curves) -> pa.Table:
+    """Make the rows of `curves`. What was not observed at a step is null."""
     no_labels = np.isnan(curves.train_error)  # a NaN output is wrong, so an error is never NaN
-    return pa.Table.from_arrays(
-        [
-            pa.array(curves.run_id),
-            pa.array(curves.step, pa.int64()),
-            pa.array(curves.train_loss, pa.float32()),
-            pa.array(curves.train_error, pa.float32(), mask=no_labels),
-        ],
-        schema=curves_schema(),
-    )
+    known = curves.place >= 0
+    checked = [
+        pa.array(curves.run_id),
+        pa.array(curves.step, pa.int64()),
+        pa.array(curves.train_loss, pa.float32()),
+        pa.array(curves.train_error, pa.float32(), mask=no_labels),
+    ]
+    observed = [
+        observed_cells(curves.observed.get(field.name), curves.place, known, field.type)
+        for field in list(schema)[len(checked) :]
+    ]
+    return pa.Table.from_arrays([*checked, *observed], schema=schema)
 
 
 def tallies_table(

@@ -87,8 +87,14 @@ def tallies_schema() -> pa.Schema:
 
 
 def curves_schema(recorded: Iterable[Column] = ()) -> pa.Schema:
-    """The schema of `curves`: what was recorded of a run on its way."""
-    return _schema((*_CURVES, *recorded))
+    """The schema of `curves`: what was recorded of a run on its way.
+
+    Args:
+        recorded: Columns of observables; the test set's loss and error stand before them.
+    """
+    recorded = tuple(recorded)
+    tested = [c for c in _RUN_OUTCOME if c.name in {"test_loss", "test_error"}]
+    return _schema((*_CURVES, *(tested if recorded else ()), *recorded))
 
 
 def params_schema(num_params: int) -> pa.Schema:

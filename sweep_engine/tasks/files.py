@@ -9,8 +9,21 @@ from sweep_engine.data_files import sha256
 from sweep_engine.errors import FieldError
 from sweep_engine.keys import data_rng
 from sweep_engine.spec.tasks import Digits, FileTask
-from sweep_engine.tasks.losses import LOGISTIC, SQUARED, Loss, cross_entropy
+from sweep_engine.tasks.losses import (
+    LOGISTIC,
+    SQUARED,
+    SQUARED_LABELS,
+    Loss,
+    cross_entropy,
+    squared_classes,
+)
 from sweep_engine.tasks.task import Task, make_task
+
+DIGIT_LOSSES = {
+    "cross_entropy": (LOGISTIC, cross_entropy),
+    "squared": (SQUARED_LABELS, squared_classes),
+}
+"""The loss of two classes, and what makes that of more."""
 
 
 def load_digits(spec: Digits, seed: int) -> Task:
@@ -28,7 +41,8 @@ def load_digits(spec: Digits, seed: int) -> Task:
     chosen = np.isin(data.target, spec.classes)
     x = data.data[chosen] / 16
     y = np.argmax(data.target[chosen][:, None] == np.array(spec.classes), axis=1)
-    loss = LOGISTIC if len(spec.classes) == 2 else cross_entropy(len(spec.classes))
+    two, more = DIGIT_LOSSES[spec.loss]
+    loss = two if len(spec.classes) == 2 else more(len(spec.classes))
     return _shuffled(x, y, spec.train, loss, seed)
 
 

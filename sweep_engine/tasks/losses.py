@@ -1,7 +1,7 @@
 """Losses, means over examples; labels and margins where outputs are classes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import jax
@@ -109,6 +109,19 @@ def cross_entropy(num_classes: int) -> Loss:
         num_labels=num_classes,
         labels=lambda f: jnp.argmax(f, axis=-1).astype(jnp.uint8),
         margins=_class_margins,
+    )
+
+
+@cache  # so that it can be known again
+def squared_classes(num_classes: int) -> Loss:
+    """Half the squared distance to the label's unit vector; the label is the largest output.
+
+    Raises:
+        ValueError: there are more classes than a label's byte can tell apart.
+    """
+    return replace(
+        cross_entropy(num_classes),
+        per_example=lambda f, y: 0.5 * jnp.sum((f - jax.nn.one_hot(y, num_classes)) ** 2, axis=-1),
     )
 
 

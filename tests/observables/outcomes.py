@@ -21,4 +21,5 @@ def outcome_at(network, theta, loss, x, y):
         test_outputs=None,
         test_targets=None,
         loss=loss,
+        curvature_limit=None,
     )

@@ -59,6 +59,7 @@ def mean(outcome):
 
 OWN = Observable((Column("mean", "float32", "", "mean of theta"),), compute=mean)
 SETTINGS = {
+    "flatness": [{"steps": 4, "probes": 2, "ascent_steps": 2}],
     "local_volume": [
         {"directions": 4, "preconditioners": ["law"]},
         {
@@ -115,6 +116,7 @@ def outcome(task, model, theta, start):
         test_outputs=None if task.test is None else network.apply(params, task.test.x),
         test_targets=None if task.test is None else jnp.asarray(task.test.y),
         loss=task.loss,
+        curvature_limit=jnp.float32(2.0),
         ood_inputs=None if task.ood is None else jnp.asarray(task.ood.x),
         ood_targets=None if task.ood is None else jnp.asarray(task.ood.y),
     )

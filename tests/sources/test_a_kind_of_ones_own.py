@@ -69,6 +69,14 @@ class Walk(Source):
         return frozenset()
 
     @property
+    def watched(self):
+        return frozenset()
+
+    @property
+    def recorded(self):
+        return ()
+
+    @property
     def num_runs(self) -> int:
         return self.runs
 
@@ -93,6 +101,10 @@ class Walk(Source):
         return self.steps
 
     @property
+    def records_per_run(self):
+        return 0
+
+    @property
     def states_per_run(self) -> int:
         return 1
 
@@ -107,6 +119,10 @@ class Walk(Source):
     @property
     def has_own_targets(self) -> bool:
         return False
+
+    @property
+    def curvature_limit(self) -> None:
+        return None
 
     def missing_state(self, at: Any, name: str) -> str | None:
         return only_final(at, name)
@@ -163,7 +179,7 @@ class WalkPrograms(SourcePrograms):
         bucket, timed = self.bucket, self.timed()
         yield bucket.draw, bucket.draw_example()
         yield timed.program, timed.arguments
-        yield bucket.observe, bucket.observe_example(has_start=bucket.needs_start)
+        yield bucket.observe, bucket.observe_example()
 
     def timed(self) -> Timed:
         words, hyper, root = self.bucket.draw_example()

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sweep_engine.columns import Column
 from sweep_engine.observables import observables
 from sweep_engine.solutions import Curves, FunctionCounts, RunStatus, Solutions
 from sweep_engine.spec import Sweep, axis_paths, settings
@@ -18,7 +19,7 @@ from sweep_engine.store.rows import (
     runs_table,
     tallies_table,
 )
-from sweep_engine.store.schema import runs_schema
+from sweep_engine.store.schema import curves_schema, runs_schema
 
 RATE = "sources.sgd.optimizer.learning_rate"
 STEPS = "sources.sgd.stop.max_steps"
@@ -244,8 +245,12 @@ def curves(losses, errors):
         step=np.arange(count) * 4,
         train_loss=np.array(losses),
         train_error=np.array(errors),
+        observed={"norm": np.array([7.0], np.float32)},
+        place=np.where(np.arange(count) == count - 1, 0, -1),
     )
-    return curves_table(recorded).to_pydict()
+    observed = Column("norm", "float32", "", "a norm")
+    unobserved = Column("other", "list<float32>", "", "of another source")
+    return curves_table(curves_schema([observed, unobserved]), recorded).to_pydict()
 
 
 def test_curves():
@@ -255,6 +260,8 @@ def test_curves():
     assert rows["train_loss"][0] == 0.5
     assert math.isnan(rows["train_loss"][1])
     assert rows["train_error"] == [0.25, 1.0]
+    assert rows["norm"] == [None, 7.0]  # observed at the last of the steps
+    assert rows["other"] == rows["test_loss"] == [None, None]
 
 
 def test_curves_without_labels_have_no_error_even_where_a_run_diverged():

@@ -69,6 +69,8 @@ def test_two_digits_make_a_binary_task(tmp_path):
 
 
 def test_a_label_is_the_position_in_classes(tmp_path):
+    task = load_task(Digits(classes=(8, 3), train=300, loss="squared"), 0, tmp_path)
+    assert task.loss is SQUARED_LABELS
     task = load_task(Digits(classes=(8, 3), train=300), 0, tmp_path)
     assert np.concatenate([task.train.y, task.test.y]).sum() == 183
 

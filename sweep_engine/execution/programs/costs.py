@@ -5,6 +5,13 @@ from dataclasses import dataclass
 
 import jax
 
+from sweep_engine.execution.programs.observable_costs import (
+    ObservableCost,
+    Stopwatch,
+    Timing,
+    observable_costs,
+    rows_of,
+)
 from sweep_engine.execution.programs.programs import Programs, num_workers
 from sweep_engine.planning import Plan, num_runs
 from sweep_engine.sources import XLA, Bucket, KernelPrograms, SourcePrograms
@@ -17,9 +24,6 @@ BYTES_PER_TALLY = 120
 
 MAX_FUNCTIONS = 10_000_000
 """Distinct functions of a setting that are reckoned with."""
-
-DRAWS_PER_FIT = 1000
-"""How rare fits are reckoned to be where only they are kept: nobody knows before drawing."""
 
 MAX_MEASURED = 6
 """Buckets that are compiled and timed; the others are scaled from them by their parameters."""
@@ -41,7 +45,9 @@ class BucketCost:
         disk_bytes: Of its tables, before compression.
         rows_are_known: Whether that is a bound; else one draw in `DRAWS_PER_FIT` is reckoned
             to be kept.
-        seconds: Of all workers together; at most, since runs may end early.
+        seconds: Of all workers together, to find the networks and to observe them; at most,
+            since runs may end early.
+        observing: What each observable takes of it.
         is_measured: Whether the program was timed, or scaled from one that was.
         implementation: What trains: `auto` where the first run will find out. The time is XLA's.
         reason: Why.
@@ -58,6 +64,7 @@ class BucketCost:
     disk_bytes: int
     rows_are_known: bool
     seconds: float
+    observing: tuple[ObservableCost, ...]
     is_measured: bool
     implementation: str
     reason: str
@@ -66,7 +73,8 @@ class BucketCost:
 def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
     """Estimate what every bucket costs; compiles and times a few of them."""
     found: list[BucketCost] = []
-    measured: dict[str, tuple[float, int, int]] = {}
+    stopwatch = Stopwatch()
+    measured: dict[str, tuple[float, int, int, Timing]] = {}
     for name, ids in plan.buckets.items():
         opened = programs.of(name)
         bucket, expected = opened.bucket, programs.expected(name)
@@ -75,10 +83,16 @@ def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
         kind = settings[0].source
         is_new = kind not in measured and len(measured) < MAX_MEASURED
         if is_new:
-            measured[kind] = (*_measure(opened), num_params)
-        per_unit, lane_bytes, of_params = measured.get(kind) or next(iter(measured.values()))
+            timing = stopwatch.time(bucket, plan.sweep.observables)
+            measured[kind] = (*_measure(opened), num_params, timing)
+        per_unit, lane_bytes, of_params, timing = measured.get(kind) or next(
+            iter(measured.values())
+        )
         scale = num_params / of_params
         units = sum(num_runs(s) * s.spec.work_per_run for s in settings)
+        scaled = {key: seconds * scale for key, seconds in timing.items()}
+        observing = tuple(observable_costs(settings, scaled))
+        to_observe = sum(cost.networks * cost.seconds for cost in observing)
         found.append(
             BucketCost(
                 bucket=name,
@@ -91,7 +105,8 @@ def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
                 lane_bytes=round(lane_bytes * scale),
                 disk_bytes=sum(_disk(s, plan, bucket) for s in settings),
                 rows_are_known=all(s.spec.num_rows is not None for s in settings),
-                seconds=per_unit * scale * units / num_workers(),
+                seconds=per_unit * scale * units / num_workers() + to_observe,
+                observing=observing,
                 is_measured=is_new,
                 implementation=expected.name,
                 reason=expected.reason,
@@ -110,8 +125,7 @@ def disk_bytes(plan: Plan, programs: Programs) -> int:
 
 
 def _disk(setting: Setting, plan: Plan, bucket: Bucket) -> int:
-    spec, rows = setting.spec, setting.spec.num_rows
-    rows = rows if rows is not None else -(-num_runs(setting) // DRAWS_PER_FIT)
+    spec, rows = setting.spec, rows_of(setting)
     stored = 0 if plan.sweep.store.params == "none" else spec.states_per_run
     theta = 4 * bucket.network.layout.num_params * stored
     tallies, bytes_of_one = 0, BYTES_PER_TALLY

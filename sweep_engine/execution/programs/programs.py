@@ -13,6 +13,7 @@ import jax
 
 from sweep_engine.backends import CORES
 from sweep_engine.caches import cache_folder
+from sweep_engine.columns import Column
 from sweep_engine.comparability import check_comparisons
 from sweep_engine.errors import FieldError, OutputError, PlanError, SpecError
 from sweep_engine.execution.programs.agreement import disagreements
@@ -20,9 +21,11 @@ from sweep_engine.execution.programs.choosing import check_frozen, choose, expec
 from sweep_engine.execution.programs.packing import PackedPlan, pack_plan
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.machine import usable_cores
+from sweep_engine.observables import observables
 from sweep_engine.planning import Plan
 from sweep_engine.sources import XLA, Disagrees, KernelPrograms, SourcePrograms, open_source
-from sweep_engine.spec import Setting
+from sweep_engine.spec import Setting, Sweep
+from sweep_engine.spec.observables import merge
 from sweep_engine.store.manifest import Choice, Frozen
 
 
@@ -129,6 +132,7 @@ class Programs:
                 place = self._place(source, error)
                 problems[self._plan.sweep.problem(place, str(error))] = None
         problems |= dict.fromkeys(self._function_problems())
+        problems |= dict.fromkeys(self._record_problems())
         if not problems:
             buckets = {name: opened.bucket for name, opened in self._opened.items()}
             problems |= dict.fromkeys(disagreements(self._plan, buckets))
@@ -154,6 +158,13 @@ class Programs:
             if comparison.observable == "function" and comparison.source in uncountable:
                 message = "this task's outputs are not discrete: there are no functions to count"
                 yield sweep.problem(("compare", i, "observable"), message)
+
+    def _record_problems(self) -> Iterator[str]:
+        """Sources that record one column by different settings: `curves` is one table."""
+        try:
+            recorded_columns(self._plan.sweep)
+        except ValueError as error:
+            yield f"record: {error}; give all sources the same settings of an observable"
 
     def expected(self, name: str) -> Choice:
         """What can be known of a bucket's implementation without the device."""
@@ -219,6 +230,16 @@ def _unpack(packed: PackedPlan, chosen: Frozen | None) -> Programs:
 
 def _implementation(opened: SourcePrograms) -> str:
     return opened.implementation if isinstance(opened, KernelPrograms) else XLA
+
+
+def recorded_columns(sweep: Sweep) -> list[Column]:
+    """List what the sources of a sweep record of runs on their way, each column once.
+
+    Raises:
+        ValueError: two record one column by different settings.
+    """
+    named = [one for source in sweep.sources.values() for one in source.recorded]
+    return [column for one in observables(merge((), named)) for column in one.columns]
 
 
 def num_workers() -> int:

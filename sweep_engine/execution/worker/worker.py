@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from sweep_engine.backends import Job, Receipt
 from sweep_engine.errors import StorageFailed
-from sweep_engine.execution.programs.programs import Programs
+from sweep_engine.execution.programs.programs import Programs, recorded_columns
 from sweep_engine.execution.worker.compiling import Ahead, compile_seconds
 from sweep_engine.execution.worker.concurrency import Concurrency
 from sweep_engine.execution.worker.idle import Idle
@@ -23,7 +23,14 @@ from sweep_engine.planning import Plan, Shard
 from sweep_engine.solutions import RunStatus, UnitNumber
 from sweep_engine.sources import Bucket, Control, Finished, work
 from sweep_engine.spec import axis_paths
-from sweep_engine.store import Files, ShardFiles, commit_shard, runs_schema, with_file_metadata
+from sweep_engine.store import (
+    Files,
+    ShardFiles,
+    commit_shard,
+    curves_schema,
+    runs_schema,
+    with_file_metadata,
+)
 from sweep_engine.store.manifest import Frozen
 from sweep_engine.store.rows import (
     axis_columns,
@@ -67,6 +74,7 @@ class ShardWorker:
         self._idle = Idle(programs.let_go)
         self._shards = {shard.id: shard for shard in plan.shards}
         self._schema = sweep_runs_schema(plan)
+        self._curves_schema = curves_schema(recorded_columns(plan.sweep))
 
     def __call__(
         self, job: Job, report: Callable[[int], None], should_stop: Callable[[], bool]
@@ -137,7 +145,7 @@ class ShardWorker:
         if chosen.any():
             tables["params"] = params_table(finished.solutions, chosen)
         if finished.curves is not None:
-            tables["curves"] = curves_table(finished.curves)
+            tables["curves"] = curves_table(self._curves_schema, finished.curves)
         metadata = self._metadata(shard, bucket)
         return {
             name: table.replace_schema_metadata(with_file_metadata(table.schema, metadata).metadata)

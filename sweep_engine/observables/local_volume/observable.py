@@ -7,9 +7,9 @@ from jaxtyping import Array, Float
 from sweep_engine import laws
 from sweep_engine.columns import Column
 from sweep_engine.models import canonicalise, has_canonical_form
+from sweep_engine.observables.curvature import LinearMap, eigenpairs, hessian_product
 from sweep_engine.observables.local_volume import preconditioners
 from sweep_engine.observables.local_volume.costs import rise_of
-from sweep_engine.observables.local_volume.preconditioners import Transform
 from sweep_engine.observables.local_volume.star_domain import MeasureEstimate, measure
 from sweep_engine.observables.observable import Observable, Outcome
 from sweep_engine.spec.laws import Box
@@ -88,7 +88,7 @@ def _scale(spec: LocalVolume, outcome: Outcome) -> Float[Array, " P"]:
     return jnp.asarray(laws.std(spec.law, outcome.layout), outcome.theta.dtype)
 
 
-def _transform(spec: LocalVolume, outcome: Outcome, index: int, key: Array) -> Transform | None:
+def _transform(spec: LocalVolume, outcome: Outcome, index: int, key: Array) -> LinearMap | None:
     scale = _scale(spec, outcome)
     z, smooth = outcome.theta / scale, "loss" if spec.cost == "error" else spec.cost
     threshold = ERROR_THRESHOLD if spec.cost == "error" else spec.threshold
@@ -112,6 +112,6 @@ def _transform(spec: LocalVolume, outcome: Outcome, index: int, key: Array) -> T
         case "adam":
             curvature = preconditioners.second_moment(loss_of, z, len(outcome.train_inputs))
         case "low_rank":
-            pairs = preconditioners.leading_eigenpairs(cost, z, key, spec.rank)
-            return preconditioners.low_rank(*pairs, threshold)
+            pairs = eigenpairs(hessian_product(cost, z), key, len(z), spec.rank)
+            return preconditioners.low_rank(pairs.values, pairs.vectors.T, threshold)
     return preconditioners.diagonal(curvature, threshold)

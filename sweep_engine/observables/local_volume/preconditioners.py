@@ -10,11 +10,13 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
-from matfree import decomp, eig
 
-Vector = Float[Array, " D"]
-Transform = Callable[[Vector], Vector]
-Smooth = Callable[[Vector], Float[Array, ""]]
+from sweep_engine.observables.curvature import (
+    LinearMap,
+    Smooth,
+    Vector,
+    hessian_product,
+)
 
 PROBES = 64
 """Random sign vectors of the estimate of the Hessian's diagonal."""
@@ -25,7 +27,7 @@ def none(v: Vector) -> Vector:
     return v
 
 
-def diagonal(curvature: Vector, threshold: float) -> Transform:
+def diagonal(curvature: Vector, threshold: float) -> LinearMap:
     """Stretch every coordinate by its own curvature."""
     logs = _log_widths(curvature, len(curvature), threshold)
     widths = jnp.exp(logs - jnp.mean(logs))
@@ -34,7 +36,7 @@ def diagonal(curvature: Vector, threshold: float) -> Transform:
 
 def low_rank(
     eigenvalues: Float[Array, " k"], vectors: Float[Array, "D k"], threshold: float
-) -> Transform:
+) -> LinearMap:
     """Stretch by the curvatures of k orthonormal directions, and by 0 across them."""
     logs = _log_widths(eigenvalues, len(vectors), threshold)
     shrink, scale = jnp.expm1(logs), jnp.exp(-jnp.sum(logs) / len(vectors))
@@ -54,7 +56,7 @@ def hessian_diagonal(cost: Smooth, z: Vector, key: Key[Array, ""]) -> Vector:
 
     def probe(total: Vector, key: Key[Array, ""]) -> tuple[Vector, None]:
         signs = jax.random.rademacher(key, z.shape, z.dtype)
-        return total + signs * _hessian_product(cost, z)(signs), None
+        return total + signs * hessian_product(cost, z)(signs), None
 
     return jax.lax.scan(probe, jnp.zeros_like(z), jax.random.split(key, PROBES))[0] / PROBES
 
@@ -78,22 +80,3 @@ def second_moment(losses: Callable[[Vector, Array], Array], z: Vector, examples:
         return total + jax.grad(losses)(z, index) ** 2, None
 
     return jax.lax.scan(add, jnp.zeros_like(z), jnp.arange(examples))[0] / examples
-
-
-def leading_eigenpairs(
-    cost: Smooth, z: Vector, key: Key[Array, ""], rank: int
-) -> tuple[Float[Array, " k"], Float[Array, "D k"]]:
-    """Compute Ritz values and vectors of the Hessian by `rank` steps of Lanczos.
-
-    Source:
-        Lanczos (1950), with full reorthogonalisation, as in matfree.
-    """
-    steps = min(rank, len(z))
-    start = jax.random.normal(key, z.shape, z.dtype)
-    eigh = eig.eigh_partial(decomp.tridiag_sym(steps, custom_vjp=False))
-    values, rows = eigh(_hessian_product(cost, z), start)
-    return values, rows.T
-
-
-def _hessian_product(cost: Smooth, z: Vector) -> Transform:
-    return lambda v: jax.jvp(jax.grad(cost), (z,), (v,))[1]

@@ -11,11 +11,12 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure as Sheet
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
 from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import GRID, INK, SEQUENTIAL, Colour, shade
@@ -32,6 +33,9 @@ from sweep_engine.report.drawing.marks import (
     Rule,
     Steps,
 )
+
+FEW_DECADES = 300.0
+"""A logarithmic axis over a smaller factor has names between the powers of 10."""
 
 _STYLE: Any = {
     "font.size": 10,
@@ -144,12 +148,23 @@ def _set_ticks(axes: Axes, panel: Panel) -> None:
         if axis.scale == "symlog":
             ticks, texts = axis.symlog_ticks
             _name_ticks(axes, name, ticks, texts)
+        elif axis.scale == "log":
+            _set_log_ticks(axes.xaxis if name == "x" else axes.yaxis)
     if panel.x_categories is not None:
         _name_ticks(axes, "x", range(len(panel.x_categories)), panel.x_categories)
         if sum(map(len, panel.x_categories)) > 40:
             axes.tick_params(axis="x", labelrotation=30)
     if panel.y.categories is not None:
         _name_ticks(axes, "y", range(len(panel.y.categories)), panel.y.categories)
+
+
+def _set_log_ticks(axis: Axis) -> None:
+    """Name 1, 2, 5, 10, ... where there is room for them; matplotlib would name every digit."""
+    low, high = axis.get_view_interval()
+    if high < FEW_DECADES * low:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(lambda value, position: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _name_ticks(axes: Axes, name: str, ticks: Any, texts: Any) -> None:

@@ -13,6 +13,7 @@ from sweep_engine.report.drawing.marks import Line, Mark
 from sweep_engine.report.figures.palette import source_colours
 from sweep_engine.report.figures.swept import MAX_DETAILS
 from sweep_engine.report.places import place_of, texts_of, words_of
+from sweep_engine.store import curves_schema
 
 MIN_RUNS = 20
 """Runs that a quantile rests on, at least."""
@@ -23,7 +24,11 @@ def curve_figures(study: Study) -> Iterator[Figure]:
     if not study.results.table("curves").records:
         return
     colours = source_colours(study.sweep)
-    table = study.results.curves(["source", "run_id", "step", "train_loss"])
+    recorded = study.results.table("curves").schema.names[len(curves_schema()) : -2][:1]
+    table = study.results.curves(["source", "run_id", "step", "train_loss", *recorded])
+    observed = np.zeros(len(table), bool)
+    for name in recorded:  # one of them tells: they are observed together
+        observed = table[name].is_valid().to_numpy()
     source = np.array(table["source"].to_pylist())
     setting = table["run_id"].to_numpy() >> 32
     step, loss = table["step"].to_numpy(), table["train_loss"].to_numpy()
@@ -33,10 +38,10 @@ def curve_figures(study: Study) -> Iterator[Figure]:
     place = place_of(swept)
     for name in sorted(set(source)):
         rows = source == name
-        marks += _marks(step[rows], loss[rows], name, colours[name])
+        marks += _marks(step[rows], loss[rows], observed[rows], name, colours[name])
     for rank, each in enumerate(swept[: MAX_DETAILS + 1]):
         rows, at = setting == each.id, texts_of(each)
-        drawn = _marks(step[rows], loss[rows], words_of(each.source, at), rank)
+        drawn = _marks(step[rows], loss[rows], observed[rows], words_of(each.source, at), rank)
         details.append(Detail(at, tuple(drawn)))
     axes = DrawnAxis("step", scale="symlog"), DrawnAxis("training loss", scale="log")
     parts = tuple(details) if place.over and len(details) <= MAX_DETAILS else ()
@@ -52,13 +57,14 @@ def curve_figures(study: Study) -> Iterator[Figure]:
     )
 
 
-def _is_regular(step: np.ndarray) -> np.ndarray:
-    """Whether a step is a check that every run still in training records: 0, 1, 2, 4, ...
+def _is_regular(step: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Whether a step is one that every run still in training records, and not some run's last.
 
-    The last check of a run is recorded as well, but at steps that its end has chosen.
+    Checks 0, 1, 2, 4, ... are, and so are the steps at which a source observes its runs. The last
+    check of a run is recorded as well, but at a step that its end has chosen.
     """
-    check = step // max(1, int(step[step > 0].min(initial=2**62)))
-    return (check & (check - 1)) == 0
+    check = step // max(1, int(step[(step > 0) & ~observed].min(initial=2**62)))
+    return observed | ((check & (check - 1)) == 0)
 
 
 def _levels(losses: list[float]) -> np.ndarray:
@@ -70,9 +76,11 @@ def _levels(losses: list[float]) -> np.ndarray:
     return np.quantile(beyond, [0.05, 0.5, 0.95], method="inverted_cdf")
 
 
-def _marks(step: np.ndarray, loss: np.ndarray, name: str, colour: Colour) -> list[Line]:
+def _marks(
+    step: np.ndarray, loss: np.ndarray, observed: np.ndarray, name: str, colour: Colour
+) -> list[Line]:
     groups: dict[int, list[float]] = defaultdict(list)
-    regular = _is_regular(step)
+    regular = _is_regular(step, observed)
     for at, value in zip(step[regular].tolist(), loss[regular].tolist(), strict=True):
         groups[at].append(value)
     kept = {at: v for at, v in groups.items() if len(v) >= MIN_RUNS}

@@ -20,7 +20,7 @@ from sweep_engine.spec import Setting, axis_paths
 from sweep_engine.spec.sources import SourceRole
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-MEASURED = ("test_error", "l2_norm", "steps")
+MEASURED = ("test_error", "l2_norm", "steps", "hessian_eigenvalue_max", "edge_ratio")
 MAX_DETAILS = 24
 """Points of the other axes that a figure can be taken apart into."""
 

@@ -61,6 +61,8 @@ def _obstacles(training: Training) -> Iterator[str]:
         yield "extra_steps"
     if spec.stop.snapshots:
         yield "snapshots"
+    if spec.record:
+        yield "recording on the way"
     if isinstance(spec.init, FromSource) and spec.init.mask is not None:
         yield "pruning masks"
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from sweep_engine.solutions import Curves, RunStatus, Solutions
+from sweep_engine.solutions import RunStatus, Solutions
 from sweep_engine.sources.bucket import Bucket, Hyper
 from sweep_engine.sources.drawn import draw_rows
 from sweep_engine.sources.observe import observe
 from sweep_engine.sources.tally import tally
 from sweep_engine.sources.train.programs import IDLE, KEEP, START, TrainPrograms
 from sweep_engine.sources.train.pruning import kept_parameters
+from sweep_engine.sources.train.recording import NOTHING_RECORDED, Checked, Recorder, curves_of
 from sweep_engine.sources.train.single_run import GIVEN_MASK, GIVEN_START, RunState, record_checks
 from sweep_engine.sources.work import Control, Finished, Inputs, LaneSteps, Runs
 from sweep_engine.spec.settings import Piece
@@ -22,6 +23,9 @@ from sweep_engine.spec.starts import FromSource
 
 SEGMENT_SECONDS = 1.0
 """A device call cannot be interrupted: about so long until a stop is noticed."""
+
+MOST_TURNS = 2**30
+"""Turns of a segment, which are counted in 32 bits."""
 
 REFILL_SHARE = 16
 """A segment ends early once one lane in so many could take another run."""
@@ -42,25 +46,29 @@ def train(
     runs = Runs.of(bucket, pieces)
     if programs.starts_from_source:
         runs = runs.with_values(_given(bucket, pieces, inputs))
+    start = draw_rows(bucket, runs) if programs.draws_start else runs.hyper.get(GIVEN_START)
+    recorder = None
+    if programs.recording is not None:
+        recorder = Recorder(programs.recording, runs, start, control)
     harvest = _Harvest.empty(programs, runs)
     lanes = _Lanes(programs, runs)
     while lanes.fill():
         states = lanes.advance()
         ended = lanes.ended(states)
+        if recorder is not None:
+            lanes.set_aside(recorder, states, ended)
         harvest.gather(states, ended, lanes.occupant[ended])
         lanes.release(ended)
         control.proceed(int(ended.sum()))
     solutions = harvest.solutions(programs)
-    start = runs.hyper.get(GIVEN_START)
-    if start is None and bucket.needs_start:
-        start = draw_rows(bucket, runs)
-    columns, functions = observe(bucket, solutions.theta, control, start=start)
+    limits = bucket.curvature_limits(runs.hyper)
+    columns, functions = observe(bucket, solutions.theta, control, start=start, limits=limits)
     # The check that ended the run also gave its loss and error: one truth for row and status.
     columns |= {"train_loss": harvest.loss, "train_error": harvest.error}
     tallies = tally(runs.setting, solutions.fit, functions)
-    return Finished(
-        solutions, columns, functions, tallies, harvest.curves(programs), lanes.lane_steps
-    )
+    recorded = recorder.finish() if recorder else NOTHING_RECORDED
+    curves = curves_of(runs.ids, harvest.checked(programs), recorded)
+    return Finished(solutions, columns, functions, tallies, curves, lanes.lane_steps)
 
 
 def _given(bucket: Bucket, pieces: Sequence[Piece], inputs: Inputs) -> Hyper:
@@ -100,12 +108,17 @@ class _Lanes:
     occupant: np.ndarray = field(init=False)
     orders: np.ndarray = field(init=False)
     states: RunState = field(init=False)
+    before: np.ndarray = field(init=False)
+    most: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.occupant = np.full(self.programs.bucket.lanes, -1)
         self.orders = np.full(self.programs.bucket.lanes, IDLE, np.int32)
         self.states = self.programs.empty_state
-        self.steps = 16 * self.programs.block.alignment
+        self.before = np.zeros(self.programs.bucket.lanes, int)
+        record = self.programs.training.record_steps
+        self.most = (record and record.most_turns) or MOST_TURNS
+        self.steps = min(16 * self.programs.block.alignment, self.most)
 
     def fill(self) -> bool:
         """Give idle lanes the next runs; False when no lane has a run any more."""
@@ -123,7 +136,7 @@ class _Lanes:
         at_least = lanes - max(1, lanes // REFILL_SHARE) if waiting else 0
         limits = np.array([self.steps, at_least], np.int32)
         current = self.runs.take(np.maximum(self.occupant, 0))
-        before = np.where(self.orders == START, 0, np.asarray(self.states.step))
+        self.before = np.where(self.orders == START, 0, np.asarray(self.states.step))
         began = time.monotonic()
         self.states = self.programs.advance(
             self.states,
@@ -134,7 +147,7 @@ class _Lanes:
             bucket.data.train,
             limits,
         )
-        taken = np.where(self.occupant >= 0, np.asarray(self.states.step) - before, 0)
+        taken = np.where(self.occupant >= 0, np.asarray(self.states.step) - self.before, 0)
         self._count(taken, time.monotonic() - began)
         return self.states
 
@@ -144,7 +157,7 @@ class _Lanes:
         there = longest * len(taken) if self.programs.block.waits else busy
         self.lane_steps = LaneSteps(self.lane_steps.busy + busy, self.lane_steps.all + there)
         if longest >= self.steps and seconds < SEGMENT_SECONDS / 2:
-            self.steps = min(2 * self.steps, 2**30)
+            self.steps = min(2 * self.steps, self.most)
         elif seconds > SEGMENT_SECONDS and self.steps > self.programs.block.alignment:
             self.steps //= 2
 
@@ -152,6 +165,18 @@ class _Lanes:
         """Say which lanes have a run that has ended, shape (K,)."""
         ended: np.ndarray = np.asarray(states.status) != RunStatus.RUNNING
         return (self.occupant >= 0) & ended
+
+    def set_aside(self, recorder: Recorder, states: RunState, ended: np.ndarray) -> None:
+        """Hand over the networks that the last segment set aside.
+
+        A lane that goes on has not been at its last step yet; one that has ended was there.
+        """
+        steps_of, after = self.programs.training.record_steps, np.asarray(states.step)
+        assert steps_of is not None
+        theta = np.asarray(states.recorded)
+        for lane in np.flatnonzero(self.occupant >= 0):
+            steps, slots = steps_of.between(self.before[lane], after[lane] + bool(ended[lane]))
+            recorder.add(int(self.occupant[lane]), steps, theta[lane, slots])
 
     def release(self, ended: np.ndarray) -> None:
         """Make lanes free for other runs."""
@@ -230,16 +255,14 @@ class _Harvest:
             snapshot_steps=np.tile(steps, (len(self.runs), 1)) if steps else None,
         )
 
-    def curves(self, programs: TrainPrograms) -> Curves:
-        """List the recorded checks of every run, and its last one."""
+    def checked(self, programs: TrainPrograms) -> Checked:
+        """List the checks of every run that its curve keeps, and its last one."""
         at = np.array(record_checks()) * programs.training.check_every
-        recorded = at < self.steps[:, None]
-        run, slot = np.nonzero(recorded)
+        run, slot = np.nonzero(at < self.steps[:, None])
         everyone = np.arange(len(self.runs))
-        order = np.argsort(np.concatenate([run, everyone]), kind="stable")
-        return Curves(
-            run_id=self.runs.ids[np.concatenate([run, everyone])[order]],
-            step=np.concatenate([at[slot], self.steps])[order],
-            train_loss=np.concatenate([self.curve[run, slot, 0], self.loss])[order],
-            train_error=np.concatenate([self.curve[run, slot, 1], self.error])[order],
+        return Checked(
+            run=np.concatenate([run, everyone]),
+            step=np.concatenate([at[slot], self.steps]),
+            train_loss=np.concatenate([self.curve[run, slot, 0], self.loss]),
+            train_error=np.concatenate([self.curve[run, slot, 1], self.error]),
         )

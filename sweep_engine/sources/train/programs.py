@@ -14,10 +14,11 @@ from sweep_engine.kernels.fused_training.implementations import TRAIN, build
 from sweep_engine.lanes import Program, over_lanes
 from sweep_engine.models import Network
 from sweep_engine.solutions import RunStatus
-from sweep_engine.sources.bucket import Data, Hyper, Root
+from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
 from sweep_engine.sources.lane_widths import usual_lanes
 from sweep_engine.sources.programs import XLA, Example, KernelPrograms, Timed
 from sweep_engine.sources.train.kernel import KernelBlock, case_of, obstacles
+from sweep_engine.sources.train.recording import recording_bucket
 from sweep_engine.sources.train.single_run import GIVEN_MASK, GIVEN_START, RunState, Training
 from sweep_engine.spec.settings import Setting
 from sweep_engine.spec.sources import Train
@@ -94,6 +95,7 @@ class TrainPrograms(KernelPrograms):
         spec, num_examples = self.training.spec, len(self.bucket.task.train)
         if spec.batch_size != "full" and spec.batch_size > num_examples:
             raise ValueError(f"batch_size: {spec.batch_size} of {num_examples} training examples")
+        _ = self.recording  # its observables may not fit the task
 
     @classmethod
     def choose_lanes(cls, setting: Setting, task: Task, network: Network) -> int:
@@ -124,8 +126,22 @@ class TrainPrograms(KernelPrograms):
 
     def prepare(self) -> None:
         _ = self.bucket.root, self.bucket.data, self.bucket.observe, self.empty_state, self.advance
-        if self.bucket.needs_start and not self.starts_from_source:
+        if self.draws_start:
             _ = self.bucket.draw
+        if self.recording is not None:
+            _ = self.recording.observe
+
+    @cached_property
+    def recording(self) -> Bucket | None:
+        """What observes runs on their way; None without a record."""
+        record = self.training.spec.record
+        return None if record is None else recording_bucket(self.bucket, record)
+
+    @property
+    def draws_start(self) -> bool:
+        """Whether starts are drawn once more, for observables that ask for them."""
+        asked = [b.needs_start for b in (self.bucket, self.recording) if b is not None]
+        return any(asked) and not self.starts_from_source
 
     @property
     def starts_from_source(self) -> bool:
@@ -208,11 +224,11 @@ class TrainPrograms(KernelPrograms):
     def to_compile(self) -> Iterator[Example]:
         bucket, timed = self.bucket, self.timed()
         yield timed.program, timed.arguments
-        draws_start = bucket.needs_start and not self.starts_from_source
-        if draws_start:
+        if self.draws_start:
             yield bucket.draw, bucket.draw_example()
-        has_start = draws_start or self.starts_from_source
-        yield bucket.observe, bucket.observe_example(has_start=has_start)
+        yield bucket.observe, bucket.observe_example()
+        if self.recording is not None:
+            yield self.recording.observe, self.recording.observe_example()
 
     def timed(self) -> Timed:
         """A short segment in which every lane starts a run."""

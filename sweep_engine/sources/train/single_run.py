@@ -15,6 +15,7 @@ from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.acceptance import accepts, output_scale
 from sweep_engine.sources.bucket import Data, Hyper, draw_params
 from sweep_engine.sources.train.optimizers import STEPPERS
+from sweep_engine.sources.train.record_steps import RecordSteps
 from sweep_engine.sources.train.step_context import StepContext
 from sweep_engine.spec.base import with_traced
 from sweep_engine.spec.sources import Accept, Train
@@ -47,6 +48,7 @@ class RunState(NamedTuple):
         curve: (loss, error) at check 0, 1, 2, 4, ...
         first_fit: Parameters at fit_step; empty unless the run goes on after it.
         snapshots: theta after each of the steps that are kept; empty without them.
+        recorded: theta after the last steps that are recorded, by slot; empty without them.
     """
 
     params: Any
@@ -61,6 +63,7 @@ class RunState(NamedTuple):
     curve: Float[Array, "T 2"]
     first_fit: Any
     snapshots: Any
+    recorded: Any
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,11 @@ class Training:
         return self.spec.stop.check_every or self.steps_per_epoch
 
     @property
+    def record_steps(self) -> RecordSteps | None:
+        """The steps whose networks are set aside; None without a record."""
+        return RecordSteps(self.spec.record, self.alignment) if self.spec.record else None
+
+    @property
     def alignment(self) -> int:
         """Lanes that start together at a multiple of this many steps share their checks."""
         return math.lcm(self.check_every, self.steps_per_epoch if self.has_order else 1)
@@ -131,6 +139,9 @@ class Training:
             snapshots=jnp.zeros((len(spec.stop.snapshots), len(theta)))
             if spec.stop.snapshots
             else (),
+            recorded=jnp.zeros((self.record_steps.num_slots, len(theta)))
+            if self.record_steps
+            else (),
         )
 
     def advance(
@@ -143,7 +154,7 @@ class Training:
     ) -> RunState:
         """Check the run where a check is due, then take one step if it is still running."""
         spec = with_traced(self.spec, hyper)
-        state = self._keep_snapshots(state)
+        state = self._set_aside(self._keep_snapshots(state))
         due = self._check_due(spec, state)
         # Only what a check writes goes through the branch: all else would be copied every step.
         untouched = {name: getattr(state, name) for name in CHECKED}
@@ -167,6 +178,19 @@ class Training:
 
         kept = jax.lax.cond(any_lane(jnp.any(here)), keep, lambda: state.snapshots)
         return state._replace(snapshots=kept)
+
+    def _set_aside(self, state: RunState) -> RunState:
+        """Copy a network that is recorded into its slot, before the step that changes it.
+
+        A scatter, which writes P numbers a lane; where nothing is due it writes past the end.
+        """
+        if self.record_steps is None:
+            return state
+        is_due, slot = self.record_steps.slot(state.step)
+        is_due &= state.status == RunStatus.RUNNING
+        place = jnp.where(is_due, slot, self.record_steps.num_slots)
+        theta = self.network.layout.flatten(state.params)
+        return state._replace(recorded=state.recorded.at[place].set(theta, mode="drop"))
 
     def _check_due(self, spec: Train, state: RunState) -> Bool[Array, ""]:
         due = (state.step % self.check_every == 0) | (state.step >= spec.stop.max_steps)

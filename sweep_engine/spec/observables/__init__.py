@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, Wi
 from sweep_engine.spec.base import Spec, canonical_json, kinds
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.observables.coordinates import Coordinates
+from sweep_engine.spec.observables.flatness import Flatness
 from sweep_engine.spec.observables.functions import Complexity, Function
 from sweep_engine.spec.observables.kind import ObservableKind, ProjectionPlane
 from sweep_engine.spec.observables.outputs import Calibration, Confidence, Margin
@@ -22,6 +23,7 @@ __all__ = [
     "Coordinates",
     "CustomObservable",
     "Distance",
+    "Flatness",
     "Function",
     "LearningCoefficient",
     "LocalVolume",
@@ -38,7 +40,7 @@ __all__ = [
 ]
 
 
-class CustomObservable(Custom, ObservableKind):
+class CustomObservable(Custom, ObservableKind):  # type: ignore[misc]  # a literal is a str
     """An `Observable` of the user's own."""
 
     fit_source: ClassVar[None] = None
@@ -56,6 +58,7 @@ ObservableSpec = Annotated[
     | Complexity
     | Balance
     | Symmetry
+    | Flatness
     | LocalVolume
     | LearningCoefficient
     | VolumeExponent

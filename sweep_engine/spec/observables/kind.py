@@ -25,6 +25,8 @@ class ProjectionPlane(NamedTuple):
 class ObservableKind(Spec):
     """Base of all observables: what others must know of one, without a default."""
 
+    kind: str
+
     @property
     @abstractmethod
     def fit_source(self) -> str | None:
@@ -41,8 +43,6 @@ class Bare(ObservableKind):
 
     fit_source: ClassVar[None] = None
     projection_plane: ClassVar[None] = None
-
-    kind: str
 
     @model_serializer
     def _name(self) -> str:

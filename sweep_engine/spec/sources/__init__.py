@@ -10,13 +10,14 @@ from sweep_engine.spec.sources.posterior import Posterior
 from sweep_engine.spec.sources.snapshot import Snapshot
 from sweep_engine.spec.sources.source import Source, SourceRole
 from sweep_engine.spec.sources.splitting import Splitting
-from sweep_engine.spec.sources.train import Stop, Train
+from sweep_engine.spec.sources.train import Record, Stop, Train
 
 __all__ = [
     "Accept",
     "GuessAndCheck",
     "Posterior",
     "Prior",
+    "Record",
     "Snapshot",
     "Source",
     "SourceRole",

@@ -29,6 +29,10 @@ class Drawn(Source):
         return 1
 
     @property
+    def records_per_run(self) -> int:
+        return 0
+
+    @property
     def states_per_run(self) -> int:
         return 1
 
@@ -43,6 +47,10 @@ class Drawn(Source):
     @property
     def has_own_targets(self) -> bool:
         return False
+
+    @property
+    def curvature_limit(self) -> None:
+        return None
 
     def missing_state(self, at: ParentState, name: str) -> str | None:
         return only_final(at, name)
@@ -80,6 +88,14 @@ class Prior(Drawn):
     @property
     def selected(self) -> frozenset[str]:
         return frozenset({"keep"})
+
+    @property
+    def watched(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def recorded(self) -> tuple[()]:
+        return ()
 
     @property
     def num_runs(self) -> int:
@@ -139,6 +155,14 @@ class GuessAndCheck(Drawn):
     @property
     def selected(self) -> frozenset[str]:
         return frozenset()
+
+    @property
+    def watched(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def recorded(self) -> tuple[()]:
+        return ()
 
     @property
     def num_runs(self) -> int:

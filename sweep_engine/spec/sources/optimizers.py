@@ -60,6 +60,15 @@ class Optimizer(Spec, ABC):
     def compares_losses(self) -> bool:
         """Whether a step compares two losses, which must be of one and the same examples."""
 
+    @property
+    @abstractmethod
+    def curvature_limit(self) -> float | None:
+        """The largest curvature of a quadratic loss at which full-batch steps do not grow.
+
+        None where that depends on more than one eigenvalue (adaptive steps), changes from step
+        to step (a schedule), or means nothing (no gradients).
+        """
+
 
 class GradientOptimizer(Optimizer):
     """What all optimisers with gradients share.
@@ -81,12 +90,32 @@ class GradientOptimizer(Optimizer):
         return False
 
 
+def _limit_of_plain_steps(optimizer: GradientOptimizer) -> float | None:
+    """Give 2 / learning rate, less the curvature that decoupled decay adds."""
+    if not isinstance(optimizer.schedule, Constant):
+        return None
+    return 2 / optimizer.learning_rate - optimizer.weight_decay
+
+
 class Sgd(GradientOptimizer):
     """SGD with heavy-ball or Nesterov momentum."""
 
     kind: Literal["sgd"] = "sgd"
     momentum: Annotated[Fraction, TRACED] = 0.0
     nesterov: Flag = False
+
+    @property
+    def curvature_limit(self) -> float | None:
+        """Where a root of the step's characteristic polynomial reaches -1.
+
+        Source:
+            Cohen, Kaur, Li, Kolter & Talwalkar (2021), ICLR, appendix B, without decay.
+        """
+        plain = _limit_of_plain_steps(self)
+        if plain is None:
+            return None
+        growth = (1 + self.momentum) / (1 + 2 * self.momentum if self.nesterov else 1)
+        return growth * plain - self.l2
 
 
 class Adam(GradientOptimizer):
@@ -98,6 +127,10 @@ class Adam(GradientOptimizer):
     b2: Annotated[Fraction, TRACED] = 0.999
     eps: Annotated[Positive, TRACED] = 1e-8
 
+    @property
+    def curvature_limit(self) -> None:
+        return None
+
 
 class RmsProp(GradientOptimizer):
     """RMSProp with momentum: g / sqrt(nu + eps), eps inside the root as in optax."""
@@ -107,6 +140,10 @@ class RmsProp(GradientOptimizer):
     decay: Annotated[Fraction, TRACED] = 0.9
     eps: Annotated[Positive, TRACED] = 1e-8
     momentum: Annotated[Fraction, TRACED] = 0.0
+
+    @property
+    def curvature_limit(self) -> None:
+        return None
 
 
 class Langevin(GradientOptimizer):
@@ -125,6 +162,11 @@ class Langevin(GradientOptimizer):
     kind: Literal["langevin"] = "langevin"
     temperature: Annotated[NonNegative, TRACED] = 1.0
 
+    @property
+    def curvature_limit(self) -> float | None:
+        plain = _limit_of_plain_steps(self)
+        return None if plain is None else plain - self.l2
+
 
 class Search(Optimizer):
     """What the searches that compute no gradients share."""
@@ -132,6 +174,10 @@ class Search(Optimizer):
     @property
     def compares_losses(self) -> bool:
         return True
+
+    @property
+    def curvature_limit(self) -> None:
+        return None
 
 
 class RandomSearch(Search):

@@ -133,6 +133,14 @@ class Posterior(Source):
         return frozenset()
 
     @property
+    def watched(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def recorded(self) -> tuple[()]:
+        return ()
+
+    @property
     def num_runs(self) -> int:
         return self.chains * self.draws
 
@@ -158,6 +166,10 @@ class Posterior(Source):
         return 1
 
     @property
+    def records_per_run(self) -> int:
+        return 0
+
+    @property
     def states_per_run(self) -> int:
         return 1
 
@@ -173,6 +185,10 @@ class Posterior(Source):
     def has_own_targets(self) -> bool:
         """A chain has the labels that its teacher has drawn."""
         return self.start == "teacher"
+
+    @property
+    def curvature_limit(self) -> None:
+        return None
 
     def missing_state(self, at: ParentState, name: str) -> str | None:
         return only_final(at, name)

@@ -48,6 +48,14 @@ class Snapshot(Source, ParentAt):
         return frozenset()
 
     @property
+    def watched(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def recorded(self) -> tuple[()]:
+        return ()
+
+    @property
     def num_runs(self) -> int | None:
         return self.runs
 
@@ -72,6 +80,10 @@ class Snapshot(Source, ParentAt):
         return 1
 
     @property
+    def records_per_run(self) -> int:
+        return 0
+
+    @property
     def states_per_run(self) -> int:
         return 1
 
@@ -86,6 +98,10 @@ class Snapshot(Source, ParentAt):
     @property
     def has_own_targets(self) -> bool:
         return False
+
+    @property
+    def curvature_limit(self) -> None:
+        return None
 
     def missing_state(self, at: ParentState, name: str) -> str | None:
         return only_final(at, name)

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from sweep_engine.spec.base import Spec
 from sweep_engine.spec.laws import LawSpec
+from sweep_engine.spec.observables import ObservableKind
 from sweep_engine.spec.sources.acceptance import Accept
 from sweep_engine.spec.starts import ParentState
 from sweep_engine.spec.tasks import TaskSpec
@@ -87,12 +88,27 @@ class Source(Spec, ABC):
     def accepts_until(self) -> int | None:
         """The number of acceptances at which a setting stops, if it does."""
 
+    @property
+    @abstractmethod
+    def watched(self) -> frozenset[str]:
+        """The fields that say what is observed of runs on their way: no run depends on them."""
+
+    @property
+    @abstractmethod
+    def recorded(self) -> tuple[ObservableKind, ...]:
+        """What is observed of runs on their way, in columns of `curves`."""
+
     # --- What they cost, at most.
 
     @property
     @abstractmethod
     def work_per_run(self) -> int:
         """Units of work of one run, at most, as its programs are timed in: of training, steps."""
+
+    @property
+    @abstractmethod
+    def records_per_run(self) -> int:
+        """Networks of one run that are observed on its way, at most."""
 
     @property
     @abstractmethod
@@ -115,6 +131,14 @@ class Source(Spec, ABC):
     @abstractmethod
     def has_own_targets(self) -> bool:
         """Whether every run has targets of its own, which are not the task's."""
+
+    @property
+    @abstractmethod
+    def curvature_limit(self) -> float | None:
+        """The largest curvature at which its steps are stable; None where there is none.
+
+        Its traced fields may hold arrays: it is then an array as well.
+        """
 
     @abstractmethod
     def missing_state(self, at: ParentState, name: str) -> str | None:

@@ -95,6 +95,14 @@ class Splitting(Source):
         return frozenset()
 
     @property
+    def watched(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def recorded(self) -> tuple[()]:
+        return ()
+
+    @property
     def num_runs(self) -> int:
         return self.repetitions * self.num_functions * self.particles
 
@@ -120,6 +128,10 @@ class Splitting(Source):
         return self.moves * min(USUAL_LEVELS, self.max_levels)
 
     @property
+    def records_per_run(self) -> int:
+        return 0
+
+    @property
     def states_per_run(self) -> int:
         return 1
 
@@ -134,6 +146,10 @@ class Splitting(Source):
     @property
     def has_own_targets(self) -> bool:
         return False
+
+    @property
+    def curvature_limit(self) -> None:
+        return None
 
     def missing_state(self, at: ParentState, name: str) -> str | None:
         return only_final(at, name)

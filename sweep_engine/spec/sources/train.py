@@ -6,10 +6,17 @@ from pydantic import Field, field_validator, model_validator
 
 from sweep_engine.spec.base import TRACED, Count, Flag, Index, Positive, RunCount, Spec, TracedCount
 from sweep_engine.spec.laws import Initialiser, LawSpec
+from sweep_engine.spec.observables import ObservableKind, Observables
 from sweep_engine.spec.sources import sizes
 from sweep_engine.spec.sources.optimizers import OptimizerSpec, Sgd
 from sweep_engine.spec.sources.source import Source, SourceRole
 from sweep_engine.spec.starts import FromSource, ParentState, StartSpec
+
+
+def _increasing(steps: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    if steps is not None and (sorted(set(steps)) != list(steps) or steps[-1] >= 2**31):
+        raise ValueError("give different steps in increasing order, below 2^31")
+    return steps
 
 
 class Stop(Spec):
@@ -39,9 +46,42 @@ class Stop(Spec):
     @field_validator("snapshots")
     @classmethod
     def _in_order(cls, steps: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if steps is not None and (sorted(set(steps)) != list(steps) or steps[-1] >= 2**31):
-            raise ValueError("give different steps in increasing order, below 2^31")
-        return steps
+        return _increasing(steps)
+
+
+class Record(Spec):
+    """What is observed of a run on its way, in columns of `curves`; training is not changed.
+
+    Give the steps: `at` some, or `every` so many, the start among them. The networks are kept
+    aside and observed in blocks of their own, by the same program that would observe them stored.
+    """
+
+    observables: Annotated[Observables, Field(min_length=1)]
+    at: Annotated[tuple[Index, ...], Field(min_length=1)] | None = Field(
+        default=None, description="steps, in increasing order; those that a run reaches"
+    )
+    every: Count | None = Field(default=None, description="steps from one to the next")
+
+    @field_validator("at")
+    @classmethod
+    def _in_order(cls, steps: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        return _increasing(steps)
+
+    @model_validator(mode="after")
+    def _is_one_of_two(self) -> Self:
+        if (self.at is None) == (self.every is None):
+            raise ValueError("give either `at`, a list of steps, or `every`, a number of them")
+        for observable in self.observables:
+            if observable.fit_source is not None:
+                raise ValueError(f"{observable.kind} is fitted on stored networks, not on the way")
+        return self
+
+    def count_until(self, step: int) -> int:
+        """Count the steps that are recorded of a run that ends after so many."""
+        if self.at is not None:
+            return sum(at <= step for at in self.at)
+        assert self.every is not None
+        return step // self.every + 1
 
 
 class Train(Source):
@@ -53,6 +93,7 @@ class Train(Source):
     batch_size: Count | Literal["full"] = "full"
     sampling: Literal["without_replacement", "with_replacement"] = "without_replacement"
     stop: Stop = Stop()
+    record: Record | None = None
     runs: RunCount
 
     @model_validator(mode="after")
@@ -91,6 +132,14 @@ class Train(Source):
         return frozenset()
 
     @property
+    def watched(self) -> frozenset[str]:
+        return frozenset({"record"})
+
+    @property
+    def recorded(self) -> tuple[ObservableKind, ...]:
+        return self.record.observables if self.record else ()
+
+    @property
     def num_runs(self) -> int:
         return self.runs
 
@@ -115,6 +164,10 @@ class Train(Source):
         return self.stop.max_steps
 
     @property
+    def records_per_run(self) -> int:
+        return 0 if self.record is None else self.record.count_until(self.stop.max_steps)
+
+    @property
     def states_per_run(self) -> int:
         return 1 + bool(self.stop.extra_steps) + len(self.stop.snapshots or ())
 
@@ -129,6 +182,10 @@ class Train(Source):
     @property
     def has_own_targets(self) -> bool:
         return False
+
+    @property
+    def curvature_limit(self) -> float | None:
+        return self.optimizer.curvature_limit
 
     def missing_state(self, at: ParentState, name: str) -> str | None:
         if at == "final":

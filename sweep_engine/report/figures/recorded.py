@@ -1,0 +1,103 @@
+"""Observables that were recorded on the way, step by step."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as types
+
+from sweep_engine.densities import Study
+from sweep_engine.report.drawing.axes import DrawnAxis
+from sweep_engine.report.drawing.colours import Colour
+from sweep_engine.report.drawing.figure import Figure, Panel
+from sweep_engine.report.drawing.marks import Line, Points
+from sweep_engine.report.figures.palette import source_colours
+from sweep_engine.report.places import place_of, texts_of, words_of
+from sweep_engine.spec import Setting
+from sweep_engine.store import curves_schema
+
+MAX_LINES = 8
+"""Settings that are drawn each by itself; of more all runs of a source are one line."""
+
+MAX_PANELS = 12
+
+WIDE = 100.0
+"""Positive values over more than this factor are drawn on a logarithmic axis."""
+
+
+def recorded_figures(study: Study) -> Iterator[Figure]:
+    """Draw every recorded number against the step: the median run of each setting."""
+    if not study.results.table("curves").records:
+        return
+    schema = study.results.table("curves").schema
+    names = [field.name for field in schema if _is_drawn(field)]
+    if not names:
+        return
+    table = study.results.curves(["source", "run_id", "step", *names])
+    recorded = [s for s in study.plan.settings.values() if s.spec.recorded]
+    groups = _groups(study, recorded)
+    panels = [_panel(table, name, groups, recorded) for name in names]
+    shown = [panel for panel in panels if panel.marks][:MAX_PANELS]
+    if shown:
+        left_out = len([panel for panel in panels if panel.marks]) - len(shown)
+        more = f" {left_out} more columns are in the table `curves`." if left_out else ""
+        yield Figure(
+            name="recorded",
+            title="Observed on the way",
+            caption="The median over the runs that reached a step and are finite there; runs "
+            f"that have ended are not carried on.{more}",
+            panels=tuple(shown),
+            columns=min(3, len(shown)),
+            query=f"SELECT source, step, median({names[0]}) FROM read_parquet("
+            "'curves/**/*.parquet', hive_partitioning = true) GROUP BY ALL",
+        )
+
+
+def _is_drawn(field: pa.Field) -> bool:
+    """Whether a column is a recorded number; errors of estimates stand in the table alone."""
+    is_number = types.is_floating(field.type) or types.is_integer(field.type)
+    is_own = field.name in {*curves_schema().names, "source", "bucket"}
+    return is_number and not is_own and not field.name.endswith("_stderr")
+
+
+def _groups(study: Study, settings: Sequence[Setting]) -> list[tuple[str, Colour, frozenset[int]]]:
+    """What is drawn as one line: its label, its colour, and the settings."""
+    if len(settings) <= MAX_LINES:
+        return [
+            (words_of(each.source, texts_of(each)), rank, frozenset({each.id}))
+            for rank, each in enumerate(settings)
+        ]
+    pooled: dict[str, set[int]] = defaultdict(set)
+    for each in settings:
+        pooled[each.source].add(each.id)
+    colours = source_colours(study.sweep)
+    return [(name, colours[name], frozenset(ids)) for name, ids in pooled.items()]
+
+
+def _panel(
+    table: pa.Table,
+    name: str,
+    groups: Sequence[tuple[str, Colour, frozenset[int]]],
+    settings: Sequence[Setting],
+) -> Panel:
+    step = table["step"].to_numpy()
+    setting = table["run_id"].to_numpy() >> 32
+    values = table[name].cast(pa.float64()).to_numpy()  # null is NaN
+    finite = np.isfinite(values)
+    marks: list[Line | Points] = []
+    for label, colour, ids in groups:
+        rows = finite & np.isin(setting, list(ids))
+        at, inverse = np.unique(step[rows], return_inverse=True)
+        medians = [np.median(values[rows][inverse == i]) for i in range(len(at))]
+        if len(at):
+            marks.append(Line(at.astype(float), np.array(medians), label=label, colour=colour))
+    shown = np.concatenate([mark.y for mark in marks]) if marks else np.ones(1)
+    is_wide = shown.min() > 0 and shown.max() > WIDE * shown.min()
+    return Panel(
+        title="",
+        x=DrawnAxis("step"),
+        y=DrawnAxis(name, scale="log" if is_wide else "linear"),
+        marks=tuple(marks),
+        place=place_of(settings),
+    )

@@ -1,0 +1,59 @@
+"""RecordSteps: at which steps a run is recorded, and where in memory that is."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int
+
+from sweep_engine.spec.sources import Record
+
+SLOTS = 16
+"""Networks that a lane can hold aside, at least: so seldom need a segment end for them."""
+
+
+@dataclass(frozen=True)
+class RecordSteps:
+    """Which steps are recorded, and in which of a lane's slots.
+
+    Attributes:
+        spec: What stands in the sweep.
+        alignment: Steps after which a segment likes to end.
+    """
+
+    spec: Record
+    alignment: int
+
+    @property
+    def num_slots(self) -> int:
+        """How many networks a lane holds: all of a list of steps, else those of one segment."""
+        if self.spec.at is not None:
+            return len(self.spec.at)
+        assert self.spec.every is not None
+        return max(SLOTS, -(-self.alignment // self.spec.every))
+
+    @property
+    def most_turns(self) -> int | None:
+        """Turns of a segment in which no slot is needed twice; None where none ever is."""
+        if self.spec.every is None:
+            return None
+        turns = self.num_slots * self.spec.every
+        return turns - turns % self.alignment if turns >= self.alignment else turns
+
+    def slot(self, step: Int[Array, ""]) -> tuple[Bool[Array, ""], Int[Array, ""]]:
+        """Say whether the network at a step is recorded, and in which slot, on the device."""
+        if self.spec.at is not None:
+            here = jnp.asarray(self.spec.at) == step
+            return jnp.any(here), jnp.argmax(here)
+        assert self.spec.every is not None
+        return step % self.spec.every == 0, step // self.spec.every % self.num_slots
+
+    def between(self, start: int, stop: int) -> tuple[Int[np.ndarray, " S"], Int[np.ndarray, " S"]]:
+        """List the steps from `start` to `stop` - 1 that are recorded, and the slot of each."""
+        if self.spec.at is not None:
+            at = np.array(self.spec.at)
+            slots = np.flatnonzero((at >= start) & (at < stop))
+            return at[slots], slots
+        assert self.spec.every is not None
+        index = np.arange(-(-start // self.spec.every), -(-stop // self.spec.every))
+        return index * self.spec.every, index % self.num_slots

@@ -1,0 +1,139 @@
+"""Recording: networks of runs on their way, observed by the block.
+
+In the training program a network is only copied aside, into one of a lane's slots, so training
+has the same bits as without. The copies are taken at the end of a segment and wait until they
+fill a block of their own: none is observed beside lanes that have nothing to record, and each
+has the bits that `observe` would give it stored.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from sweep_engine.observables import observables
+from sweep_engine.solutions import Curves
+from sweep_engine.sources.bucket import Bucket
+from sweep_engine.sources.observe import Columns, observe
+from sweep_engine.sources.work import Control, Runs
+from sweep_engine.spec.sources import Record
+
+
+def recording_bucket(bucket: Bucket, record: Record) -> Bucket:
+    """Make the bucket that observes runs of another on their way.
+
+    Raises:
+        ValueError: an observable does not fit the task or the model.
+    """
+    observed = observables(record.observables)
+    for observable in observed:
+        if problem := observable.problem(bucket.task, bucket.setting.model):
+            raise ValueError(f"record: observable {observable.columns[0].name}: {problem}")
+    return replace(bucket, observed=observed)
+
+
+class Recorded(NamedTuple):
+    """What was observed of W networks on their way.
+
+    Attributes:
+        run: The position of each one's run in the shard, shape (W,).
+        step: Optimiser steps taken, shape (W,).
+        columns: A value per network.
+    """
+
+    run: Int[np.ndarray, " W"]
+    step: Int[np.ndarray, " W"]
+    columns: Columns
+
+
+NOTHING_RECORDED = Recorded(np.zeros(0, int), np.zeros(0, int), {})
+
+
+class Checked(NamedTuple):
+    """The checks of runs that their curves keep: the run's position in the shard, and values."""
+
+    run: Int[np.ndarray, " C"]
+    step: Int[np.ndarray, " C"]
+    train_loss: Float[np.ndarray, " C"]
+    train_error: Float[np.ndarray, " C"]
+
+
+def curves_of(ids: Int[np.ndarray, " R"], checked: Checked, recorded: Recorded) -> Curves:
+    """Join checks and records to one row a run and step, in this order.
+
+    Where a step was both, loss and error are the check's, which decided what became of the run.
+    """
+    keys = np.stack(
+        [
+            np.concatenate([checked.run, recorded.run]),
+            np.concatenate([checked.step, recorded.step]),
+        ]
+    )
+    (run, step), row = np.unique(keys, axis=1, return_inverse=True)
+    of_check, of_record = row[: len(checked.run)], row[len(checked.run) :]
+    place = np.full(len(step), -1)
+    place[of_record] = np.arange(len(of_record))
+
+    def joined(name: str, of_checks: np.ndarray) -> np.ndarray:
+        values = np.empty(len(step), np.float32)
+        if len(of_record):
+            values[of_record] = recorded.columns[name]
+        values[of_check] = of_checks
+        return values
+
+    return Curves(
+        run_id=ids[run],
+        step=step,
+        train_loss=joined("train_loss", checked.train_loss),
+        train_error=joined("train_error", checked.train_error),
+        observed=recorded.columns,
+        place=place,
+    )
+
+
+@dataclass
+class Recorder:
+    """Observes networks that are set aside, as soon as they fill a block.
+
+    Attributes:
+        bucket: The programs that observe.
+        runs: All runs of the shard.
+        start: Where each started, if an observable asks for it.
+        control: Asked before every block.
+    """
+
+    bucket: Bucket
+    runs: Runs
+    start: Float[np.ndarray, "R P"] | None
+    control: Control
+    run: list[int] = field(default_factory=list)
+    step: list[int] = field(default_factory=list)
+    waiting: deque[Float[np.ndarray, " P"]] = field(default_factory=deque)
+    parts: list[Columns] = field(default_factory=list)
+
+    def add(self, run: int, steps: Int[np.ndarray, " S"], thetas: Float[np.ndarray, "S P"]) -> None:
+        """Set networks of one run aside."""
+        self.run += [run] * len(steps)
+        self.step += [int(step) for step in steps]
+        self.waiting.extend(np.array(thetas))
+        while len(self.waiting) >= self.bucket.lanes:
+            self._observe(self.bucket.lanes)
+
+    def _observe(self, count: int) -> None:
+        done = len(self.run) - len(self.waiting)
+        rows = np.array(self.run[done : done + count])
+        theta = np.stack([self.waiting.popleft() for _ in range(count)])
+        limits = self.bucket.curvature_limits(self.runs.take(rows).hyper)
+        start = None if self.start is None else self.start[rows]
+        columns, _ = observe(self.bucket, theta, self.control, start=start, limits=limits)
+        self.parts.append(columns)
+
+    def finish(self) -> Recorded:
+        """Observe what still waits, and give all."""
+        if self.waiting:
+            self._observe(len(self.waiting))
+        names = list(self.parts[0]) if self.parts else []
+        columns = {name: np.concatenate([part[name] for part in self.parts]) for name in names}
+        return Recorded(np.array(self.run, int), np.array(self.step, int), columns)
