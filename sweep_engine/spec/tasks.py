@@ -100,8 +100,8 @@ class Drawn(TaskKind):
     """Base of tasks with a seed for what is drawn: the split, the examples, the wrong labels."""
 
     only_target: ClassVar[None] = None
-    later_fields: ClassVar[frozenset[str]] = frozenset({"ood"})
-    """Left out of `sweep.json` where they have no value: ids were first given without them."""
+    later_keys: ClassVar[tuple[str, ...]] = ("ood",)
+    """Keys that ids were first given without: left out where they have no value."""
 
     seed: Index | None = Field(
         default=None,
@@ -121,9 +121,9 @@ class Drawn(TaskKind):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_later_fields(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_later_keys(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = dump(self)
-        return {k: v for k, v in data.items() if k not in self.later_fields or v is not None}
+        return {k: v for k, v in data.items() if k not in self.later_keys or v is not None}
 
     @property
     def second_set(self) -> OodSpec | None:
@@ -310,7 +310,7 @@ class FileTask(Drawn):
     task of one output, more a class each, in the order of `labels`.
     """
 
-    later_fields: ClassVar[frozenset[str]] = frozenset({"ood", "labels"})
+    later_keys: ClassVar[tuple[str, ...]] = ("ood", "labels")
 
     kind: Literal["file"] = "file"
     path: str
