@@ -436,7 +436,8 @@ def _comparison_title(one: "Compared") -> str:
     asked = one.pair.comparison
     given = " given fit" if asked.given == "fit" else ""
     at = f", {one.pair.label()}" if one.pair.at else ""
-    return f"{asked.source} | {asked.reference}: {asked.observable}{given}{at}"
+    sides = asked.source if asked.is_within_one else f"{asked.source} | {asked.reference}"
+    return f"{sides}: {asked.observable}{given}{at}"
 
 
 @app.command()

@@ -7,12 +7,16 @@ from sweep_engine.observables import columns_of
 from sweep_engine.spec import Comparison, Sweep, axis_paths, touches
 from sweep_engine.spec.observables import ObservableKind
 from sweep_engine.spec.sources import SourceRole
+from sweep_engine.spec.sweep import NETWORKS
 from sweep_engine.spec.wording import nearest
 
 RUN_COLUMNS = (
     "seed", "steps", "fit_step", "train_loss", "train_error", "test_loss", "test_error",
 )  # fmt: skip
 """The columns of `runs`, beside observables and axes, that hold a number to compare."""
+
+OF_NETWORKS = ("pairs", "ensemble")
+"""The estimators that take networks."""
 
 
 def check_comparisons(sweep: Sweep) -> None:
@@ -107,7 +111,7 @@ def _over_problems(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """Refuse what has no interval where both sources met the same few data sets."""
     if comparison.estimator not in {None, "mean"}:
         yield "estimator", "over data sets only the mean has an interval: give `mean`, or none"
-    if comparison.observable == "function" or len(split_columns(comparison.observable)) > 1:
+    if not comparison.is_of_columns or len(split_columns(comparison.observable)) > 1:
         yield "observable", "over data sets the mean of one column is compared"
 
 
@@ -137,7 +141,11 @@ def _column_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str
     if comparison.observable == "function":
         if comparison.estimator not in {None, "decomposition"}:
             yield "estimator", f"{comparison.estimator} is for columns: functions are counted"
+    elif comparison.observable == NETWORKS:
+        yield from _network_problems(sweep, comparison)
     else:
+        if comparison.estimator in OF_NETWORKS:
+            yield "observable", f"{comparison.estimator} takes networks: give `{NETWORKS}`"
         asked += [("observable", name) for name in split_columns(comparison.observable)]
     for field, name in asked:
         if name not in columns:
@@ -145,6 +153,21 @@ def _column_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str
     for name, (low, high) in (comparison.where or {}).items():
         if low > high:
             yield "where", f"{name}: the low end {low:g} is above the high end {high:g}"
+
+
+def _network_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Refuse networks whose parameters are not stored, or that have no numbers to weigh by."""
+    if comparison.estimator not in {None, *OF_NETWORKS}:
+        yield "estimator", f"{comparison.estimator} is not for networks: {' or '.join(OF_NETWORKS)}"
+    if comparison.estimator == "ensemble" and comparison.source != comparison.reference:
+        yield "reference", "ensemble is of one source's networks: leave the reference out"
+    if comparison.match is not None:
+        yield "match", "networks are not weighed: `match` is for columns and functions"
+    stored = sweep.store.params
+    if stored == "none":
+        yield "observable", "networks are not stored: `store: {params: none}`"
+    elif stored == "fit" and comparison.given != "fit":
+        yield "given", "only networks that fit are stored (`store: {params: fit}`): `given: fit`"
 
 
 def _fit_problems(sweep: Sweep, named: ObservableKind) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from sweep_engine.densities.decomposition.decomposition import Decomposition, ca
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.estimator import Estimator, Noted, Reading, Readings, Takes
 from sweep_engine.densities.multiplicity import each_of, holm
-from sweep_engine.densities.registry import ESTIMATORS, FUNCTIONS, SUITED
+from sweep_engine.densities.registry import ENSEMBLE, ESTIMATORS, FUNCTIONS, PAIRS, SUITED
 from sweep_engine.densities.stored.compared import Compared
 from sweep_engine.densities.stored.pairing import Pair, pairs
 from sweep_engine.densities.stored.sides import Side, counted, observed, sides_of
@@ -19,6 +19,7 @@ from sweep_engine.densities.stored.study import Study
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.spec import Comparison
 from sweep_engine.spec.renamed import ESTIMATOR
+from sweep_engine.spec.sweep import NETWORKS
 
 CONFIDENCE = 0.95
 
@@ -177,7 +178,9 @@ def _chosen(source: Side, reference: Side) -> tuple[Estimator[Any], ...]:
         return (ESTIMATORS["mean"],)
     if comparison.estimator is not None:
         return (ESTIMATORS[comparison.estimator],)
-    if comparison.observable != "function":
+    if comparison.observable == NETWORKS:
+        return (PAIRS, ENSEMBLE) if source == reference else (PAIRS,)
+    if comparison.is_of_columns:
         return (SUITED,)
     decomposition = ESTIMATORS[Decomposition.name]
     return (FUNCTIONS, decomposition) if can_be_decomposed(source, reference) else (FUNCTIONS,)

@@ -35,6 +35,7 @@ class Takes(Enum):
 
     ONE_COLUMN = "one column"
     ONE_OR_TWO_COLUMNS = "one column or two"
+    TWO_COLUMNS = "two columns"
     TWO_COLUMNS_OR_MORE = "two columns or more"
     COLUMNS = "any number of columns"
     FUNCTIONS = "counts of functions"
@@ -54,6 +55,7 @@ class Takes(Enum):
 _DIMENSIONS: dict[Takes, tuple[int, float]] = {
     Takes.ONE_COLUMN: (1, 1),
     Takes.ONE_OR_TWO_COLUMNS: (1, 2),
+    Takes.TWO_COLUMNS: (2, 2),
     Takes.TWO_COLUMNS_OR_MORE: (2, math.inf),
     Takes.COLUMNS: (1, math.inf),
 }
@@ -151,7 +153,8 @@ class Estimator(ABC, Generic[Sample]):
 
         Args:
             source: Of the source.
-            reference: Of what it is compared with, of the same columns.
+            reference: Of what it is compared with, of the same columns; the same object where
+                a source is looked at by itself.
             seed: Of whatever randomness is used.
 
         Raises:

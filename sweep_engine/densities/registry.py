@@ -7,6 +7,7 @@ and a test holds the two lists equal.
 from typing import Any
 
 from sweep_engine.densities.columns.binned import Binned
+from sweep_engine.densities.columns.correlate import Correlate
 from sweep_engine.densities.columns.ks import KolmogorovSmirnov
 from sweep_engine.densities.columns.mean import MeanDifference
 from sweep_engine.densities.columns.wasserstein import Wasserstein
@@ -14,6 +15,8 @@ from sweep_engine.densities.decomposition.decomposition import Decomposition
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimator import Estimator, Quantity, Reading, Readings, Takes
 from sweep_engine.densities.functions.function_space import FunctionSpace
+from sweep_engine.densities.networks.ensemble import Ensemble
+from sweep_engine.densities.networks.pairs import Pairs
 from sweep_engine.densities.points.classifier import ClassifierTest
 from sweep_engine.densities.points.flow import Flow
 from sweep_engine.densities.points.kernel_density import KernelDensity
@@ -48,7 +51,9 @@ class Suited(Estimator[Draws]):
         return Readings(tuple(each.look(source, reference, seed) for each in chosen))
 
 
+ENSEMBLE = Ensemble()
 FUNCTIONS = FunctionSpace()
+PAIRS = Pairs()
 SUITED = Suited()
 
 _NAMED: tuple[Estimator[Any], ...] = (
@@ -62,6 +67,9 @@ _NAMED: tuple[Estimator[Any], ...] = (
     KernelDensity(),
     ClassifierTest(),
     Flow(),
+    Correlate(),
+    PAIRS,
+    ENSEMBLE,
     Decomposition(),
 )
 

@@ -14,6 +14,15 @@ def _binary(task: Task, model: ModelKind) -> str | None:
     return "needs a task with two labels" if task.loss.num_labels != 2 else None
 
 
+def _logits(task: Task, model: ModelKind) -> str | None:
+    has_logits = task.loss.has_logits
+    return None if has_logits else "needs outputs that say probabilities: logistic, cross_entropy"
+
+
+def _ood(task: Task, model: ModelKind) -> str | None:
+    return "needs a second set: give the task `ood`" if task.ood is None else None
+
+
 def _test(task: Task, model: ModelKind) -> str | None:
     return "needs a test set" if task.test is None else None
 
@@ -34,6 +43,8 @@ def _scalar_product(task: Task, model: ModelKind) -> str | None:
 NEEDS: dict[str, Callable[[Task, ModelKind], str | None]] = {
     "labels": _labels,
     "binary": _binary,
+    "logits": _logits,
+    "ood": _ood,
     "test": _test,
     "start": _start,
     "dense": _dense,

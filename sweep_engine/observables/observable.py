@@ -29,10 +29,13 @@ class Outcome:
         train_inputs: Shape (N, ...).
         train_outputs: Outputs on the training inputs, shape (N, C).
         train_targets: Shape (N,).
+        test_inputs: None without a test set.
         test_outputs: Outputs on the test inputs; None without a test set.
         test_targets: None without a test set.
         loss: The task's loss.
         curvature_limit: The largest curvature at which the optimiser is stable; None without one.
+        ood_inputs: Of the second set that the task names; None where it names none.
+        ood_targets: None where it names none.
     """
 
     theta: Float[Array, " P"]
@@ -42,10 +45,13 @@ class Outcome:
     train_inputs: Float[Array, "N ..."]
     train_outputs: Float[Array, "N C"]
     train_targets: Array
+    test_inputs: Float[Array, "M ..."] | None
     test_outputs: Float[Array, "M C"] | None
     test_targets: Array | None
     loss: Loss
     curvature_limit: Float[Array, ""] | None
+    ood_inputs: Float[Array, "S ..."] | None = None
+    ood_targets: Array | None = None
 
     @property
     def layout(self) -> Layout:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from sweep_engine.observables.calibration import calibration
 from sweep_engine.observables.coordinates import coordinates
 from sweep_engine.observables.flatness import flatness
 from sweep_engine.observables.function import COMPLEXITY, FUNCTION
@@ -16,6 +17,7 @@ from sweep_engine.observables.symmetry import SYMMETRY
 from sweep_engine.spec.base import check_complete
 from sweep_engine.spec.observables import (
     Balance,
+    Calibration,
     Complexity,
     Confidence,
     Coordinates,
@@ -74,6 +76,7 @@ OBSERVABLES: dict[type[ObservableKind], Callable[[Any], Observable]] = {
     Margin: _always(MARGIN),
     Path: _always(PATH),
     Confidence: _always(CONFIDENCE),
+    Calibration: calibration,
     Function: _always(FUNCTION),
     Complexity: _always(COMPLEXITY),
     Balance: _always(BALANCE),

@@ -97,8 +97,8 @@ def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
             left_out += max(0, len(paired) - MAX_PAIRS)
             for pair in paired[:MAX_PAIRS]:
                 functions += function_figures(study, pair, _estimates(compared, pair))
-        elif figure := _observable_figure(study, paired):
-            observables.append(figure)
+        elif comparison.is_of_columns and not comparison.is_within_one:
+            observables += _observable_figures(study, paired)
     functions, observables = _once(functions), _once(observables)
     if functions:
         words = f"{left_out} more settings are left out; the table has all." if left_out else ""
@@ -118,12 +118,13 @@ def _once(figures: Sequence[Figure]) -> list[Figure]:
     return list({figure.name: figure for figure in reversed(figures)}.values())[::-1]
 
 
-def _observable_figure(study: Study, paired: Sequence[Pair]) -> Figure | None:
+def _observable_figures(study: Study, paired: Sequence[Pair]) -> list[Figure]:
     try:
-        return comparison_figure(study, paired) if paired else None
+        figure = comparison_figure(study, paired) if paired else None
     except (InsufficientSamples, IncomparableSources):
         # The diagnostics list this comparison and what it lacks.
-        return None
+        return []
+    return [figure] if figure else []
 
 
 def _estimates(compared: Sequence[Compared], pair: Pair) -> list[Estimate]:

@@ -108,9 +108,10 @@ def _other_estimates(study: Study, others: Sequence[Compared]) -> Table:
     rows = []
     for each in others:
         row = row_of(study, each)
+        sides = " | ".join(filter(None, (row.source, row.reference)))
         rows.append(
-            (f"{row.source} | {row.reference}", row.observable, row.setting, row.quantity,
-             row.estimate, row.null, "; ".join(row.warnings))
+            (sides, row.observable, row.setting, row.quantity, row.estimate, row.null,
+             "; ".join(row.warnings))
         )  # fmt: skip
     header = (
         "source | reference",

@@ -16,7 +16,7 @@ def row_of(study: Study, compared: Compared) -> Row:
     given += f", matched on {comparison.match.column}" if comparison.match else ""
     return Row(
         source=comparison.source,
-        reference=comparison.reference,
+        reference="" if comparison.is_within_one else comparison.reference,
         observable=comparison.observable + given,
         setting=compared.pair.label(),
         quantity=quantity(estimate),

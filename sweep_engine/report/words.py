@@ -1,12 +1,12 @@
 """What is asked, and what an estimate means, in words for a newcomer."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sweep_engine.densities import Compared, Estimate, format_p
 from sweep_engine.densities.estimator import Table
 from sweep_engine.densities.registry import QUANTITIES
-from sweep_engine.spec import Sweep
+from sweep_engine.spec import Comparison, Sweep
 from sweep_engine.spec.sources import Source
 
 HEADLINES = tuple(
@@ -27,16 +27,24 @@ def question(sweep: Sweep) -> str:
     """Ask what the sweep's comparisons ask, and say what its sources are."""
     if not sweep.compare:
         return "Where do these networks land?"
-    sources = _listed(dict.fromkeys(each.source for each in sweep.compare))
-    references = _listed(dict.fromkeys(each.reference for each in sweep.compare))
     known = [source_words(name, spec) for name, spec in sweep.sources.items()]
     return (
-        f"Where do the networks of {sources} land, compared with those of {references}?\n\n"
+        f"{_asked(sweep.compare)}\n\n"
         f"{'; '.join(known)}.\n\n"
         "Each row below compares one source with one reference in one observable: a number, its "
         "95% interval, which holds for all settings of a comparison at once, and beside it what "
         "the same estimator says of two halves of one source."
     )
+
+
+def _asked(comparisons: Sequence[Comparison]) -> str:
+    across = [each for each in comparisons if not each.is_within_one]
+    if not across:
+        sources = _listed(dict.fromkeys(each.source for each in comparisons))
+        return f"What do the networks of {sources} have in common?"
+    sources = _listed(dict.fromkeys(each.source for each in across))
+    references = _listed(dict.fromkeys(each.reference for each in across))
+    return f"Where do the networks of {sources} land, compared with those of {references}?"
 
 
 def _listed(names: Iterable[str]) -> str:

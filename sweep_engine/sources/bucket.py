@@ -34,6 +34,13 @@ class Data(NamedTuple):
     y: Array
 
 
+class ObservedInputs(NamedTuple):
+    """What networks are observed on: all inputs, training first, and the second set's."""
+
+    inputs: Array
+    ood: Data | None
+
+
 class TaskData:
     """A task's arrays on the device: all inputs and targets, training first."""
 
@@ -44,6 +51,8 @@ class TaskData:
         parts = [task.train] if task.test is None else [task.train, task.test]
         self.targets = jnp.concatenate([jnp.asarray(part.y) for part in parts])
         self.probe_inputs = jnp.asarray(task.probe_inputs)
+        ood = None if task.ood is None else Data(jnp.asarray(task.ood.x), jnp.asarray(task.ood.y))
+        self.observed = ObservedInputs(self.inputs, ood)
 
 
 @dataclass(frozen=True)
@@ -134,7 +143,7 @@ class Bucket:
 
     @cached_property
     def observe(self) -> Program:
-        """(theta, start, limit, inputs, targets) -> a value per column and the packed function."""
+        """(theta, start, limit, observed, targets) -> a value a column, and the packed function."""
         axes = (0, 0, 0, None, 0 if self.has_own_targets else None)
         return self.program(over_lanes(self._observe_one, axes), options=STEADY)
 
@@ -146,7 +155,7 @@ class Bucket:
         shared = self.data.targets
         own = (self.lanes, *shared.shape)
         targets = np.zeros(own, shared.dtype) if self.has_own_targets else shared
-        return theta, start, limit, self.data.inputs, targets
+        return theta, start, limit, self.data.observed, targets
 
     @property
     def _has_limit(self) -> bool:
@@ -157,10 +166,12 @@ class Bucket:
         theta: Float[Array, " P"],
         start: Float[Array, " S"],
         limit: Array,
-        inputs: Array,
+        observed: ObservedInputs,
         targets: Array,
     ) -> dict[str, Array]:
-        loss, num_train = self.task.loss, self.data.num_train
+        loss, num_train, inputs = self.task.loss, self.data.num_train, observed.inputs
+        # A run with labels of its own has none for the second set.
+        second = None if self.has_own_targets else observed.ood
         params = self.network.layout.unflatten(theta)
         outputs = self.network.apply(params, inputs)
         outcome = Outcome(
@@ -171,10 +182,13 @@ class Bucket:
             train_inputs=inputs[:num_train],
             train_outputs=outputs[:num_train],
             train_targets=targets[:num_train],
+            test_inputs=inputs[num_train:] if self.task.test else None,
             test_outputs=outputs[num_train:] if self.task.test else None,
             test_targets=targets[num_train:] if self.task.test else None,
             loss=loss,
             curvature_limit=limit if self._has_limit else None,
+            ood_inputs=None if second is None else second.x,
+            ood_targets=None if second is None else second.y,
         )
         found = {"function": pack(loss, outputs[self.data.probe_inputs])} | _losses(outcome)
         for observable in self.observed:

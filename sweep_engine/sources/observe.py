@@ -60,7 +60,7 @@ def observe(
             pad(theta[rows], bucket.lanes),
             pad(start[rows], bucket.lanes),
             pad(limits[rows], bucket.lanes),
-            bucket.data.inputs,
+            bucket.data.observed,
             bucket.data.targets if targets is None else pad(targets[rows], bucket.lanes),
         )
         program = bucket.observe.compiled(*arguments)  # here: no other bucket waits for it

@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationInfo,
+    model_validator,
 )
 
 from sweep_engine.spec.axes import Axis, AxisSpec, Sobol
@@ -66,7 +67,7 @@ Zipped = Annotated[dict[str, AxisSpec], Field(min_length=1)]
 
 EstimatorName = Literal[
     "binned", "ks", "mean", "wasserstein", "energy", "mmd", "knn", "kde", "c2st", "flow",
-    "decomposition",
+    "correlate", "pairs", "ensemble", "decomposition",
 ]  # fmt: skip
 
 Bound = Annotated[float, Field(strict=True)]
@@ -80,12 +81,37 @@ class Match(Spec):
     bins: Annotated[int, Field(strict=True, ge=2, le=64)] = 8
 
 
+NETWORKS = "networks"
+"""The observable of estimators that take the networks themselves."""
+
+
+def _with_short_form(schema: dict[str, Any]) -> None:
+    """Let editors know `correlate`, which stands for an observable with its estimator."""
+    columns = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}
+    words = "two columns, whose rank correlation is estimated: in place of `observable`"
+    schema["properties"]["correlate"] = columns | {"description": words}
+    schema["required"] = ["source"]
+    schema["anyOf"] = [{"required": ["observable"]}, {"required": ["correlate"]}]
+
+
 class Comparison(Spec):
-    """A source against a reference in one observable, per setting that both share."""
+    """A source against a reference in one observable, per setting that both share.
+
+    `{source: sgd, correlate: [a, b]}` looks at one source by itself: it is read as the observable
+    `a, b` with the estimator `correlate` and the source as its own reference.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_with_short_form)
 
     source: str
-    reference: str
-    observable: str = Field(description="`function`, a column of runs, or several, by commas")
+    reference: str = Field(
+        default_factory=lambda data: data.get("source", ""),
+        description="left out, the source itself",
+    )
+    observable: str = Field(
+        description="a column of runs, or several, by commas; `function`; or `networks`, which "
+        "are run again from their parameters"
+    )
     given: Literal["fit", "all"] = "all"
     by: str | tuple[str, ...] | None = Field(
         default=None, description="a swept axis, or several: one estimate per value"
@@ -105,6 +131,30 @@ class Comparison(Spec):
     estimator: Annotated[EstimatorName | None, ESTIMATOR.reader()] = Field(
         default=None, description="how it is estimated; left out, what suits the observable"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _correlated(cls, data: Any) -> Any:
+        """Write `correlate` out."""
+        if not isinstance(data, dict) or "correlate" not in data:
+            return data
+        columns = data["correlate"]
+        if both := data.keys() & {"observable", "estimator"}:
+            raise ValueError(f"correlate says which columns and how: leave {min(both)} out")
+        if not isinstance(columns, list | tuple) or len(columns) != 2:
+            raise ValueError(f"correlate: name two columns, not {columns!r}")
+        rest = {key: value for key, value in data.items() if key != "correlate"}
+        return rest | {"observable": ", ".join(map(str, columns)), "estimator": "correlate"}
+
+    @property
+    def is_within_one(self) -> bool:
+        """Whether a source is looked at by itself."""
+        return self.source == self.reference
+
+    @property
+    def is_of_columns(self) -> bool:
+        """Whether what is compared are columns of `runs`."""
+        return self.observable not in {"function", NETWORKS}
 
     @property
     def split_by(self) -> tuple[str, ...]:

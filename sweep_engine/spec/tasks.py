@@ -24,6 +24,7 @@ from sweep_engine.data_files import (
 from sweep_engine.errors import FieldError
 from sweep_engine.spec.base import Count, Index, NonNegative, Real, Spec
 from sweep_engine.spec.custom import Custom
+from sweep_engine.spec.ood import OodSpec, OtherColumns
 
 Rows = tuple[tuple[Real, ...], ...]
 WholeNumber = Annotated[int, Field(strict=True)]
@@ -73,6 +74,11 @@ class TaskKind(Spec):
     def wrong_labels(self) -> Poison | None:
         """The wrongly labelled examples that are added to the training set, if any."""
 
+    @property
+    @abstractmethod
+    def second_set(self) -> OodSpec | None:
+        """What makes the second set of inputs that networks are tested on, if there is one."""
+
     @abstractmethod
     def data_seed(self, sweep_seed: int) -> int:
         """The seed that what is drawn of the data comes from."""
@@ -94,12 +100,34 @@ class Drawn(TaskKind):
     """Base of tasks with a seed for what is drawn: the split, the examples, the wrong labels."""
 
     only_target: ClassVar[None] = None
+    later_keys: ClassVar[tuple[str, ...]] = ("ood",)
+    """Keys that ids were first given without: left out where they have no value."""
 
     seed: Index | None = Field(
         default=None,
         description="of what is drawn of the data; left out, the sweep's. Swept, it gives other "
         "data sets, over which a comparison can average (`over: task.seed`)",
     )
+    ood: OodSpec | None = Field(
+        default=None,
+        description="a second set, out of distribution, that networks are tested on as well: a "
+        "corruption of the test set, or other columns of the file",
+    )
+
+    @model_validator(mode="after")
+    def _has_other_columns(self) -> Self:
+        if isinstance(self.ood, OtherColumns) and self.data_file is None:
+            raise ValueError("ood: columns are those of a file, and this task has none")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_later_keys(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = dump(self)
+        return {k: v for k, v in data.items() if k not in self.later_keys or v is not None}
+
+    @property
+    def second_set(self) -> OodSpec | None:
+        return self.ood
 
     def data_seed(self, sweep_seed: int) -> int:
         return sweep_seed if self.seed is None else self.seed
@@ -190,6 +218,7 @@ class Factorisation(TaskKind):
 
     data_file: ClassVar[None] = None
     is_random_sample: ClassVar[bool] = False
+    second_set: ClassVar[None] = None
     wrong_labels: ClassVar[None] = None
 
     kind: Literal["factorisation"] = "factorisation"
@@ -281,6 +310,8 @@ class FileTask(Drawn):
     task of one output, more a class each, in the order of `labels`.
     """
 
+    later_keys: ClassVar[tuple[str, ...]] = ("ood", "labels")
+
     kind: Literal["file"] = "file"
     path: str
     sha256: str | None = Field(
@@ -318,12 +349,6 @@ class FileTask(Drawn):
         if self.labels is not None and len(set(self.labels)) < len(self.labels):
             raise ValueError("labels: give different integers")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_usual_labels(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `labels` out where they are usual, as all were when ids were first given."""
-        data: dict[str, Any] = dump(self)
-        return {k: v for k, v in data.items() if k != "labels" or v is not None}
 
     @property
     def data_file(self) -> DataFile:
@@ -392,6 +417,7 @@ class CustomTask(Custom, TaskKind):
     data_file: ClassVar[None] = None
     is_random_sample: ClassVar[bool] = False
     only_target: ClassVar[None] = None
+    second_set: ClassVar[None] = None
     wrong_labels: ClassVar[None] = None
 
     def data_seed(self, sweep_seed: int) -> int:

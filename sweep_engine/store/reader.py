@@ -115,6 +115,25 @@ class Results:
             for name, table in self._params_buckets(source, bucket)
         ]
 
+    def final_params(
+        self, source: str, bucket: str, where: pc.Expression | None = None
+    ) -> tuple[Int64[np.ndarray, " R"], Float32[np.ndarray, "R P"]]:
+        """(run ids, theta) of runs of one bucket in their last stored state, by id.
+
+        Args:
+            source: Which source.
+            bucket: Which bucket.
+            where: Which rows, as in `params`.
+        """
+        parts = self.params(source, bucket, where)
+        if not parts or not len(parts[0].run_id):
+            return np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
+        (stored,) = parts
+        order = np.lexsort((stored.step, stored.run_id))
+        run_id = stored.run_id[order]
+        last = np.append(run_id[1:] != run_id[:-1], True)
+        return run_id[last], stored.theta[order[last]]
+
     def iter_params(
         self,
         source: str,

@@ -64,10 +64,20 @@ def load_file(spec: FileTask, seed: int, folder: Path) -> Task:
     if spec.loss == "squared":
         return _shuffled(data.x, data.y, spec.train, SQUARED, seed)
     labels = spec.labels_in(data)
-    positions = np.argsort(labels)
-    y = positions[np.searchsorted(np.sort(labels), data.y)]
+    y = positions_of(data.y, labels)
     loss = LOGISTIC if len(labels) == 2 else cross_entropy(len(labels))
     return replace(_shuffled(data.x, y, spec.train, loss, seed), labels=labels)
+
+
+def positions_of(y: np.ndarray, labels: tuple[int, ...]) -> np.ndarray:
+    """Number the classes by their place in `labels`.
+
+    Raises:
+        ValueError: there is another label.
+    """
+    if other := sorted(set(np.unique(y).tolist()) - set(labels)):
+        raise ValueError(f"the label {other[0]:g} is none of the task's: {labels}")
+    return np.argsort(labels)[np.searchsorted(np.sort(labels), y)]
 
 
 def _shuffled(x: np.ndarray, y: np.ndarray, train: int, loss: Loss, seed: int) -> Task:

@@ -20,6 +20,7 @@ from sweep_engine.spec.tasks import (
 from sweep_engine.tasks.boolean import load_boolean
 from sweep_engine.tasks.drawn import load_factorisation, load_planar, load_regression
 from sweep_engine.tasks.files import load_digits, load_file
+from sweep_engine.tasks.ood import with_second_set
 from sweep_engine.tasks.poison import poisoned
 from sweep_engine.tasks.task import Task
 
@@ -40,7 +41,9 @@ def load_task(spec: TaskKind, seed: int, folder: Path) -> Task:
     seed = spec.data_seed(seed)
     try:
         task = LOADERS[type(spec)](spec, seed, folder)
-        return task if spec.wrong_labels is None else poisoned(task, spec.wrong_labels, seed)
+        if spec.wrong_labels is not None:
+            task = poisoned(task, spec.wrong_labels, seed)
+        return task if spec.second_set is None else with_second_set(task, spec, seed, folder)
     except FieldError:
         raise
     except ValueError as error:

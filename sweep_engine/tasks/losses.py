@@ -43,6 +43,11 @@ class Loss:
         wrong = (self.labels(outputs) != targets) | jnp.any(jnp.isnan(outputs), axis=-1)
         return jnp.mean(wrong.astype(jnp.float32))
 
+    @property
+    def has_logits(self) -> bool:
+        """Whether outputs are log odds of labels, so that they say probabilities."""
+        return self.num_labels is not None and self.residuals is None
+
     def num_outputs(self) -> int:
         """How many outputs a network for this loss has."""
         return self.num_labels if self.num_labels is not None and self.num_labels > 2 else 1

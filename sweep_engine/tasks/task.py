@@ -38,6 +38,8 @@ class Task:
             them are the function.
         labels: What the classes are called in a data file, in their order; None where they are
             called by their numbers.
+        ood: A second set that networks are tested on, out of the distribution of the first; None
+            when there is none.
     """
 
     train: Examples
@@ -46,6 +48,7 @@ class Task:
     probe_inputs: Int[np.ndarray, " F"]
     finite: bool = False
     labels: tuple[int, ...] | None = None
+    ood: Examples | None = None
 
     @property
     def inputs(self) -> Float[np.ndarray, "N ..."]:
@@ -73,6 +76,7 @@ def make_task(
     *,
     probe_inputs: np.ndarray | None = None,
     finite: bool = False,
+    ood: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Task:
     """Make a task from arrays, checking them.
 
@@ -82,11 +86,14 @@ def make_task(
         ValueError: shapes disagree, a number is not finite, or a label is out of range.
     """
     sets = [_examples(*part, loss) for part in (train, test) if part is not None]
-    if len({part.x.shape[1:] for part in sets}) > 1:
+    second = None if ood is None else _examples(*ood, loss)
+    if len({part.x.shape[1:] for part in (*sets, *([second] if second else []))}) > 1:
         raise ValueError("training and test inputs have different shapes")
     if probe_inputs is None:
         probe_inputs = np.arange(sum(len(part) for part in sets[:-1]), sum(map(len, sets)))
-    return Task(sets[0], sets[1] if test is not None else None, loss, probe_inputs, finite)
+    return Task(
+        sets[0], sets[1] if test is not None else None, loss, probe_inputs, finite, ood=second
+    )
 
 
 def check_arrays(x: np.ndarray, y: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """The contract of every estimator: what it yields can be said, at any confidence, and nothing more.
 
-The decomposition takes all that is stored of a source: `stored/test_comparisons.py`.
+Those that take all that is stored of a source: `stored/test_comparisons.py`, and of networks
+`networks/test_stored.py`.
 """
 
 from typing import get_args
@@ -21,6 +22,7 @@ OF_SAMPLES = {name: each for name, each in ALL.items() if each.takes is not Take
 DIMENSIONS = {
     Takes.ONE_COLUMN: (1,),
     Takes.ONE_OR_TWO_COLUMNS: (1, 2),
+    Takes.TWO_COLUMNS: (2,),
     Takes.TWO_COLUMNS_OR_MORE: (2,),
     Takes.COLUMNS: (1, 2, 3),
 }

@@ -17,6 +17,7 @@ def outcome_at(network, theta, loss, x, y):
         train_inputs=x,
         train_outputs=network.apply(params, x),
         train_targets=jnp.asarray(y),
+        test_inputs=None,
         test_outputs=None,
         test_targets=None,
         loss=loss,

@@ -36,7 +36,12 @@ from sweep_engine.store.schema import runs_schema
 from sweep_engine.tasks import LOGISTIC, SQUARED, cross_entropy, make_task
 from tests.sources.test_places import assert_the_same_in_every_place
 
-BINARY = make_task((np.eye(3), np.array([0, 1, 1])), (np.eye(3) * 2, np.array([1, 1, 0])), LOGISTIC)
+BINARY = make_task(
+    (np.eye(3), np.array([0, 1, 1])),
+    (np.eye(3) * 2, np.array([1, 1, 0])),
+    LOGISTIC,
+    ood=(np.eye(3) - 1, np.array([0, 1, 0])),
+)
 UNTESTED = make_task((np.eye(3), np.array([0, 1, 1])), None, LOGISTIC)
 REAL = make_task((np.ones((1, 1)), np.array([2.0])), None, SQUARED)
 MANY = make_task(
@@ -66,6 +71,7 @@ SETTINGS = {
     ],
     "learning_coefficient": [{"chains": 2, "steps": 8}],
     "volume_exponent": [{"draws": 100, "quantile": 0.1}],
+    "calibration": [{"sets": ["test", "ood", "far"], "draws": 4}],
     "coordinates": [
         {"method": "random"},
         {"method": "random", "canonical": False, "components": 3},
@@ -106,10 +112,13 @@ def outcome(task, model, theta, start):
         train_inputs=jnp.asarray(task.train.x),
         train_outputs=network.apply(params, task.train.x),
         train_targets=jnp.asarray(task.train.y),
+        test_inputs=None if task.test is None else jnp.asarray(task.test.x),
         test_outputs=None if task.test is None else network.apply(params, task.test.x),
         test_targets=None if task.test is None else jnp.asarray(task.test.y),
         loss=task.loss,
         curvature_limit=jnp.float32(2.0),
+        ood_inputs=None if task.ood is None else jnp.asarray(task.ood.x),
+        ood_targets=None if task.ood is None else jnp.asarray(task.ood.y),
     )
 
 

@@ -31,6 +31,7 @@ def outcome(network=None, theta=THETA, loss=LOGISTIC, outputs=OUTPUTS, labels=LA
         train_inputs=jnp.zeros((len(outputs), *network.input_shape)),
         train_outputs=jnp.asarray(outputs, jnp.float32),
         train_targets=jnp.asarray(labels),
+        test_inputs=jnp.ones((4, *network.input_shape)),
         test_outputs=jnp.asarray(-outputs[:4], jnp.float32),
         test_targets=jnp.asarray(labels[:4]),
         loss=loss,

@@ -61,7 +61,7 @@ def test_observables_and_draws():
     lowered(bucket.draw._jitted, runs[0], block, root)
     theta = np.zeros((lanes, bucket.network.layout.num_params), np.float32)
     start = np.zeros((lanes, 0), np.float32)
-    lowered(bucket.observe._jitted, theta, start, bucket.data.inputs, bucket.data.targets)
+    lowered(bucket.observe._jitted, theta, start, bucket.data.observed, bucket.data.targets)
 
 
 def test_scans_of_a_prior():

@@ -106,7 +106,7 @@ def test_observables(lanes, task, model, observables):
     shape = (2, lanes, bucket.network.layout.num_params)
     theta, start = np.random.default_rng(4).normal(size=shape).astype(np.float32)
     assert_the_same_in_every_place(
-        bucket.observe, (theta, start), bucket.data.inputs, bucket.data.targets
+        bucket.observe, (theta, start), bucket.data.observed, bucket.data.targets
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
+import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given
@@ -190,6 +191,17 @@ def test_json_schema():
 def test_json_schema_allows_an_axis_as_a_list():
     axis = Sweep.model_json_schema()["$defs"]["Axes"]["additionalProperties"]
     assert "array" in {option.get("type") for option in axis.get("anyOf", [])}
+
+
+def test_json_schema_knows_the_short_form_of_a_comparison():
+    """And a reference that is left out: both stand in files that are read."""
+    schema = Sweep.model_json_schema()["$defs"]["Comparison"]
+    short = {"source": "sgd", "correlate": ["a", "b"]}
+    for good in (short, {"source": "sgd", "observable": "networks"}):
+        jsonschema.validate(good, {**schema, "$defs": Sweep.model_json_schema()["$defs"]})
+        assert Comparison.model_validate(good).reference == "sgd"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"source": "sgd"}, schema)
 
 
 # --- sweep -> sweep.json -> sweep ----------------------------------------------------------

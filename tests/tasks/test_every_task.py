@@ -21,16 +21,20 @@ CASES = {
         {"bits": 4, "train": 6},
         {"bits": 3, "train": [0, 3, 5], "loss": "squared", "inputs": "plus_minus"},
         {"bits": 4, "train": 6, "poison": {"examples": 2}},
+        {"bits": 4, "train": 6, "ood": {"kind": "mask", "share": 0.5}},
     ],
     "regression": [
         {"examples": 6, "inputs": 2, "test_examples": 3, "noise": 0.5},
+        {"examples": 6, "inputs": 2, "test_examples": 3, "ood": {"kind": "noise", "std": 0.5}},
         {"x": [[1, 2], [0, 1]], "y": [1, 2], "test_x": [[3, 3]], "test_y": [0]},
     ],
     "planar": [{"set": "kink", "examples": 6}, {"set": "two_slab", "poison": {"examples": 3}},
                POINTS],
-    "digits": [{"train": 20}, {"train": 20, "classes": [3, 8], "seed": 5}],
+    "digits": [{"train": 20, "ood": {"kind": "shuffle"}},
+               {"train": 20, "classes": [3, 8], "seed": 5}],
     "file": [{"path": "data.npz", "train": 8}, {"path": "data.npz", "train": 8, "poison":
-              {"examples": 1}, "seed": 2}],
+              {"examples": 1}, "seed": 2},
+             {"path": "data.npz", "train": 8, "ood": {"kind": "columns", "x": "x2", "y": "y2"}}],
 }  # fmt: skip
 
 
@@ -50,7 +54,8 @@ every_task = pytest.mark.parametrize("spec", list(_specs()), ids=lambda spec: sp
 def load(tmp_path):
     """Loads a task, with its data file where it has one."""
     rng = np.random.default_rng(1)
-    np.savez(tmp_path / "data.npz", x=rng.normal(size=(12, 2)), y=np.arange(12) % 3)
+    x, x2, y = *rng.normal(size=(2, 12, 2)), np.arange(12) % 3
+    np.savez(tmp_path / "data.npz", x=x, y=y, x2=x2[:7], y2=y[:7])
     digest = hashlib.sha256((tmp_path / "data.npz").read_bytes()).hexdigest()
 
     def load(spec, seed=0):
@@ -61,14 +66,14 @@ def load(tmp_path):
 
 
 def arrays(task):
-    parts = [task.train] if task.test is None else [task.train, task.test]
+    parts = filter(None, (task.train, task.test, task.ood))
     return [array for part in parts for array in (part.x, part.y)]
 
 
 @every_task
 def test_data_that_a_network_can_be_trained_on(spec, load):
     task = load(spec)
-    for part in filter(None, (task.train, task.test)):
+    for part in filter(None, (task.train, task.test, task.ood)):
         assert part.x.dtype == np.float32
         assert part.x.shape[1:] == task.input_shape
         assert np.all(np.isfinite(part.x))
@@ -112,6 +117,11 @@ def test_wrong_labels_are_added_to_the_right_ones(spec, load):
     assert np.array_equal(spoiled.train.y[:-extra], clean.train.y)
     probed = [task.inputs[task.probe_inputs] for task in (clean, spoiled)]
     np.testing.assert_array_equal(*probed)
+
+
+@every_task
+def test_there_is_a_second_set_where_one_is_named(spec, load):
+    assert (load(spec).ood is None) == (spec.second_set is None)
 
 
 @every_task

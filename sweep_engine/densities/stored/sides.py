@@ -55,6 +55,11 @@ class Side:
         given, where = self.comparison.given, self.comparison.where
         return self.study.function_draws(self.source, self.settings, given, where, column)
 
+    def addresses(self) -> pa.Table:
+        """Read which the runs that are looked at are."""
+        given, where = self.comparison.given, self.comparison.where
+        return self.study.addresses(self.source, self.settings, given, where)
+
     @property
     def lacks_fits(self) -> bool:
         """Whether only networks that fit are looked at, and none does."""
@@ -89,21 +94,23 @@ def read_pair(study: Study, pair: Pair, other: Study | None = None) -> tuple[Dra
 def observed(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[str, ...]]:
     """Read the observable's columns on both sides, matched if that is asked."""
     columns, matching = split_columns(source.comparison.observable), source.comparison.match
-    draws = source.draws(columns), reference.draws(columns)
+    sides = (source,) if reference == source else (source, reference)
+    read = [side.draws(columns) for side in sides]
+    draws = read[0], read[-1]
     halved = tuple(
         f"of {side.source} only the half that {columns[0]} was not fitted on"
-        for side in (source, reference)
+        for side in sides
         if columns_fitted_on(side.study.sweep, side.source) & set(columns)
     )
     if matching is None or not all(len(side) for side in draws):
         return draws, halved
-    of_source, of_reference, notes = match(
+    matched, matched_reference, notes = match(
         source.draws([matching.column]),
         reference.draws([matching.column]),
         matching.bins,
         matching.column,
     )
-    return (of_source.apply(draws[0]), of_reference.apply(draws[1])), (*halved, *notes)
+    return (matched.apply(draws[0]), matched_reference.apply(draws[1])), (*halved, *notes)
 
 
 def function_cells(

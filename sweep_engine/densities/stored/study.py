@@ -106,6 +106,13 @@ class Study:
             where &= (pc.field(column) >= low) & (pc.field(column) <= high)
         return where & pc.field("fit") if given == "fit" else where
 
+    def addresses(
+        self, source: str, settings: Sequence[int], given: str, where: Where | None = None
+    ) -> pa.Table:
+        """Read which the chosen runs are: run id, bucket, weight, unit and status."""
+        chosen = self._runs(source, settings, given, where)
+        return whole_units(self.results.runs(["run_id", "bucket", *_ADDRESS], chosen), source)[0]
+
     def function_draws(
         self,
         source: str,

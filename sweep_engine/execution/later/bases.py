@@ -5,7 +5,6 @@ import hashlib
 import jax
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Float32
 
 from sweep_engine.errors import OutputError
@@ -69,20 +68,6 @@ def basis_of(
     return _read(files, record)
 
 
-def final_thetas(
-    results: Results, source: str, bucket: str, where: pc.Expression | None = None
-) -> tuple[np.ndarray, Float32[np.ndarray, "R P"]]:
-    """(run ids, theta) of stored runs of one bucket in their last stored state, by id."""
-    parts = results.params(source, bucket, where)
-    if not parts or not len(parts[0].run_id):
-        return np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
-    (stored,) = parts
-    order = np.lexsort((stored.step, stored.run_id))
-    run_id = stored.run_id[order]
-    last = np.append(run_id[1:] != run_id[:-1], True)
-    return run_id[last], stored.theta[order[last]]
-
-
 def _fitted_networks(
     results: Results, source: str, network: Network, unit_size: int
 ) -> tuple[str, Float32[np.ndarray, "R P"]]:
@@ -91,7 +76,7 @@ def _fitted_networks(
     for bucket in results.buckets("params", source):
         if results.file_metadata("params", source, bucket)["layout"] == layout:
             names.append(bucket)
-            run_id, theta = final_thetas(results, source, bucket)
+            run_id, theta = results.final_params(source, bucket)
             thetas.append(theta[is_fitted_on(run_id, unit_size)])
     finite = [theta[np.isfinite(theta).all(axis=1)] for theta in thetas]
     if not sum(map(len, finite)):

@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sweep_engine.comparability import columns_fitted_on
 from sweep_engine.errors import CorruptResults, Interrupted, OutputError, SpecError
-from sweep_engine.execution.later.bases import basis_of, final_thetas
+from sweep_engine.execution.later.bases import basis_of
 from sweep_engine.execution.programs.programs import Programs, compilation_cache
 from sweep_engine.observables import (
     FittedObservable,
@@ -255,7 +255,7 @@ class _Work:
     ) -> tuple[np.ndarray, Float32[np.ndarray, "R P"]]:
         low, high = int(run_id.min()), int(run_id.max())
         where = (pc.field("run_id") >= low) & (pc.field("run_id") <= high)
-        stored, theta = final_thetas(self.results, source, name, where)
+        stored, theta = self.results.final_params(source, name, where)
         mine = np.isin(stored, run_id)
         return stored[mine], theta[mine]
 

@@ -26,8 +26,7 @@ def side_by_side_figures(study: Study) -> Iterator[Figure]:
 def _by_column(study: Study) -> dict[str, list[Comparison]]:
     by_observable: dict[str, list[Comparison]] = defaultdict(list)
     for comparison in study.sweep.compare:
-        one_column = comparison.observable != "function"
-        one_column &= "," not in comparison.observable
+        one_column = comparison.is_of_columns and "," not in comparison.observable
         whole = not (comparison.at or comparison.where or comparison.match)
         if one_column and whole:
             by_observable[comparison.observable].append(comparison)

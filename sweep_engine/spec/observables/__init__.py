@@ -11,12 +11,13 @@ from sweep_engine.spec.observables.coordinates import Coordinates
 from sweep_engine.spec.observables.flatness import Flatness
 from sweep_engine.spec.observables.functions import Complexity, Function
 from sweep_engine.spec.observables.kind import ObservableKind, ProjectionPlane
-from sweep_engine.spec.observables.outputs import Confidence, Margin
+from sweep_engine.spec.observables.outputs import Calibration, Confidence, Margin
 from sweep_engine.spec.observables.parameters import Balance, Distance, Norms, Path, Symmetry
 from sweep_engine.spec.observables.volumes import LearningCoefficient, LocalVolume, VolumeExponent
 
 __all__ = [
     "Balance",
+    "Calibration",
     "Complexity",
     "Confidence",
     "Coordinates",
@@ -52,6 +53,7 @@ ObservableSpec = Annotated[
     | Margin
     | Path
     | Confidence
+    | Calibration
     | Function
     | Complexity
     | Balance

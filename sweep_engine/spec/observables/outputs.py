@@ -1,8 +1,11 @@
 """Observables of the outputs on training and test inputs."""
 
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
-from sweep_engine.spec.observables.kind import Bare
+from pydantic import Field, field_validator
+
+from sweep_engine.spec.base import Count, Positive
+from sweep_engine.spec.observables.kind import Bare, ObservableKind
 
 
 class Margin(Bare):
@@ -15,3 +18,36 @@ class Confidence(Bare):
     """Mean probability of the chosen label, and Brier score, on the test set."""
 
     kind: Literal["confidence"] = "confidence"
+
+
+InputSet = Literal["test", "ood", "far"]
+
+
+class Calibration(ObservableKind):
+    """Does a network know how often it is right? Scores of its probabilities on sets of inputs.
+
+    Each set gives columns such as `test_ece`: accuracy, log loss, calibration error (ECE) with
+    that of a network that is calibrated, Brier score in its parts, and how well confidence tells
+    right labels from wrong ones. `far` has the test inputs times `far_factor`, with their labels.
+    """
+
+    fit_source: ClassVar[None] = None
+    projection_plane: ClassVar[None] = None
+
+    kind: Literal["calibration"] = "calibration"
+    sets: Annotated[tuple[InputSet, ...], Field(min_length=1)] = Field(
+        default=("test", "far"),
+        description="`ood` is the second set, which the task must name in its own `ood`",
+    )
+    bins: Count = Field(default=15, description="of equal width, of probabilities from 0 to 1")
+    draws: Annotated[int, Field(strict=True, ge=2)] = Field(
+        default=100, description="of labels from the network's own probabilities, for ECE's null"
+    )
+    far_factor: Positive = 10.0
+
+    @field_validator("sets")
+    @classmethod
+    def _each_once(cls, sets: tuple[InputSet, ...]) -> tuple[InputSet, ...]:
+        if len(set(sets)) < len(sets):
+            raise ValueError("name each set once")
+        return sets

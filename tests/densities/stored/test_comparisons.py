@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from scipy import stats
 
 from sweep_engine import cli, compare
 from sweep_engine.comparability import comparison_problems
@@ -262,6 +263,20 @@ def test_refuses_what_means_nothing(out, asked, says):
 def test_refuses_an_unknown_axis(study):
     with pytest.raises(IncomparableSources, match=r"model\.wide"):
         pairs_of(study, "sgd", "init", by="model.wide")
+
+
+def test_one_source_by_itself_is_read_once(study, monkeypatch):
+    asked = Comparison.model_validate({"source": "init", "correlate": ["l2_norm", "test_loss"]})
+    reads = []
+    draws = Study.draws
+    monkeypatch.setattr(Study, "draws", lambda *args: reads.append(1) or draws(*args))
+    for pair in pairs(study.plan, asked):
+        (found,) = look_at_pair(study, pair).at(0.95)
+        rows = rows_of(study, "init", setting=pair.source[0])
+        columns = [[row[name] for row in rows] for name in ("l2_norm", "test_loss")]
+        assert found.value == pytest.approx(stats.spearmanr(*columns).statistic)
+        assert found.num_source == DRAWS
+    assert len(reads) == len(TARGETS)
 
 
 def test_refuses_to_pick_among_settings_and_estimators(out):

@@ -1,0 +1,1 @@
+"""Estimates that run stored networks again: pairs of them, and ensembles."""
