@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from sweep_engine.spec.models import ModelKind
-from sweep_engine.tasks import Task
+from sweep_engine.tasks import Task, all_inputs
 
 
 def _labels(task: Task, model: ModelKind) -> str | None:
@@ -12,6 +14,16 @@ def _labels(task: Task, model: ModelKind) -> str | None:
 
 def _binary(task: Task, model: ModelKind) -> str | None:
     return "needs a task with two labels" if task.loss.num_labels != 2 else None
+
+
+def _boolean_inputs(task: Task, model: ModelKind) -> str | None:
+    """Look at the data, so that a user's own task may be of Boolean inputs too."""
+    x = task.inputs[task.probe_inputs]
+    size = len(x)
+    is_whole = task.finite and x.ndim == 2 and size == 2 ** x.shape[1]
+    if is_whole and np.array_equal(x > x.min(), all_inputs(x.shape[1])) and len(np.unique(x)) == 2:
+        return None
+    return "needs all inputs of some bits as probe inputs, as the task boolean has them"
 
 
 def _test(task: Task, model: ModelKind) -> str | None:
@@ -34,6 +46,7 @@ def _scalar_product(task: Task, model: ModelKind) -> str | None:
 NEEDS: dict[str, Callable[[Task, ModelKind], str | None]] = {
     "labels": _labels,
     "binary": _binary,
+    "boolean_inputs": _boolean_inputs,
     "test": _test,
     "start": _start,
     "dense": _dense,

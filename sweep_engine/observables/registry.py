@@ -5,17 +5,20 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from sweep_engine.observables.complexity import COMPLEXITY, COMPRESSION
 from sweep_engine.observables.coordinates import coordinates
-from sweep_engine.observables.function import COMPLEXITY, FUNCTION
 from sweep_engine.observables.learning_coefficient import learning_coefficient, volume_exponent
 from sweep_engine.observables.local_volume import local_volume
 from sweep_engine.observables.networks import BALANCE, CONFIDENCE, DISTANCE, MARGIN, NORMS, PATH
 from sweep_engine.observables.observable import Observable
+from sweep_engine.observables.spectrum import SPECTRUM
 from sweep_engine.observables.symmetry import SYMMETRY
+from sweep_engine.observables.truth_table import FUNCTION
 from sweep_engine.spec.base import check_complete
 from sweep_engine.spec.observables import (
     Balance,
     Complexity,
+    Compression,
     Confidence,
     Coordinates,
     CustomObservable,
@@ -29,6 +32,7 @@ from sweep_engine.spec.observables import (
     Observables,
     ObservableSpec,
     Path,
+    Spectrum,
     Symmetry,
     VolumeExponent,
 )
@@ -74,6 +78,8 @@ OBSERVABLES: dict[type[ObservableKind], Callable[[Any], Observable]] = {
     Confidence: _always(CONFIDENCE),
     Function: _always(FUNCTION),
     Complexity: _always(COMPLEXITY),
+    Compression: _always(COMPRESSION),
+    Spectrum: _always(SPECTRUM),
     Balance: _always(BALANCE),
     Symmetry: _always(SYMMETRY),
     LocalVolume: local_volume,

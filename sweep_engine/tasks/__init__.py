@@ -1,5 +1,6 @@
 """Tasks: data and loss, from (seed, specification), the same for every run."""
 
+from sweep_engine.tasks.boolean import all_inputs
 from sweep_engine.tasks.load import LOADERS, load_task
 from sweep_engine.tasks.losses import LOGISTIC, SQUARED, SQUARED_LABELS, Loss, cross_entropy
 from sweep_engine.tasks.task import Examples, Task, make_task
@@ -12,6 +13,7 @@ __all__ = [
     "Examples",
     "Loss",
     "Task",
+    "all_inputs",
     "cross_entropy",
     "load_task",
     "make_task",

@@ -21,6 +21,7 @@ from sweep_engine.models import build, canonicalise
 from sweep_engine.observables import (
     OBSERVABLES,
     FittedObservable,
+    Functions,
     Observable,
     Outcome,
     columns_of,
@@ -37,7 +38,7 @@ from sweep_engine.spec.observables import (
     ObservableSpec,
 )
 from sweep_engine.store.schema import runs_schema
-from sweep_engine.tasks import LOGISTIC, SQUARED, cross_entropy, make_task
+from sweep_engine.tasks import LOGISTIC, SQUARED, all_inputs, cross_entropy, make_task
 from tests.sources.test_places import assert_the_same_in_every_place
 
 BINARY = make_task((np.eye(3), np.array([0, 1, 1])), (np.eye(3) * 2, np.array([1, 1, 0])), LOGISTIC)
@@ -46,9 +47,16 @@ REAL = make_task((np.ones((1, 1)), np.array([2.0])), None, SQUARED)
 MANY = make_task(
     (np.eye(3), np.array([0, 1, 2])), (np.eye(3), np.array([2, 1, 0])), cross_entropy(3)
 )
-TASKS = (BINARY, UNTESTED, REAL, MANY)
+BITS = make_task(
+    (all_inputs(2), np.array([0, 1, 1, 0])),
+    None,
+    LOGISTIC,
+    probe_inputs=np.arange(4),
+    finite=True,
+)
+TASKS = (BINARY, UNTESTED, REAL, MANY, BITS)
 MODELS = (Mlp(widths=(4,)), Diagonal(), ScalarFactorisation())
-SCENES = ((BINARY, MODELS[0]), (REAL, ScalarFactorisation()))
+SCENES = ((BINARY, MODELS[0]), (REAL, ScalarFactorisation()), (BITS, MODELS[0]))
 """Tasks and models: every observable can be computed in one of them."""
 
 
@@ -156,7 +164,7 @@ def values(number):
     """What an observable gives of a few networks, or of two functions."""
     observable = made(number)
     if observable.describe:
-        return observable.describe(np.array([[0b10100000], [0]], np.uint8), 3)
+        return observable.describe(Functions(np.array([[0b10100000], [0]], np.uint8), 4))
     found = program(number)(*block(observable))
     return {name: np.asarray(value) for name, value in found.items()}
 
@@ -196,9 +204,9 @@ def test_it_is_a_pure_function_of_one_network(number):
     observable = made(number)
     if observable.describe:
         functions = np.array([[3], [200], [7]], np.uint8)
-        whole = observable.describe(functions, 8)
-        alone = observable.describe(functions[1:2], 8)
-        assert all(whole[name][1] == value[0] for name, value in alone.items())
+        whole = observable.describe(Functions(functions, 8))
+        alone = observable.describe(Functions(functions[1:2], 8))
+        assert all(np.array_equal(whole[name][1], value[0]) for name, value in alone.items())
         return
     assert_the_same_in_every_place(program(number), block(observable), turns=1)
 
@@ -291,7 +299,11 @@ def test_a_users_own_observable():
         ("confidence", REAL, Mlp(), "needs a task with labels"),
         ("function", BINARY, Mlp(), None),
         ("function", MANY, Mlp(), "needs a task with two labels"),
-        ("complexity", REAL, Mlp(), "needs a task with two labels"),
+        ("complexity", MANY, Mlp(), None),
+        ("complexity", REAL, Mlp(), "needs a task with labels"),
+        ("compression", REAL, Mlp(), "needs a task with labels"),
+        ("spectrum", BITS, Mlp(), None),
+        ("spectrum", MANY, Mlp(), "needs a task with two labels"),
         ("distance", UNTESTED, Diagonal(), None),
         ("balance", REAL, ScalarFactorisation(), None),
         ("balance", REAL, Mlp(), "needs the model scalar_factorisation"),

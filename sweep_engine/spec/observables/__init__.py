@@ -8,15 +8,17 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, Wi
 from sweep_engine.spec.base import Spec, canonical_json, kinds
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.observables.coordinates import Coordinates
-from sweep_engine.spec.observables.functions import Complexity, Function
-from sweep_engine.spec.observables.kind import ObservableKind, ProjectionPlane
+from sweep_engine.spec.observables.functions import Complexity, Compression, Function, Spectrum
+from sweep_engine.spec.observables.kind import Bare, ObservableKind, ProjectionPlane
 from sweep_engine.spec.observables.outputs import Confidence, Margin
 from sweep_engine.spec.observables.parameters import Balance, Distance, Norms, Path, Symmetry
 from sweep_engine.spec.observables.volumes import LearningCoefficient, LocalVolume, VolumeExponent
 
 __all__ = [
     "Balance",
+    "Bare",
     "Complexity",
+    "Compression",
     "Confidence",
     "Coordinates",
     "CustomObservable",
@@ -31,6 +33,7 @@ __all__ = [
     "Observables",
     "Path",
     "ProjectionPlane",
+    "Spectrum",
     "Symmetry",
     "VolumeExponent",
     "merge",
@@ -52,6 +55,8 @@ ObservableSpec = Annotated[
     | Confidence
     | Function
     | Complexity
+    | Compression
+    | Spectrum
     | Balance
     | Symmetry
     | LocalVolume
