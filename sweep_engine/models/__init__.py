@@ -1,7 +1,7 @@
 """Models: how a network is initialised and applied, and how its parameters lie in theta."""
 
 from sweep_engine.models.canonical import Canonical, canonicalise
-from sweep_engine.models.dense import DenseLayers, dense_layers, is_dense
+from sweep_engine.models.dense import DenseLayers, dense_layers, is_dense, slope
 from sweep_engine.models.layout import Layout, Leaf
 from sweep_engine.models.network import Network, build
 
@@ -15,4 +15,5 @@ __all__ = [
     "canonicalise",
     "dense_layers",
     "is_dense",
+    "slope",
 ]

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 from jaxtyping import Array, Float
 
 from sweep_engine.models.network import Network
@@ -31,6 +32,12 @@ class DenseLayers(NamedTuple):
             x = ACTIVATIONS[self.activation](given)
             layers.append((given, x))
         return layers
+
+
+def slope(activation: str, given: Float[Array, "N H"]) -> Float[Array, "N H"]:
+    """Compute the derivative of an activation, by its name, at what units are given."""
+    derivative = jax.grad(ACTIVATIONS[activation])
+    return jax.vmap(jax.vmap(derivative))(given)
 
 
 def is_dense(network: Network) -> bool:

@@ -11,6 +11,7 @@ from sweep_engine.observables.learning_coefficient import learning_coefficient, 
 from sweep_engine.observables.local_volume import local_volume
 from sweep_engine.observables.networks import BALANCE, CONFIDENCE, DISTANCE, MARGIN, NORMS, PATH
 from sweep_engine.observables.observable import Observable
+from sweep_engine.observables.rank import rank
 from sweep_engine.observables.spectrum import SPECTRUM
 from sweep_engine.observables.symmetry import SYMMETRY
 from sweep_engine.observables.truth_table import FUNCTION
@@ -32,6 +33,7 @@ from sweep_engine.spec.observables import (
     Observables,
     ObservableSpec,
     Path,
+    Rank,
     Spectrum,
     Symmetry,
     VolumeExponent,
@@ -82,6 +84,7 @@ OBSERVABLES: dict[type[ObservableKind], Callable[[Any], Observable]] = {
     Spectrum: _always(SPECTRUM),
     Balance: _always(BALANCE),
     Symmetry: _always(SYMMETRY),
+    Rank: rank,
     LocalVolume: local_volume,
     LearningCoefficient: learning_coefficient,
     VolumeExponent: volume_exponent,

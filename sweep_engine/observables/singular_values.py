@@ -102,9 +102,11 @@ def _rotated(
     ratio = (yy - xx) / jnp.where(xy == 0, 1.0, 2 * xy)
     tangent = jnp.where(ratio < 0, -1.0, 1.0) / (jnp.abs(ratio) + jnp.sqrt(1 + ratio * ratio))
     tangent = jnp.where(xy == 0, 0.0, tangent)
-    cosine = (1 / jnp.sqrt(1 + tangent * tangent))[:, None]
-    sine = tangent[:, None] * cosine
-    return jnp.stack([cosine * x - sine * y, sine * x + cosine * y]), jnp.max(overlap)
+    cosine = 1 / jnp.sqrt(1 + tangent * tangent)
+    # Corrections to x and y, which are small at the end: cosine * x would round in every sweep.
+    sine, half = (tangent * cosine)[:, None], (tangent * cosine / (1 + cosine))[:, None]
+    rotated = jnp.stack([x - sine * (y + half * x), y + sine * (x - half * y)])
+    return rotated, jnp.max(overlap)
 
 
 def _next_pairs(halves: Float[Array, "2 k m"]) -> Float[Array, "2 k m"]:

@@ -55,8 +55,9 @@ BITS = make_task(
     finite=True,
 )
 TASKS = (BINARY, UNTESTED, REAL, MANY, BITS)
+LINEAR = Mlp(widths=(3, 2), activation="linear")
 MODELS = (Mlp(widths=(4,)), Diagonal(), ScalarFactorisation())
-SCENES = ((BINARY, MODELS[0]), (REAL, ScalarFactorisation()), (BITS, MODELS[0]))
+SCENES = ((BINARY, MODELS[0]), (REAL, ScalarFactorisation()), (BITS, MODELS[0]), (REAL, LINEAR))
 """Tasks and models: every observable can be computed in one of them."""
 
 
@@ -169,12 +170,30 @@ def values(number):
     return {name: np.asarray(value) for name, value in found.items()}
 
 
+def filled_in_a_scene(number):
+    """The columns that have values in one of the scenes: some are of linear networks alone."""
+    observable = made(number)
+    if observable.describe or SPECS[number].fit_source:
+        return set(values(number))
+    filled = set()
+    for scene in SCENES:
+        if observable.problem(*scene) is None:
+            theta = jax.ShapeDtypeStruct((num_params(*scene),), np.float32)
+            shapes = jax.eval_shape(
+                lambda theta, scene=scene: observable.compute(outcome(*scene, theta, theta)), theta
+            )
+            filled |= set(shapes)
+    return filled
+
+
 @every_observable
 def test_what_is_returned_is_what_the_columns_say(number):
     spec, observable, found = SPECS[number], made(number), values(number)
-    assert set(found) == {column.name for column in observable.columns}
+    assert filled_in_a_scene(number) == {column.name for column in observable.columns}
     assert columns_of(spec) == [(column.name, column.dtype) for column in observable.columns]
     for column in observable.columns:
+        if column.name not in found:
+            continue
         cells = found[column.name]
         if column.dtype == "list<float32>":
             assert cells.ndim == 2

@@ -12,6 +12,7 @@ from sweep_engine.spec.observables.functions import Complexity, Compression, Fun
 from sweep_engine.spec.observables.kind import Bare, ObservableKind, ProjectionPlane
 from sweep_engine.spec.observables.outputs import Confidence, Margin
 from sweep_engine.spec.observables.parameters import Balance, Distance, Norms, Path, Symmetry
+from sweep_engine.spec.observables.rank import Rank
 from sweep_engine.spec.observables.volumes import LearningCoefficient, LocalVolume, VolumeExponent
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Observables",
     "Path",
     "ProjectionPlane",
+    "Rank",
     "Spectrum",
     "Symmetry",
     "VolumeExponent",
@@ -59,6 +61,7 @@ ObservableSpec = Annotated[
     | Spectrum
     | Balance
     | Symmetry
+    | Rank
     | LocalVolume
     | LearningCoefficient
     | VolumeExponent
