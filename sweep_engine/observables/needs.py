@@ -30,6 +30,22 @@ def _test(task: Task, model: ModelKind) -> str | None:
     return "needs a test set" if task.test is None else None
 
 
+def _two_inputs(task: Task, model: ModelKind) -> str | None:
+    return "needs two training inputs or more" if len(task.train) < 2 else None
+
+
+def _three_inputs(task: Task, model: ModelKind) -> str | None:
+    if len(task.train) < 3 or np.prod(task.input_shape) < 2:
+        return "needs three training inputs or more, of two numbers or more"
+    return None
+
+
+def _one_or_two_numbers(task: Task, model: ModelKind) -> str | None:
+    if len(task.train) < 2 or task.input_shape not in {(1,), (2,)}:
+        return "needs two training inputs or more, of one or two numbers"
+    return None
+
+
 def _start(task: Task, model: ModelKind) -> str | None:
     """Refuse nothing: of a network that started nowhere the columns are null."""
     return None
@@ -48,6 +64,9 @@ NEEDS: dict[str, Callable[[Task, ModelKind], str | None]] = {
     "binary": _binary,
     "boolean_inputs": _boolean_inputs,
     "test": _test,
+    "two_inputs": _two_inputs,
+    "three_inputs": _three_inputs,
+    "one_or_two_numbers": _one_or_two_numbers,
     "start": _start,
     "dense": _dense,
     "scalar_factorisation": _scalar_product,

@@ -33,6 +33,7 @@ class Outcome:
         test_outputs: Outputs on the test inputs; None without a test set.
         test_targets: None without a test set.
         loss: The task's loss.
+        test_inputs: Shape (M, ...); None without a test set.
     """
 
     theta: Float[Array, " P"]
@@ -45,6 +46,7 @@ class Outcome:
     test_outputs: Float[Array, "M C"] | None
     test_targets: Array | None
     loss: Loss
+    test_inputs: Float[Array, "M ..."] | None = None
 
     @property
     def layout(self) -> Layout:

@@ -12,6 +12,7 @@ from sweep_engine.observables.local_volume import local_volume
 from sweep_engine.observables.networks import BALANCE, CONFIDENCE, DISTANCE, MARGIN, NORMS, PATH
 from sweep_engine.observables.observable import Observable
 from sweep_engine.observables.rank import rank
+from sweep_engine.observables.smoothness import INPUT_GRADIENT, smoothness
 from sweep_engine.observables.spectrum import SPECTRUM
 from sweep_engine.observables.symmetry import SYMMETRY
 from sweep_engine.observables.truth_table import FUNCTION
@@ -25,6 +26,7 @@ from sweep_engine.spec.observables import (
     CustomObservable,
     Distance,
     Function,
+    InputGradient,
     LearningCoefficient,
     LocalVolume,
     Margin,
@@ -34,6 +36,7 @@ from sweep_engine.spec.observables import (
     ObservableSpec,
     Path,
     Rank,
+    Smoothness,
     Spectrum,
     Symmetry,
     VolumeExponent,
@@ -85,6 +88,8 @@ OBSERVABLES: dict[type[ObservableKind], Callable[[Any], Observable]] = {
     Balance: _always(BALANCE),
     Symmetry: _always(SYMMETRY),
     Rank: rank,
+    Smoothness: smoothness,
+    InputGradient: _always(INPUT_GRADIENT),
     LocalVolume: local_volume,
     LearningCoefficient: learning_coefficient,
     VolumeExponent: volume_exponent,

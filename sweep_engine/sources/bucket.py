@@ -163,6 +163,7 @@ class Bucket:
             test_outputs=outputs[num_train:] if self.task.test else None,
             test_targets=targets[num_train:] if self.task.test else None,
             loss=loss,
+            test_inputs=inputs[num_train:] if self.task.test else None,
         )
         found = {"function": pack(loss, outputs[self.data.probe_inputs])} | _losses(outcome)
         for observable in self.observed:

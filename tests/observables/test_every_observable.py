@@ -77,6 +77,11 @@ SETTINGS = {
         },
     ],
     "learning_coefficient": [{"chains": 2, "steps": 8}],
+    "smoothness": [
+        {"points": 4, "lines": 2},
+        {"on": "plane", "points": 3},
+        {"on": "grid", "points": 3},
+    ],
     "volume_exponent": [{"draws": 100, "quantile": 0.1}],
     "coordinates": [
         {"method": "random"},
@@ -121,6 +126,7 @@ def outcome(task, model, theta, start):
         test_outputs=None if task.test is None else network.apply(params, task.test.x),
         test_targets=None if task.test is None else jnp.asarray(task.test.y),
         loss=task.loss,
+        test_inputs=None if task.test is None else jnp.asarray(task.test.x),
     )
 
 
@@ -214,7 +220,7 @@ def test_every_column_says_what_it_holds(number):
         assert column.nullable
         assert column.name.replace("_", "").isalnum()
         assert column.name.islower()
-        assert column.unit in {"", "nats", "bits", "inputs", "lines", "units"}
+        assert column.unit in {"", "nats", "bits", "inputs", "lines", "units", "cycles"}
 
 
 @every_observable

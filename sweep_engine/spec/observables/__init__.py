@@ -13,6 +13,7 @@ from sweep_engine.spec.observables.kind import Bare, ObservableKind, ProjectionP
 from sweep_engine.spec.observables.outputs import Confidence, Margin
 from sweep_engine.spec.observables.parameters import Balance, Distance, Norms, Path, Symmetry
 from sweep_engine.spec.observables.rank import Rank
+from sweep_engine.spec.observables.smoothness import InputGradient, Smoothness
 from sweep_engine.spec.observables.volumes import LearningCoefficient, LocalVolume, VolumeExponent
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "CustomObservable",
     "Distance",
     "Function",
+    "InputGradient",
     "LearningCoefficient",
     "LocalVolume",
     "Margin",
@@ -35,6 +37,7 @@ __all__ = [
     "Path",
     "ProjectionPlane",
     "Rank",
+    "Smoothness",
     "Spectrum",
     "Symmetry",
     "VolumeExponent",
@@ -62,6 +65,8 @@ ObservableSpec = Annotated[
     | Balance
     | Symmetry
     | Rank
+    | Smoothness
+    | InputGradient
     | LocalVolume
     | LearningCoefficient
     | VolumeExponent
