@@ -73,7 +73,7 @@ def _orthogonalised(vectors: Float[Array, "n m"]) -> tuple[Float[Array, " n"], B
     def sweep(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         halves, _, number = state
         start = (halves, jnp.zeros((), vectors.dtype))
-        halves, worst = jax.lax.fori_loop(0, max(1, 2 * halves.shape[1] - 1), rotate_pairs, start)
+        halves, worst = jax.lax.fori_loop(0, 2 * halves.shape[1] - 1, rotate_pairs, start)
         return halves, worst, number + 1
 
     def is_unfinished(state: tuple[Array, Array, Array]) -> Array:
@@ -112,8 +112,10 @@ def _rotated(
 def _next_pairs(halves: Float[Array, "2 k m"]) -> Float[Array, "2 k m"]:
     """Move all vectors but the first one seat on, so that everyone meets everyone."""
     x, y = halves
+    if len(x) == 1:
+        return halves
     return jnp.stack([
-        jnp.concatenate([x[:1], y[:1], x[1:-1]])[: len(x)],
+        jnp.concatenate([x[:1], y[:1], x[1:-1]]),
         jnp.concatenate([y[1:], x[-1:]]),
     ])  # fmt: skip
 

@@ -1,6 +1,9 @@
 """Singular values by rotations against LAPACK in float64."""
 
+import itertools
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -29,8 +32,17 @@ def gaussian(rows, columns):
     return RNG.normal(size=(rows, columns))
 
 
-SHAPES = [(1, 1), (9, 30), (12, 9)]
+SHAPES = [(1, 1), (2, 5), (9, 30), (12, 9)]
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+@pytest.mark.parametrize("half", [1, 2, 3, 5])
+def test_a_sweep_takes_every_pair_once(half):
+    seats, met = jnp.arange(2 * half).reshape(2, half, 1), set()
+    for _ in range(2 * half - 1):
+        met |= {frozenset(pair) for pair in np.asarray(seats)[:, :, 0].T.tolist()}
+        seats = module._next_pairs(seats)
+    assert met == {frozenset(pair) for pair in itertools.combinations(range(2 * half), 2)}
 
 
 @every_shape
