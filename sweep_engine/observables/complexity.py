@@ -14,7 +14,7 @@ from sweep_engine.observables.observable import Observable
 COMPLEXITY = Observable(
     columns=(Column("complexity_lz", "float64", "bits", "K_LZ of the labels, forward and back"),),
     describe=lambda functions: {"complexity_lz": complexity(functions.labels)},
-    needs=("labels",),
+    needs=("functions",),
 )
 """Of any number of labels: K_LZ counts words, whose number grows with the alphabet by itself."""
 
@@ -41,7 +41,7 @@ COMPRESSION = Observable(
         "deflate_bits": _bits(_deflate, functions),
         "bz2_bits": _bits(bz2.compress, functions),
     },
-    needs=("labels",),
+    needs=("functions",),
 )
 """Other judges of the same idea: what K_LZ alone says of two sources may be K_LZ's own.
 

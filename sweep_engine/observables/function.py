@@ -7,21 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from sweep_engine.tasks import Loss
+from sweep_engine.tasks import Reading
 
 Packed = UInt8[np.ndarray, "R bytes"]
 
 
-def pack(loss: Loss, outputs: Float[Array, "F C"]) -> UInt8[Array, " bytes"]:
+def pack(reading: Reading | None, outputs: Float[Array, "F C"]) -> UInt8[Array, " bytes"]:
     """Pack the labels on the probe inputs into bytes, on the device.
 
     Two labels: eight inputs a byte, the first in the highest bit, as `numpy.packbits` does.
     More: one byte each. Real outputs: no bytes, since no two functions are the same.
     """
-    if loss.labels is None:
+    if reading is None:
         return jnp.zeros(0, jnp.uint8)
-    labels = loss.labels(outputs)
-    if loss.num_labels != 2:
+    labels = reading.labels(outputs)
+    if reading.num_labels != 2:
         return labels
     padded = jnp.pad(labels, (0, -len(labels) % 8)).reshape(-1, 8)
     weights = jnp.asarray(1 << np.arange(7, -1, -1), jnp.uint8)

@@ -12,8 +12,13 @@ def _labels(task: Task, model: ModelKind) -> str | None:
     return "needs a task with labels" if task.loss.labels is None else None
 
 
+def _functions(task: Task, model: ModelKind) -> str | None:
+    return "needs a task with labels, or a probe with levels" if task.reading is None else None
+
+
 def _binary(task: Task, model: ModelKind) -> str | None:
-    return "needs a task with two labels" if task.loss.num_labels != 2 else None
+    is_binary = task.reading is not None and task.reading.num_labels == 2
+    return None if is_binary else "needs a task with two labels"
 
 
 def _boolean_inputs(task: Task, model: ModelKind) -> str | None:
@@ -61,6 +66,7 @@ def _scalar_product(task: Task, model: ModelKind) -> str | None:
 
 NEEDS: dict[str, Callable[[Task, ModelKind], str | None]] = {
     "labels": _labels,
+    "functions": _functions,
     "binary": _binary,
     "boolean_inputs": _boolean_inputs,
     "test": _test,

@@ -74,7 +74,8 @@ def describe(bucket: Bucket, functions: UInt8[np.ndarray, "R bytes"]) -> Columns
     """Compute the observables of functions, once per distinct function."""
     unique, index = distinct(functions)
     task = bucket.task
-    known = Functions(unique, len(task.probe_inputs), task.loss.num_labels)
+    num_labels = None if task.reading is None else task.reading.num_labels
+    known = Functions(unique, len(task.probe_inputs), num_labels)
     columns: Columns = {}
     for observable in bucket.observed:
         if observable.describe:

@@ -21,6 +21,7 @@ from sweep_engine.tasks.boolean import load_boolean
 from sweep_engine.tasks.drawn import load_factorisation, load_planar, load_regression
 from sweep_engine.tasks.files import load_digits, load_file
 from sweep_engine.tasks.poison import poisoned
+from sweep_engine.tasks.probe import probed
 from sweep_engine.tasks.task import Task
 
 Loader = Callable[[Any, int, Path], Task]
@@ -40,6 +41,7 @@ def load_task(spec: TaskKind, seed: int, folder: Path) -> Task:
     seed = spec.data_seed(seed)
     try:
         task = LOADERS[type(spec)](spec, seed, folder)
+        task = task if spec.probe_grid is None else probed(task, spec.probe_grid)
         return task if spec.wrong_labels is None else poisoned(task, spec.wrong_labels, seed)
     except FieldError:
         raise
