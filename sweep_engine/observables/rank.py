@@ -159,9 +159,10 @@ def _near_zero(spec: Rank, weights: Sequence[Array]) -> dict[str, Array]:
 
 
 def _gradient_norms(outcome: Outcome) -> Float[Array, " L"]:
-    gradient = jax.grad(outcome.train_loss)(outcome.theta)
+    loss, gradient = jax.value_and_grad(outcome.train_loss)(outcome.theta)
     of_layers = weight_matrices(outcome.layout, gradient)
-    return jnp.stack([jnp.sqrt(jnp.sum(matrix * matrix)) for matrix in of_layers])
+    norms = jnp.stack([jnp.sqrt(jnp.sum(matrix * matrix)) for matrix in of_layers])
+    return jnp.where(jnp.isfinite(loss), norms, jnp.nan)  # relu has slope 0 at NaN
 
 
 def _units(layers: DenseLayers, hidden: Sequence[tuple[Array, Array]]) -> dict[str, Array]:

@@ -54,11 +54,11 @@ def singular_values(matrix: Float[Array, "m n"]) -> SingularValues:
     if rows >= _TALL * columns:
         scaled = _triangle(scaled)
     values, converged = _orthogonalised(scaled.T)
-    return SingularValues(-jnp.sort(-values) * scale, converged)
+    return SingularValues(values * scale, converged)
 
 
 def _orthogonalised(vectors: Float[Array, "n m"]) -> tuple[Float[Array, " n"], Bool[Array, ""]]:
-    """Return the norms of the vectors once rotations have made them orthogonal."""
+    """Return the vectors' norms, largest first, once rotations have made them orthogonal."""
     count, length = vectors.shape
     tolerance = 4 * length**0.5 * float(np.finfo(np.float32).eps)
     total = jnp.sqrt(jnp.sum(vectors * vectors))

@@ -64,8 +64,8 @@ def _compute(spec: Smoothness, outcome: Outcome) -> dict[str, Array]:
         "curvature": curvature(outputs),
     }
     if switches is not None:
-        is_plane = jnp.all(jnp.isfinite(chosen.points))
-        found["linear_pieces"] = jnp.where(is_plane, 1 + jnp.mean(switches), jnp.nan)
+        is_known = jnp.all(jnp.isfinite(outputs))  # not where three inputs span no plane
+        found["linear_pieces"] = jnp.where(is_known, 1 + jnp.mean(switches), jnp.nan)
     if chosen.steps is not None and outcome.loss.labels is not None:
         found["boundary_length"] = _boundary_length(outcome.loss, outputs, chosen)
     return found

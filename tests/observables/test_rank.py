@@ -210,6 +210,13 @@ def test_the_order_and_the_signs_of_units_change_nothing(activation):
         np.testing.assert_allclose(other[name], one[name], rtol=1e-4, atol=1e-4, err_msg=name)
 
 
+def test_a_diverged_network_has_no_ranks():
+    found = compute(np.full(network("relu").layout.num_params, np.nan), "relu")
+    assert not found["ranks_converged"]
+    for name, value in found.items():
+        assert value.dtype != np.float32 or np.all(np.isnan(value)), name
+
+
 RESCALED = ("dead_units", "saturated_units", "duplicate_units", "feature_numerical_ranks")
 
 

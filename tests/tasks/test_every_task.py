@@ -30,7 +30,8 @@ CASES = {
                POINTS, {"set": "kink", "probe": {"points": 3}, "poison": {"examples": 3}}],
     "digits": [{"train": 20}, {"train": 20, "classes": [3, 8], "seed": 5}],
     "file": [{"path": "data.npz", "train": 8}, {"path": "data.npz", "train": 8, "poison":
-              {"examples": 1}, "seed": 2}],
+              {"examples": 1}, "seed": 2},
+             {"path": "data.npz", "train": 8, "loss": "squared", "probe": {"levels": 3}}],
 }  # fmt: skip
 
 
