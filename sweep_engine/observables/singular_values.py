@@ -60,6 +60,9 @@ def singular_values(matrix: Float[Array, "m n"]) -> SingularValues:
 def _orthogonalised(vectors: Float[Array, "n m"]) -> tuple[Float[Array, " n"], Bool[Array, ""]]:
     """Return the vectors' norms, largest first, once rotations have made them orthogonal."""
     count, length = vectors.shape
+    if count == 1:
+        norms = jnp.sqrt(jnp.sum(vectors * vectors, axis=1))
+        return norms, jnp.isfinite(norms[0])
     tolerance = 4 * length**0.5 * float(np.finfo(np.float32).eps)
     total = jnp.sqrt(jnp.sum(vectors * vectors))
     halves = jnp.concatenate([vectors, jnp.zeros((count % 2, length), vectors.dtype)])
