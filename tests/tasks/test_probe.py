@@ -11,7 +11,8 @@ import sweep_engine as se
 from sweep_engine.errors import FieldError
 from sweep_engine.execution import run
 from sweep_engine.observables import function_ids
-from sweep_engine.spec import Sweep
+from sweep_engine.sources import open_source
+from sweep_engine.spec import Sweep, settings
 from sweep_engine.spec.tasks import FileTask, Planar, Probe, Regression
 from sweep_engine.store import open_results
 from sweep_engine.tasks import levels, load_task
@@ -87,6 +88,33 @@ def test_a_task_without_a_probe_is_written_as_before():
         assert "probe" not in spec.model_dump(mode="json")
     assert set(FileTask(path="a.npz", train=1).model_dump()).isdisjoint({"probe", "labels"})
     assert PLANAR.model_dump()["probe"] == {"points": 2, "extent": 1.0, "levels": None}
+
+
+def test_losses_are_those_without_a_probe():
+    """Of training and test inputs; the grid, which comes behind them, is neither."""
+    found = []
+    for probe in ({}, {"probe": {"points": 3}}):
+        sweep = Sweep.model_validate(
+            {
+                "name": "losses",
+                "task": {"kind": "planar", "set": "kink", "examples": 5, "test_examples": 7}
+                | probe,
+                "model": {"kind": "mlp", "widths": [3]},
+                "sources": {"prior": {"kind": "prior", "law": {"kind": "gaussian"}, "draws": 4}},
+                "observables": ["confidence", "input_gradient"],
+                "execution": {"lanes": 4},
+            }
+        )
+        (setting,) = settings(sweep)
+        programs = open_source(setting, 0, sweep.folder, sweep.observables, sweep.execution)
+        _, start, *data = programs.bucket.observe_example()
+        theta = np.random.default_rng(0).normal(size=(4, 13)).astype(np.float32)
+        found.append(programs.bucket.observe(theta, start, *data))
+    one, other = found
+    assert (one.pop("function").shape, other.pop("function").shape) == ((4, 1), (4, 2))
+    assert set(one) >= {"train_loss", "test_error", "test_brier", "input_gradient_norm"}
+    for name, value in one.items():
+        np.testing.assert_allclose(other[name], value, rtol=1e-5, err_msg=name)
 
 
 DRAWS = 4000
