@@ -70,7 +70,7 @@ def _columns(spec: Rank) -> tuple[Column, ...]:
     return (
         *_rank_columns(spec, "layer", "each layer's weights"),
         Column("mean_effective_rank", "float32", "", "mean of layer_effective_ranks"),
-        *_rank_columns(spec, "feature", "each hidden layer's activations on training inputs"),
+        *_rank_columns(spec, "feature", "each hidden layer's activations on training inputs", hidden),
         Column("last_feature_rank", "float32", "", "the last of feature_effective_ranks"),
         *_rank_columns(spec, "product", "the product of all weights", linear),
         Column("ranks_converged", "bool", "", "all singular values were found to rounding"),
@@ -82,7 +82,7 @@ def _columns(spec: Rank) -> tuple[Column, ...]:
                "activations on the training inputs are a multiple of another unit's, to "
                f"{SAME_ANGLE:g} radians; {hidden}"),
         Column("near_zero_share", "float32", "",
-               f"weights below {spec.near_zero:g} of their layer's root mean square"),
+               f"share of weights of at most {spec.near_zero:g} of their layer's root mean square"),
         Column("layer_near_zero_shares", "list<float32>", "", "the same of each layer's weights"),
         Column("layer_gradient_norms", "list<float32>", "",
                "|gradient of the training loss| by each layer's weights"),
