@@ -66,11 +66,12 @@ def rank(spec: Rank) -> Observable:
 
 
 def _columns(spec: Rank) -> tuple[Column, ...]:
+    features = "each hidden layer's activations on training inputs"
     hidden, linear = "null without hidden dense layers", "null unless layers are linear"
     return (
         *_rank_columns(spec, "layer", "each layer's weights"),
         Column("mean_effective_rank", "float32", "", "mean of layer_effective_ranks"),
-        *_rank_columns(spec, "feature", "each hidden layer's activations on training inputs", hidden),
+        *_rank_columns(spec, "feature", features, hidden),
         Column("last_feature_rank", "float32", "", "the last of feature_effective_ranks"),
         *_rank_columns(spec, "product", "the product of all weights", linear),
         Column("ranks_converged", "bool", "", "all singular values were found to rounding"),
