@@ -11,15 +11,17 @@ over it splits nothing either.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, TypeVar, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationInfo,
+    model_serializer,
 )
 
 from sweep_engine.float32 import check_below, check_float32
@@ -76,6 +78,20 @@ class Spec(BaseModel):
     """Base of every part of a sweep file: immutable, no unknown keys, no inf or nan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Growing(Spec):
+    """Base of parts with keys that ids were first given without.
+
+    They are left out of plain data where they have no value, so that ids stay.
+    """
+
+    later_keys: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_later_keys(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = dump(self)
+        return {k: v for k, v in data.items() if k not in self.later_keys or v is not None}
 
 
 def is_free(metadata: Iterable[Any]) -> bool:

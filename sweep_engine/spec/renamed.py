@@ -1,7 +1,7 @@
-"""Words of a sweep file that were renamed, and keys that were added.
+"""Words of a sweep file that were renamed.
 
 Files with the old word stay readable, and a sweep's id is that of the words it was first written
-with: a renamed word changes no id, nor does a key of today that is left out.
+with: a renamed word changes no id.
 """
 
 from typing import Any, NamedTuple
@@ -40,13 +40,8 @@ IMPLEMENTATION = Renamed(("execution", "implementation"), "reference", "xla")
 RENAMED = (ESTIMATOR, IMPLEMENTATION)
 
 
-ADDED = (("sources", "*", "record"),)
-"""Keys that came after the first release, `*` for every member: where they are null, ids are made
-without them."""
-
-
 def first_written(data: dict[str, Any]) -> dict[str, Any]:
-    """Put the old words back into a sweep's plain data, and take null keys of today out.
+    """Put the old words back into a sweep's plain data.
 
     Example:
         >>> first_written({"compare": [{"estimator": "decomposition"}, {"estimator": "ks"}]})
@@ -57,8 +52,6 @@ def first_written(data: dict[str, Any]) -> dict[str, Any]:
     """
     for renamed in RENAMED:
         data = _restored(data, renamed.path, renamed)
-    for path in ADDED:
-        data = _without_null(data, path)
     return data
 
 
@@ -69,13 +62,3 @@ def _restored(data: Any, path: tuple[str, ...], renamed: Renamed) -> Any:
     if key == "*":
         return [_restored(each, rest, renamed) for each in data]
     return data | {key: _restored(data[key], rest, renamed)} if key in data else data
-
-
-def _without_null(data: Any, path: tuple[str, ...]) -> Any:
-    key, rest = path[0], path[1:]
-    if not isinstance(data, dict):
-        return data
-    if not rest:
-        return {name: value for name, value in data.items() if name != key or value is not None}
-    chosen = data if key == "*" else {key: data[key]} if key in data else {}
-    return data | {name: _without_null(value, rest) for name, value in chosen.items()}

@@ -46,7 +46,7 @@ SWEEP = {
 }
 RANDOM = {"kind": "coordinates", "method": "random", "components": 3}
 PCA = {"kind": "coordinates", "reference": "init"}
-LATER = ["distance", "margin", "complexity", "symmetry", RANDOM]
+LATER = ["distance", "margin", "complexity", "symmetry", "spectrum", "input_gradient", RANDOM]
 
 
 @pytest.fixture(autouse=True)

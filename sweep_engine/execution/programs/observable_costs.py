@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import jax
 import numpy as np
 
-from sweep_engine.observables import Observable, observables
+from sweep_engine.observables import Functions, Observable, observables
 from sweep_engine.planning import num_runs
 from sweep_engine.sources import Bucket
 from sweep_engine.spec import Setting
@@ -87,10 +87,10 @@ def rows_of(setting: Setting) -> int:
 
 def _seconds(bucket: Bucket, observable: Observable) -> float:
     if observable.describe is not None:
-        packed = np.random.default_rng(0).integers(0, 256, (FUNCTIONS, _bytes(bucket)), np.uint8)
+        functions = _random_functions(bucket)
         began = time.perf_counter()
-        observable.describe(np.unique(packed, axis=0), len(bucket.task.probe_inputs))
-        return (time.perf_counter() - began) / FUNCTIONS
+        observable.describe(functions)
+        return (time.perf_counter() - began) / len(functions.packed)
     few = replace(bucket, observed=[observable], lanes=NETWORKS)
     arguments = few.observe_example()
     compiled = few.observe.compiled(*arguments)
@@ -100,7 +100,12 @@ def _seconds(bucket: Bucket, observable: Observable) -> float:
     return (time.perf_counter() - began) / NETWORKS
 
 
-def _bytes(bucket: Bucket) -> int:
-    """Of a packed function."""
-    shapes = bucket.observe.shapes(*bucket.observe_example())
-    return int(shapes["function"].shape[-1])
+def _random_functions(bucket: Bucket) -> Functions:
+    """Functions of random labels, which take longest to describe."""
+    num_inputs, reading = len(bucket.task.probe_inputs), bucket.task.reading
+    rng = np.random.default_rng(0)
+    if reading is None:
+        return Functions(np.zeros((FUNCTIONS, 0), np.uint8), num_inputs, None)
+    labels = rng.integers(0, reading.num_labels, (FUNCTIONS, num_inputs), np.uint8)
+    packed = np.packbits(labels, axis=1) if reading.num_labels == 2 else labels
+    return Functions(np.unique(packed, axis=0), num_inputs, reading.num_labels)

@@ -5,7 +5,7 @@ from enum import Enum
 
 from pydantic import Field
 
-from sweep_engine.spec.base import Spec
+from sweep_engine.spec.base import Growing
 from sweep_engine.spec.laws import LawSpec
 from sweep_engine.spec.observables import ObservableKind
 from sweep_engine.spec.sources.acceptance import Accept
@@ -23,7 +23,7 @@ class SourceRole(Enum):
     STORED = "networks that another source has stored"
 
 
-class Source(Spec, ABC):
+class Source(Growing, ABC):
     """What all sources share: a rule and a task of one's own, in place of the sweep's.
 
     Nobody outside a kind's own folder asks which kind a source is: each kind answers the

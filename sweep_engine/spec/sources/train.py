@@ -1,6 +1,6 @@
 """`train`: from a start, optimise until a stopping rule holds."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -86,6 +86,8 @@ class Record(Spec):
 
 class Train(Source):
     """From a start, optimise until a stopping rule holds."""
+
+    later_keys: ClassVar[tuple[str, ...]] = ("record",)
 
     kind: Literal["train"] = "train"
     init: StartSpec = Initialiser()
