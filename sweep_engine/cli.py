@@ -308,9 +308,10 @@ def verify(results: ResultsDir) -> None:
     from sweep_engine.store.manifest import read_manifest
 
     directory = OutputDirectory(results)
-    planned = read_manifest(directory).plan
-    wanted, _ = needed(planned, fits_of_done(directory))
-    found = verify_files(directory.files, {shard.id: None for shard in wanted})
+    manifest = read_manifest(directory)
+    wanted, _ = needed(manifest.plan, fits_of_done(directory))
+    expected = {shard.id: None for shard in wanted}
+    found = verify_files(directory.files, expected, manifest.sweep_file)
     for note in found.notes:
         out.print(note, markup=False, highlight=False)
     if found.problems:

@@ -1,5 +1,6 @@
 """The driver: prepares the output directory, then keeps a backend busy until all is done."""
 
+import hashlib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -169,8 +170,6 @@ def carry_out(
         return _as_it_is(planned, directory)
     directory.create()
     with directory.lock():
-        if sweep_text is not None:
-            directory.files.write(SWEEP_YAML, sweep_text.encode())
         ledger = read_ledger(directory.files)
         # Committed files first get their names, so that what is left over can be told from them.
         finish_publishing(directory.files, ledger)
@@ -179,13 +178,12 @@ def carry_out(
         skip = _not_failed(planned, directory) if failed_only else ()
         loop = Loop(planned, directory.files, fits, skip, display, fail_fast)
         if prepared.previous and prepared.is_frozen() and loop.schedule.is_over:
-            manifest = Manifest(planned, prepared.previous.frozen)
             # Comparisons may have changed, though there is nothing to compute.
-            write_manifest(directory, manifest, prepared.previous)
+            manifest = _write_down(prepared, prepared.previous.frozen, sweep_text)
             observe_late(directory, manifest, should_stop)
             return loop.summary()
         with closing(make_backend()) as backend:
-            manifest = _begin(prepared, backend, display, loop.buckets)
+            manifest = _begin(prepared, backend, display, loop.buckets, sweep_text)
             summary = loop.run(backend, should_stop)
         if summary.is_done:
             observe_late(directory, manifest, should_stop)
@@ -193,7 +191,11 @@ def carry_out(
 
 
 def _begin(
-    prepared: Prepared, backend: Backend, display: Display, buckets: tuple[str, ...]
+    prepared: Prepared,
+    backend: Backend,
+    display: Display,
+    buckets: tuple[str, ...],
+    sweep_text: str | None,
 ) -> Manifest:
     """Freeze what decides the bits, write it down, and open the workers.
 
@@ -202,10 +204,24 @@ def _begin(
     """
     directory, previous = prepared.directory, prepared.previous
     here = _survey(backend, prepared.programs, display)
-    manifest = Manifest(prepared.plan, _freeze(here, previous.frozen if previous else None))
-    write_manifest(directory, manifest, previous)
+    frozen = _freeze(here, previous.frozen if previous else None)
+    manifest = _write_down(prepared, frozen, sweep_text)
     assignment = Assignment(directory.files, directory.files.sha256(SWEEP_JSON), here, buckets)
     backend.open(open_workers, prepared.programs, manifest.frozen, assignment)
+    return manifest
+
+
+def _write_down(prepared: Prepared, frozen: Frozen, sweep_text: str | None) -> Manifest:
+    """Write what the directory is for, and the sweep file as given, known by its SHA-256."""
+    directory, previous = prepared.directory, prepared.previous
+    digest = previous.sweep_file if previous else None
+    text = None if sweep_text is None else sweep_text.encode()
+    if text is not None:
+        digest = hashlib.sha256(text).hexdigest()
+    manifest = Manifest(prepared.plan, frozen, digest)
+    write_manifest(directory, manifest, previous)
+    if text is not None:
+        directory.files.write(SWEEP_YAML, text)
     return manifest
 
 
