@@ -733,5 +733,15 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-if __name__ == "__main__":  # as a job of a cluster, where there is no script of this name
-    main()
+def _as_job() -> None:
+    """Do a command as a job of a cluster: Ray ends its processes with 1, so ours is another."""
+    try:
+        main()
+    except SystemExit as end:
+        from sweep_engine.backends.ray.jobs import FAILED_IN_JOB
+
+        sys.exit(FAILED_IN_JOB if end.code == FAILED else end.code)
+
+
+if __name__ == "__main__":  # where there is no script of this name
+    _as_job()

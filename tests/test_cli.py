@@ -158,7 +158,7 @@ def test_the_sweep_file_is_known_by_its_checksum_until_another_is_given(tmp_path
     """By `run` alone: what else writes `sweep.json` keeps the checksum."""
     out = tmp_path / "out"
     assert call("run", spec, "--out", out).code == COMPLETE
-    assert call("observe", out, "path").code == COMPLETE
+    assert call("observe", out, "distance").code == COMPLETE
     assert call("verify", out).code == COMPLETE
     kept = out / "sweep.yaml"
     kept.write_bytes(kept.read_bytes() + b"# a comment\n")
