@@ -116,11 +116,14 @@ class Previous(NamedTuple):
 
 def write_manifest(
     directory: OutputDirectory, manifest: Manifest, previous: Previous | None = None
-) -> None:
+) -> Previous:
     """Write `sweep.json`, whole or not at all, over the one that the manifest grew from.
 
     So of two drivers that begin or grow a sweep at once, one goes on: else their shards could
     overlap.
+
+    Returns:
+        What is there now, for the next to grow from.
 
     Raises:
         OutputError: another driver has written it since `previous` was read.
@@ -143,6 +146,10 @@ def write_manifest(
         raise OutputError(
             f"{directory.root}: another run has just begun here or changed the sweep: run again"
         )
+    planned = manifest.plan
+    return Previous(
+        planned.sweep, planned.shards, manifest.frozen, text, planned.moved_ids, manifest.sweep_file
+    )
 
 
 def read_manifest(directory: OutputDirectory) -> Manifest:

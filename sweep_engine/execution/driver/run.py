@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -179,7 +179,7 @@ def carry_out(
         loop = Loop(planned, directory.files, fits, skip, display, fail_fast)
         if prepared.previous and prepared.is_frozen() and loop.schedule.is_over:
             # Comparisons may have changed, though there is nothing to compute.
-            manifest = _write_down(prepared, prepared.previous.frozen, sweep_text)
+            _, manifest = _write_down(prepared, prepared.previous.frozen, sweep_text)
             observe_late(directory, manifest, should_stop)
             return loop.summary()
         with closing(make_backend()) as backend:
@@ -202,40 +202,51 @@ def _begin(
     It is written before any worker opens: they look for it to know that they see the same
     directory as the driver.
     """
-    directory, previous = prepared.directory, prepared.previous
-    here = _survey(backend, prepared.programs, display)
-    frozen = _freeze(here, previous.frozen if previous else None)
-    manifest = _write_down(prepared, frozen, sweep_text)
-    assignment = Assignment(directory.files, directory.files.sha256(SWEEP_JSON), here, buckets)
-    backend.open(open_workers, prepared.programs, manifest.frozen, assignment)
+    files, programs = prepared.directory.files, prepared.programs
+    manifest, here = _survey(prepared, backend, display, sweep_text)
+    assignment = Assignment(files, files.sha256(SWEEP_JSON), here, buckets)
+    backend.open(open_workers, programs, manifest.frozen, assignment)
     return manifest
 
 
-def _write_down(prepared: Prepared, frozen: Frozen, sweep_text: str | None) -> Manifest:
+def _survey(
+    prepared: Prepared, backend: Backend, display: Display, sweep_text: str | None
+) -> tuple[Manifest, Frozen]:
+    """Ask a worker what decides the bits; say who does the work, where that has to be found out.
+
+    A trial takes seconds to minutes, so what was found is written down after each: whoever
+    stops in between goes on from there.
+    """
+    programs = prepared.programs
+    tried = programs.undecided()
+    if tried:
+        display.note(f"building and testing kernels for {len(tried)} bucket(s)")
+    for name in tried:
+        here: Frozen = backend.ask(survey, programs, [name])
+        prepared, _ = _write_down(prepared, here, sweep_text)
+        choice, setting = here.implementation[name], programs.of(name).bucket.setting
+        done = f"{setting.source} ({name}) is {setting.spec.deed}"
+        display.note(f"{done} by {choice.name}: {choice.reason}")
+    here = backend.ask(survey, programs, [name for name in prepared.plan.buckets
+                                          if name not in tried])  # fmt: skip
+    return _write_down(prepared, here, sweep_text)[1], here
+
+
+def _write_down(
+    prepared: Prepared, here: Frozen, sweep_text: str | None
+) -> tuple[Prepared, Manifest]:
     """Write what the directory is for, and the sweep file as given, known by its SHA-256."""
     directory, previous = prepared.directory, prepared.previous
+    frozen = _freeze(here, previous.frozen if previous else None, prepared.plan)
     digest = previous.sweep_file if previous else None
     text = None if sweep_text is None else sweep_text.encode()
     if text is not None:
         digest = hashlib.sha256(text).hexdigest()
     manifest = Manifest(prepared.plan, frozen, digest)
-    write_manifest(directory, manifest, previous)
+    written = write_manifest(directory, manifest, previous)
     if text is not None:
         directory.files.write(SWEEP_YAML, text)
-    return manifest
-
-
-def _survey(backend: Backend, programs: Programs, display: Display) -> Frozen:
-    """Ask a worker what decides the bits; say who does the work, where that has to be found out."""
-    tried = programs.undecided()
-    if tried:
-        display.note(f"building and testing kernels for {len(tried)} bucket(s)")
-    here: Frozen = backend.ask(survey, programs)
-    for name in tried:
-        choice, setting = here.implementation[name], programs.of(name).bucket.setting
-        done = f"{setting.source} ({name}) is {setting.spec.deed}"
-        display.note(f"{done} by {choice.name}: {choice.reason}")
-    return here
+    return replace(prepared, previous=written), manifest
 
 
 def _not_failed(planned: Plan, directory: OutputDirectory) -> set[str]:
@@ -249,7 +260,8 @@ def fits_of_done(directory: OutputDirectory) -> dict[str, int]:
     return {shard: entry.count("fits") for shard, entry in entries.items()}
 
 
-def _freeze(chosen: Frozen, previous: Frozen | None) -> Frozen:
+def _freeze(chosen: Frozen, previous: Frozen | None, planned: Plan) -> Frozen:
+    """Add what was chosen now to what was before, which stays; in the order of the plan."""
     if previous is None:
         return chosen
     if previous.platform != chosen.platform:
@@ -257,12 +269,14 @@ def _freeze(chosen: Frozen, previous: Frozen | None) -> Frozen:
             f"these results were begun on {previous.platform} ({previous.device_kind}), here is "
             f"{chosen.platform}: other devices give other bits; use another --out"
         )
+    implementation = chosen.implementation | previous.implementation
+    lanes = chosen.lanes | previous.lanes
     return Frozen(
         platform=previous.platform,
         device_kind=previous.device_kind,
         precision=previous.precision,
-        implementation=chosen.implementation | previous.implementation,
-        lanes=chosen.lanes | previous.lanes,
+        implementation={k: implementation[k] for k in planned.buckets if k in implementation},
+        lanes={k: lanes[k] for k in planned.buckets if k in lanes},
         versions=chosen.versions,
     )
 
