@@ -31,11 +31,11 @@ from sweep_engine.observables.needs import NEEDS
 from sweep_engine.spec.base import kinds
 from sweep_engine.spec.models import Diagonal, Mlp, ScalarFactorisation
 from sweep_engine.spec.observables import (
-    Bare,
     CustomObservable,
     Observables,
     ObservableSpec,
 )
+from sweep_engine.spec.observables.kind import Bare
 from sweep_engine.store.schema import runs_schema
 from sweep_engine.tasks import LOGISTIC, SQUARED, cross_entropy, make_task
 from tests.sources.test_places import assert_the_same_in_every_place
