@@ -12,7 +12,12 @@ from sweep_engine.spec.observables.functions import Complexity, Function
 from sweep_engine.spec.observables.kind import ObservableKind, ProjectionPlane
 from sweep_engine.spec.observables.outputs import Confidence, Margin
 from sweep_engine.spec.observables.parameters import Balance, Distance, Norms, Path, Symmetry
-from sweep_engine.spec.observables.volumes import LearningCoefficient, LocalVolume, VolumeExponent
+from sweep_engine.spec.observables.volumes import (
+    LearningCoefficient,
+    LocalVolume,
+    MapEstimate,
+    VolumeExponent,
+)
 
 __all__ = [
     "Balance",
@@ -24,6 +29,7 @@ __all__ = [
     "Function",
     "LearningCoefficient",
     "LocalVolume",
+    "MapEstimate",
     "Margin",
     "Norms",
     "ObservableKind",
@@ -57,6 +63,7 @@ ObservableSpec = Annotated[
     | LocalVolume
     | LearningCoefficient
     | VolumeExponent
+    | MapEstimate
     | Coordinates
     | CustomObservable,
     Field(discriminator="kind"),
