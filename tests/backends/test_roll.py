@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -141,9 +142,12 @@ def test_a_raylet_is_killed_under_the_driver(tmp_path):
     ) as driver:  # fmt: skip
         try:
             await_that(lambda: driver.poll() is not None or list(out.glob("ledger/*.json")))
-            os.kill(raylet_of(driver.pid), signal.SIGKILL)
+            raylet = raylet_of(driver.pid)
+            folder = private_folder_of(raylet)
+            os.kill(raylet, signal.SIGKILL)
             assert driver.wait(DEADLINE) == 3
             assert NODE_GONE in driver.stderr.read()
+            await_that(lambda: not folder.exists())
         finally:
             driver.kill()
 
@@ -155,3 +159,9 @@ def raylet_of(driver):
         if f"(raylet) S {driver} " in entry.read_text()
     )
     return raylet
+
+
+def private_folder_of(raylet):
+    words = Path(f"/proc/{raylet}/cmdline").read_bytes().decode()
+    (folder,) = set(re.findall(r"/tmp/ray-[a-z0-9_]+", words))
+    return Path(folder)

@@ -377,6 +377,7 @@ class RayBackend:
         self._closed = True
         if self._roll.gone:
             self._roll.close()
+            door.abandon()
             return  # nothing of it could be ended
         self.cancel()
         end = time.monotonic() + CLOSE_SECONDS

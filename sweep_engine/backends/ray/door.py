@@ -177,6 +177,11 @@ def _keep_signal_handlers() -> Iterator[None]:
 def leave() -> None:
     """Leave the cluster; one that was started here ends."""
     ray.shutdown()
+    abandon()
+
+
+def abandon() -> None:
+    """Leave a cluster that is gone, where Ray would wait for it."""
     # Ray's processes may still write there as they end; what is left is in a folder of ours alone.
     while _private_folders:
         shutil.rmtree(_private_folders.pop(), ignore_errors=True)
