@@ -312,9 +312,10 @@ def verify(results: ResultsDir) -> None:
     from sweep_engine.store.manifest import read_manifest
 
     directory = OutputDirectory(results)
-    planned = read_manifest(directory).plan
-    wanted, _ = needed(planned, fits_of_done(directory))
-    found = verify_files(directory.files, {shard.id: None for shard in wanted})
+    manifest = read_manifest(directory)
+    wanted, _ = needed(manifest.plan, fits_of_done(directory))
+    expected = {shard.id: None for shard in wanted}
+    found = verify_files(directory.files, expected, manifest.sweep_file)
     for note in found.notes:
         out.print(note, markup=False, highlight=False)
     if found.problems:
@@ -753,5 +754,15 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-if __name__ == "__main__":  # as a job of a cluster, where there is no script of this name
-    main()
+def _as_job() -> None:
+    """Do a command as a job of a cluster: Ray ends its processes with 1, so ours is another."""
+    try:
+        main()
+    except SystemExit as end:
+        from sweep_engine.backends.ray.jobs import FAILED_IN_JOB
+
+        sys.exit(FAILED_IN_JOB if end.code == FAILED else end.code)
+
+
+if __name__ == "__main__":  # where there is no script of this name
+    _as_job()

@@ -1,7 +1,9 @@
-"""What this process may use of the machine: its affinity and the quotas of its container."""
+"""This process on its machine: the cores and memory that it may use, and its garbage."""
 
+import gc
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 ROOT = Path("/")
@@ -72,3 +74,18 @@ def _read(path: Path) -> str:
         return path.read_text().strip()
     except OSError:
         return ""
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Look for no garbage meanwhile, where very many objects are made to stay.
+
+    Python would go through all that there are, JAX's too, again and again, and find nothing.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from sweep_engine.errors import OutputError, PlanError
+from sweep_engine.machine import uncollected
 from sweep_engine.spec import Piece, Setting, Sweep, axis_paths, settings, spec_id
 from sweep_engine.spec.base import canonical_json, static_part
 from sweep_engine.spec.ids import Known, hash31
@@ -150,6 +151,7 @@ def read_shards(data: Iterable[Sequence[Any]]) -> tuple[Shard, ...]:
     )
 
 
+@uncollected()
 def plan(sweep: Sweep, previous: Sequence[Shard] = (), known: Known = dict) -> Plan:
     """Cut a sweep into shards.
 
@@ -238,6 +240,8 @@ def num_runs(setting: Setting) -> int:
 
 
 def _asks_for_functions(setting: Setting) -> bool:
+    if setting.parent is None:
+        return False
     found = parent_ref_of(setting.spec)
     return found is not None and isinstance(found[1], FunctionsFrom)
 

@@ -20,6 +20,8 @@ GRACE_SECONDS = 8.0
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
+_LEFT = "what was being computed is left: run again to go on"
+
 Callback = Callable[[], object]
 
 
@@ -98,12 +100,13 @@ class Stop:
                 self._end(INTERRUPTED)
                 return
         self._say("stopping: what is done is kept")
-        timer = threading.Timer(GRACE_SECONDS, self._give_up)
+        timer = threading.Timer(GRACE_SECONDS, self.give_up, [_LEFT])
         timer.daemon = True
         timer.start()
 
-    def _give_up(self) -> None:
-        self._say("what was being computed is left: run again to go on")
+    def give_up(self, why: str) -> None:
+        """Say why, and end the process at once: what it is doing would never end."""
+        self._say(why)
         self._end(INTERRUPTED)
 
 
@@ -150,6 +153,12 @@ def ending(end: Callback) -> Iterator[None]:
     else:
         with _current.ending(end):
             yield
+
+
+def give_up(why: str) -> None:
+    """End this process at once, if it heeds signals: what it is doing would never end."""
+    if _current is not None:
+        _current.give_up(why)
 
 
 def _listen(out: int, stop: Stop) -> None:

@@ -154,6 +154,23 @@ def test_verify_names_an_altered_file(tmp_path, spec):
     assert victim.name in ended.err
 
 
+def test_the_sweep_file_is_known_by_its_checksum_until_another_is_given(tmp_path, spec):
+    """By `run` alone: what else writes `sweep.json` keeps the checksum."""
+    out = tmp_path / "out"
+    assert call("run", spec, "--out", out).code == COMPLETE
+    assert call("observe", out, "distance").code == COMPLETE
+    assert call("verify", out).code == COMPLETE
+    kept = out / "sweep.yaml"
+    kept.write_bytes(kept.read_bytes() + b"# a comment\n")
+    ended = call("verify", out)
+    assert ended.code == FAILED
+    assert ended.err.startswith("sweep.yaml: is not the one that the last run was given")
+    assert call("retry", out).code == COMPLETE
+    assert call("verify", out).code == FAILED, "nobody gave it another"
+    assert call("run", spec, "--out", out).code == COMPLETE
+    assert call("verify", out).code == COMPLETE
+
+
 def test_compare(ran):
     spec, out = ran
     ended = call("compare", out, "--json")

@@ -1,6 +1,8 @@
 """The quotas of a container count, in both versions of control groups."""
 
+import gc
 import os
+from contextlib import suppress
 
 import pytest
 
@@ -119,3 +121,16 @@ def test_memory(system, files, limit):
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     found = limit or whole
     assert machine.usable_memory() == describe()["memory_bytes"] == found
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_garbage_is_looked_for_again_afterwards(is_enabled):
+    before = gc.isenabled()
+    try:
+        (gc.enable if is_enabled else gc.disable)()
+        with suppress(KeyError), machine.uncollected():
+            assert not gc.isenabled()
+            raise KeyError
+        assert gc.isenabled() == is_enabled
+    finally:
+        (gc.enable if before else gc.disable)()

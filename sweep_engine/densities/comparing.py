@@ -131,9 +131,9 @@ def compare_all(study: Study, other: Study | None = None) -> tuple[list[Compared
             try:
                 compared += _together(pair, look_at_pair(study, pair, other), len(paired))
             except (InsufficientSamples, IncomparableSources) as error:
+                where = " ".join(filter(None, (comparison.observable, pair.label())))
                 refused.append(
-                    f"{comparison.source} against {comparison.reference}, "
-                    f"{comparison.observable} {pair.label()}: {error}"
+                    f"{comparison.source} against {comparison.reference}, {where}: {error}"
                 )
     return _adjusted(compared), refused
 

@@ -11,6 +11,7 @@ from sweep_engine.observables.coordinates import coordinates
 from sweep_engine.observables.flatness import flatness
 from sweep_engine.observables.learning_coefficient import learning_coefficient, volume_exponent
 from sweep_engine.observables.local_volume import local_volume
+from sweep_engine.observables.map_estimate import map_estimate
 from sweep_engine.observables.networks import BALANCE, CONFIDENCE, DISTANCE, MARGIN, NORMS, PATH
 from sweep_engine.observables.observable import Observable
 from sweep_engine.observables.rank import rank
@@ -33,6 +34,7 @@ from sweep_engine.spec.observables import (
     InputGradient,
     LearningCoefficient,
     LocalVolume,
+    MapEstimate,
     Margin,
     Norms,
     ObservableKind,
@@ -99,6 +101,7 @@ OBSERVABLES: dict[type[ObservableKind], Callable[[Any], Observable]] = {
     LocalVolume: local_volume,
     LearningCoefficient: learning_coefficient,
     VolumeExponent: volume_exponent,
+    MapEstimate: map_estimate,
     Coordinates: coordinates,
     CustomObservable: _own,
 }

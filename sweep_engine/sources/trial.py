@@ -35,6 +35,8 @@ class Trial(Protocol[P]):
     def rehearse(self, programs: P, length: int) -> Callable[[int], int]:
         """Make a call of real work, about so long, that tells the units of work it did.
 
+        The call returns when the work is done, not when it is under way: it is timed.
+
         Args:
             programs: Whose work.
             length: Twice as much takes about twice as long.

@@ -154,7 +154,10 @@ def static_part(spec: Spec) -> dict[str, Any]:
 
 def canonical_json(data: Any) -> str:
     """One text per value, whatever the order of keys: what content hashes are made of."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(data)
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def kinds(union: Any) -> tuple[type[Spec], ...]:

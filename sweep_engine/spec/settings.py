@@ -6,13 +6,13 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from sweep_engine.errors import SpecError
 from sweep_engine.spec.base import Spec, canonical_json
-from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.ids import Known, hash31, moved_ids
 from sweep_engine.spec.models import ModelSpec
 from sweep_engine.spec.parents import (
@@ -39,7 +39,7 @@ from sweep_engine.spec.validation import explained
 from sweep_engine.spec.wording import format_path, shown
 
 NUM_SETTINGS_MAX = 1_000_000
-Identify = Callable[[Spec], dict[str, Any]]
+Identify = Callable[[Spec], str]
 _UNIONS: dict[str, Any] = {"task": TaskSpec, "model": ModelSpec, "source": SourceSpec}
 _ADAPTERS = {name: TypeAdapter(union) for name, union in _UNIONS.items()}
 
@@ -109,21 +109,25 @@ def settings(
     touched = {source: _touched(sweep, source, groups) for source in sweep.sources}
     if sum(math.prod(map(len, points)) for points in touched.values()) > NUM_SETTINGS_MAX:
         raise SpecError([f"axes: more than {NUM_SETTINGS_MAX:,} settings"])
-    made: dict[str, dict[str, Setting]] = {}
+    made: dict[str, list[Setting]] = {}
+    at: dict[str, dict[str, Setting]] = {}  # of parents, by point
+    parents = {source: parent_of(sweep, source) for source in sweep.sources}
     identify = _identities(sweep)
     for source in parents_first(sweep):
-        made[source] = {}
-        parent = parent_of(sweep, source)
+        made[source] = []
+        parent = parents[source]
         for point in _crossed(touched[source]):
             try:
-                start = None if parent is None else _same_point(sweep, parent, point, made)
-                setting = _setting(sweep, source, point, start, identify)
-                made[source][canonical_json(point)] = setting
+                start = None if parent is None else _same_point(sweep, parent, point, at[parent])
+                made[source].append(_setting(sweep, source, point, start, identify))
             except SpecError as error:
                 problems += error.problems
         if problems:
             raise SpecError(list(dict.fromkeys(problems)))
-    found = [setting for source in sweep.sources for setting in made[source].values()]
+        if source in parents.values():
+            points = map(canonical_json, _crossed(touched[source]))
+            at[source] = dict(zip(points, made[source], strict=True))
+    found = [setting for source in sweep.sources for setting in made[source]]
     if problems := list(_same(sweep, found)):
         raise SpecError(problems)
     moved = moved_ids([setting.digest for setting in found], known)
@@ -142,6 +146,8 @@ def _with_ids(found: Sequence[Setting], moved: Mapping[str, int]) -> list[Settin
             id=moved.get(setting.digest, setting.id),
             parent=id_of(setting.parent_digest),
         )
+        if setting.digest in moved or setting.parent_digest in moved
+        else setting
         for setting in found
     ]
 
@@ -188,20 +194,18 @@ def _crossed(touched: Sequence[Sequence[Point]]) -> Iterator[Point]:
         yield {path: value for point in combination for path, value in point.items()}
 
 
-def _same_point(
-    sweep: Sweep, parent: str, point: Point, made: dict[str, dict[str, Setting]]
-) -> Setting:
+def _same_point(sweep: Sweep, parent: str, point: Point, at: Mapping[str, Setting]) -> Setting:
     """The setting that a setting's runs start from: the same point, as far as it touches it."""
     theirs = {path: value for path, value in point.items() if touches(sweep, path, parent)}
-    return made[parent][canonical_json(theirs)]
+    return at[canonical_json(theirs)]
 
 
 def _identities(sweep: Sweep) -> Identify:
-    """Give `identity`, which dumps what stands in the sweep itself once only."""
+    """Give `identity` as a text, made once of what stands in the sweep itself."""
     parts: list[Spec] = [sweep.task, sweep.model, sweep.accept]
     parts += [part for s in sweep.sources.values() for part in (s, s.task, s.accept) if part]
-    known = {id(part): identity(part) for part in parts}
-    return lambda part: known.get(id(part)) or identity(part)
+    known = {id(part): canonical_json(identity(part)) for part in parts}
+    return lambda part: known.get(id(part)) or canonical_json(identity(part))
 
 
 def _setting(
@@ -221,11 +225,11 @@ def _setting(
     _check_start(sweep, source, parts["source"], parent, point)
     parts |= _resolved(parts["source"], parent)
     accept = parts["source"].accept or sweep.accept  # type: ignore[attr-defined]  # it is a Source
-    content: dict[str, Any] = {name: identify(part) for name, part in parts.items()}
-    content |= {"seed": sweep.seed, "name": source, "accept": identify(accept)}
+    content = {name: identify(part) for name, part in parts.items()}
+    content |= {"accept": identify(accept), "name": f'"{source}"', "seed": f"{sweep.seed}"}
     if parent is not None:
-        content["parent"] = _identity_of_parent(parts["source"], parent)
-    digest = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+        content["parent"] = canonical_json(_identity_of_parent(parts["source"], parent))
+    digest = hashlib.sha256(_joined(content).encode()).hexdigest()
     return Setting(
         id=hash31(digest),
         source=source,
@@ -238,6 +242,15 @@ def _setting(
         digest=digest,
         parent_digest=None if parent is None else parent.digest,
     )
+
+
+def _joined(texts: Mapping[str, str]) -> str:
+    """Join canonical texts to that of a mapping of what they say.
+
+    >>> _joined({"b": canonical_json([1]), "a": canonical_json(None)})
+    '{"a":null,"b":[1]}'
+    """
+    return "{" + ",".join([f'"{name}":{texts[name]}' for name in sorted(texts)]) + "}"
 
 
 def _resolved(source: Any, parent: Setting | None) -> dict[str, Spec]:
@@ -292,12 +305,8 @@ def _validated(parts: dict[str, Spec], path: str, value: Any) -> Any:
 
 
 def _with_changes(sweep: Sweep, name: str, spec: Spec, changes: Point, prefix: str) -> Spec:
-    # An object of the user's own class has no other form: it stays as it is.
-    task = getattr(spec, "task", None)
-    kept = {"task": task} if isinstance(task, Custom) else {}
     try:
-        data = _replace(spec.model_dump(exclude=set(kept)), changes)
-        changed: Spec = _ADAPTERS[name].validate_python(data | kept)
+        changed: Spec = _ADAPTERS[name].validate_python(_replace(_fields_of(spec), changes))
     except ValidationError as error:
         problems: dict[str, str] = {}
         for where, reason in explained(_UNIONS[name], error):
@@ -325,6 +334,24 @@ def _of_other_kinds(path: str) -> str:
     return f"other kinds have other fields: list whole parts, as in {part}: [{{kind: ...}}, ...]"
 
 
+def _fields_of(spec: Spec) -> dict[str, Any]:
+    """Give a part's fields as they are, by the names that they are read by.
+
+    The parts in them are neither copied nor validated again: a sweep has many settings, and
+    most of what stands in one stands in all.
+    """
+    return {key: getattr(spec, name) for key, name in _keys_of(type(spec))}
+
+
+@cache
+def _keys_of(part: type[Spec]) -> tuple[tuple[str, str], ...]:
+    """The fields of a class, each with the name that it is read by."""
+    by_alias = part.model_config.get("serialize_by_alias", False)
+    return tuple(
+        ((by_alias and field.alias) or name, name) for name, field in part.model_fields.items()
+    )
+
+
 def _replace(data: dict[str, Any], changes: Point) -> dict[str, Any]:
     """Put the values in their places, a part before the fields in it."""
     for path, value in sorted(changes.items(), key=lambda change: change[0].count(".")):
@@ -340,7 +367,9 @@ def _opened(target: Any, name: str) -> Any:
     """What stands under a name, made fit to be changed."""
     step: Any = _step(target, name)
     inner = target[step] if isinstance(target, list) else target.get(step)
-    if isinstance(inner, tuple | list):
+    if isinstance(inner, Spec):
+        inner = _fields_of(inner)
+    elif isinstance(inner, tuple | list):
         inner = list(inner)
     elif not isinstance(inner, dict):
         inner = {}

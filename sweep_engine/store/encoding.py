@@ -2,10 +2,12 @@
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from sweep_engine.store.seals import UNSEALED, is_whole, seal
 
 ROW_GROUP_BYTES = 16 * 2**20
 
@@ -13,11 +15,29 @@ _TAIL_BYTES = 8  # the footer's length in 4 bytes, then the magic word
 _MOST_FOOTERS = 16 * 2**10
 
 
-def to_parquet(table: pa.Table) -> bytes:
+_SEAL = "seal"
+
+
+def to_sealed_parquet(table: pa.Table) -> bytes:
+    """Encode a table that no entry of the ledger will name: its file's metadata holds its seal."""
+    return seal(to_parquet(table, {_SEAL: UNSEALED}))
+
+
+def is_as_sealed(data: bytes) -> bool | None:
+    """Whether a Parquet file is as it was sealed; None where it has no seal."""
+    found = (pq.read_metadata(io.BytesIO(data)).metadata or {}).get(_SEAL.encode())
+    return None if found is None else is_whole(data, found.decode("ascii", "replace"))
+
+
+def to_parquet(table: pa.Table, file_metadata: Mapping[str, str] | None = None) -> bytes:
     """Encode a table: zstd, page checksums, row groups near 16 MB.
 
     Vectors of parameters hardly ever repeat but share their exponents: they are stored byte
     plane by byte plane (byte_stream_split) and without a dictionary.
+
+    Args:
+        table: What to encode.
+        file_metadata: What the file holds beside the schema's own metadata.
     """
     vectors = [
         f"{field.name}.list.element"
@@ -25,15 +45,16 @@ def to_parquet(table: pa.Table) -> bytes:
         if pa.types.is_fixed_size_list(field.type)
     ]
     sink = io.BytesIO()
-    pq.write_table(
-        table,
+    with pq.ParquetWriter(
         sink,
+        table.schema,
         compression="zstd",
         use_dictionary=not vectors,
         use_byte_stream_split=vectors or False,
         write_page_checksum=True,
-        row_group_size=_row_group_rows(table),
-    )
+    ) as writer:
+        writer.write_table(table, row_group_size=_row_group_rows(table))
+        writer.add_key_value_metadata(dict(file_metadata or {}))
     return sink.getvalue()
 
 

@@ -35,9 +35,24 @@ def read_failures(files: Files) -> dict[str, Failure]:
     Raises:
         CorruptResults: A record cannot be read.
     """
+    failures, problems = scan_failures(files)
+    if problems:
+        raise CorruptResults(problems)
+    return failures
+
+
+def scan_failures(files: Files) -> tuple[dict[str, Failure], list[str]]:
+    """Read every good record, and say of every other file what is wrong with it."""
+    failures, problems = {}, []
     paths = sorted(files.sizes(FAILED))
-    failures = map(_parse, paths, files.map(files.read, paths))
-    return {failure.shard: failure for failure in failures}
+    for path, data in zip(paths, files.map(files.read, paths), strict=True):
+        try:
+            failure = _parse(path, data)
+        except CorruptResults as error:
+            problems += error.problems
+        else:
+            failures[failure.shard] = failure
+    return failures, problems
 
 
 def clear_failure(files: Files, shard: str) -> None:
@@ -47,6 +62,9 @@ def clear_failure(files: Files, shard: str) -> None:
 
 def _parse(path: str, data: bytes) -> Failure:
     try:
-        return Failure.model_validate_json(data)
+        failure = Failure.model_validate_json(data)
     except ValidationError as error:
         raise CorruptResults([f"{path}: not the record of a failure"]) from error
+    if path != f"{FAILED}/{failure.shard}.json":
+        raise CorruptResults([f"{path}: is the record of {failure.shard!r}"])
+    return failure

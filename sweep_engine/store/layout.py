@@ -9,6 +9,8 @@ SWEEP_YAML = "sweep.yaml"
 SWEEP_JSON = "sweep.json"
 COMPARISONS = "comparisons.parquet"
 REPORT = "report.html"
+AT_ROOT = frozenset({SWEEP_YAML, SWEEP_JSON, COMPARISONS, REPORT})
+"""Files that stand in no folder."""
 
 LEDGER = "ledger"
 STAGING = "staging"

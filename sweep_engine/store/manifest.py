@@ -1,9 +1,8 @@
 """`sweep.json`: the sweep resolved, its plan, and the choices that the first run froze."""
 
-import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,12 +16,15 @@ from sweep_engine.spec.renamed import IMPLEMENTATION
 from sweep_engine.store.directory import OutputDirectory
 from sweep_engine.store.files import LocalFiles
 from sweep_engine.store.layout import SWEEP_JSON
+from sweep_engine.store.seals import UNSEALED, is_whole, seal
 
 FORMAT = 1
 
-_SEAL, _UNSEALED = "seal", b"0" * 64
-_MOVED = "moved_ids"
+_SEAL = "seal"
+_MOVED, _SWEEP_FILE = "moved_ids", "sweep_file"
 _KEYS = {"format", "spec_id", "sweep", "folder", "frozen", "shards", _SEAL}
+_OPTIONAL = {_MOVED, _SWEEP_FILE}
+"""Few sweeps have ids that moved, and one that Python runs has no sweep file."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,12 @@ class Manifest:
     Attributes:
         plan: The sweep and its shards.
         frozen: The choices of its first run.
+        sweep_file: SHA-256 of `sweep.yaml`, which others read; None where there is none.
     """
 
     plan: Plan
     frozen: Frozen
+    sweep_file: str | None = None
 
     def choices(self, source: str) -> dict[str, list[Choice]]:
         """What trains or draws a source: by implementation, the choices of its buckets."""
@@ -95,6 +99,7 @@ class Previous(NamedTuple):
         frozen: The choices of the first run.
         data: `sweep.json` as it was read.
         moved_ids: Of settings that share a hash with others, by their digests.
+        sweep_file: SHA-256 of `sweep.yaml`; None where it is not known.
     """
 
     sweep: Sweep
@@ -102,6 +107,7 @@ class Previous(NamedTuple):
     frozen: Frozen
     data: bytes
     moved_ids: dict[str, int]
+    sweep_file: str | None
 
     def ids(self) -> dict[str, int]:
         """The ids of all settings, by their digests: a growing sweep keeps them."""
@@ -110,11 +116,14 @@ class Previous(NamedTuple):
 
 def write_manifest(
     directory: OutputDirectory, manifest: Manifest, previous: Previous | None = None
-) -> None:
+) -> Previous:
     """Write `sweep.json`, whole or not at all, over the one that the manifest grew from.
 
     So of two drivers that begin or grow a sweep at once, one goes on: else their shards could
     overlap.
+
+    Returns:
+        What is there now, for the next to grow from.
 
     Raises:
         OutputError: another driver has written it since `previous` was read.
@@ -129,11 +138,18 @@ def write_manifest(
     }
     if manifest.plan.moved_ids:
         data[_MOVED] = manifest.plan.moved_ids
-    text = _sealed(data)
+    if manifest.sweep_file is not None:
+        data[_SWEEP_FILE] = manifest.sweep_file
+    # The seal comes last: what looks like its place stands before it.
+    text = seal(json.dumps({**data, _SEAL: UNSEALED}, indent=1).encode())
     if not directory.files.replace(SWEEP_JSON, text, previous=previous and previous.data):
         raise OutputError(
             f"{directory.root}: another run has just begun here or changed the sweep: run again"
         )
+    planned = manifest.plan
+    return Previous(
+        planned.sweep, planned.shards, manifest.frozen, text, planned.moved_ids, manifest.sweep_file
+    )
 
 
 def read_manifest(directory: OutputDirectory) -> Manifest:
@@ -152,7 +168,7 @@ def read_manifest(directory: OutputDirectory) -> Manifest:
 def manifest_of(previous: Previous) -> Manifest:
     """Say what a directory is for, from what was read of it."""
     planned = plan(previous.sweep, previous.shards, lambda: previous.moved_ids)
-    return Manifest(planned, previous.frozen)
+    return Manifest(planned, previous.frozen, previous.sweep_file)
 
 
 def with_stored_observables(previous: Previous, sweep: Sweep) -> Sweep:
@@ -189,7 +205,8 @@ def read_previous(directory: OutputDirectory) -> Previous | None:
     with _as_corrupt(directory):
         sweep = restore(data["sweep"], (_base(directory) / data["folder"]).resolve())
         shards, frozen = read_shards(data["shards"]), _frozen(data["frozen"])
-        return Previous(sweep, shards, frozen, text, dict(data.get(_MOVED, {})))
+        moved, sweep_file = dict(data.get(_MOVED, {})), data.get(_SWEEP_FILE)
+        return Previous(sweep, shards, frozen, text, moved, sweep_file)
 
 
 def _frozen(data: dict[str, Any]) -> Frozen:
@@ -226,23 +243,13 @@ def _read(directory: OutputDirectory) -> tuple[dict[str, Any], bytes]:
         data: dict[str, Any] = json.loads(text)
         if data["format"] != FORMAT:
             raise OutputError(f"{place}: written by another version (format {data['format']})")
-        # Before there were seals it had none; few sweeps have ids that moved.
-        if wrong := ((data.keys() | {_SEAL}) - {_MOVED}) ^ _KEYS:
+        # Before there were seals it had none.
+        if wrong := ((data.keys() | {_SEAL}) - _OPTIONAL) ^ _KEYS:
             raise ValueError(f"its keys are others than expected: {', '.join(sorted(wrong))}")
-        seal = data.get(_SEAL)
-        if seal is not None and _seal(text.replace(str(seal).encode(), _UNSEALED)) != seal:
+        found = data.get(_SEAL)
+        if found is not None and not is_whole(text, str(found)):
             raise ValueError("its seal is broken: it was damaged, or changed by hand")
     return data, text
-
-
-def _sealed(data: Mapping[str, Any]) -> bytes:
-    """Encode with a seal: the SHA-256 of all bytes, in which the seal itself is zeros."""
-    text = json.dumps({**data, _SEAL: _UNSEALED.decode()}, indent=1).encode()
-    return text.replace(_UNSEALED, _seal(text).encode())
-
-
-def _seal(unsealed: bytes) -> str:
-    return hashlib.sha256(unsealed).hexdigest()
 
 
 @contextmanager

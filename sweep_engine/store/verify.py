@@ -1,5 +1,6 @@
 """Check every file of an output directory against its checksum, the ledger and the plan."""
 
+import hashlib
 import io
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,9 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from sweep_engine.store.encoding import is_as_sealed
+from sweep_engine.store.failures import scan_failures
 from sweep_engine.store.files import Files
 from sweep_engine.store.inventory import take_inventory
 from sweep_engine.store.layout import (
+    AT_ROOT,
     COMPARISONS,
     FAILED,
     STAGING,
@@ -40,13 +44,18 @@ class Verification:
     notes: list[str]
 
 
-def verify(files: Files, expected: Mapping[str, ExpectedRows | None] | None = None) -> Verification:
+def verify(
+    files: Files,
+    expected: Mapping[str, ExpectedRows | None] | None = None,
+    sweep_file: str | None = None,
+) -> Verification:
     """Read every file and check it.
 
     Args:
         files: The output directory.
         expected: The plan: by shard its rows where they are known. Nothing is checked against
             the plan by default.
+        sweep_file: SHA-256 of `sweep.yaml`, where `sweep.json` has it.
     """
     inventory = take_inventory(files)
     ledger = inventory.ledger
@@ -61,7 +70,8 @@ def verify(files: Files, expected: Mapping[str, ExpectedRows | None] | None = No
         *_repeated_runs(files, [record for record in sound if record.table == "runs"]),
         *_wrong_replacements(ledger),
         *_against_plan(ledger, expected),
-        *_unreadable(files),
+        *_damaged_records(files, sweep_file),
+        *scan_failures(files)[1],
     ]
     return Verification(problems, _notes(files))
 
@@ -138,34 +148,52 @@ def _against_plan(
                 yield f"{shard}: has {entry.num_rows(table)} rows in {table}, planned {rows}"
 
 
-def _read_comparisons(data: bytes) -> None:
-    pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True).read()
+def _damaged_records(files: Files, sweep_file: str | None) -> Iterator[str]:
+    """Say which files are damaged that no entry of the ledger names, and others read."""
+    faults: dict[str, Callable[[bytes], str | None]] = {
+        COMPARISONS: _fault_of_comparisons,
+        SWEEP_YAML: lambda data: _fault_of_sweep_file(data, sweep_file),
+    }
+    for path, fault_of in faults.items():
+        fault = fault_of(files.read(path)) if files.exists(path) else None
+        if fault is not None:
+            yield f"{path}: {fault}: {_REMEDIES[path]}"
 
 
-def _read_sweep_file(data: bytes) -> None:
-    if not isinstance(yaml.safe_load(data.decode()), dict):
-        raise ValueError("no sweep file")
-
-
-_NOT_IN_THE_LEDGER: Mapping[str, tuple[Callable[[bytes], None], str]] = {
-    COMPARISONS: (_read_comparisons, "`compare` writes it anew"),
-    SWEEP_YAML: (_read_sweep_file, f"`run` writes it anew; the engine goes by {SWEEP_JSON}"),
+_REMEDIES = {
+    COMPARISONS: "`compare` writes it anew",
+    SWEEP_YAML: f"`run` writes it anew; the engine goes by {SWEEP_JSON}",
 }
-"""Files that others read: what reads one of them whole, and what to do where it cannot."""
 
 
-def _unreadable(files: Files) -> Iterator[str]:
-    for path, (read, remedy) in _NOT_IN_THE_LEDGER.items():
-        if files.exists(path):
-            data = files.read(path)
-            try:
-                read(data)
-            except (OSError, ValueError, pa.ArrowException, yaml.YAMLError) as error:
-                said = str(error).partition("\n")[0]
-                yield f"{path}: is damaged ({said}): {remedy}"
+def _fault_of_comparisons(data: bytes) -> str | None:
+    try:
+        if is_as_sealed(data) is False:
+            return "is not as it was sealed"
+        pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True).read()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        return f"is damaged ({_first_line(error)})"
+    return None
+
+
+def _fault_of_sweep_file(data: bytes, digest: str | None) -> str | None:
+    if digest is not None and hashlib.sha256(data).hexdigest() != digest:
+        return "is not the one that the last run was given"
+    try:
+        if not isinstance(yaml.safe_load(data.decode()), dict):
+            return "is no sweep file"
+    except (ValueError, yaml.YAMLError) as error:
+        return f"is damaged ({_first_line(error)})"
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _notes(files: Files) -> list[str]:
     staged, failed = len(files.sizes(STAGING)), len(files.sizes(FAILED))
     notes = [f"{STAGING}/ holds {staged} leftover files"] if staged else []
-    return notes + ([f"{FAILED}/ names {failed} shards"] if failed else [])
+    notes += [f"{FAILED}/ names {failed} shards"] if failed else []
+    strays = [path for path in files.at_root() if path not in AT_ROOT]
+    return notes + [f"{path}: none of the sweep's files; nothing reads it" for path in strays]

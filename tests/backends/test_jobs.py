@@ -1,10 +1,12 @@
 """A job is followed through what happens to the connection and to the job itself."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
 import requests
 
+from sweep_engine import cli
 from sweep_engine.backends.ray import door, jobs
 from sweep_engine.backends.ray.jobs import Jobs
 from sweep_engine.errors import ClusterError, Interrupted, OutputError
@@ -69,9 +71,21 @@ def test_a_connection_that_is_gone_leaves_word_how_to_follow_again(follow):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("code", [1, 2, 3])
-def test_the_exit_codes_of_run_are_passed_on(follow, code):
-    assert follow(Server(state("FAILED", code))) == code
+@pytest.mark.parametrize(("of_job", "of_run"), [(jobs.FAILED_IN_JOB, 1), (2, 2), (3, 3)])
+def test_the_exit_codes_of_run_are_passed_on(follow, of_job, of_run):
+    assert follow(Server(state("FAILED", of_job))) == of_run
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3])
+def test_a_job_ends_with_1_if_ray_ends_it_and_never_else(code, monkeypatch):
+    def main():
+        sys.exit(code)
+
+    monkeypatch.setattr(cli, "main", main)
+    with pytest.raises(SystemExit) as ended:
+        cli._as_job()
+    assert ended.value.code != 1
+    assert jobs.EXIT_CODES.get(ended.value.code, 0) == code
 
 
 @pytest.mark.parametrize(
@@ -80,6 +94,7 @@ def test_the_exit_codes_of_run_are_passed_on(follow, code):
         state("STOPPED", None, "Job was intentionally stopped."),
         state("STOPPED", 1, "Job was intentionally stopped."),
         state("FAILED", None, "the supervisor's node died\nand more"),
+        state("FAILED", 1, "Ray lost its raylet"),
         state("FAILED", 137),
         state("FAILED", -9),
     ],

@@ -10,8 +10,9 @@ import pytest
 from sweep_engine.backends import Job
 from sweep_engine.backends.ray import backend as backend_module
 from sweep_engine.backends.ray import door
-from sweep_engine.backends.ray.backend import RayBackend, WorkerPlace, places
+from sweep_engine.backends.ray.backend import RayBackend
 from sweep_engine.backends.ray.door import Node
+from sweep_engine.backends.ray.roll import WorkerPlace, places
 from sweep_engine.errors import ClusterError
 from tests.backends.conformance import (
     DEADLINE,

@@ -14,7 +14,7 @@ import pytest
 import sweep_engine
 from sweep_engine.backends import LocalBackend
 from sweep_engine.backends.ray import backend as backend_module
-from sweep_engine.backends.ray.backend import places
+from sweep_engine.backends.ray.roll import places
 from sweep_engine.errors import ClusterError, Interrupted
 from sweep_engine.execution import run
 from sweep_engine.execution.driver import run as driver

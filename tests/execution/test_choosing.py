@@ -29,6 +29,7 @@ from sweep_engine.store import OutputDirectory, open_results, read_failures
 from sweep_engine.store.manifest import Choice, read_manifest
 from sweep_engine.store.schema import file_metadata
 from tests.kernels.compilers import needs_compiler
+from tests.shell import call
 
 costs_module = importlib.import_module("sweep_engine.execution.programs.costs")
 
@@ -323,6 +324,33 @@ def test_a_trial_that_is_interrupted_freezes_nothing(worth_it, monkeypatch, tmp_
     with pytest.raises(Interrupted, match="kernels were tried"):
         run(sweep(), tmp_path / "out", should_stop=lambda: bool(stopped))
     assert not (tmp_path / "out" / "sweep.json").exists()
+
+
+@pytest.mark.parametrize("num_tried", [1, 2])
+def test_choices_made_before_an_interruption_are_kept(num_tried, worth_it, monkeypatch, tmp_path):
+    out, tried = tmp_path / "out", []
+    three = sweep(source={"runs": 2}, axes={"model.widths": [[3], [4], [5]]})
+
+    def agree(kernel, xla):
+        tried.append(kernel.bucket.setting.model.widths)
+        return "agreed"
+
+    def lose(contenders, threads, should_stop):
+        choosing.go_on(should_stop)
+        return [1.0, 1.0 + len(tried)]
+
+    monkeypatch.setattr(choosing, "self_test", agree)
+    monkeypatch.setattr(choosing, "race", lose)
+    with pytest.raises(Interrupted):
+        run(three, out, should_stop=lambda: len(tried) > num_tried)
+    kept = implementation_of(out)
+    assert len(kept) == num_tried
+    assert call("status", out).code == 0
+    del tried[:]
+    assert run(three, out).is_complete
+    assert len(tried) == 3 - num_tried, "what was found is not found out again"
+    assert implementation_of(out)[:num_tried] == kept
+    assert len(implementation_of(out)) == 3
 
 
 @needs_compiler

@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from scipy import stats
 
 from sweep_engine.models import build
 from sweep_engine.observables import observables
 from sweep_engine.observables.local_volume.costs import mean_kl, rise_of
 from sweep_engine.observables.local_volume.preconditioners import low_rank
+from sweep_engine.spec.laws import Box, Gaussian
 from sweep_engine.spec.models import Linear, Mlp
 from sweep_engine.spec.observables import LocalVolume
 from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, cross_entropy
@@ -87,6 +89,49 @@ def test_the_largest_bound_and_the_spread_over_the_preconditioners():
     assert found["local_log_measure_loss"] == bounds[1] == max(bounds)
     assert found["local_spread_loss"] == bounds[1] - bounds[0] > 0.5
     assert not found["local_is_lower_bound_loss"]
+
+
+@pytest.mark.parametrize(
+    ("weight", "threshold", "is_minimum"),
+    [(2.0, 0.1, True), (2.3, 0.1, False), (2.3, 10.0, True), (9.0, 0.1, False)],
+    ids=["minimum", "slope", "slope below a high rim", "far away"],
+)
+def test_a_network_that_is_no_minimum_of_the_loss_is_said_to_be_none(weight, threshold, is_minimum):
+    """(w - 2)^2 / 2 has its minimum at 2; the bound of what lies around w holds all the same."""
+    network = build(Linear(bias=False), (1,), 1)
+    outcome = outcome_at(network, [weight], SQUARED, [[1.0]], np.float32([2.0]))
+    spec = LocalVolume(preconditioners=("none",), threshold=threshold, law=Gaussian(std=3.0))
+    found = values(spec, outcome)
+    assert found["local_is_minimum_loss"] == is_minimum
+    depth = (weight - 2) ** 2 / 2
+    assert -depth - 1e-5 <= found["local_lowest_loss"] <= -0.5 * depth
+    reach = math.sqrt((weight - 2) ** 2 + 2 * threshold)
+    measure = stats.norm(scale=3.0).cdf([2 + reach, 2 - reach]) @ [1, -1]
+    assert found["local_log_measure_loss"] == pytest.approx(math.log(measure), abs=0.3)
+
+
+def test_a_network_that_errs_is_no_minimum_of_the_error_and_always_one_of_the_kl():
+    network = build(Linear(bias=False), (1,), 1)
+    spec = LocalVolume(cost="error", threshold=0.0, preconditioners=("law",), directions=8)
+    for weight, is_minimum in ((0.7, True), (-0.7, False)):
+        found = values(spec, outcome_at(network, [weight], LOGISTIC, [[1.0]], [1]))
+        assert found["local_is_minimum_error"] == is_minimum
+    kl = LocalVolume(cost="kl", preconditioners=("law",), directions=8)
+    found = values(kl, outcome_at(network, [-0.7], LOGISTIC, [[1.0]], [1]))
+    assert (found["local_is_minimum_kl"], found["local_lowest_kl"]) == (True, 0.0)
+
+
+@pytest.mark.parametrize("cost", ["loss", "kl", "error"])
+@pytest.mark.parametrize(
+    ("weight", "law"), [(math.nan, Gaussian()), (math.inf, Gaussian()), (1.5, Box(half_width=1.0))]
+)
+def test_a_network_without_a_basin_has_no_estimate(weight, law, cost):
+    """Not even that of an infinite number of nats, which a quantile would take for one."""
+    network = build(Linear(bias=False), (1,), 1)
+    spec = LocalVolume(cost=cost, law=law, preconditioners=("none",), directions=4)
+    found = values(spec, outcome_at(network, [weight], SQUARED_LABELS, [[1.0]], [1]))
+    assert np.isnan([found[f"local_log_measure_{cost}"], found[f"local_nats_{cost}"]]).all()
+    assert not found[f"local_is_minimum_{cost}"]
 
 
 def test_half_a_line_is_the_error_of_a_perceptron():

@@ -1,5 +1,6 @@
 """Setting ids: what decides the runs, and nothing else."""
 
+import hashlib
 import importlib
 import json
 import re
@@ -16,7 +17,7 @@ from sweep_engine.errors import OutputError, SpecError
 from sweep_engine.planning import Shard, bucket_name, plan
 from sweep_engine.spec import Sweep, dump_sweep, restore, settings
 from sweep_engine.spec.axes import Axis
-from sweep_engine.spec.settings import Piece
+from sweep_engine.spec.settings import Piece, identity
 from sweep_engine.store import OutputDirectory
 from sweep_engine.store.manifest import (
     Frozen,
@@ -355,6 +356,72 @@ def test_swept_values_that_float32_does_not_hold(values, message):
 def test_numbers_of_a_file_that_float32_does_not_hold(fields):
     with pytest.raises(ValidationError, match=r"float32"):
         changed(fields)
+
+
+DEEP = {
+    "name": "deep",
+    "task": {"kind": "boolean", "bits": 4, "train": 5},
+    "model": {"kind": "mlp", "widths": [4]},
+    "sources": {
+        "sgd": {
+            "kind": "train",
+            "init": {
+                "kind": "layers",
+                "layers": [{"kind": "gaussian"}, {"kind": "box"}],
+            },
+            "stop": {"snapshots": [1, 2, 3]},
+            "runs": 8,
+        },
+        "late": {"kind": "train", "init": {"from": "sgd", "at": 1}, "runs": 8},
+    },
+}
+SWEPT = {
+    "sources.sgd.optimizer.learning_rate": [0.1, 0.2],
+    "sources.sgd.optimizer": [{"kind": "adam"}, {"kind": "sgd", "momentum": 0.5}],
+    "sources.sgd.init.layers.1.half_width": [0.5, 0.75],
+    "sources.sgd.stop.max_steps": [10, 20],
+    "sources.late.init.at": [2, 3],
+    "sources.late.stop": [{"max_steps": 5}, {"max_steps": 6}],
+    "task.train": [5, 6],
+    "model.widths": [[4], [5]],
+    "model.activation": ["relu", "tanh"],
+}
+
+
+@pytest.mark.parametrize("path", SWEPT)
+def test_a_swept_setting_is_what_its_values_written_down_would_be(path):
+    """Parts that no axis changes are shared, and neither read nor dumped again."""
+    swept = settings(Sweep.model_validate(DEEP | {"axes": {path: SWEPT[path]}}))
+    for number, value in enumerate(SWEPT[path]):
+        written = Sweep.model_validate(DEEP).model_dump(mode="json", by_alias=True)
+        put(written, path.split("."), value)
+        for one in settings(Sweep.model_validate(written)):
+            touched = [s for s in swept if s.source == one.source and path in s.values]
+            (same,) = [touched[number]] if touched else [s for s in swept if s.source == one.source]
+            parts = [(s.spec, s.task, s.model, s.id, s.digest, s.parent) for s in (one, same)]
+            assert parts[0] == parts[1]
+            assert type(same.spec).model_validate_json(same.spec.model_dump_json()) == same.spec
+
+
+def put(data, steps, value):
+    *parents, leaf = steps
+    for step in parents:
+        data = data[int(step) if isinstance(data, list) else step]
+    data[leaf] = value
+
+
+def test_the_digest_is_that_of_the_whole_content():
+    (setting,) = settings(Sweep.model_validate(DEEP | {"sources": {"a": BASE["sources"]["box"]}}))
+    content = {
+        "task": identity(setting.task),
+        "model": identity(setting.model),
+        "source": identity(setting.spec),
+        "accept": identity(setting.accept),
+        "seed": 0,
+        "name": "a",
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    assert setting.digest == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_a_piece_counts_its_runs():

@@ -110,11 +110,12 @@ def test_replace_what_was_read(files, place, request):
 
 def test_sizes_and_folders(files):
     assert files.is_empty()
-    assert (files.sizes("runs"), files.folders()) == ({}, [])
+    assert (files.sizes("runs"), files.folders(), files.at_root()) == ({}, [], [])
     files.write_all({"runs/x=1/a": b"12", "runs/b": b"1", "runs2/c": b"", "top": b"1"})
     assert files.sizes("runs") == {"runs/x=1/a": 2, "runs/b": 1}
     assert set(files.folders()) >= {"runs", "runs2"}
     assert "top" not in files.folders()
+    assert files.at_root() == ["top"]
     assert not files.is_empty()
 
 

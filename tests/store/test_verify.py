@@ -1,7 +1,13 @@
+import hashlib
+import random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from sweep_engine.store import ShardFiles, commit_shard, record_failure, verify
-from sweep_engine.store.encoding import to_parquet
+from sweep_engine.errors import CorruptResults
+from sweep_engine.store import ShardFiles, commit_shard, read_failures, record_failure, verify
+from sweep_engine.store.encoding import to_parquet, to_sealed_parquet
 from sweep_engine.store.layout import COMPARISONS, SWEEP_YAML
 from tests.faults.workload import shard_files, shard_tables
 
@@ -43,17 +49,58 @@ def test_leftovers_and_failures_are_notes(files):
     assert verify(files).notes == ["staging/ holds 1 leftover files", "failed/ names 1 shards"]
 
 
-WRITTEN = {COMPARISONS: to_parquet(shard_tables(0)["runs"]), SWEEP_YAML: b"name: a sweep\n"}
+TABLE = shard_tables(0)["runs"]
+WRITTEN = {COMPARISONS: to_sealed_parquet(TABLE), SWEEP_YAML: b"name: a sweep\nseed: 1\n"}
+BEFORE = {COMPARISONS: to_parquet(TABLE), SWEEP_YAML: WRITTEN[SWEEP_YAML]}
+"""As written before these files were sealed, or known by a checksum."""
 
 
 @pytest.mark.parametrize("path", WRITTEN)
-def test_what_no_entry_of_the_ledger_names_is_read_too(files, path):
-    whole = WRITTEN[path]
+def test_a_flipped_bit_is_seen_where_no_entry_of_the_ledger_names_the_file(files, path):
+    whole, digest = WRITTEN[path], hashlib.sha256(WRITTEN[SWEEP_YAML]).hexdigest()
     files.write(path, whole)
+    assert verify(files, sweep_file=digest).problems == []
+    choices = random.Random(0)
+    for bit in choices.sample(range(8 * len(whole)), 64):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        files.write(path, bytes(flipped))
+        (problem,) = verify(files, sweep_file=digest).problems
+        assert problem.startswith(f"{path}: ")
+        assert "writes it anew" in problem
+
+
+@pytest.mark.parametrize("path", BEFORE)
+def test_what_was_written_before_there_were_seals_is_read(files, path):
+    files.write(path, BEFORE[path])
     assert verify(files).problems == []
-    flipped = bytearray(whole)
-    flipped[len(whole) // 3] ^= 0x80
-    for damaged in (bytes(flipped), whole[: len(whole) // 2] + b"\xff: [", b""):
+    for damaged in (BEFORE[path][: len(BEFORE[path]) // 2] + b"\xff: [", b""):
         files.write(path, damaged)
         (problem,) = verify(files).problems
-        assert problem.startswith(f"{path}: is damaged")
+        assert problem.startswith(f"{path}: ")
+
+
+def test_a_sealed_table_is_the_same_table():
+    assert pq.read_table(pa.BufferReader(WRITTEN[COMPARISONS])).equals(TABLE)
+    assert pq.read_table(pa.BufferReader(BEFORE[COMPARISONS])).equals(TABLE)
+
+
+def test_strays_at_the_root_are_named(files):
+    files.write("report.html", b"<html>")
+    files.write("notes.txt", b"mine")
+    found = verify(files)
+    assert (found.problems, found.notes) == (
+        [],
+        ["notes.txt: none of the sweep's files; nothing reads it"],
+    )
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b'{"shard": "s00008", "attempts": 3, "error": "out of luck"}']
+)
+def test_a_damaged_record_of_a_failure_is_named(files, data):
+    files.write("failed/s00009.json", data)
+    (problem,) = verify(files).problems
+    assert problem.startswith("failed/s00009.json: ")
+    with pytest.raises(CorruptResults, match=r"failed/s00009\.json: "):
+        read_failures(files)

@@ -6,23 +6,17 @@ that is frozen is not noticed by Ray for minutes: it is *silent*, and gets no jo
 """
 
 import itertools
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sweep_engine.backends.backend import CORES, Answer, Job, JobOutcome, OpenWorkers
 from sweep_engine.backends.ray import door
-from sweep_engine.backends.ray.door import Handle, Node, Ref
+from sweep_engine.backends.ray.door import Handle, Ref
 from sweep_engine.backends.ray.host import Reply
-from sweep_engine.errors import ClusterError, ClusterGone, WorkerLost
-
-NODES_SECONDS = 1.0
-"""How often the machines of the cluster are listed."""
-
-HEAD_SECONDS = 30.0
-"""The head does not answer for so long: it is gone. Ray would end the driver after 60 s."""
+from sweep_engine.backends.ray.roll import NODES_SECONDS, Roll, WorkerPlace
+from sweep_engine.errors import ClusterError, WorkerLost
 
 LOOK_SECONDS = 1.0
 """How often a host is asked for its progress; less often when there are many."""
@@ -47,42 +41,6 @@ REFUSALS = 2
 
 PLATFORMS = {"GPU": "cuda,cpu", "TPU": "tpu,cpu", "CPU": "cpu"}
 """What JAX is told in a host, by what the host holds of Ray's resources."""
-
-
-@dataclass(frozen=True)
-class WorkerPlace:
-    """Where a host may be: on a machine, with its share of the resources.
-
-    Attributes:
-        node: The machine.
-        kind: The resource.
-        amount: How much of it.
-        index: Which of the machine's places.
-    """
-
-    node: str
-    kind: str
-    amount: float
-    index: int
-
-
-def places(nodes: Sequence[Node]) -> list[WorkerPlace]:
-    """One a GPU; one a machine with TPUs; one a core where no machine has an accelerator."""
-    for kind in ("TPU", "GPU", "CPU"):
-        found = [place for node in nodes for place in _places(node, kind)]
-        if found:
-            return found
-    return []
-
-
-def _places(node: Node, kind: str) -> Iterator[WorkerPlace]:
-    amount = int(node.resources.get(kind, 0))
-    if kind == "TPU":
-        if amount:
-            yield WorkerPlace(node.id, kind, amount, 0)
-        return
-    for index in range(amount):
-        yield WorkerPlace(node.id, kind, 1, index)
 
 
 @dataclass
@@ -155,7 +113,7 @@ class RayBackend:
         self._open_with: tuple[Ref, ...] | None = None
         self._stopping = self._closed = False
         self._collected_at = time.monotonic()
-        self._roll = _Roll()
+        self._roll = Roll()
 
     # --- opening ---------------------------------------------------------------------------
 
@@ -178,7 +136,7 @@ class RayBackend:
 
     def _knock(self, knocked: set[str]) -> dict[Ref, _Host]:
         """Start hosts where there is room; a call of each ends as soon as it is up."""
-        self._check_head()
+        self._roll.check()
         self._check_refusals()
         if not self._roll.places:
             time.sleep(0.2)
@@ -194,7 +152,7 @@ class RayBackend:
             door.result(is_up)
             ref = door.call(host.handle, "ask", *shared)
             while not door.ready([ref], 1.0):
-                self._check_head()
+                self._roll.check()
             reply: Reply = door.result(ref)
             return reply
         except WorkerLost as error:
@@ -353,7 +311,7 @@ class RayBackend:
 
     def _tend(self) -> None:
         """Start hosts where there is room, and see whether there is any hope."""
-        self._check_head()
+        self._roll.check()
         if self._open_with is None or self._stopping:
             return
         for place in self._free_places():
@@ -405,12 +363,6 @@ class RayBackend:
             assert error is not None
             raise ClusterError(f"no worker can be opened on the cluster: {error}") from error
 
-    def _check_head(self) -> None:
-        if self._roll.age() > HEAD_SECONDS:
-            raise ClusterGone(
-                "the head of the Ray cluster is gone; what is done is kept, run again"
-            )
-
     # --- the end ---------------------------------------------------------------------------
 
     def cancel(self) -> None:
@@ -423,7 +375,9 @@ class RayBackend:
         if self._closed:
             return
         self._closed = True
-        if self._roll.age() > HEAD_SECONDS:
+        if self._roll.gone:
+            self._roll.close()
+            door.abandon()
             return  # nothing of it could be ended
         self.cancel()
         end = time.monotonic() + CLOSE_SECONDS
@@ -445,38 +399,3 @@ class RayBackend:
 
 def _as_lost(error: BaseException) -> WorkerLost:
     return error if isinstance(error, WorkerLost) else WorkerLost(str(error))
-
-
-class _Roll:
-    """Calls the roll of the cluster's machines in a thread, since a call may take minutes.
-
-    Attributes:
-        places: Where hosts may be.
-    """
-
-    def __init__(self) -> None:
-        self.places: list[WorkerPlace] = []
-        self._called_at = time.monotonic()
-        self._end = threading.Event()
-        self._call()
-        self._thread = threading.Thread(target=self._run, name="sweep-engine-roll", daemon=True)
-        self._thread.start()
-
-    def age(self) -> float:
-        """Seconds since the head answered."""
-        return time.monotonic() - self._called_at
-
-    def close(self) -> None:
-        self._end.set()
-        self._thread.join(NODES_SECONDS)
-
-    def _run(self) -> None:
-        while not self._end.wait(NODES_SECONDS):
-            try:
-                self._call()
-            except Exception:  # the head is away: `age` says for how long
-                continue
-
-    def _call(self) -> None:
-        self.places = places(door.alive_nodes())
-        self._called_at = time.monotonic()

@@ -4,8 +4,10 @@ import asyncio
 import logging
 import os
 import re
+import select
 import shutil
 import signal
+import socket
 import stat
 import tempfile
 import threading
@@ -175,9 +177,57 @@ def _keep_signal_handlers() -> Iterator[None]:
 def leave() -> None:
     """Leave the cluster; one that was started here ends."""
     ray.shutdown()
+    abandon()
+
+
+def abandon() -> None:
+    """Leave a cluster that is gone, where Ray would wait for it."""
     # Ray's processes may still write there as they end; what is left is in a folder of ours alone.
     while _private_folders:
         shutil.rmtree(_private_folders.pop(), ignore_errors=True)
+
+
+class OwnNode:
+    """The raylet of this machine, as seen by a connection that ends when it does."""
+
+    def __init__(self) -> None:
+        node: Any = ray._private.worker._global_node
+        self._address: str = node.raylet_socket_name
+        self._connection = self._connect()
+
+    def _connect(self) -> socket.socket | None:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(self._address)
+        except OSError:
+            connection.close()
+            return None
+        return connection
+
+    def lives_for(self, seconds: float) -> bool:
+        """Wait, but not longer than the raylet lives; tell whether it does."""
+        if self._connection is None:
+            return False
+        readable, _, _ = select.select([self._connection], [], [], seconds)
+        if readable and not self._received():
+            # It may have no use for a connection that is silent.
+            self._connection.close()
+            self._connection = self._connect()
+        return self._connection is not None
+
+    def _received(self) -> bytes:
+        assert self._connection is not None
+        try:
+            return self._connection.recv(4096)
+        except ConnectionError:
+            return b""
+
+    def __enter__(self) -> "OwnNode":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
 
 def alive_nodes() -> list[Node]:

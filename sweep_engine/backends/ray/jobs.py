@@ -18,8 +18,11 @@ RECONNECTS = 30
 """Connections in a row that may break without a word before that is the end."""
 
 
-EXIT_CODES = (0, 1, 2, 3)
-"""Those of `run`. A job that ends with another was ended by somebody, or lost its machine."""
+FAILED_IN_JOB = 4
+"""What `run` ends with as a job where it ends with 1 elsewhere: with 1 Ray ends its drivers."""
+
+EXIT_CODES = {FAILED_IN_JOB: 1, 2: 2, 3: 3}
+"""Of `run`, by those of its job. One that ends with another was ended by somebody, or by Ray."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +114,13 @@ def _exit_code(job: str, state: Any) -> int:
     """
     if state.status == "SUCCEEDED":
         return 0
-    if state.status == "STOPPED" or state.driver_exit_code not in EXIT_CODES[1:]:
+    code = EXIT_CODES.get(state.driver_exit_code)
+    if state.status == "STOPPED" or code is None:
         why = str(state.message or state.status).strip().partition("\n")[0]
         raise Interrupted(
             f"{job} was ended from outside ({why}); what is done is kept, submit it again to go on"
         )
-    return int(state.driver_exit_code)
+    return code
 
 
 @dataclass

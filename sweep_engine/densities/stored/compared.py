@@ -10,7 +10,7 @@ import pyarrow as pa
 from sweep_engine.densities.estimate import Estimate, to_json
 from sweep_engine.densities.stored.pairing import Pair
 from sweep_engine.store import Files
-from sweep_engine.store.encoding import to_parquet
+from sweep_engine.store.encoding import to_sealed_parquet
 from sweep_engine.store.layout import COMPARISONS
 
 
@@ -66,7 +66,7 @@ def write_comparisons(files: Files, compared: Sequence[Compared]) -> None:
             }
         )
     table = pa.Table.from_pylist(rows, schema=_SCHEMA)
-    files.write(COMPARISONS, to_parquet(table))
+    files.write(COMPARISONS, to_sealed_parquet(table))
 
 
 _COMPARISON = (

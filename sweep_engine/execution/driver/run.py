@@ -1,8 +1,9 @@
 """The driver: prepares the output directory, then keeps a backend busy until all is done."""
 
+import hashlib
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -169,8 +170,6 @@ def carry_out(
         return _as_it_is(planned, directory)
     directory.create()
     with directory.lock():
-        if sweep_text is not None:
-            directory.files.write(SWEEP_YAML, sweep_text.encode())
         ledger = read_ledger(directory.files)
         # Committed files first get their names, so that what is left over can be told from them.
         finish_publishing(directory.files, ledger)
@@ -179,13 +178,12 @@ def carry_out(
         skip = _not_failed(planned, directory) if failed_only else ()
         loop = Loop(planned, directory.files, fits, skip, display, fail_fast)
         if prepared.previous and prepared.is_frozen() and loop.schedule.is_over:
-            manifest = Manifest(planned, prepared.previous.frozen)
             # Comparisons may have changed, though there is nothing to compute.
-            write_manifest(directory, manifest, prepared.previous)
+            _, manifest = _write_down(prepared, prepared.previous.frozen, sweep_text)
             observe_late(directory, manifest, should_stop)
             return loop.summary()
         with closing(make_backend()) as backend:
-            manifest = _begin(prepared, backend, display, loop.buckets)
+            manifest = _begin(prepared, backend, display, loop.buckets, sweep_text)
             summary = loop.run(backend, should_stop)
         if summary.is_done:
             observe_late(directory, manifest, should_stop)
@@ -193,33 +191,62 @@ def carry_out(
 
 
 def _begin(
-    prepared: Prepared, backend: Backend, display: Display, buckets: tuple[str, ...]
+    prepared: Prepared,
+    backend: Backend,
+    display: Display,
+    buckets: tuple[str, ...],
+    sweep_text: str | None,
 ) -> Manifest:
     """Freeze what decides the bits, write it down, and open the workers.
 
     It is written before any worker opens: they look for it to know that they see the same
     directory as the driver.
     """
-    directory, previous = prepared.directory, prepared.previous
-    here = _survey(backend, prepared.programs, display)
-    manifest = Manifest(prepared.plan, _freeze(here, previous.frozen if previous else None))
-    write_manifest(directory, manifest, previous)
-    assignment = Assignment(directory.files, directory.files.sha256(SWEEP_JSON), here, buckets)
-    backend.open(open_workers, prepared.programs, manifest.frozen, assignment)
+    files, programs = prepared.directory.files, prepared.programs
+    manifest, here = _survey(prepared, backend, display, sweep_text)
+    assignment = Assignment(files, files.sha256(SWEEP_JSON), here, buckets)
+    backend.open(open_workers, programs, manifest.frozen, assignment)
     return manifest
 
 
-def _survey(backend: Backend, programs: Programs, display: Display) -> Frozen:
-    """Ask a worker what decides the bits; say who does the work, where that has to be found out."""
+def _survey(
+    prepared: Prepared, backend: Backend, display: Display, sweep_text: str | None
+) -> tuple[Manifest, Frozen]:
+    """Ask a worker what decides the bits; say who does the work, where that has to be found out.
+
+    A trial takes seconds to minutes, so what was found is written down after each: whoever
+    stops in between goes on from there.
+    """
+    programs = prepared.programs
     tried = programs.undecided()
     if tried:
         display.note(f"building and testing kernels for {len(tried)} bucket(s)")
-    here: Frozen = backend.ask(survey, programs)
     for name in tried:
+        here: Frozen = backend.ask(survey, programs, [name])
+        prepared, _ = _write_down(prepared, here, sweep_text)
         choice, setting = here.implementation[name], programs.of(name).bucket.setting
         done = f"{setting.source} ({name}) is {setting.spec.deed}"
         display.note(f"{done} by {choice.name}: {choice.reason}")
-    return here
+    here = backend.ask(survey, programs, [name for name in prepared.plan.buckets
+                                          if name not in tried])  # fmt: skip
+    return _write_down(prepared, here, sweep_text)[1], here
+
+
+def _write_down(
+    prepared: Prepared, here: Frozen, sweep_text: str | None
+) -> tuple[Prepared, Manifest]:
+    """Write what the directory is for, and the sweep file as given, known by its SHA-256."""
+    directory, previous = prepared.directory, prepared.previous
+    frozen = _freeze(here, previous.frozen if previous else None, prepared.plan)
+    digest = previous.sweep_file if previous else None
+    text = None if sweep_text is None else sweep_text.encode()
+    if text is not None:
+        digest = hashlib.sha256(text).hexdigest()
+    manifest = Manifest(prepared.plan, frozen, digest)
+    written = write_manifest(directory, manifest, previous)
+    if text is not None:
+        directory.files.write(SWEEP_YAML, text)
+    return replace(prepared, previous=written), manifest
 
 
 def _not_failed(planned: Plan, directory: OutputDirectory) -> set[str]:
@@ -233,7 +260,8 @@ def fits_of_done(directory: OutputDirectory) -> dict[str, int]:
     return {shard: entry.count("fits") for shard, entry in entries.items()}
 
 
-def _freeze(chosen: Frozen, previous: Frozen | None) -> Frozen:
+def _freeze(chosen: Frozen, previous: Frozen | None, planned: Plan) -> Frozen:
+    """Add what was chosen now to what was before, which stays; in the order of the plan."""
     if previous is None:
         return chosen
     if previous.platform != chosen.platform:
@@ -241,12 +269,14 @@ def _freeze(chosen: Frozen, previous: Frozen | None) -> Frozen:
             f"these results were begun on {previous.platform} ({previous.device_kind}), here is "
             f"{chosen.platform}: other devices give other bits; use another --out"
         )
+    implementation = chosen.implementation | previous.implementation
+    lanes = chosen.lanes | previous.lanes
     return Frozen(
         platform=previous.platform,
         device_kind=previous.device_kind,
         precision=previous.precision,
-        implementation=chosen.implementation | previous.implementation,
-        lanes=chosen.lanes | previous.lanes,
+        implementation={k: implementation[k] for k in planned.buckets if k in implementation},
+        lanes={k: lanes[k] for k in planned.buckets if k in lanes},
         versions=chosen.versions,
     )
 

@@ -103,9 +103,8 @@ def observe(
     sweep = _with(manifest.plan.sweep, asked)
     if sweep.store.params == "none":
         raise OutputError(f"{out}: `store: {{params: none}}`: there are no networks to observe")
-    grown = Manifest(
-        plan(sweep, manifest.plan.shards, lambda: manifest.plan.moved_ids), manifest.frozen
-    )
+    planned = plan(sweep, manifest.plan.shards, lambda: manifest.plan.moved_ids)
+    grown = replace(manifest, plan=planned)
     compilation_cache()
     work = _Work(directory, grown)
     work.check(sweep.observables[len(manifest.plan.sweep.observables) :])

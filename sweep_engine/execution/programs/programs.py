@@ -4,7 +4,7 @@ import gc
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib.metadata import version
 from typing import Any
@@ -177,10 +177,13 @@ class Programs:
         return [name for name in self._plan.buckets if name not in self._choices
                 and self.expected(name).name != XLA]  # fmt: skip
 
-    def freeze(self) -> Frozen:
-        """Say what decides the bits beside the sweep, on this machine.
+    def freeze(self, names: Sequence[str]) -> Frozen:
+        """Say what decides the bits of some buckets beside the sweep, on this machine.
 
         What is not frozen yet is chosen.
+
+        Args:
+            names: The buckets.
 
         Raises:
             PlanError: a kernel that the sweep names cannot be used here.
@@ -192,13 +195,13 @@ class Programs:
             platform=platform,
             device_kind=device_kind,
             precision=self._plan.sweep.execution.precision,
-            implementation=self._choose(),
-            lanes={name: self.of(name).bucket.lanes for name in self._plan.buckets},
+            implementation=self._choose(names),
+            lanes={name: self.of(name).bucket.lanes for name in names},
             versions=_versions(),
         )
 
-    def _choose(self) -> dict[str, Choice]:
-        known = {name: self._choices[name] for name in self._plan.buckets if name in self._choices}
+    def _choose(self, names: Sequence[str]) -> dict[str, Choice]:
+        known = {name: self._choices[name] for name in names if name in self._choices}
         try:
             for name in known:
                 check_frozen(self.of(name))
@@ -211,14 +214,14 @@ class Programs:
             ) from error
         chosen = {}
         try:
-            for name in (name for name in self._plan.buckets if name not in known):
+            for name in (name for name in names if name not in known):
                 settings = self._settings(name)
                 found = choose(self.of(name), settings, num_workers(), self._should_stop)
                 chosen[name], self._opened[name] = found
         except (CannotBuild, Disagrees) as error:
             go_on(self._should_stop)
             raise PlanError(f"execution.implementation: {error}") from error
-        return {name: (known | chosen)[name] for name in self._plan.buckets}
+        return {name: (known | chosen)[name] for name in names}
 
     def _settings(self, name: str) -> list[Setting]:
         return [self._plan.settings[i] for i in self._plan.buckets[name]]

@@ -42,9 +42,9 @@ class Assignment:
     buckets: tuple[str, ...]
 
 
-def survey(programs: Programs) -> Frozen:
-    """Say what decides the bits beside the sweep, on this process's device."""
-    return programs.freeze()
+def survey(programs: Programs, buckets: Sequence[str]) -> Frozen:
+    """Say what decides the bits of some buckets beside the sweep, on this process's device."""
+    return programs.freeze(buckets)
 
 
 def open_workers(programs: Programs, frozen: Frozen, assignment: Assignment) -> Sequence[Worker]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import jax
 import numpy as np
 
 from sweep_engine.sources.draw.programs import DrawPrograms
@@ -52,4 +53,10 @@ class DrawTrial:
         """Make some calls of the counting pass, which tell the draws in all."""
         timed, calls = programs.timed(), length // LENGTH_OF_A_CALL
         programs.scan.compiled(*timed.arguments)
-        return lambda _: sum(programs.scan(*timed.arguments)[1].size for _ in range(calls))
+
+        def call(_: int) -> int:
+            found = (programs.scan(*timed.arguments)[1] for _ in range(calls))
+            # A result is there before it is computed: its size is known at once.
+            return sum(jax.block_until_ready(fit).size for fit in found)
+
+        return call

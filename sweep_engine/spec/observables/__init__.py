@@ -15,7 +15,12 @@ from sweep_engine.spec.observables.outputs import Calibration, Confidence, Margi
 from sweep_engine.spec.observables.parameters import Balance, Distance, Norms, Path, Symmetry
 from sweep_engine.spec.observables.rank import Rank
 from sweep_engine.spec.observables.smoothness import InputGradient, Smoothness
-from sweep_engine.spec.observables.volumes import LearningCoefficient, LocalVolume, VolumeExponent
+from sweep_engine.spec.observables.volumes import (
+    LearningCoefficient,
+    LocalVolume,
+    MapEstimate,
+    VolumeExponent,
+)
 
 __all__ = [
     "Balance",
@@ -32,6 +37,7 @@ __all__ = [
     "InputGradient",
     "LearningCoefficient",
     "LocalVolume",
+    "MapEstimate",
     "Margin",
     "Norms",
     "ObservableKind",
@@ -75,6 +81,7 @@ ObservableSpec = Annotated[
     | LocalVolume
     | LearningCoefficient
     | VolumeExponent
+    | MapEstimate
     | Coordinates
     | CustomObservable,
     Field(discriminator="kind"),

@@ -88,3 +88,29 @@ class VolumeExponent(ObservableKind):
     half_width: Positive = 1.0
     draws: Annotated[int, Field(strict=True, ge=100)] = 100_000
     quantile: Share = 0.01
+
+
+class MapEstimate(ObservableKind):
+    """Whether a network maximises a posterior density: is a MAP estimate, or a local one.
+
+    The posterior is that of the source `posterior`: of a Gaussian law, and of losses whose sum is
+    divided by `temperature`. Which penalty trains for it is said there; a run that stops at zero
+    train error, or before it has converged, is none whatever its penalty. One gradient.
+    """
+
+    fit_source: ClassVar[None] = None
+    projection_plane: ClassVar[None] = None
+
+    kind: Literal["map_estimate"] = "map_estimate"
+    law: Annotated[Gaussian | FanIn, Field(discriminator="kind")] = Gaussian()
+    temperature: Positive = Field(
+        default=1.0,
+        description="what the sum of losses is divided by; of squared error times the noise's "
+        "variance; 1 where the prior is tempered too, whose maximum is the same",
+    )
+
+    @model_validator(mode="after")
+    def _has_density(self) -> Self:
+        if isinstance(self.law, FanIn) and self.law.bias_std == 0:
+            raise ValueError("law: bias_std must be > 0; zero biases have no density")
+        return self

@@ -35,8 +35,9 @@ class Posterior(Source):
 
     and per layer with each layer's std. So a run that is trained *to convergence* with `l2`
     by any optimiser (SGD, momentum, Adam) is a MAP estimate, or a local one; one that stops
-    at zero train error is not. `weight_decay` is decoupled, and a MAP estimate only under
-    SGD: at l2 = (1 - momentum) * weight_decay. Under Adam (AdamW) a run that converges, full
+    at zero train error is not. The observable `map_estimate` says of each which it is.
+    `weight_decay` is decoupled, and a MAP estimate only under SGD: at
+    l2 = (1 - momentum) * weight_decay. Under Adam (AdamW) a run that converges, full
     batch, minimises the mean loss in the box |theta_j| <= 1 / weight_decay instead.
 
     Source:

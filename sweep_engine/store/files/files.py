@@ -75,6 +75,9 @@ class Files(Protocol):
     def folders(self) -> list[str]:
         """The folders that stand directly below the root; none if there is no root."""
 
+    def at_root(self) -> list[str]:
+        """The files that stand directly below the root; none if there is no root."""
+
     def publish(self, staged: str, final: str) -> None:
         """Move a staged file to its final path; nothing if that was already done.
 

@@ -102,10 +102,10 @@ class LocalFiles:
         return found
 
     def folders(self) -> list[str]:
-        try:
-            return sorted(entry.name for entry in self.root.iterdir() if entry.is_dir())
-        except FileNotFoundError:
-            return []
+        return [entry.name for entry in self._entries() if entry.is_dir()]
+
+    def at_root(self) -> list[str]:
+        return [entry.name for entry in self._entries() if not entry.is_dir()]
 
     def publish(self, staged: str, final: str) -> None:
         # Not synchronised: a power cut undoes the move as a whole, and then it is done again.
@@ -125,6 +125,12 @@ class LocalFiles:
 
     def arrow(self) -> pafs.FileSystem:
         return pafs.SubTreeFileSystem(str(self.root.resolve()), pafs.LocalFileSystem())
+
+    def _entries(self) -> list[Path]:
+        try:
+            return sorted(self.root.iterdir())
+        except FileNotFoundError:
+            return []
 
     def _path(self, path: str) -> Path:
         return self.root / check_path(path)

@@ -171,6 +171,11 @@ class ObjectFiles:
         with _os_errors():
             return sorted(obstore.list_with_delimiter(self._store)["common_prefixes"])
 
+    def at_root(self) -> list[str]:
+        with _os_errors():
+            found = obstore.list_with_delimiter(self._store)["objects"]
+        return sorted(entry["path"] for entry in found)
+
     def publish(self, staged: str, final: str) -> None:
         with _os_errors():
             try:
