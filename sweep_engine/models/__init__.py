@@ -1,15 +1,19 @@
 """Models: how a network is initialised and applied, and how its parameters lie in theta."""
 
-from sweep_engine.models.canonical import Canonical, canonicalise, has_canonical_form
+from sweep_engine.models.canonical import Canonical, canonicalise
+from sweep_engine.models.dense import DenseLayers, dense_layers, is_dense, slope
 from sweep_engine.models.layout import Layout, Leaf
 from sweep_engine.models.network import Network, build
 
 __all__ = [
     "Canonical",
+    "DenseLayers",
     "Layout",
     "Leaf",
     "Network",
     "build",
     "canonicalise",
-    "has_canonical_form",
+    "dense_layers",
+    "is_dense",
+    "slope",
 ]

@@ -23,9 +23,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from sweep_engine.models.layout import Leaf
+from sweep_engine.models.dense import dense_layers
 from sweep_engine.models.network import Network
-from sweep_engine.models.networks import MlpNetwork
 
 ODD = frozenset({"tanh", "sin", "linear"})
 HOMOGENEOUS = frozenset({"relu", "linear"})
@@ -52,11 +51,6 @@ class Canonical(NamedTuple):
     undecided: Int[Array, ""]
 
 
-def has_canonical_form(network: Network) -> bool:
-    """Whether the model is one chain of dense layers, as `canonicalise` needs it."""
-    return isinstance(network.module, MlpNetwork)
-
-
 def canonicalise(
     network: Network, theta: Float[Array, " P"], *, scaling: bool = False
 ) -> Canonical:
@@ -70,7 +64,7 @@ def canonicalise(
     Raises:
         ValueError: the network is not a chain of dense layers.
     """
-    kernels, biases, activation = _dense_layers(network, theta)
+    kernels, biases, activation = dense_layers(network, theta)
     is_odd, scaling = activation in ODD, scaling and activation in HOMOGENEOUS
     log_orbit, undecided = jnp.zeros(()), jnp.zeros((), jnp.int32)
     for i in range(len(kernels) - 1):
@@ -93,22 +87,6 @@ def canonicalise(
         if biases is not None:
             biases[i] = incoming[-1][order]
     return Canonical(_join(kernels, biases), log_orbit, undecided)
-
-
-def _dense_layers(
-    network: Network, theta: Float[Array, " P"]
-) -> tuple[list[Array], list[Array] | None, str]:
-    """Weights (fan_in, fan_out) and biases of every layer, and the activation."""
-    if not isinstance(network.module, MlpNetwork):
-        raise ValueError("canonical form: needs a model of dense layers (mlp, linear)")
-    leaves = network.layout.leaves
-    kernels = [_values(leaf, theta) for leaf in leaves if not leaf.is_bias]
-    biases = [_values(leaf, theta) for leaf in leaves if leaf.is_bias]
-    return kernels, biases or None, network.module.activation
-
-
-def _values(leaf: Leaf, theta: Float[Array, " P"]) -> Array:
-    return theta[leaf.offset : leaf.offset + leaf.size].reshape(leaf.shape)
 
 
 def _join(kernels: list[Array], biases: list[Array] | None) -> Float[Array, " P"]:

@@ -1,7 +1,7 @@
 """Observables: where a network lands. Each is a pure function of one network."""
 
 from sweep_engine.observables.coordinates import fit_basis, is_fitted_on
-from sweep_engine.observables.function import distinct, function_ids, pack, unpack
+from sweep_engine.observables.function import Functions, distinct, function_ids, pack, unpack
 from sweep_engine.observables.observable import Basis, FittedObservable, Observable, Outcome
 from sweep_engine.observables.registry import OBSERVABLES, columns_of, observables
 
@@ -9,6 +9,7 @@ __all__ = [
     "OBSERVABLES",
     "Basis",
     "FittedObservable",
+    "Functions",
     "Observable",
     "Outcome",
     "columns_of",

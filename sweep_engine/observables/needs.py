@@ -2,16 +2,33 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from sweep_engine.spec.models import ModelKind
-from sweep_engine.tasks import Task
+from sweep_engine.tasks import Task, all_inputs
 
 
 def _labels(task: Task, model: ModelKind) -> str | None:
     return "needs a task with labels" if task.loss.labels is None else None
 
 
+def _functions(task: Task, model: ModelKind) -> str | None:
+    return "needs a task with labels, or a probe with levels" if task.reading is None else None
+
+
 def _binary(task: Task, model: ModelKind) -> str | None:
-    return "needs a task with two labels" if task.loss.num_labels != 2 else None
+    is_binary = task.reading is not None and task.reading.num_labels == 2
+    return None if is_binary else "needs a task with two labels"
+
+
+def _boolean_inputs(task: Task, model: ModelKind) -> str | None:
+    """Look at the data, so that a user's own task may be of Boolean inputs too."""
+    x = task.inputs[task.probe_inputs]
+    size = len(x)
+    is_whole = task.finite and x.ndim == 2 and size == 2 ** x.shape[1]
+    if is_whole and np.array_equal(x > x.min(), all_inputs(x.shape[1])) and len(np.unique(x)) == 2:
+        return None
+    return "needs all inputs of some bits as probe inputs, as the task boolean has them"
 
 
 def _logits(task: Task, model: ModelKind) -> str | None:
@@ -25,6 +42,22 @@ def _ood(task: Task, model: ModelKind) -> str | None:
 
 def _test(task: Task, model: ModelKind) -> str | None:
     return "needs a test set" if task.test is None else None
+
+
+def _two_inputs(task: Task, model: ModelKind) -> str | None:
+    return "needs two training inputs or more" if len(task.train) < 2 else None
+
+
+def _three_inputs(task: Task, model: ModelKind) -> str | None:
+    if len(task.train) < 3 or np.prod(task.input_shape) < 2:
+        return "needs three training inputs or more, of two numbers or more"
+    return None
+
+
+def _one_or_two_numbers(task: Task, model: ModelKind) -> str | None:
+    if len(task.train) < 2 or task.input_shape not in {(1,), (2,)}:
+        return "needs two training inputs or more, of one or two numbers"
+    return None
 
 
 def _start(task: Task, model: ModelKind) -> str | None:
@@ -42,10 +75,15 @@ def _scalar_product(task: Task, model: ModelKind) -> str | None:
 
 NEEDS: dict[str, Callable[[Task, ModelKind], str | None]] = {
     "labels": _labels,
+    "functions": _functions,
     "binary": _binary,
     "logits": _logits,
     "ood": _ood,
+    "boolean_inputs": _boolean_inputs,
     "test": _test,
+    "two_inputs": _two_inputs,
+    "three_inputs": _three_inputs,
+    "one_or_two_numbers": _one_or_two_numbers,
     "start": _start,
     "dense": _dense,
     "scalar_factorisation": _scalar_product,

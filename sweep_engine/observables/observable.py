@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Float, Key
 
 from sweep_engine.columns import Column
 from sweep_engine.keys import key_of
 from sweep_engine.models import Layout, Network
+from sweep_engine.observables.function import Functions
 from sweep_engine.observables.needs import NEEDS
 from sweep_engine.observables.scales import weight_matrices
 from sweep_engine.spec.models import ModelKind
@@ -87,15 +88,15 @@ class Observable:
     Attributes:
         columns: What it fills.
         compute: Maps one `Outcome` to a value per column, in JAX; mapped over lanes.
-        describe: Maps distinct functions, packed (F, bytes), and the number of probe
-            inputs to a value per column, in NumPy; computed once per function.
+        describe: Maps F distinct functions to a value per column, in NumPy; computed once
+            per function.
         needs: What it needs of task, model or source, by the names in `NEEDS`.
         is_late: Whether it needs other runs' results, so that it is computed when all are there.
     """
 
     columns: tuple[Column, ...]
     compute: Callable[[Outcome], dict[str, Array]] | None = None
-    describe: Callable[[UInt8[np.ndarray, "F bytes"], int], dict[str, np.ndarray]] | None = None
+    describe: Callable[[Functions], dict[str, np.ndarray]] | None = None
     needs: tuple[str, ...] = ()
     is_late: bool = False
 

@@ -6,25 +6,31 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from sweep_engine.observables.calibration import calibration
+from sweep_engine.observables.complexity import COMPLEXITY, COMPRESSION
 from sweep_engine.observables.coordinates import coordinates
 from sweep_engine.observables.flatness import flatness
-from sweep_engine.observables.function import COMPLEXITY, FUNCTION
 from sweep_engine.observables.learning_coefficient import learning_coefficient, volume_exponent
 from sweep_engine.observables.local_volume import local_volume
 from sweep_engine.observables.networks import BALANCE, CONFIDENCE, DISTANCE, MARGIN, NORMS, PATH
 from sweep_engine.observables.observable import Observable
+from sweep_engine.observables.rank import rank
+from sweep_engine.observables.smoothness import INPUT_GRADIENT, smoothness
+from sweep_engine.observables.spectrum import SPECTRUM
 from sweep_engine.observables.symmetry import SYMMETRY
+from sweep_engine.observables.truth_table import FUNCTION
 from sweep_engine.spec.base import check_complete
 from sweep_engine.spec.observables import (
     Balance,
     Calibration,
     Complexity,
+    Compression,
     Confidence,
     Coordinates,
     CustomObservable,
     Distance,
     Flatness,
     Function,
+    InputGradient,
     LearningCoefficient,
     LocalVolume,
     Margin,
@@ -33,6 +39,9 @@ from sweep_engine.spec.observables import (
     Observables,
     ObservableSpec,
     Path,
+    Rank,
+    Smoothness,
+    Spectrum,
     Symmetry,
     VolumeExponent,
 )
@@ -79,9 +88,14 @@ OBSERVABLES: dict[type[ObservableKind], Callable[[Any], Observable]] = {
     Calibration: calibration,
     Function: _always(FUNCTION),
     Complexity: _always(COMPLEXITY),
+    Compression: _always(COMPRESSION),
+    Spectrum: _always(SPECTRUM),
     Balance: _always(BALANCE),
     Symmetry: _always(SYMMETRY),
     Flatness: flatness,
+    Rank: rank,
+    Smoothness: smoothness,
+    InputGradient: _always(INPUT_GRADIENT),
     LocalVolume: local_volume,
     LearningCoefficient: learning_coefficient,
     VolumeExponent: volume_exponent,

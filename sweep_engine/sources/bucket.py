@@ -42,10 +42,14 @@ class ObservedInputs(NamedTuple):
 
 
 class TaskData:
-    """A task's arrays on the device: all inputs and targets, training first."""
+    """A task's arrays on the device: all inputs and targets, training first.
+
+    Inputs that are neither trained nor tested on come last, and have no targets.
+    """
 
     def __init__(self, task: Task) -> None:
         self.num_train = len(task.train)
+        self.num_labelled = self.num_train + (len(task.test) if task.test else 0)
         self.inputs = jnp.asarray(task.inputs)
         self.train = Data(self.inputs[: self.num_train], jnp.asarray(task.train.y))
         parts = [task.train] if task.test is None else [task.train, task.test]
@@ -169,7 +173,8 @@ class Bucket:
         observed: ObservedInputs,
         targets: Array,
     ) -> dict[str, Array]:
-        loss, num_train, inputs = self.task.loss, self.data.num_train, observed.inputs
+        loss, num_train, has_test = self.task.loss, self.data.num_train, self.task.test is not None
+        inputs, tested = observed.inputs, slice(num_train, self.data.num_labelled)
         # A run with labels of its own has none for the second set.
         second = None if self.has_own_targets else observed.ood
         params = self.network.layout.unflatten(theta)
@@ -182,15 +187,16 @@ class Bucket:
             train_inputs=inputs[:num_train],
             train_outputs=outputs[:num_train],
             train_targets=targets[:num_train],
-            test_inputs=inputs[num_train:] if self.task.test else None,
-            test_outputs=outputs[num_train:] if self.task.test else None,
-            test_targets=targets[num_train:] if self.task.test else None,
+            test_inputs=inputs[tested] if has_test else None,
+            test_outputs=outputs[tested] if has_test else None,
+            test_targets=targets[tested] if has_test else None,
             loss=loss,
             curvature_limit=limit if self._has_limit else None,
             ood_inputs=None if second is None else second.x,
             ood_targets=None if second is None else second.y,
         )
-        found = {"function": pack(loss, outputs[self.data.probe_inputs])} | _losses(outcome)
+        probed = pack(self.task.reading, outputs[self.data.probe_inputs])
+        found = {"function": probed} | _losses(outcome)
         for observable in self.observed:
             if observable.compute and (self.needs_start or "start" not in observable.needs):
                 found |= observable.compute(outcome)

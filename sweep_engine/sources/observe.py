@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped, UInt8
 
 from sweep_engine.lanes import pad
-from sweep_engine.observables import distinct
+from sweep_engine.observables import Functions, distinct
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.drawn import draw_rows
 from sweep_engine.sources.work import Control, Runs
@@ -78,10 +78,13 @@ def observe(
 def describe(bucket: Bucket, functions: UInt8[np.ndarray, "R bytes"]) -> Columns:
     """Compute the observables of functions, once per distinct function."""
     unique, index = distinct(functions)
+    task = bucket.task
+    num_labels = None if task.reading is None else task.reading.num_labels
+    known = Functions(unique, len(task.probe_inputs), num_labels)
     columns: Columns = {}
     for observable in bucket.observed:
         if observable.describe:
-            found = observable.describe(unique, len(bucket.task.probe_inputs))
+            found = observable.describe(known)
             columns |= {name: values[index] for name, values in found.items()}
     return columns
 

@@ -22,7 +22,7 @@ from sweep_engine.data_files import (
     sha256,
 )
 from sweep_engine.errors import FieldError
-from sweep_engine.spec.base import Count, Index, NonNegative, Real, Spec
+from sweep_engine.spec.base import Count, Index, NonNegative, Positive, Real, Spec
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.ood import OodSpec, OtherColumns
 
@@ -34,6 +34,26 @@ class Poison(Spec):
     """Inputs of the test set with wrong labels, added to the training set."""
 
     examples: Count = Field(description="how many")
+
+
+class Probe(Spec):
+    """A grid of inputs on which functions are identified, instead of the test inputs.
+
+    For inputs of one or two numbers: the box around the training inputs. With it, planar and
+    regression tasks have functions to count, to describe and to compare.
+    """
+
+    points: Annotated[int, Field(strict=True, ge=2, le=255)] = Field(
+        default=16, description="a side, equally spaced"
+    )
+    extent: Positive = Field(
+        default=1.0, description="1: as far as the training inputs go; more: beyond; less: inside"
+    )
+    levels: Annotated[int, Field(strict=True, ge=2, le=256)] | None = Field(
+        default=None,
+        description="of a task without labels: into how many levels of equal width, from the "
+        "least to the largest training target, outputs are cut; the outer two are open",
+    )
 
 
 class DataFile(NamedTuple):
@@ -78,6 +98,11 @@ class TaskKind(Spec):
     @abstractmethod
     def second_set(self) -> OodSpec | None:
         """What makes the second set of inputs that networks are tested on, if there is one."""
+
+    @property
+    @abstractmethod
+    def probe_grid(self) -> Probe | None:
+        """The grid of inputs that identifies functions, if one is given."""
 
     @abstractmethod
     def data_seed(self, sweep_seed: int) -> int:
@@ -133,6 +158,18 @@ class Drawn(TaskKind):
         return sweep_seed if self.seed is None else self.seed
 
 
+class Probed(Drawn):
+    """Base of tasks whose functions may be identified on a grid of inputs."""
+
+    later_keys: ClassVar[tuple[str, ...]] = ("ood", "probe")
+
+    probe: Probe | None = None
+
+    @property
+    def probe_grid(self) -> Probe | None:
+        return self.probe
+
+
 class Boolean(Drawn):
     """A Boolean function of `bits` inputs, of which some train and the rest test.
 
@@ -140,6 +177,7 @@ class Boolean(Drawn):
     """
 
     data_file: ClassVar[None] = None
+    probe_grid: ClassVar[None] = None
 
     kind: Literal["boolean"] = "boolean"
     bits: Annotated[int, Field(strict=True, ge=1, le=16)] = 7
@@ -176,7 +214,7 @@ class Boolean(Drawn):
         return self.poison
 
 
-class Regression(Drawn):
+class Regression(Probed):
     """Given x and y, or drawn: x ~ N(0, I), y = x . w / sqrt(inputs) + noise, w ~ N(0, I)."""
 
     data_file: ClassVar[None] = None
@@ -220,6 +258,7 @@ class Factorisation(TaskKind):
     is_random_sample: ClassVar[bool] = False
     second_set: ClassVar[None] = None
     wrong_labels: ClassVar[None] = None
+    probe_grid: ClassVar[None] = None
 
     kind: Literal["factorisation"] = "factorisation"
     target: Real = 1.0
@@ -233,7 +272,7 @@ class Factorisation(TaskKind):
         return sweep_seed
 
 
-class Planar(Drawn):
+class Planar(Probed):
     """Two classes in the plane: a named set drawn from the seed, or given points.
 
     `two_slab`: x1 separates the classes linearly; x2 separates them by slabs (one class in
@@ -277,6 +316,7 @@ class Digits(Drawn):
     """scikit-learn's 1,797 digits, 8 x 8 pixels scaled to [0, 1]; the rest is the test set."""
 
     data_file: ClassVar[None] = None
+    probe_grid: ClassVar[None] = None
 
     kind: Literal["digits"] = "digits"
     classes: tuple[Annotated[int, Field(strict=True, ge=0, le=9)], ...] = tuple(range(10))
@@ -303,14 +343,14 @@ class Digits(Drawn):
         return self.poison
 
 
-class FileTask(Drawn):
+class FileTask(Probed):
     """x and y from a .npz or Parquet file beside the sweep file.
 
     With `loss: squared` y are values; else they are labels, any integers: two make a logistic
     task of one output, more a class each, in the order of `labels`.
     """
 
-    later_keys: ClassVar[tuple[str, ...]] = ("ood", "labels")
+    later_keys: ClassVar[tuple[str, ...]] = ("ood", "probe", "labels")
 
     kind: Literal["file"] = "file"
     path: str
@@ -419,6 +459,7 @@ class CustomTask(Custom, TaskKind):
     only_target: ClassVar[None] = None
     second_set: ClassVar[None] = None
     wrong_labels: ClassVar[None] = None
+    probe_grid: ClassVar[None] = None
 
     def data_seed(self, sweep_seed: int) -> int:
         return sweep_seed

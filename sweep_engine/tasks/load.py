@@ -22,6 +22,7 @@ from sweep_engine.tasks.drawn import load_factorisation, load_planar, load_regre
 from sweep_engine.tasks.files import load_digits, load_file
 from sweep_engine.tasks.ood import with_second_set
 from sweep_engine.tasks.poison import poisoned
+from sweep_engine.tasks.probe import probed
 from sweep_engine.tasks.task import Task
 
 Loader = Callable[[Any, int, Path], Task]
@@ -41,6 +42,7 @@ def load_task(spec: TaskKind, seed: int, folder: Path) -> Task:
     seed = spec.data_seed(seed)
     try:
         task = LOADERS[type(spec)](spec, seed, folder)
+        task = task if spec.probe_grid is None else probed(task, spec.probe_grid)
         if spec.wrong_labels is not None:
             task = poisoned(task, spec.wrong_labels, seed)
         return task if spec.second_set is None else with_second_set(task, spec, seed, folder)

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int, Shaped
 
 from sweep_engine.float32 import check_columns
 from sweep_engine.tasks.losses import Loss, target_dtype
+from sweep_engine.tasks.reading import Reading
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Task:
             called by their numbers.
         ood: A second set that networks are tested on, out of the distribution of the first; None
             when there is none.
+        extra_inputs: Inputs that are neither trained nor tested on, after the others.
+        levels: How real outputs are cut into levels; None where they are not, or are classes.
     """
 
     train: Examples
@@ -48,12 +51,22 @@ class Task:
     probe_inputs: Int[np.ndarray, " F"]
     finite: bool = False
     labels: tuple[int, ...] | None = None
+    extra_inputs: Float[np.ndarray, "E ..."] | None = None
+    levels: Reading | None = None
     ood: Examples | None = None
 
     @property
     def inputs(self) -> Float[np.ndarray, "N ..."]:
-        """Training inputs, then test inputs."""
-        return np.concatenate([self.train.x, self.test.x]) if self.test else self.train.x
+        """Training inputs, then test inputs, then those of neither."""
+        parts = [self.train.x, None if self.test is None else self.test.x, self.extra_inputs]
+        return np.concatenate([part for part in parts if part is not None])
+
+    @property
+    def reading(self) -> Reading | None:
+        """How outputs are read as labels of a function; None where they are real numbers."""
+        if self.loss.labels is None or self.loss.num_labels is None:
+            return self.levels
+        return Reading(self.loss.num_labels, self.loss.labels)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

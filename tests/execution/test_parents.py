@@ -409,6 +409,26 @@ def test_functions_of_other_inputs_are_not_compared():
     assert "different probe inputs" in refused(sources=sources, task=task, compare=compared)
 
 
+@pytest.mark.parametrize("target", [1.0, 2.0])
+def test_functions_of_levels_have_the_same_levels(target):
+    """Outputs are cut by the range of the training targets, so that its end is a level's edge."""
+    task = {"kind": "regression", "x": [[0], [1]], "y": [0, 1], "probe": {"levels": 2}}
+    other = task | {"y": [0, target], "test_x": [[0]], "test_y": [0]}
+    prior = {"kind": "prior", "law": {"kind": "gaussian"}, "draws": 8}
+    made = sweep(
+        sources={"prior": prior, "other": prior | {"task": other}},
+        task=task,
+        accept={"train_loss": 0.1},
+        axes={},
+        compare=[{"source": "prior", "reference": "other", "observable": "function"}],
+    )
+    if target == 1.0:
+        Programs(plan(made)).open_all()
+        return
+    with pytest.raises(SpecError, match="different probe inputs"):
+        Programs(plan(made)).open_all()
+
+
 def test_shrinking_is_refused(tmp_path):
     out = tmp_path / "out"
     assert run(sweep(sources={"sgd": SGD}), out).is_complete

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from sweep_engine.models import build, canonicalise, has_canonical_form
+from sweep_engine.models import build, canonicalise, is_dense
 from sweep_engine.models.cnn import CnnNetwork
 from sweep_engine.spec.base import kinds
 from sweep_engine.spec.models import CustomModel, ModelSpec
@@ -99,7 +99,7 @@ def test_no_array_of_parameters_is_without_effect(spec, shape, outputs):
 @every_model
 def test_it_answers_what_it_is(spec, shape, outputs):
     network, theta, x = drawn(spec, shape, outputs)
-    assert spec.is_dense == has_canonical_form(network)
+    assert spec.is_dense == is_dense(network)
     if spec.is_dense:
         form = canonicalise(network, jnp.asarray(theta)).theta
         np.testing.assert_allclose(

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from sweep_engine.observables import Outcome
 
 
-def outcome_at(network, theta, loss, x, y):
-    """A network with the given parameters and training set, without a test set."""
+def outcome_at(network, theta, loss, x, y, test=None):
+    """A network with the given parameters and training set, and a test set if one is given."""
     theta, x = jnp.asarray(theta, jnp.float32), jnp.asarray(x, jnp.float32)
     params = network.layout.unflatten(theta)
     return Outcome(
@@ -17,9 +17,9 @@ def outcome_at(network, theta, loss, x, y):
         train_inputs=x,
         train_outputs=network.apply(params, x),
         train_targets=jnp.asarray(y),
-        test_inputs=None,
-        test_outputs=None,
-        test_targets=None,
+        test_outputs=None if test is None else network.apply(params, jnp.asarray(test[0])),
+        test_targets=None if test is None else jnp.asarray(test[1]),
         loss=loss,
         curvature_limit=None,
+        test_inputs=None if test is None else jnp.asarray(test[0]),
     )

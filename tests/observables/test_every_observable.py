@@ -21,6 +21,7 @@ from sweep_engine.models import build, canonicalise
 from sweep_engine.observables import (
     OBSERVABLES,
     FittedObservable,
+    Functions,
     Observable,
     Outcome,
     columns_of,
@@ -33,7 +34,7 @@ from sweep_engine.spec.models import Diagonal, Mlp, ScalarFactorisation
 from sweep_engine.spec.observables import CustomObservable, Observables, ObservableSpec
 from sweep_engine.spec.observables.kind import Bare
 from sweep_engine.store.schema import runs_schema
-from sweep_engine.tasks import LOGISTIC, SQUARED, cross_entropy, make_task
+from sweep_engine.tasks import LOGISTIC, SQUARED, all_inputs, cross_entropy, make_task
 from tests.sources.test_places import assert_the_same_in_every_place
 
 BINARY = make_task(
@@ -47,9 +48,17 @@ REAL = make_task((np.ones((1, 1)), np.array([2.0])), None, SQUARED)
 MANY = make_task(
     (np.eye(3), np.array([0, 1, 2])), (np.eye(3), np.array([2, 1, 0])), cross_entropy(3)
 )
-TASKS = (BINARY, UNTESTED, REAL, MANY)
+BITS = make_task(
+    (all_inputs(2), np.array([0, 1, 1, 0])),
+    None,
+    LOGISTIC,
+    probe_inputs=np.arange(4),
+    finite=True,
+)
+TASKS = (BINARY, UNTESTED, REAL, MANY, BITS)
+LINEAR = Mlp(widths=(3, 2), activation="linear")
 MODELS = (Mlp(widths=(4,)), Diagonal(), ScalarFactorisation())
-SCENES = ((BINARY, MODELS[0]), (REAL, ScalarFactorisation()))
+SCENES = ((BINARY, MODELS[0]), (REAL, ScalarFactorisation()), (BITS, MODELS[0]), (REAL, LINEAR))
 """Tasks and models: every observable can be computed in one of them."""
 
 
@@ -70,6 +79,11 @@ SETTINGS = {
         },
     ],
     "learning_coefficient": [{"chains": 2, "steps": 8}],
+    "smoothness": [
+        {"points": 4, "lines": 2},
+        {"on": "plane", "points": 3},
+        {"on": "grid", "points": 3},
+    ],
     "volume_exponent": [{"draws": 100, "quantile": 0.1}],
     "calibration": [{"sets": ["test", "ood", "far"], "draws": 4}],
     "coordinates": [
@@ -163,17 +177,32 @@ def values(number):
     """What an observable gives of a few networks, or of two functions."""
     observable = made(number)
     if observable.describe:
-        return observable.describe(np.array([[0b10100000], [0]], np.uint8), 3)
+        return observable.describe(Functions(np.array([[0b10100000], [0]], np.uint8), 4))
     found = program(number)(*block(observable))
     return {name: np.asarray(value) for name, value in found.items()}
+
+
+def filled_elsewhere(observable):
+    """The columns that have values in other scenes: some are of linear networks alone."""
+    filled = set()
+    for scene in filter(lambda scene: observable.problem(*scene) is None, SCENES):
+        theta = jax.ShapeDtypeStruct((num_params(*scene),), np.float32)
+        shapes = jax.eval_shape(
+            lambda theta, scene=scene: observable.compute(outcome(*scene, theta, theta)), theta
+        )
+        filled |= set(shapes)
+    return filled
 
 
 @every_observable
 def test_what_is_returned_is_what_the_columns_say(number):
     spec, observable, found = SPECS[number], made(number), values(number)
-    assert set(found) == {column.name for column in observable.columns}
+    names = {column.name for column in observable.columns}
+    assert set(found) == names or set(found) | filled_elsewhere(observable) == names
     assert columns_of(spec) == [(column.name, column.dtype) for column in observable.columns]
     for column in observable.columns:
+        if column.name not in found:
+            continue
         cells = found[column.name]
         if column.dtype == "list<float32>":
             assert cells.ndim == 2
@@ -194,7 +223,7 @@ def test_every_column_says_what_it_holds(number):
         assert column.nullable
         assert column.name.replace("_", "").isalnum()
         assert column.name.islower()
-        assert column.unit in {"", "nats", "bits", "inputs", "lines", "units"}
+        assert column.unit in {"", "nats", "bits", "inputs", "lines", "units", "cycles"}
 
 
 @every_observable
@@ -203,9 +232,9 @@ def test_it_is_a_pure_function_of_one_network(number):
     observable = made(number)
     if observable.describe:
         functions = np.array([[3], [200], [7]], np.uint8)
-        whole = observable.describe(functions, 8)
-        alone = observable.describe(functions[1:2], 8)
-        assert all(whole[name][1] == value[0] for name, value in alone.items())
+        whole = observable.describe(Functions(functions, 8))
+        alone = observable.describe(Functions(functions[1:2], 8))
+        assert all(np.array_equal(whole[name][1], value[0]) for name, value in alone.items())
         return
     assert_the_same_in_every_place(program(number), block(observable), turns=1)
 
@@ -298,7 +327,11 @@ def test_a_users_own_observable():
         ("confidence", REAL, Mlp(), "needs a task with labels"),
         ("function", BINARY, Mlp(), None),
         ("function", MANY, Mlp(), "needs a task with two labels"),
-        ("complexity", REAL, Mlp(), "needs a task with two labels"),
+        ("complexity", MANY, Mlp(), None),
+        ("complexity", REAL, Mlp(), "needs a task with labels, or a probe with levels"),
+        ("compression", REAL, Mlp(), "needs a task with labels, or a probe with levels"),
+        ("spectrum", BITS, Mlp(), None),
+        ("spectrum", MANY, Mlp(), "needs a task with two labels"),
         ("distance", UNTESTED, Diagonal(), None),
         ("balance", REAL, ScalarFactorisation(), None),
         ("balance", REAL, Mlp(), "needs the model scalar_factorisation"),

@@ -1,13 +1,24 @@
 """Functions: packed labels, ids, and what is said of a function."""
 
+import bz2
+import gzip
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep_engine.observables import distinct, function_ids, observables, pack, unpack
-from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, cross_entropy
+from sweep_engine.kernels.lempel_ziv import plain
+from sweep_engine.observables import (
+    Functions,
+    distinct,
+    function_ids,
+    observables,
+    pack,
+    unpack,
+)
+from sweep_engine.tasks import LOGISTIC, SQUARED_LABELS, Reading, cross_entropy
 from sweep_engine.tasks.boolean import truth_table
 
 labels_of_one_size = st.integers(1, 40).flatmap(
@@ -19,7 +30,8 @@ labels_of_one_size = st.integers(1, 40).flatmap(
 
 def describe(name, tables):
     tables = np.asarray(tables, np.uint8)
-    return observables((name,))[0].describe(np.packbits(tables, axis=1), tables.shape[1])
+    functions = Functions(np.packbits(tables, axis=1), tables.shape[1])
+    return observables((name,))[0].describe(functions)
 
 
 @given(labels_of_one_size)
@@ -27,7 +39,8 @@ def describe(name, tables):
 def test_packing_is_that_of_numpy(tables):
     tables = np.array(tables, np.uint8)
     for loss in (LOGISTIC, SQUARED_LABELS):
-        packed = np.stack([pack(loss, jnp.asarray(2.0 * row - 1)[:, None]) for row in tables])
+        reading = Reading(loss.num_labels, loss.labels)
+        packed = np.stack([pack(reading, jnp.asarray(2.0 * row - 1)[:, None]) for row in tables])
         assert packed.dtype == np.uint8
         assert np.array_equal(packed, np.packbits(tables, axis=1))
         assert np.array_equal(unpack(packed, tables.shape[1]), tables)
@@ -35,9 +48,10 @@ def test_packing_is_that_of_numpy(tables):
 
 def test_packing_of_classes_and_of_reals():
     outputs = jnp.eye(5)[jnp.array([4, 0, 2])]
-    packed = pack(cross_entropy(5), outputs)
+    packed = pack(Reading(5, cross_entropy(5).labels), outputs)
     assert (packed.dtype, packed.tolist()) == (jnp.uint8, [4, 0, 2])
-    assert pack(SQUARED, outputs[:, :1]).shape == (0,)
+    assert unpack(np.asarray(packed)[None], 3, 5).tolist() == [[4, 0, 2]]
+    assert pack(None, outputs[:, :1]).shape == (0,)
 
 
 @given(labels_of_one_size)
@@ -99,3 +113,43 @@ def test_the_bits_of_a_function_in_hex():
     table = np.zeros((2, 12), np.uint8)
     table[0, [0, 11]] = 1
     assert describe("function", table)["function_bits"].tolist() == ["8010", "0000"]
+
+
+# --- more than two labels, and other judges of simplicity -----------------------------------------
+
+
+def of_classes(name, rows, num_labels=3):
+    rows = np.asarray(rows, np.uint8)
+    return observables((name,))[0].describe(Functions(rows, rows.shape[1], num_labels))
+
+
+def test_complexity_of_classes():
+    """0 | 1 | 2 | 012... has four words, read from either end; a constant string has one."""
+    found = of_classes("complexity", [[2] * 81, [0, 1, 2] * 27])["complexity_lz"]
+    assert found.tolist() == pytest.approx([np.log2(81), 4 * np.log2(81)])
+    rows = np.random.default_rng(0).integers(0, 10, (3, 50))
+    words = [[plain.count_words(row), plain.count_words(row[::-1])] for row in rows.tolist()]
+    expected = np.mean(words, axis=1) * np.log2(50)
+    assert of_classes("complexity", rows, 10)["complexity_lz"].tolist() == pytest.approx(expected)
+
+
+@given(labels_of_one_size)
+@settings(deadline=None, max_examples=40)
+def test_a_string_is_as_simple_however_it_is_packed(tables):
+    """Two labels stand in bits, more in bytes."""
+    for name in ("complexity", "compression"):
+        bits, bytewise = describe(name, tables), of_classes(name, tables)
+        assert all(np.array_equal(bits[column], bytewise[column]) for column in bits)
+
+
+def test_compressed_sizes():
+    """Against whole files, of which gzip's header and checksum take 18 bytes."""
+    rng = np.random.default_rng(0)
+    rows = np.stack([np.zeros(128), np.arange(128) % 2, rng.integers(0, 2, 128)]).astype(np.uint8)
+    found = describe("compression", rows)
+    files = [gzip.compress(row.tobytes(), 9) for row in rows]
+    assert found["deflate_bits"].tolist() == [8 * (len(file) - 18) for file in files]
+    assert found["bz2_bits"].tolist() == [8 * len(bz2.compress(row.tobytes())) for row in rows]
+    for simplest, simple, random in found.values():
+        assert simplest < random
+        assert simple < random

@@ -35,6 +35,7 @@ def outcome(network=None, theta=THETA, loss=LOGISTIC, outputs=OUTPUTS, labels=LA
         test_outputs=jnp.asarray(-outputs[:4], jnp.float32),
         test_targets=jnp.asarray(labels[:4]),
         loss=loss,
+        curvature_limit=None,
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 from sweep_engine.keys import halves, run_ids
 from sweep_engine.lanes import LANE, STEADY, WIDE, Program, over_lanes
 from sweep_engine.observables.scales import spectral_norm
+from sweep_engine.observables.singular_values import singular_values
 from sweep_engine.sources import open_source
 from sweep_engine.spec import Sweep, settings
 
@@ -45,6 +46,15 @@ def test_spectral_norm(lanes, shape):
     truth = np.linalg.norm(weights.astype(float), 2, axis=(1, 2))
     # Rounding of two products of H terms, and of the root: a few units of the last place.
     np.testing.assert_allclose(program(weights), truth, rtol=8 * np.finfo(np.float32).eps)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (20, 4)], ids=str)
+def test_singular_values(shape):
+    """Of lanes that need few sweeps, and of their neighbours that need many."""
+    matrices = np.random.default_rng(1).normal(size=(32, *shape)).astype(np.float32)
+    matrices[::2, :, 1:] *= 1e-3
+    program = Program(over_lanes(singular_values), options=STEADY)
+    assert_the_same_in_every_place(program, (matrices,))
 
 
 @pytest.mark.parametrize("lanes", [4, 8, 16, 32])

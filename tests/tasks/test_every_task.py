@@ -29,11 +29,12 @@ CASES = {
         {"x": [[1, 2], [0, 1]], "y": [1, 2], "test_x": [[3, 3]], "test_y": [0]},
     ],
     "planar": [{"set": "kink", "examples": 6}, {"set": "two_slab", "poison": {"examples": 3}},
-               POINTS],
+               POINTS, {"set": "kink", "probe": {"points": 3}, "poison": {"examples": 3}}],
     "digits": [{"train": 20, "ood": {"kind": "shuffle"}},
                {"train": 20, "classes": [3, 8], "seed": 5}],
     "file": [{"path": "data.npz", "train": 8}, {"path": "data.npz", "train": 8, "poison":
               {"examples": 1}, "seed": 2},
+             {"path": "data.npz", "train": 8, "loss": "squared", "probe": {"levels": 3}},
              {"path": "data.npz", "train": 8, "ood": {"kind": "columns", "x": "x2", "y": "y2"}}],
 }  # fmt: skip
 

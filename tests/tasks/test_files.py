@@ -11,7 +11,7 @@ from sweep_engine.errors import SpecError
 from sweep_engine.spec import Sweep
 from sweep_engine.spec.load import pin_files
 from sweep_engine.spec.tasks import Digits, FileTask
-from sweep_engine.tasks import load_task
+from sweep_engine.tasks import SQUARED_LABELS, load_task
 
 X = np.arange(12.0).reshape(6, 2)
 Y = np.array([0, 1, 2, 0, 1, 2])

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.optimize import linear_sum_assignment
 
-from sweep_engine.models import Network, canonicalise, has_canonical_form
+from sweep_engine.models import Network, canonicalise, is_dense
 from sweep_engine.models.canonical import ODD
 
 MAX_ROUNDS = 50
@@ -16,7 +16,7 @@ Theta = Float[np.ndarray, " P"]
 
 def has_units(network: Network) -> bool:
     """Whether the model is a chain of dense layers with hidden units, which can be permuted."""
-    return has_canonical_form(network) and len(_kernels(network)) > 1
+    return is_dense(network) and len(_kernels(network)) > 1
 
 
 def canonical_forms(network: Network, theta: Float[Array, " P"]) -> Float[Array, " P"]:

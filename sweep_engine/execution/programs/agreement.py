@@ -22,7 +22,7 @@ def disagreements(plan: Plan, buckets: Mapping[str, Bucket]) -> Iterator[str]:
     yield from _shapes(plan, buckets)
     for i, comparison in enumerate(plan.sweep.compare):
         if comparison.observable == "function" and not _same_inputs(plan, buckets, comparison):
-            message = "functions of the two sources' tasks are of different probe inputs"
+            message = "functions of the two sources' tasks are of different probe inputs or levels"
             yield plan.sweep.problem(("compare", i, "reference"), message)
 
 
@@ -78,6 +78,8 @@ def _same_inputs(plan: Plan, buckets: Mapping[str, Bucket], comparison: Comparis
 
 
 def _same_probe_inputs(a: Task, b: Task) -> bool:
-    """Whether functions are identified on the same inputs, in the same order."""
-    same_labels = a.loss.num_labels == b.loss.num_labels
-    return same_labels and np.array_equal(a.inputs[a.probe_inputs], b.inputs[b.probe_inputs])
+    """Whether functions are identified on the same inputs, in the same order, and read alike."""
+    readings = [t.reading and (t.reading.num_labels, t.reading.edges) for t in (a, b)]
+    return readings[0] == readings[1] and np.array_equal(
+        a.inputs[a.probe_inputs], b.inputs[b.probe_inputs]
+    )

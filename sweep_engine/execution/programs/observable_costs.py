@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
 
 from sweep_engine.observables import Observable, observables
 from sweep_engine.planning import num_runs
 from sweep_engine.sources import Bucket
+from sweep_engine.sources.observe import describe
 from sweep_engine.spec import Setting
 from sweep_engine.spec.base import canonical_json
 from sweep_engine.spec.observables import ObservableKind
@@ -87,9 +89,9 @@ def rows_of(setting: Setting) -> int:
 
 def _seconds(bucket: Bucket, observable: Observable) -> float:
     if observable.describe is not None:
-        packed = np.random.default_rng(0).integers(0, 256, (FUNCTIONS, _bytes(bucket)), np.uint8)
+        packed = _functions(bucket)
         began = time.perf_counter()
-        observable.describe(np.unique(packed, axis=0), len(bucket.task.probe_inputs))
+        describe(replace(bucket, observed=[observable]), packed)
         return (time.perf_counter() - began) / FUNCTIONS
     few = replace(bucket, observed=[observable], lanes=NETWORKS)
     arguments = few.observe_example()
@@ -100,7 +102,9 @@ def _seconds(bucket: Bucket, observable: Observable) -> float:
     return (time.perf_counter() - began) / NETWORKS
 
 
-def _bytes(bucket: Bucket) -> int:
-    """Of a packed function."""
-    shapes = bucket.observe.shapes(*bucket.observe_example())
-    return int(shapes["function"].shape[-1])
+def _functions(bucket: Bucket) -> UInt8[np.ndarray, "F bytes"]:
+    """Draw packed functions: bits of two labels, else a label a byte."""
+    shapes, reading = bucket.observe.shapes(*bucket.observe_example()), bucket.task.reading
+    values = 256 if reading is None or reading.num_labels == 2 else reading.num_labels
+    size = FUNCTIONS, int(shapes["function"].shape[-1])
+    return np.random.default_rng(0).integers(0, values, size, np.uint8)

@@ -158,4 +158,4 @@ def _labels(functions: list[bytes], task: Task) -> UInt8[np.ndarray, "k F"]:
     if not functions:
         return np.zeros((0, len(task.probe_inputs)), np.uint8)
     packed = np.stack([np.frombuffer(function, np.uint8) for function in functions])
-    return unpack(packed, len(task.probe_inputs)) if task.loss.num_labels == 2 else packed
+    return unpack(packed, len(task.probe_inputs), task.loss.num_labels)

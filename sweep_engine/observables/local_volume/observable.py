@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from sweep_engine import laws
 from sweep_engine.columns import Column
-from sweep_engine.models import canonicalise, has_canonical_form
+from sweep_engine.models import canonicalise, is_dense
 from sweep_engine.observables.curvature import LinearMap, eigenpairs, hessian_product
 from sweep_engine.observables.local_volume import preconditioners
 from sweep_engine.observables.local_volume.costs import rise_of
@@ -53,7 +53,7 @@ def _columns(spec: LocalVolume, outcome: Outcome) -> dict[str, Array]:
     logs = jnp.stack([bound.log_measure for bound in bounds])
     n_eff = jnp.stack([bound.n_eff for bound in bounds])[jnp.argmax(logs)]
     copies = jnp.zeros(())
-    if has_canonical_form(outcome.network):
+    if is_dense(outcome.network):
         copies = canonicalise(outcome.network, outcome.theta).log_orbit
     return {
         "log_measure": jnp.max(logs),

@@ -9,22 +9,27 @@ from sweep_engine.spec.base import Spec, canonical_json, kinds
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.observables.coordinates import Coordinates
 from sweep_engine.spec.observables.flatness import Flatness
-from sweep_engine.spec.observables.functions import Complexity, Function
-from sweep_engine.spec.observables.kind import ObservableKind, ProjectionPlane
+from sweep_engine.spec.observables.functions import Complexity, Compression, Function, Spectrum
+from sweep_engine.spec.observables.kind import Bare, ObservableKind, ProjectionPlane
 from sweep_engine.spec.observables.outputs import Calibration, Confidence, Margin
 from sweep_engine.spec.observables.parameters import Balance, Distance, Norms, Path, Symmetry
+from sweep_engine.spec.observables.rank import Rank
+from sweep_engine.spec.observables.smoothness import InputGradient, Smoothness
 from sweep_engine.spec.observables.volumes import LearningCoefficient, LocalVolume, VolumeExponent
 
 __all__ = [
     "Balance",
+    "Bare",
     "Calibration",
     "Complexity",
+    "Compression",
     "Confidence",
     "Coordinates",
     "CustomObservable",
     "Distance",
     "Flatness",
     "Function",
+    "InputGradient",
     "LearningCoefficient",
     "LocalVolume",
     "Margin",
@@ -34,6 +39,9 @@ __all__ = [
     "Observables",
     "Path",
     "ProjectionPlane",
+    "Rank",
+    "Smoothness",
+    "Spectrum",
     "Symmetry",
     "VolumeExponent",
     "merge",
@@ -56,9 +64,14 @@ ObservableSpec = Annotated[
     | Calibration
     | Function
     | Complexity
+    | Compression
+    | Spectrum
     | Balance
     | Symmetry
     | Flatness
+    | Rank
+    | Smoothness
+    | InputGradient
     | LocalVolume
     | LearningCoefficient
     | VolumeExponent

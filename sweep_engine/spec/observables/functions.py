@@ -15,3 +15,15 @@ class Complexity(Bare):
     """The Lempel-Ziv complexity of the labels of the probe inputs."""
 
     kind: Literal["complexity"] = "complexity"
+
+
+class Compression(Bare):
+    """The size of these labels under two compressors: a control of the complexity."""
+
+    kind: Literal["compression"] = "compression"
+
+
+class Spectrum(Bare):
+    """The Walsh-Hadamard spectrum of a function of Boolean inputs, and its sensitivity."""
+
+    kind: Literal["spectrum"] = "spectrum"

@@ -14,14 +14,14 @@ from tests.kernels.compilers import needs_compiler
 
 NUM_DRAWS = 3000
 BOOLEAN = {"kind": "boolean", "bits": 4, "target": "x1 ^ x2", "train": 5}
-PLANE = {"kind": "planar", "set": "kink", "examples": 7, "test_examples": 21}
+PLANE = {"kind": "planar", "set": "kink", "examples": 7, "probe": {"points": 5}}
 GAUSSIAN, BOX = {"kind": "gaussian", "std": 1.5}, {"kind": "box", "half_width": 1.0}
 FAN_IN = {"kind": "fan_in", "weight_std": 1.4, "bias_std": 0.3}
 PRIOR = {"kind": "prior", "draws": NUM_DRAWS, "keep": "all"}
 REJECTION = {"kind": "guess_and_check", "draws": NUM_DRAWS}
 CASES = {
     "all inputs": (BOOLEAN, PRIOR | {"law": FAN_IN}, "relu"),
-    "test inputs": (PLANE, PRIOR | {"law": BOX | {"shared": True}}, "tanh"),
+    "a grid": (PLANE, PRIOR | {"law": BOX | {"shared": True}}, "tanh"),
     "training inputs": (BOOLEAN, REJECTION | {"law": GAUSSIAN}, "gelu"),
     "no biases drawn": (BOOLEAN, REJECTION | {"law": {"kind": "he_uniform"}}, "relu"),
 }
