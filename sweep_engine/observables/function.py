@@ -7,21 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from sweep_engine.tasks import Reading
+from sweep_engine.tasks import LabelRule
 
 Packed = UInt8[np.ndarray, "R bytes"]
 
 
-def pack(reading: Reading | None, outputs: Float[Array, "F C"]) -> UInt8[Array, " bytes"]:
+def pack(rule: LabelRule | None, outputs: Float[Array, "F C"]) -> UInt8[Array, " bytes"]:
     """Pack the labels on the probe inputs into bytes, on the device.
 
     Two labels: eight inputs a byte, the first in the highest bit, as `numpy.packbits` does.
     More: one byte each. Real outputs: no bytes, since no two functions are the same.
     """
-    if reading is None:
+    if rule is None:
         return jnp.zeros(0, jnp.uint8)
-    labels = reading.labels(outputs)
-    if reading.num_labels != 2:
+    labels = rule.labels(outputs)
+    if rule.num_labels != 2:
         return labels
     padded = jnp.pad(labels, (0, -len(labels) % 8)).reshape(-1, 8)
     weights = jnp.asarray(1 << np.arange(7, -1, -1), jnp.uint8)

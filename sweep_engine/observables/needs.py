@@ -13,11 +13,11 @@ def _labels(task: Task, model: ModelKind) -> str | None:
 
 
 def _functions(task: Task, model: ModelKind) -> str | None:
-    return "needs a task with labels, or a probe with levels" if task.reading is None else None
+    return "needs a task with labels, or a probe with levels" if task.label_rule is None else None
 
 
 def _binary(task: Task, model: ModelKind) -> str | None:
-    is_binary = task.reading is not None and task.reading.num_labels == 2
+    is_binary = task.label_rule is not None and task.label_rule.num_labels == 2
     return None if is_binary else "needs a task with two labels"
 
 

@@ -195,7 +195,7 @@ class Bucket:
             ood_inputs=None if second is None else second.x,
             ood_targets=None if second is None else second.y,
         )
-        probed = pack(self.task.reading, outputs[self.data.probe_inputs])
+        probed = pack(self.task.label_rule, outputs[self.data.probe_inputs])
         found = {"function": probed} | _losses(outcome)
         for observable in self.observed:
             if observable.compute and (self.needs_start or "start" not in observable.needs):

@@ -79,7 +79,7 @@ def describe(bucket: Bucket, functions: UInt8[np.ndarray, "R bytes"]) -> Columns
     """Compute the observables of functions, once per distinct function."""
     unique, index = distinct(functions)
     task = bucket.task
-    num_labels = None if task.reading is None else task.reading.num_labels
+    num_labels = None if task.label_rule is None else task.label_rule.num_labels
     known = Functions(unique, len(task.probe_inputs), num_labels)
     columns: Columns = {}
     for observable in bucket.observed:

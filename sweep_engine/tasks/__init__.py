@@ -1,9 +1,9 @@
 """Tasks: data and loss, from (seed, specification), the same for every run."""
 
 from sweep_engine.tasks.boolean import all_inputs
+from sweep_engine.tasks.label_rule import LabelRule, levels
 from sweep_engine.tasks.load import LOADERS, load_task
 from sweep_engine.tasks.losses import LOGISTIC, SQUARED, SQUARED_LABELS, Loss, cross_entropy
-from sweep_engine.tasks.reading import Reading, levels
 from sweep_engine.tasks.task import Examples, Task, make_task
 
 __all__ = [
@@ -12,8 +12,8 @@ __all__ = [
     "SQUARED",
     "SQUARED_LABELS",
     "Examples",
+    "LabelRule",
     "Loss",
-    "Reading",
     "Task",
     "all_inputs",
     "cross_entropy",

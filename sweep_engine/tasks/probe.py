@@ -7,8 +7,8 @@ from jaxtyping import Float
 
 from sweep_engine.errors import FieldError
 from sweep_engine.spec.tasks import Probe
+from sweep_engine.tasks.label_rule import LabelRule, levels
 from sweep_engine.tasks.losses import Loss
-from sweep_engine.tasks.reading import Reading, levels
 from sweep_engine.tasks.task import Task
 
 
@@ -44,7 +44,7 @@ def _grid(x: Float[np.ndarray, "N ..."], probe: Probe) -> Float[np.ndarray, "F D
     return points.astype(np.float32)
 
 
-def _levels(loss: Loss, targets: np.ndarray, probe: Probe) -> Reading | None:
+def _levels(loss: Loss, targets: np.ndarray, probe: Probe) -> LabelRule | None:
     """Cut the range of the training targets into levels, for a task without labels."""
     if loss.num_labels is not None:
         if probe.levels is not None:

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from sweep_engine.float32 import check_columns
+from sweep_engine.tasks.label_rule import LabelRule
 from sweep_engine.tasks.losses import Loss, target_dtype
-from sweep_engine.tasks.reading import Reading
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Task:
     labels: tuple[int, ...] | None = None
     ood: Examples | None = None
     extra_inputs: Float[np.ndarray, "E ..."] | None = None
-    levels: Reading | None = None
+    levels: LabelRule | None = None
 
     @property
     def inputs(self) -> Float[np.ndarray, "N ..."]:
@@ -62,11 +62,11 @@ class Task:
         return np.concatenate([part for part in parts if part is not None])
 
     @property
-    def reading(self) -> Reading | None:
+    def label_rule(self) -> LabelRule | None:
         """How outputs are read as labels of a function; None where they are real numbers."""
         if self.loss.labels is None or self.loss.num_labels is None:
             return self.levels
-        return Reading(self.loss.num_labels, self.loss.labels)
+        return LabelRule(self.loss.num_labels, self.loss.labels)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

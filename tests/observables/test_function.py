@@ -18,7 +18,7 @@ from sweep_engine.observables import (
     pack,
     unpack,
 )
-from sweep_engine.tasks import LOGISTIC, SQUARED_LABELS, Reading, cross_entropy
+from sweep_engine.tasks import LOGISTIC, SQUARED_LABELS, LabelRule, cross_entropy
 from sweep_engine.tasks.boolean import truth_table
 
 labels_of_one_size = st.integers(1, 40).flatmap(
@@ -39,8 +39,8 @@ def describe(name, tables):
 def test_packing_is_that_of_numpy(tables):
     tables = np.array(tables, np.uint8)
     for loss in (LOGISTIC, SQUARED_LABELS):
-        reading = Reading(loss.num_labels, loss.labels)
-        packed = np.stack([pack(reading, jnp.asarray(2.0 * row - 1)[:, None]) for row in tables])
+        rule = LabelRule(loss.num_labels, loss.labels)
+        packed = np.stack([pack(rule, jnp.asarray(2.0 * row - 1)[:, None]) for row in tables])
         assert packed.dtype == np.uint8
         assert np.array_equal(packed, np.packbits(tables, axis=1))
         assert np.array_equal(unpack(packed, tables.shape[1]), tables)
@@ -48,7 +48,7 @@ def test_packing_is_that_of_numpy(tables):
 
 def test_packing_of_classes_and_of_reals():
     outputs = jnp.eye(5)[jnp.array([4, 0, 2])]
-    packed = pack(Reading(5, cross_entropy(5).labels), outputs)
+    packed = pack(LabelRule(5, cross_entropy(5).labels), outputs)
     assert (packed.dtype, packed.tolist()) == (jnp.uint8, [4, 0, 2])
     assert unpack(np.asarray(packed)[None], 3, 5).tolist() == [[4, 0, 2]]
     assert pack(None, outputs[:, :1]).shape == (0,)

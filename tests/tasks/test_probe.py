@@ -60,9 +60,9 @@ def test_levels():
     assert (cut.num_labels, cut.edges) == (4, (-0.5, 0, 0.5))
     assert cut.labels(outputs).tolist() == [0, 0, 1, 1, 2, 3, 3]
     assert levels(-1, 1, 2).labels(outputs).tolist() == [0, 0, 0, 0, 1, 1, 1]
-    assert load(PLANAR).reading.num_labels == 2
-    assert load(LINE).reading.edges == (0,)
-    assert load(LINE.model_copy(update={"probe": None})).reading is None
+    assert load(PLANAR).label_rule.num_labels == 2
+    assert load(LINE).label_rule.edges == (0,)
+    assert load(LINE.model_copy(update={"probe": None})).label_rule is None
 
 
 @pytest.mark.parametrize(

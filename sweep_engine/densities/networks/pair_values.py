@@ -49,7 +49,7 @@ class NetworkPairs:
     def values(self) -> dict[str, Values]:
         """Compute all that can be of these networks, a value per pair."""
         found: dict[str, Values] = {}
-        if self.one.task.reading is not None:
+        if self.one.task.label_rule is not None:
             found["pair_agreement"] = self.agreement()
         ends = {"": self.ends} if self.have_one_form else {}
         if self.can_be_matched:
@@ -125,10 +125,10 @@ class NetworkPairs:
 
 
 def _labels(side: Members) -> np.ndarray:
-    reading = side.task.reading
-    assert reading is not None
+    rule = side.task.label_rule
+    assert rule is not None
     outputs = side.outputs(_probes(side))
-    return np.stack([np.asarray(reading.labels(jnp.asarray(row))) for row in outputs])
+    return np.stack([np.asarray(rule.labels(jnp.asarray(row))) for row in outputs])
 
 
 def _features(side: Members) -> np.ndarray:

@@ -169,7 +169,7 @@ def error_of_means(pairs: NetworkPairs, values: Sequence[Values]) -> JackknifeEr
 
 def _check_probes(one: Members, other: Members) -> None:
     probes = [side.task.inputs[side.task.probe_inputs] for side in (one, other)]
-    num_labels = [side.task.reading and side.task.reading.num_labels for side in (one, other)]
+    num_labels = [side.task.label_rule and side.task.label_rule.num_labels for side in (one, other)]
     if not np.array_equal(*probes) or num_labels[0] != num_labels[1]:
         raise IncomparableSources("pairs of networks are compared on one task's probe inputs")
 

@@ -79,7 +79,7 @@ def _same_inputs(plan: Plan, buckets: Mapping[str, Bucket], comparison: Comparis
 
 def _same_probe_inputs(a: Task, b: Task) -> bool:
     """Whether functions are identified on the same inputs, in the same order, and read alike."""
-    readings = [t.reading and (t.reading.num_labels, t.reading.edges) for t in (a, b)]
-    return readings[0] == readings[1] and np.array_equal(
+    rules = [t.label_rule and (t.label_rule.num_labels, t.label_rule.edges) for t in (a, b)]
+    return rules[0] == rules[1] and np.array_equal(
         a.inputs[a.probe_inputs], b.inputs[b.probe_inputs]
     )

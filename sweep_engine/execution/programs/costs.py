@@ -129,7 +129,7 @@ def _disk(setting: Setting, plan: Plan, bucket: Bucket) -> int:
     stored = 0 if plan.sweep.store.params == "none" else spec.states_per_run
     theta = 4 * bucket.network.layout.num_params * stored
     tallies, bytes_of_one = 0, BYTES_PER_TALLY
-    if bucket.task.reading is not None:
+    if bucket.task.label_rule is not None:
         # Among all draws and among the fits, or among the fits alone.
         drawn = 0 if spec.identifies_fits_only else min(num_runs(setting), MAX_FUNCTIONS)
         tallies = drawn + min(rows if drawn == 0 else drawn, MAX_FUNCTIONS)

@@ -102,10 +102,10 @@ def _seconds(bucket: Bucket, observable: Observable) -> float:
 
 def _random_functions(bucket: Bucket) -> Functions:
     """Functions of random labels, which take longest to describe."""
-    num_inputs, reading = len(bucket.task.probe_inputs), bucket.task.reading
+    num_inputs, rule = len(bucket.task.probe_inputs), bucket.task.label_rule
     rng = np.random.default_rng(0)
-    if reading is None:
+    if rule is None:
         return Functions(np.zeros((FUNCTIONS, 0), np.uint8), num_inputs, None)
-    labels = rng.integers(0, reading.num_labels, (FUNCTIONS, num_inputs), np.uint8)
-    packed = np.packbits(labels, axis=1) if reading.num_labels == 2 else labels
-    return Functions(np.unique(packed, axis=0), num_inputs, reading.num_labels)
+    labels = rng.integers(0, rule.num_labels, (FUNCTIONS, num_inputs), np.uint8)
+    packed = np.packbits(labels, axis=1) if rule.num_labels == 2 else labels
+    return Functions(np.unique(packed, axis=0), num_inputs, rule.num_labels)

@@ -152,7 +152,7 @@ class Programs:
         uncountable = {
             opened.bucket.setting.source
             for opened in self._opened.values()
-            if opened.bucket.task.reading is None
+            if opened.bucket.task.label_rule is None
         }
         for i, comparison in enumerate(sweep.compare):
             if comparison.observable == "function" and comparison.source in uncountable:

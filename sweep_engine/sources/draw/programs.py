@@ -99,7 +99,7 @@ class DrawPrograms(KernelPrograms):
         fit = accepts(accept, loss, outputs[:num_train], data.train.y, scale)
         if not self.identifies_all:
             return jnp.zeros(0, jnp.uint8), fit
-        return pack(bucket.task.reading, outputs[data.probe_inputs]), fit
+        return pack(bucket.task.label_rule, outputs[data.probe_inputs]), fit
 
     def to_compile(self) -> Iterator[Example]:
         bucket, timed = self.bucket, self.timed()

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, UInt8
 
 
 @dataclass(frozen=True)
-class Reading:
+class LabelRule:
     """Outputs as labels.
 
     Attributes:
@@ -23,7 +23,7 @@ class Reading:
     edges: tuple[float, ...] = ()
 
 
-def levels(low: float, high: float, count: int) -> Reading:
+def levels(low: float, high: float, count: int) -> LabelRule:
     """Cut real outputs into levels of equal width from low to high, the outer ones open.
 
     The label is how many edges an output exceeds, so that one edge is the rule of two labels.
@@ -34,4 +34,4 @@ def levels(low: float, high: float, count: int) -> Reading:
         exceeds = outputs[:, :1] > jnp.asarray(edges, outputs.dtype)
         return jnp.sum(exceeds, axis=1, dtype=jnp.uint8)
 
-    return Reading(count, labels, edges)
+    return LabelRule(count, labels, edges)
