@@ -55,13 +55,11 @@ def test_what_most_of_the_time_goes_to(name):
 
 def test_observables_and_draws():
     programs = opened("prior")
-    bucket, lanes = programs.bucket, programs.bucket.lanes
+    bucket = programs.bucket
     runs, hyper, root, _ = programs.timed().arguments
     block = {path: value[0] for path, value in hyper.items()}
     lowered(bucket.draw._jitted, runs[0], block, root)
-    theta = np.zeros((lanes, bucket.network.layout.num_params), np.float32)
-    start = np.zeros((lanes, 0), np.float32)
-    lowered(bucket.observe._jitted, theta, start, bucket.data.observed, bucket.data.targets)
+    lowered(bucket.observe._jitted, *bucket.observe_example())
 
 
 def test_scans_of_a_prior():

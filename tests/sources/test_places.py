@@ -115,8 +115,9 @@ def test_observables(lanes, task, model, observables):
     bucket = programs.bucket
     shape = (2, lanes, bucket.network.layout.num_params)
     theta, start = np.random.default_rng(4).normal(size=shape).astype(np.float32)
+    limit = theta[:, 0]
     assert_the_same_in_every_place(
-        bucket.observe, (theta, start), bucket.data.observed, bucket.data.targets
+        bucket.observe, (theta, start, limit), bucket.data.observed, bucket.data.targets
     )
 
 
