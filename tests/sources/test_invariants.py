@@ -84,7 +84,9 @@ def _rows(finished):
     values = [value for value in values if value is not None] + list(columns.values())
     rows = {run: [v[i].tobytes() for v in values] for i, run in enumerate(solutions.run_id)}
     if finished.curves is not None:
-        for recorded in zip(*dataclasses.astuple(finished.curves), strict=True):
+        curves = finished.curves
+        recorded_of = curves.run_id, curves.step, curves.train_loss, curves.train_error
+        for recorded in zip(*recorded_of, strict=True):
             rows[recorded[0]].append(np.array(recorded[1:]).tobytes())
     return rows
 
