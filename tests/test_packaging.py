@@ -339,12 +339,12 @@ def test_test_takes_every_step_in_order(checkout: Checkout) -> None:
     assert done.returncode == 0
     *checks, tests = headings(done)
     assert checks == ["ruff check .", "ruff format --check .", "mypy", "lint-imports"]
-    assert re.fullmatch(r"pytest( -n [234] --dist worksteal)? -m not long -k two words", tests)
+    assert re.fullmatch(r"pytest( -n [345] --dist worksteal)? -m not long -k two words", tests)
 
 
 def test_test_all_leaves_no_test_out(checkout: Checkout) -> None:
     done = checkout.run("test", "--all", "-x")
-    assert re.fullmatch(r"pytest( -n [234] --dist worksteal)? -x", headings(done)[-1])
+    assert re.fullmatch(r"pytest( -n [345] --dist worksteal)? -x", headings(done)[-1])
 
 
 def test_test_stops_at_the_first_failure(checkout: Checkout) -> None:

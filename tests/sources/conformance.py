@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 from unittest import mock
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 from pydantic import Field, TypeAdapter
 
 from sweep_engine.errors import Interrupted
-from sweep_engine.execution import Programs, costs, run
+from sweep_engine.execution import BucketCost, Programs, costs, run
 from sweep_engine.keys import run_ids
 from sweep_engine.lanes import Program
 from sweep_engine.planning import Plan, num_runs, plan
@@ -92,6 +93,11 @@ class Tried:
     compilations: int
     root: Path
 
+    @cached_property
+    def costs(self) -> list[BucketCost]:
+        """What `plan` says of it; asked once, since every program is compiled and timed."""
+        return costs(self.plan, Programs(self.plan))
+
 
 def try_out(sources: Mapping[str, Any], root: Path, compare: Sequence[Any] = ()) -> Tried:
     """Run a sweep of these sources in three ways."""
@@ -152,7 +158,7 @@ def check_rows_are_as_announced(tried: Tried, source: str) -> None:
 
 
 def check_costs_are_bounds(tried: Tried, source: str) -> None:
-    (cost,) = (c for c in costs(tried.plan, Programs(tried.plan)) if c.source == source)
+    (cost,) = (c for c in tried.costs if c.source == source)
     assert cost.seconds > 0
     setting = setting_of(tried, source)
     rows = rows_of(tried.whole, source)

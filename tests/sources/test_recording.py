@@ -183,6 +183,7 @@ def test_gradient_descent_breaks_the_balance_as_it_should(tmp_path):
         ({"observables": ["norms"]}, "either `at`, a list of steps, or `every`"),
         ({"observables": ["norms"], "at": [1], "every": 2}, "either `at`"),
         ({"observables": ["norms"], "at": [3, 1]}, "in increasing order"),
+        ({"observables": ["norms"], "every": 2**31}, "record.every: must be less than 2147483648"),
         ({"observables": [], "every": 1}, "must be at least 1 long"),
         ({"observables": ["norm"], "every": 1}, "did you mean 'norms'"),
         (

@@ -117,7 +117,8 @@ class _Lanes:
         self.states = self.programs.empty_state
         self.before = np.zeros(self.programs.bucket.lanes, int)
         record = self.programs.training.record_steps
-        self.most = (record and record.most_turns) or MOST_TURNS
+        wanted = None if record is None else record.most_turns
+        self.most = MOST_TURNS if wanted is None else min(wanted, MOST_TURNS)
         self.steps = min(16 * self.programs.block.alignment, self.most)
 
     def fill(self) -> bool:

@@ -38,7 +38,7 @@ class RecordSteps:
         if self.spec.every is None:
             return None
         turns = self.num_slots * self.spec.every
-        return turns - turns % self.alignment if turns >= self.alignment else turns
+        return turns - turns % self.alignment  # above 0: the slots last for one alignment
 
     def slot(self, step: Int[Array, ""]) -> tuple[Bool[Array, ""], Int[Array, ""]]:
         """Say whether the network at a step is recorded, and in which slot, on the device."""

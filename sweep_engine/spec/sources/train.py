@@ -60,7 +60,9 @@ class Record(Spec):
     at: Annotated[tuple[Index, ...], Field(min_length=1)] | None = Field(
         default=None, description="steps, in increasing order; those that a run reaches"
     )
-    every: Count | None = Field(default=None, description="steps from one to the next")
+    every: Annotated[Count, Field(lt=2**31)] | None = Field(
+        default=None, description="steps from one to the next"
+    )
 
     @field_validator("at")
     @classmethod

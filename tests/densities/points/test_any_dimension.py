@@ -212,7 +212,7 @@ def test_a_critic_that_separates_all_draws_is_no_proof(num, misses):
         rngs = [np.random.default_rng([6, num, i]) for i in range(repeats)]
         return [low_of(*draw(rng, num)) <= truth for rng in rngs]
 
-    repeats = 400 if num == 1000 else 100
+    repeats = 160 if num == 1000 else 60
     assert_coverage(covered(lambda p, q: kl_bound(p, q).low, repeats), 0.975)
 
     def plug_in(p, q):
@@ -225,7 +225,7 @@ def test_a_critic_that_separates_all_draws_is_no_proof(num, misses):
 
     if misses == 1.0:  # no draw on the wrong side in one of seven: then it claims 2 ln(num / 30)
         assert 2 * math.log(num / 30) > truth
-        assert_catches(lambda hits: assert_coverage(hits, 0.975), lambda: covered(plug_in, 400))
+        assert_catches(lambda hits: assert_coverage(hits, 0.975), lambda: covered(plug_in, repeats))
 
 
 # --- C2ST and KDE -------------------------------------------------------------------------
