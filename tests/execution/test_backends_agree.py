@@ -13,7 +13,7 @@ import pytest
 
 import sweep_engine
 from sweep_engine.backends import LocalBackend
-from sweep_engine.backends.ray import backend as backend_module
+from sweep_engine.backends.ray import roll
 from sweep_engine.backends.ray.roll import places
 from sweep_engine.errors import ClusterError, Interrupted
 from sweep_engine.execution import run
@@ -103,7 +103,7 @@ def on_ray(sweep, joined_ray, tmp_path_factory):
 @pytest.fixture
 def one_place(local_ray, monkeypatch):
     """Ray with a single worker: where there are two is not the point."""
-    monkeypatch.setattr(backend_module, "places", lambda nodes: places(nodes)[:1])
+    monkeypatch.setattr(roll, "places", lambda nodes: places(nodes)[:1])
 
 
 def test_ray_gives_the_same_rows(on_ray, local):
