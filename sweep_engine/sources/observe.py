@@ -101,6 +101,8 @@ def observe_stored(
     Where a run started is drawn again from its law; of runs that started from another source's
     networks the columns that need it have no values.
     """
+    if not len(run_id):
+        return {}
     start, runs = None, Runs.of_ids(bucket, run_id, settings)
     if bucket.needs_start:
         if bucket.setting.spec.start_law is None:
