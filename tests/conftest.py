@@ -59,10 +59,14 @@ def _compiled_quickly(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _heed_ctrl_c() -> None:
-    """A shell's background command ignores SIGINT, and so would the commands that tests start."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def _heed_signals() -> None:
+    """Background commands ignore SIGINT, those of nohup SIGHUP: so would what tests start."""
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture(scope="session")
