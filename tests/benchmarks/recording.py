@@ -20,7 +20,7 @@ from sweep_engine.sources.observe import observe
 from sweep_engine.spec import Piece, Sweep, settings
 
 RECORD = Path(__file__).parent / "records" / "recording_2_cores.json"
-LANES, STEPS, ROUNDS = 256, 16, 5
+LANES, STEPS, ROUNDS = 256, 32, 5
 OBSERVABLES = {
     "norms": "norms",
     "flatness": {"kind": "flatness", "measures": ["eigenvalues"], "steps": 8},

@@ -175,9 +175,11 @@ class _Lanes:
         steps_of, after = self.programs.training.record_steps, np.asarray(states.step)
         assert steps_of is not None
         theta = np.asarray(states.recorded)
-        for lane in np.flatnonzero(self.occupant >= 0):
-            steps, slots = steps_of.between(self.before[lane], after[lane] + bool(ended[lane]))
-            recorder.add(int(self.occupant[lane]), steps, theta[lane, slots])
+        lanes = np.flatnonzero(self.occupant >= 0)
+        met = [steps_of.between(self.before[i], after[i] + bool(ended[i])) for i in lanes]
+        steps, slots = (np.concatenate(parts) for parts in zip(*met, strict=True))
+        lane = np.repeat(lanes, [len(at) for at, _ in met])
+        recorder.add(self.occupant[lane], steps, theta[lane, slots])
 
     def release(self, ended: np.ndarray) -> None:
         """Make lanes free for other runs."""

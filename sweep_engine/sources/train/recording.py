@@ -6,7 +6,6 @@ fill a block of their own: none is observed beside lanes that have nothing to re
 has the bits that `observe` would give it stored.
 """
 
-from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -102,38 +101,50 @@ class Recorder:
         runs: All runs of the shard.
         start: Where each started, if an observable asks for it.
         control: Asked before every block.
+        run: The runs of all networks that were set aside, in parts.
+        step: The steps of the same.
+        parts: What was observed of them, in order.
+        waiting: Networks that do not fill a block yet, and whose run each is.
     """
 
     bucket: Bucket
     runs: Runs
     start: Float[np.ndarray, "R P"] | None
     control: Control
-    run: list[int] = field(default_factory=list)
-    step: list[int] = field(default_factory=list)
-    waiting: deque[Float[np.ndarray, " P"]] = field(default_factory=deque)
+    run: list[Int[np.ndarray, " W"]] = field(default_factory=list)
+    step: list[Int[np.ndarray, " W"]] = field(default_factory=list)
     parts: list[Columns] = field(default_factory=list)
+    waiting: tuple[Int[np.ndarray, " W"], Float[np.ndarray, "W P"]] | None = None
 
-    def add(self, run: int, steps: Int[np.ndarray, " S"], thetas: Float[np.ndarray, "S P"]) -> None:
-        """Set networks of one run aside."""
-        self.run += [run] * len(steps)
-        self.step += [int(step) for step in steps]
-        self.waiting.extend(np.array(thetas))
-        while len(self.waiting) >= self.bucket.lanes:
-            self._observe(self.bucket.lanes)
+    def add(
+        self,
+        run: Int[np.ndarray, " W"],
+        step: Int[np.ndarray, " W"],
+        theta: Float[np.ndarray, "W P"],
+    ) -> None:
+        """Set networks aside, by the position of each one's run in the shard."""
+        self.run.append(run)
+        self.step.append(step)
+        if self.waiting is not None:
+            run, theta = (
+                np.concatenate(pair) for pair in zip(self.waiting, (run, theta), strict=True)
+            )
+        full = len(run) - len(run) % self.bucket.lanes
+        if full:
+            self._observe(run[:full], theta[:full])
+        self.waiting = run[full:], theta[full:]
 
-    def _observe(self, count: int) -> None:
-        done = len(self.run) - len(self.waiting)
-        rows = np.array(self.run[done : done + count])
-        theta = np.stack([self.waiting.popleft() for _ in range(count)])
-        limits = self.bucket.curvature_limits(self.runs.take(rows).hyper)
-        start = None if self.start is None else self.start[rows]
+    def _observe(self, run: Int[np.ndarray, " W"], theta: Float[np.ndarray, "W P"]) -> None:
+        limits = self.bucket.curvature_limits(self.runs.take(run).hyper)
+        start = None if self.start is None else self.start[run]
         columns, _ = observe(self.bucket, theta, self.control, start=start, limits=limits)
         self.parts.append(columns)
 
     def finish(self) -> Recorded:
         """Observe what still waits, and give all."""
-        if self.waiting:
-            self._observe(len(self.waiting))
-        names = list(self.parts[0]) if self.parts else []
-        columns = {name: np.concatenate([part[name] for part in self.parts]) for name in names}
-        return Recorded(np.array(self.run, int), np.array(self.step, int), columns)
+        if self.waiting is not None and len(self.waiting[0]):
+            self._observe(*self.waiting)
+        if not self.parts:
+            return NOTHING_RECORDED
+        columns = {name: np.concatenate([p[name] for p in self.parts]) for name in self.parts[0]}
+        return Recorded(np.concatenate(self.run), np.concatenate(self.step), columns)
