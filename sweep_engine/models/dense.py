@@ -41,7 +41,7 @@ def slope(activation: str, given: Float[Array, "N H"]) -> Float[Array, "N H"]:
 
 
 def is_dense(network: Network) -> bool:
-    """Whether the model is one chain of dense layers."""
+    """Say whether the model is one chain of dense layers."""
     return isinstance(network.module, MlpNetwork)
 
 

@@ -39,7 +39,7 @@ def _in_triangles(o: Array, a: Array, b: Array, to_a: Array, to_b: Array) -> Arr
 
 
 def _share(start: Array, end: Array) -> Array:
-    """How far from start to end the function is 0, as a share of the way."""
+    """Say how far from start to end the function is 0, as a share of the way."""
     is_cut = (start > 0) != (end > 0)
     return jnp.where(is_cut, start / jnp.where(is_cut, start - end, 1.0), 0.0)
 

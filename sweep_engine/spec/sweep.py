@@ -148,12 +148,12 @@ class Comparison(Spec):
 
     @property
     def is_within_one(self) -> bool:
-        """Whether a source is looked at by itself."""
+        """Say whether a source is looked at by itself."""
         return self.source == self.reference
 
     @property
     def is_of_columns(self) -> bool:
-        """Whether what is compared are columns of `runs`."""
+        """Say whether what is compared are columns of `runs`."""
         return self.observable not in {"function", NETWORKS}
 
     @property

@@ -95,7 +95,7 @@ class TaskKind(Growing):
     @property
     @abstractmethod
     def second_set(self) -> OodSpec | None:
-        """What makes the second set of inputs that networks are tested on, if there is one."""
+        """Say what makes the second set of inputs that networks are tested on, if there is one."""
 
     @property
     @abstractmethod

@@ -24,7 +24,7 @@ def to_sealed_parquet(table: pa.Table) -> bytes:
 
 
 def is_as_sealed(data: bytes) -> bool | None:
-    """Whether a Parquet file is as it was sealed; None where it has no seal."""
+    """Say whether a Parquet file is as it was sealed; None where it has no seal."""
     found = (pq.read_metadata(io.BytesIO(data)).metadata or {}).get(_SEAL.encode())
     return None if found is None else is_whole(data, found.decode("ascii", "replace"))
 

@@ -19,7 +19,7 @@ def seal(data: bytes) -> bytes:
 
 
 def is_whole(data: bytes, found: str) -> bool:
-    """Whether a file with a seal is the one that was sealed.
+    """Say whether a file with a seal is the one that was sealed.
 
     >>> sealed = seal(b"some data, sealed by " + UNSEALED.encode())
     >>> is_whole(sealed, sealed[-64:].decode())

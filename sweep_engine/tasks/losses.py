@@ -45,7 +45,7 @@ class Loss:
 
     @property
     def has_logits(self) -> bool:
-        """Whether outputs are log odds of labels, so that they say probabilities."""
+        """Say whether outputs are log odds of labels, so that they say probabilities."""
         return self.num_labels is not None and self.residuals is None
 
     def num_outputs(self) -> int:

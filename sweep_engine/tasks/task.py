@@ -63,7 +63,7 @@ class Task:
 
     @property
     def label_rule(self) -> LabelRule | None:
-        """How outputs are read as labels of a function; None where they are real numbers."""
+        """Say how outputs are read as labels of a function; None where they are real numbers."""
         if self.loss.labels is None or self.loss.num_labels is None:
             return self.levels
         return LabelRule(self.loss.num_labels, self.loss.labels)

@@ -114,7 +114,10 @@ def test_the_worst_rise_is_that_of_the_trust_region_problem(linear):
 def test_the_worst_rise_at_a_minimum_and_where_nothing_rises():
     spectrum = jnp.array([5.0, 2.0, 0.1])
     starts = jnp.concatenate([jnp.zeros((1, 3)), jnp.ones((1, 3))])
-    cost = lambda z: jnp.sum(spectrum * z**2) / 2  # noqa: E731
+
+    def cost(z):
+        return jnp.sum(spectrum * z**2) / 2
+
     rise = partial(worst_rise, theta=jnp.zeros(3), radius=jnp.float32(0.3), steps=40)
     np.testing.assert_allclose(rise(cost, starts=starts), 0.3**2 * 5 / 2, rtol=1e-5)
     assert rise(cost, starts=starts[:1]) == 0  # a gradient of 0 leads nowhere
@@ -206,8 +209,7 @@ def test_what_has_not_converged_is_said():
 
 @pytest.mark.parametrize("spectrum", [[0, 0, 0], [2, 2, 2], [3, 0, 0], [3, 3, 1], [-1, -1, 5]])
 def test_a_krylov_space_that_ends_is_gone_on_from(spectrum):
-    product = lambda v: jnp.array(spectrum, jnp.float32) * v  # noqa: E731
-    pairs = eigenpairs(product, jax.random.key(1), 3, 32)
+    pairs = eigenpairs(lambda v: jnp.array(spectrum, jnp.float32) * v, jax.random.key(1), 3, 32)
     np.testing.assert_allclose(pairs.values, sorted(spectrum)[::-1], atol=1e-5)
     np.testing.assert_allclose(pairs.vectors @ pairs.vectors.T, np.eye(3), atol=1e-5)
     assert np.all(pairs.residuals < 1e-5)

@@ -15,7 +15,7 @@ Theta = Float[np.ndarray, " P"]
 
 
 def has_units(network: Network) -> bool:
-    """Whether the model is a chain of dense layers with hidden units, which can be permuted."""
+    """Say whether the model is a chain of dense layers with hidden units, which can be permuted."""
     return is_dense(network) and len(_kernels(network)) > 1
 
 

@@ -51,7 +51,7 @@ class Members:
 
     @cached_property
     def num_units(self) -> int:
-        """How many independent units there are."""
+        """Say how many independent units there are."""
         return len(np.unique(self.units))
 
     def head(self, count: int) -> Self:

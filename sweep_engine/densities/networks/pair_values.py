@@ -38,12 +38,12 @@ class NetworkPairs:
 
     @property
     def have_one_form(self) -> bool:
-        """Whether both are points of one space."""
+        """Say whether both are points of one space."""
         return self.one.network.layout == self.other.network.layout
 
     @property
     def can_be_matched(self) -> bool:
-        """Whether there are units to permute."""
+        """Say whether there are units to permute."""
         return self.have_one_form and has_units(self.one.network)
 
     def values(self) -> dict[str, Values]:

@@ -30,7 +30,7 @@ class Labelled(NamedTuple):
 
     @property
     def is_finite(self) -> Bool[Array, ""]:
-        """Whether all that it says are numbers."""
+        """Say whether all that it says are numbers."""
         return jnp.all(jnp.isfinite(self.log_p))
 
 

@@ -101,7 +101,7 @@ def _columns(spec: LocalVolume, outcome: Outcome) -> dict[str, Array]:
 
 
 def _own_cost(spec: LocalVolume, outcome: Outcome) -> Float[Array, ""]:
-    """What the network costs: of the KL, which compares it with itself, the loss."""
+    """Say what the network costs: of the KL, which compares it with itself, the loss."""
     measure = outcome.loss.error if spec.cost == "error" else outcome.loss.mean
     return measure(outcome.train_outputs, outcome.train_targets)
 

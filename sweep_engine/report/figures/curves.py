@@ -58,7 +58,7 @@ def curve_figures(study: Study) -> Iterator[Figure]:
 
 
 def _is_regular(step: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Whether a step is one that every run still in training records, and not some run's last.
+    """Say whether a step is one that every run still in training records, and not some run's last.
 
     Checks 0, 1, 2, 4, ... are, and so are the steps at which a source observes its runs. The last
     check of a run is recorded as well, but at a step that its end has chosen.

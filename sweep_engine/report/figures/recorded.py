@@ -55,14 +55,14 @@ def recorded_figures(study: Study) -> Iterator[Figure]:
 
 
 def _is_drawn(field: pa.Field) -> bool:
-    """Whether a column is a recorded number; errors of estimates stand in the table alone."""
+    """Say whether a column is a recorded number; errors of estimates stand in the table alone."""
     is_number = types.is_floating(field.type) or types.is_integer(field.type)
     is_own = field.name in {*curves_schema().names, "source", "bucket"}
     return is_number and not is_own and not field.name.endswith("_stderr")
 
 
 def _groups(study: Study, settings: Sequence[Setting]) -> list[tuple[str, Colour, frozenset[int]]]:
-    """What is drawn as one line: its label, its colour, and the settings."""
+    """Say what is drawn as one line: its label, its colour, and the settings."""
     if len(settings) <= MAX_LINES:
         return [
             (words_of(each.source, texts_of(each)), rank, frozenset({each.id}))

@@ -133,13 +133,13 @@ class TrainPrograms(KernelPrograms):
 
     @cached_property
     def recording(self) -> Bucket | None:
-        """What observes runs on their way; None without a record."""
+        """Say what observes runs on their way; None without a record."""
         record = self.training.spec.record
         return None if record is None else recording_bucket(self.bucket, record)
 
     @property
     def draws_start(self) -> bool:
-        """Whether starts are drawn once more, for observables that ask for them."""
+        """Say whether starts are drawn once more, for observables that ask for them."""
         asked = [b.needs_start for b in (self.bucket, self.recording) if b is not None]
         return any(asked) and not self.starts_from_source
 

@@ -26,7 +26,7 @@ class RecordSteps:
 
     @property
     def num_slots(self) -> int:
-        """How many networks a lane holds: all of a list of steps, else those of one segment."""
+        """Say how many networks a lane holds: all of a list of steps, else those of one segment."""
         if self.spec.at is not None:
             return len(self.spec.at)
         assert self.spec.every is not None

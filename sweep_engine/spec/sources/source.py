@@ -96,7 +96,7 @@ class Source(Growing, ABC):
     @property
     @abstractmethod
     def recorded(self) -> tuple[ObservableKind, ...]:
-        """What is observed of runs on their way, in columns of `curves`."""
+        """List what is observed of runs on their way, in columns of `curves`."""
 
     # --- What they cost, at most.
 
