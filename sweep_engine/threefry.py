@@ -29,6 +29,11 @@ def random_words(key: Key[Array, ""], count: int) -> UInt32[Array, " n"]:
 def threefry(key: Key[Array, ""], x: Array, y: Array) -> tuple[Array, Array]:
     """The two words of the blocks with counters (x, y)."""
     first, second = jax.random.key_data(key)
+    return _rounds(first, second, x, y)
+
+
+@jax.jit  # A program has it many times: traced once, it is one function that XLA puts in place.
+def _rounds(first: Array, second: Array, x: Array, y: Array) -> tuple[Array, Array]:
     subkeys = (first, second, first ^ second ^ _PARITY)
     x, y = x + subkeys[0], y + subkeys[1]
     for i in range(5):

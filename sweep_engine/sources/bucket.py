@@ -115,7 +115,9 @@ class Bucket:
 
     def hyper(self, settings: Sequence[Setting]) -> Hyper:
         """Collect the traced values of each run's setting, one array per field."""
-        rows = [dict(traced_fields(setting.spec)) for setting in settings]
+        of_setting = {setting.id: setting for setting in settings}
+        values = {i: dict(traced_fields(setting.spec)) for i, setting in of_setting.items()}
+        rows = [values[setting.id] for setting in settings]
         return {
             path: np.array(
                 [row[path] for row in rows], np.int32 if isinstance(first, int) else np.float32
