@@ -18,7 +18,7 @@ from tests.once import common_folder, controller, made_before, made_once
 HEAD = "ray"
 
 OPTIMISED = (
-    "backends", "kernels", "theory", "test_lanes.py", "test_shared_ray.py",
+    "backends", "bench", "kernels", "theory", "test_lanes.py", "test_shared_ray.py",
     "execution/test_backends_agree.py", "execution/test_choosing", "execution/test_submission.py",
     "observables/test_every_observable.py", "sources/draw", "sources/test_compilations.py",
     "sources/test_invariants.py",
