@@ -137,8 +137,10 @@ def _compute(spec: Rank, outcome: Outcome) -> dict[str, Array]:
             others.append(ranks(product, spec.tolerance))
             found |= {f"product_{name}": value for name, value in _named(others[-1])}
     elif is_linear(outcome.network):
-        others.append(ranks(end_to_end(outcome.network, outcome.theta), spec.tolerance))
-        found |= {f"product_{name}": value for name, value in _named(others[-1])}
+        product = end_to_end(outcome.network, outcome.theta)
+        if min(product.shape) > 1:  # a vector has no rank to speak of
+            others.append(ranks(product, spec.tolerance))
+            found |= {f"product_{name}": value for name, value in _named(others[-1])}
     found["ranks_converged"] = jnp.all(jnp.stack([r.converged for r in (*of_layers, *others)]))
     return found
 

@@ -87,8 +87,9 @@ class Target:
         with probability exp(-loss).
         """
         if self.loss.num_labels is None:
-            noise = jax.random.normal(key, outputs.shape[:1])
-            return outputs[:, 0] + noise * jnp.sqrt(self.unit_of_loss)
+            means = outputs[:, 0] if self.loss.target_size == 1 else outputs
+            noise = jax.random.normal(key, means.shape)
+            return means + noise * jnp.sqrt(self.unit_of_loss)
         return jax.random.categorical(key, _log_likelihoods(self.loss, outputs))
 
 
