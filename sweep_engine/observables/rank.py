@@ -18,7 +18,7 @@ from sweep_engine.models import (
 )
 from sweep_engine.observables.observable import Observable, Outcome
 from sweep_engine.observables.scales import weight_matrices
-from sweep_engine.observables.singular_values import singular_values
+from sweep_engine.singular_values import singular_values
 from sweep_engine.spec.observables import Rank
 
 FLAT = 0.1
