@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from sweep_engine.laws.balanced import BalancedFactors, BalancedUnits
 from sweep_engine.laws.distribution import Distribution
 from sweep_engine.laws.element_wise import (
     Independent,
@@ -100,6 +101,9 @@ def log_density(law: LawSpec, layout: Layout, theta: Float[Array, " P"]) -> Floa
     laws it is the log-probability; parameters that are fixed at 0 count as a point, so that
     the density is that of the others. Points within float32 rounding of the support are in
     it. Differentiable in theta inside the support of laws with a density in R^P.
+
+    Raises:
+        ValueError: the law is one of balanced networks, which has none.
     """
     return bind(law, layout).log_density(theta)
 
@@ -109,6 +113,9 @@ def std(law: LawSpec, layout: Layout) -> Float[Array, " P"]:
 
     0 for parameters that are fixed; infinite for `student_t` with one or two degrees of
     freedom, which has none.
+
+    Raises:
+        ValueError: the law is one of balanced networks, where they are not known.
     """
     return bind(law, layout).std()
 
@@ -214,6 +221,12 @@ DISTRIBUTIONS: dict[type[specs.Law], Callable[[Any, Layout], Distribution]] = {
     specs.Initialiser: _by_array,
     specs.Orthogonal: _by_array,
     specs.Layers: lambda law, of: _by_layer(law.layers, of),
+    specs.Balanced: lambda law, of: BalancedFactors(of, law.kind, law.std, law.scale, 0.0, 0.0),
+    specs.RelaxedBalanced: lambda law, of: BalancedFactors(
+        of, law.kind, law.std, law.scale, law.imbalance, law.pattern or 1.0
+    ),
+    specs.BalancedUnits: lambda law, of: BalancedUnits(of, bind(law.law, of)),
+    specs.Scaled: lambda law, of: bind(law.whole, of),
     specs.ModuleInit: _of_the_module,
 }
 """The distribution of theta that every law is, for a layout."""

@@ -3,6 +3,7 @@
 from sweep_engine.models.canonical import Canonical, canonicalise
 from sweep_engine.models.dense import DenseLayers, dense_layers, is_dense, slope
 from sweep_engine.models.layout import Layout, Leaf
+from sweep_engine.models.linear import end_to_end, is_linear
 from sweep_engine.models.network import Network, build
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "build",
     "canonicalise",
     "dense_layers",
+    "end_to_end",
     "is_dense",
+    "is_linear",
     "slope",
 ]

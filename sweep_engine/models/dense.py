@@ -52,7 +52,7 @@ def dense_layers(network: Network, theta: Float[Array, " P"]) -> DenseLayers:
         ValueError: the network is none.
     """
     if not isinstance(network.module, MlpNetwork):
-        raise ValueError("needs a model of dense layers (mlp, linear)")
+        raise ValueError("needs a model of dense layers (mlp, linear, deep_linear)")
     leaves = network.layout.leaves
     values = [theta[leaf.offset : leaf.offset + leaf.size].reshape(leaf.shape) for leaf in leaves]
     pairs = list(zip(leaves, values, strict=True))

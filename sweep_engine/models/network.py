@@ -11,12 +11,21 @@ from jaxtyping import Array, Float, Key
 
 from sweep_engine.models.convolutions import as_products
 from sweep_engine.models.layout import Layout
-from sweep_engine.models.networks import DiagonalNetwork, MlpNetwork, ScalarFactorisationNetwork
+from sweep_engine.models.networks import (
+    DiagonalNetwork,
+    InfinitelyDeepNetwork,
+    MatrixFactorisationNetwork,
+    MlpNetwork,
+    ScalarFactorisationNetwork,
+)
 from sweep_engine.spec.base import check_complete
 from sweep_engine.spec.models import (
     CustomModel,
+    DeepLinear,
     Diagonal,
+    InfinitelyDeepLinear,
     Linear,
+    MatrixFactorisation,
     Mlp,
     ModelKind,
     ModelSpec,
@@ -79,8 +88,15 @@ def _own_module(spec: CustomModel) -> nn.Module:
 MODULES: dict[type[ModelKind], Callable[[Any, int], nn.Module]] = {
     Mlp: lambda spec, num_outputs: MlpNetwork(spec.widths, spec.activation, spec.bias, num_outputs),
     Linear: lambda spec, num_outputs: MlpNetwork((), "linear", spec.bias, num_outputs),
-    Diagonal: lambda spec, num_outputs: DiagonalNetwork(),
+    DeepLinear: lambda spec, num_outputs: MlpNetwork(
+        (spec.width,) * (spec.depth - 1), "linear", False, num_outputs
+    ),
+    Diagonal: lambda spec, num_outputs: DiagonalNetwork(2 if spec.depth is None else spec.depth),
     ScalarFactorisation: lambda spec, num_outputs: ScalarFactorisationNetwork(),
+    MatrixFactorisation: lambda spec, num_outputs: MatrixFactorisationNetwork(
+        spec.depth, spec.width
+    ),
+    InfinitelyDeepLinear: lambda spec, num_outputs: InfinitelyDeepNetwork(spec.cells, num_outputs),
     CustomModel: lambda spec, num_outputs: _own_module(spec),
 }
 """The flax module of every model, for so many outputs."""

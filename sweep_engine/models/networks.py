@@ -1,10 +1,13 @@
 """The flax modules that a sweep file can name."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from sweep_engine.models.exponential import matrix_exponential, ordered_product
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": nn.relu,
@@ -56,14 +59,16 @@ class MlpNetwork(nn.Module):
 
 
 class DiagonalNetwork(nn.Module):
-    """f = (w_plus^2 - w_minus^2) . x."""
+    """f = (w_plus^L - w_minus^L) . x."""
+
+    depth: int = 2
 
     @nn.compact
     def __call__(self, x: Float[Array, "N D"]) -> Float[Array, "N 1"]:
         normal = nn.initializers.normal(1.0)
         plus = self.param("w_plus", normal, (x.shape[-1],))
         minus = self.param("w_minus", normal, (x.shape[-1],))
-        return x @ (plus**2 - minus**2)[:, None]
+        return x @ (plus**self.depth - minus**self.depth)[:, None]
 
 
 class ScalarFactorisationNetwork(nn.Module):
@@ -73,3 +78,68 @@ class ScalarFactorisationNetwork(nn.Module):
     def __call__(self, x: Float[Array, "N 1"]) -> Float[Array, "N 1"]:
         normal = nn.initializers.normal(1.0)
         return self.param("a", normal, (1,)) * self.param("b", normal, (1,)) * x
+
+
+class Matrix(nn.Module):
+    """A matrix W as the kernel of a dense layer: W transposed, (fan_in, fan_out)."""
+
+    shape: tuple[int, int]
+
+    @nn.compact
+    def __call__(self) -> Float[Array, "F H"]:
+        kernel: Array = self.param("kernel", nn.initializers.lecun_normal(), self.shape)
+        return kernel
+
+
+class MatrixFactorisationNetwork(nn.Module):
+    """f(A) = <A, M>, M = W_L ... W_1."""
+
+    depth: int
+    width: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "N m n"]) -> Float[Array, "N 1"]:
+        if x.ndim != 3:
+            raise ValueError(f"inputs of shape {x.shape[1:]}: the model takes matrices")
+        sides = (x.shape[2], *[self.width] * (self.depth - 1), x.shape[1])
+        product = Matrix(sides[:2])()
+        for shape in pairwise(sides[1:]):
+            product = product @ Matrix(shape)()
+        return inner_products(x, product.T)
+
+
+class Rate(nn.Module):
+    """theta_j of one cell of an infinitely deep linear network, transposed as kernels are."""
+
+    side: int
+
+    @nn.compact
+    def __call__(self) -> Float[Array, "n n"]:
+        fan_in = nn.initializers.lecun_normal()
+        rate: Array = self.param("rate", fan_in, (self.side, self.side))
+        return rate
+
+
+class InfinitelyDeepNetwork(nn.Module):
+    """f(x) = Z(1) x, or <x, Z(1)> of a matrix; Z(1) is the product of the cells' exponentials."""
+
+    cells: int
+    num_outputs: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "N ..."]) -> Float[Array, "N C"]:
+        is_matrix = x.ndim == 3 and x.shape[1] == x.shape[2]
+        if x.ndim != 2 and not is_matrix:
+            raise ValueError(f"inputs of shape {x.shape[1:]}: give rows or square matrices")
+        side = x.shape[1] if is_matrix else max(x.shape[1], self.num_outputs)
+        rates = jnp.stack([Rate(side)() for _ in range(self.cells)])
+        # exp(A_j / cells) with A_j = sqrt(cells) theta_j
+        transposed = ordered_product(matrix_exponential(rates / self.cells**0.5))
+        if is_matrix:
+            return inner_products(x, transposed.T)
+        return x @ transposed[: x.shape[1], : self.num_outputs]
+
+
+def inner_products(x: Float[Array, "N m n"], matrix: Float[Array, "m n"]) -> Float[Array, "N 1"]:
+    """Compute <A, M> = sum A_ij M_ij of every input A."""
+    return x.reshape(len(x), -1) @ matrix.reshape(-1, 1)

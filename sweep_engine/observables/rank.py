@@ -8,10 +8,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from sweep_engine.columns import Column
-from sweep_engine.models import DenseLayers, dense_layers, is_dense, slope
+from sweep_engine.models import (
+    DenseLayers,
+    dense_layers,
+    end_to_end,
+    is_dense,
+    is_linear,
+    slope,
+)
 from sweep_engine.observables.observable import Observable, Outcome
 from sweep_engine.observables.scales import weight_matrices
-from sweep_engine.observables.singular_values import singular_values
+from sweep_engine.singular_values import singular_values
 from sweep_engine.spec.observables import Rank
 
 FLAT = 0.1
@@ -127,6 +134,11 @@ def _compute(spec: Rank, outcome: Outcome) -> dict[str, Array]:
             product = layers.kernels[0]
             for kernel in layers.kernels[1:]:
                 product = product @ kernel
+            others.append(ranks(product, spec.tolerance))
+            found |= {f"product_{name}": value for name, value in _named(others[-1])}
+    elif is_linear(outcome.network):
+        product = end_to_end(outcome.network, outcome.theta)
+        if min(product.shape) > 1:  # a vector has no rank to speak of
             others.append(ranks(product, spec.tolerance))
             found |= {f"product_{name}": value for name, value in _named(others[-1])}
     found["ranks_converged"] = jnp.all(jnp.stack([r.converged for r in (*of_layers, *others)]))

@@ -4,11 +4,20 @@ Each says in `support` where its mass lies.
 """
 
 from abc import abstractmethod
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from sweep_engine.spec.base import TRACED, Count, Flag, Fraction, NonNegative, Positive, Spec
+from sweep_engine.spec.base import (
+    TRACED,
+    Count,
+    Flag,
+    Fraction,
+    NonNegative,
+    Positive,
+    Real,
+    Spec,
+)
 
 
 class Law(Spec):
@@ -25,9 +34,26 @@ class Law(Spec):
     def support(self) -> str:
         """Where the law's mass lies, in words."""
 
+    @property
+    @abstractmethod
+    def scales(self) -> tuple[str, ...]:
+        """The fields that together multiply all of theta."""
+
+    @property
+    def parts(self) -> "tuple[Law, ...]":
+        """The laws that it is made of."""
+        return (self,)
+
+    def scaled(self, factor: float) -> Self:
+        """Return the law of `factor` times a draw."""
+        update = {name: getattr(self, name) * factor for name in self.scales}
+        return self.model_copy(update=update)
+
 
 class Box(Law):
     """Every parameter uniform on [-half_width, half_width]."""
+
+    scales: ClassVar[tuple[str, ...]] = ("half_width",)
 
     kind: Literal["box"] = "box"
     half_width: Annotated[Positive, TRACED] = 1.0
@@ -43,6 +69,8 @@ class Ball(Law):
     With `per_layer`, every layer (the weights and the bias of one module) has a ball of its
     own of that radius.
     """
+
+    scales: ClassVar[tuple[str, ...]] = ("radius",)
 
     kind: Literal["ball"] = "ball"
     radius: Annotated[Positive, TRACED] = 1.0
@@ -60,6 +88,8 @@ class Sphere(Law):
     own of that radius.
     """
 
+    scales: ClassVar[tuple[str, ...]] = ("radius",)
+
     kind: Literal["sphere"] = "sphere"
     radius: Annotated[Positive, TRACED] = 1.0
     per_layer: Flag = False
@@ -72,6 +102,7 @@ class Sphere(Law):
 class Gaussian(Law):
     """Every parameter N(0, std^2)."""
 
+    scales: ClassVar[tuple[str, ...]] = ("std",)
     support: ClassVar[str] = "R^P"
 
     kind: Literal["gaussian"] = "gaussian"
@@ -81,6 +112,7 @@ class Gaussian(Law):
 class Laplace(Law):
     """Every parameter with density exp(-|x| / scale) / (2 scale)."""
 
+    scales: ClassVar[tuple[str, ...]] = ("scale",)
     support: ClassVar[str] = "R^P"
 
     kind: Literal["laplace"] = "laplace"
@@ -90,6 +122,7 @@ class Laplace(Law):
 class StudentT(Law):
     """Every parameter `scale` times Student's t with the given degrees of freedom."""
 
+    scales: ClassVar[tuple[str, ...]] = ("scale",)
     support: ClassVar[str] = "R^P"
 
     kind: Literal["student_t"] = "student_t"
@@ -99,6 +132,8 @@ class StudentT(Law):
 
 class Binary(Law):
     """Every parameter `scale` or -`scale`, with equal probability."""
+
+    scales: ClassVar[tuple[str, ...]] = ("scale",)
 
     kind: Literal["binary"] = "binary"
     scale: Annotated[Positive, TRACED] = 1.0
@@ -111,6 +146,8 @@ class Binary(Law):
 class Ternary(Law):
     """Every parameter 0 with `zero_probability`, else `scale` or -`scale`, equally likely."""
 
+    scales: ClassVar[tuple[str, ...]] = ("scale",)
+
     kind: Literal["ternary"] = "ternary"
     scale: Annotated[Positive, TRACED] = 1.0
     zero_probability: Annotated[Fraction, TRACED] = 0.5
@@ -122,6 +159,8 @@ class Ternary(Law):
 
 class FanIn(Law):
     """Weights N(0, weight_std^2 / fan_in), biases N(0, bias_std^2)."""
+
+    scales: ClassVar[tuple[str, ...]] = ("weight_std", "bias_std")
 
     kind: Literal["fan_in"] = "fan_in"
     weight_std: Annotated[Positive, TRACED] = 1.0
@@ -151,6 +190,8 @@ class Initialiser(Law):
     Truncated normals are cut at two deviations and rescaled to the variance of the normal.
     """
 
+    scales: ClassVar[tuple[str, ...]] = ("scale",)
+
     kind: InitKind = "lecun_normal"
     scale: Annotated[Positive, TRACED] = 1.0
 
@@ -168,6 +209,8 @@ class Orthogonal(Law):
     is uniform on the sphere.
     """
 
+    scales: ClassVar[tuple[str, ...]] = ("scale",)
+
     kind: Literal["orthogonal"] = "orthogonal"
     scale: Annotated[Positive, TRACED] = 1.0
 
@@ -178,6 +221,8 @@ class Orthogonal(Law):
 
 class ModuleInit(Law):
     """The initialisers written in the flax module itself, times `scale`."""
+
+    scales: ClassVar[tuple[str, ...]] = ("scale",)
 
     kind: Literal["module"] = "module"
     scale: Annotated[Positive, TRACED] = 1.0
@@ -205,6 +250,8 @@ LayerLaw = (
 class Layers(Law):
     """A law for every layer (the weights and the bias of one module), in the order of theta."""
 
+    scales: ClassVar[tuple[str, ...]] = ("layers",)
+
     kind: Literal["layers"] = "layers"
     layers: tuple[Annotated[LayerLaw, Field(discriminator="kind")], ...]
 
@@ -222,6 +269,141 @@ class Layers(Law):
     def support(self) -> str:
         return "; ".join(law.support for law in self.layers)
 
+    @property
+    def parts(self) -> tuple[Law, ...]:
+        return self.layers
 
-LawSpec = Annotated[LayerLaw | Layers | ModuleInit, Field(discriminator="kind")]
+    def scaled(self, factor: float) -> Self:
+        return self.model_copy(update={"layers": tuple(law.scaled(factor) for law in self.layers)})
+
+
+class _OfAProduct(Law):
+    """Base of laws of a deep linear network or matrix factorisation, given that of its product.
+
+    The product W_L ... W_1 has independent entries N(0, std^2); its factors meet a condition
+    that gradient flow keeps, and are otherwise as random as can be: rotations between layers are
+    uniform. Biases are 0. There is no density with respect to volume.
+    """
+
+    scales: ClassVar[tuple[str, ...]] = ("scale",)
+
+    std: Annotated[Positive, TRACED] = Field(
+        default=1.0, description="of the product's entries, at scale 1"
+    )
+    scale: Annotated[Positive, TRACED] = Field(
+        default=1.0, description="multiplies every factor, and so the product by its L-th power"
+    )
+
+
+class Balanced(_OfAProduct):
+    """Balanced factors, W_{l+1}' W_{l+1} = W_l W_l', of a product of independent Gaussians.
+
+    No hidden layer may be narrower than both the inputs and the outputs.
+
+    Source:
+        Arora, Cohen, Golowich & Hu (2019), A convergence analysis of gradient descent for deep
+        linear neural networks, ICLR, section 3.3.
+    """
+
+    support: ClassVar[str] = "balanced factors with biases 0"
+
+    kind: Literal["balanced"] = "balanced"
+
+
+class RelaxedBalanced(_OfAProduct):
+    """Factors with W_{l+1}' W_{l+1} - W_l W_l' = lambda_l I, of a product of Gaussians.
+
+    lambda_l = imbalance x pattern_l. All directions of a hidden layer are alike in this, so it
+    must pass on all that it has: where lambda_l may differ from 0, it is as wide as the
+    narrower one of inputs and outputs. (A wider layer can have such factors for one sign of
+    lambda_l at most: it is not made.)
+    """
+
+    kind: Literal["relaxed_balanced"] = "relaxed_balanced"
+    imbalance: Annotated[Real, TRACED] = 1.0
+    pattern: Annotated[tuple[Real, ...], Field(min_length=1)] | None = Field(
+        default=None, description="a number for every hidden layer; left out, 1 for each"
+    )
+
+    @property
+    def support(self) -> str:
+        return f"factors out of balance by {self.imbalance} I with biases 0"
+
+    def scaled(self, factor: float) -> Self:
+        # lambda is of second order in the factors.
+        moved = super().scaled(factor)
+        return moved.model_copy(update={"imbalance": self.imbalance * factor**2})
+
+
+class BalancedUnits(Law):
+    """A draw of another law, each hidden unit rescaled until |in|^2 + bias^2 = |out|^2.
+
+    Incoming weights and bias are multiplied by c > 0 and outgoing weights divided by it, which
+    leaves the function of relu and linear networks as it is; gradient flow keeps the balance.
+    There is no density with respect to volume.
+
+    Source:
+        Du, Hu & Lee (2018), Algorithmic regularization in learning deep homogeneous models,
+        NeurIPS (balance); Stock, Graham, Gribonval & Jégou (2019), ICLR (rescaling).
+    """
+
+    scales: ClassVar[tuple[str, ...]] = ("law",)
+
+    kind: Literal["balanced_units"] = "balanced_units"
+    law: Annotated[LayerLaw | Layers, Field(discriminator="kind")]
+
+    @model_validator(mode="after")
+    def _has_units_on_both_sides(self) -> Self:
+        if self.law.shared:
+            raise ValueError("shared is for the whole law: put it beside law")
+        if any(isinstance(part, Ternary) for part in self.law.parts):
+            raise ValueError("law: ternary draws units whose weights are all 0 on one side")
+        return self
+
+    @property
+    def support(self) -> str:
+        return f"balanced units, rescaled from: {self.law.support}"
+
+    @property
+    def parts(self) -> tuple[Law, ...]:
+        return (self, *self.law.parts)
+
+    def scaled(self, factor: float) -> Self:
+        return self.model_copy(update={"law": self.law.scaled(factor)})
+
+
+WholeLaw = LayerLaw | Layers | Balanced | RelaxedBalanced | BalancedUnits
+"""Laws of all of theta that can be scaled."""
+
+
+class Scaled(Law):
+    """`scale` times a draw of another law: from rich to lazy by one number, whatever the law."""
+
+    scales: ClassVar[tuple[str, ...]] = ("scale",)
+
+    kind: Literal["scaled"] = "scaled"
+    scale: Annotated[Positive, TRACED]
+    law: Annotated[WholeLaw, Field(discriminator="kind")]
+
+    @model_validator(mode="after")
+    def _shared_as_a_whole(self) -> Self:
+        if self.law.shared:
+            raise ValueError("shared is for the whole law: put it beside scale")
+        return self
+
+    @property
+    def whole(self) -> Law:
+        """The same law, written with its own fields."""
+        return self.law.scaled(self.scale)
+
+    @property
+    def support(self) -> str:
+        return self.whole.support
+
+    @property
+    def parts(self) -> tuple[Law, ...]:
+        return self.law.parts
+
+
+LawSpec = Annotated[WholeLaw | Scaled | ModuleInit, Field(discriminator="kind")]
 """The laws that may stand in a sweep; `laws.laws.DISTRIBUTIONS` has what draws from each."""

@@ -3,13 +3,13 @@
 from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from sweep_engine.spec.base import Count, Flag, Spec
+from sweep_engine.spec.base import Count, Flag, Growing
 from sweep_engine.spec.custom import Custom
 
 
-class ModelKind(Spec):
+class ModelKind(Growing):
     """Base of all models: what others must know of one, without a default."""
 
     @property
@@ -21,6 +21,11 @@ class ModelKind(Spec):
     @abstractmethod
     def takes_rows(self) -> bool:
         """Whether an input must be a row of numbers; else it may have any shape."""
+
+    @property
+    @abstractmethod
+    def is_linear(self) -> bool:
+        """Whether f(x) - f(0) is linear in x, so that it has an end-to-end matrix."""
 
     @property
     @abstractmethod
@@ -40,26 +45,47 @@ class Mlp(ModelKind):
     activation: Literal["relu", "tanh", "gelu", "sin", "linear"] = "relu"
     bias: Flag = True
 
+    @property
+    def is_linear(self) -> bool:
+        return self.activation == "linear"
+
 
 class Linear(ModelKind):
     """One dense layer from inputs to outputs."""
 
     is_dense: ClassVar[bool] = True
     takes_rows: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = True
     is_scalar_product: ClassVar[bool] = False
 
     kind: Literal["linear"] = "linear"
     bias: Flag = True
 
 
+class DeepLinear(ModelKind):
+    """A deep linear network, f(x) = W_L ... W_1 x, without biases."""
+
+    is_dense: ClassVar[bool] = True
+    takes_rows: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = True
+    is_scalar_product: ClassVar[bool] = False
+
+    kind: Literal["deep_linear"] = "deep_linear"
+    depth: Count = Field(description="L, the number of layers; at 1 there is no hidden one")
+    width: Count = Field(description="of every hidden layer")
+
+
 class Diagonal(ModelKind):
-    """The diagonal linear network beta = w_plus^2 - w_minus^2, f = beta . x."""
+    """The diagonal linear network beta = w_plus^L - w_minus^L, f = beta . x."""
 
     is_dense: ClassVar[bool] = False
     takes_rows: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = True
     is_scalar_product: ClassVar[bool] = False
+    later_keys: ClassVar[tuple[str, ...]] = ("depth",)
 
     kind: Literal["diagonal"] = "diagonal"
+    depth: Count | None = Field(default=None, description="L; left out, 2")
 
 
 class ScalarFactorisation(ModelKind):
@@ -67,9 +93,57 @@ class ScalarFactorisation(ModelKind):
 
     is_dense: ClassVar[bool] = False
     takes_rows: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = True
     is_scalar_product: ClassVar[bool] = True
 
     kind: Literal["scalar_factorisation"] = "scalar_factorisation"
+
+
+class MatrixFactorisation(ModelKind):
+    """A matrix M = W_L ... W_1 as the product of its factors, f(A) = <A, M>.
+
+    Inputs are matrices of M's shape, as those of the task `matrix_sensing`.
+    """
+
+    is_dense: ClassVar[bool] = False
+    takes_rows: ClassVar[bool] = False
+    is_linear: ClassVar[bool] = True
+    is_scalar_product: ClassVar[bool] = False
+
+    kind: Literal["matrix_factorisation"] = "matrix_factorisation"
+    depth: Count = Field(description="L, the number of factors")
+    width: Count = Field(description="what two neighbouring factors share: the side between them")
+
+
+def _power_of_two(count: int) -> int:
+    if count & (count - 1):
+        raise ValueError("give a power of 2, so that the grid can be refined by halving")
+    return count
+
+
+class InfinitelyDeepLinear(ModelKind):
+    """A linear neural ODE, dZ/ds = A(s) Z for s from 0 to 1 from Z = I: f(x) = Z(1) x.
+
+    A is constant on each of `cells` equal cells of s. The parameters are theta_j = A_j /
+    sqrt(cells), so that |theta|^2 is the integral of |A|^2, gradient flow does not depend on
+    the grid, and parameters N(0, std^2) make a Brownian motion on matrices as it is refined.
+    It is the limit of L residual layers I + A(l / L) / L, with time divided by L.
+
+    Z has as many sides as there are inputs or outputs, whichever are more: inputs are filled up
+    with zeros, outputs are the first entries. Of square matrices it is f(A) = <A, Z(1)>.
+    """
+
+    is_dense: ClassVar[bool] = False
+    takes_rows: ClassVar[bool] = False
+    is_linear: ClassVar[bool] = True
+    is_scalar_product: ClassVar[bool] = False
+
+    kind: Literal["infinitely_deep_linear"] = "infinitely_deep_linear"
+    cells: Annotated[Count, AfterValidator(_power_of_two)] = Field(
+        default=16,
+        description="a power of 2. Double it until the answer stops moving: the error falls "
+        "with its square",
+    )
 
 
 class CustomModel(Custom, ModelKind):
@@ -77,11 +151,19 @@ class CustomModel(Custom, ModelKind):
 
     is_dense: ClassVar[bool] = False
     takes_rows: ClassVar[bool] = False
+    is_linear: ClassVar[bool] = False
     is_scalar_product: ClassVar[bool] = False
 
 
 ModelSpec = Annotated[
-    Mlp | Linear | Diagonal | ScalarFactorisation | CustomModel,
+    Mlp
+    | Linear
+    | DeepLinear
+    | Diagonal
+    | ScalarFactorisation
+    | MatrixFactorisation
+    | InfinitelyDeepLinear
+    | CustomModel,
     Field(discriminator="kind"),
     BeforeValidator(CustomModel.wrap_object),
 ]

@@ -207,19 +207,25 @@ class Boolean(Drawn):
 
 
 class Regression(Probed):
-    """Given x and y, or drawn: x ~ N(0, I), y = x . w / sqrt(inputs) + noise, w ~ N(0, I)."""
+    """Given x and y, or drawn: x ~ N(0, I), y = x . w / sqrt(inputs) + noise, w ~ N(0, I).
+
+    Of several outputs, y are rows of numbers; each has a w of its own.
+    """
+
+    later_keys: ClassVar[tuple[str, ...]] = ("ood", "probe", "outputs")
 
     data_file: ClassVar[None] = None
     wrong_labels: ClassVar[None] = None
 
     kind: Literal["regression"] = "regression"
     x: Rows | None = None
-    y: tuple[Real, ...] | None = None
+    y: tuple[Real, ...] | Rows | None = None
     test_x: Rows | None = None
-    test_y: tuple[Real, ...] | None = None
+    test_y: tuple[Real, ...] | Rows | None = None
     examples: Count | None = None
     test_examples: Index = 0
     inputs: Count | None = None
+    outputs: Count | None = Field(default=None, description="of drawn examples; left out, 1")
     noise: NonNegative = 0.0
     loss: Literal["squared"] = "squared"
 
@@ -230,17 +236,61 @@ class Regression(Probed):
         if given == drawn:
             raise ValueError("give x and y, or examples and inputs to draw them")
         if self.examples is not None and self.inputs is not None:
-            check_drawn(self.examples, self.test_examples, self.inputs)
+            numbers = self.inputs + (self.outputs or 1)
+            check_drawn(self.examples, self.test_examples, numbers)
+        elif self.outputs is not None:
+            raise ValueError("outputs: is for drawn examples; given ones have as many as y says")
         if (self.test_x is None) != (self.test_y is None):
             raise ValueError("give test_x and test_y together")
         for x, y, name in ((self.x, self.y, "x"), (self.test_x, self.test_y, "test_x")):
             if x is not None and y is not None:
                 check_rows(x, len(y), name)
+                check_targets(y, name.replace("x", "y"))
         return self
 
     @property
     def is_random_sample(self) -> bool:
         return self.x is None
+
+
+class MatrixSensing(Drawn):
+    """A matrix M of low rank and Frobenius norm 1, known by linear measurements y = <A, M>.
+
+    M = U V' with Gaussian U and V of `rank` columns. Measurements `gaussian` have independent
+    Gaussian entries and norm 1; `entries` are different entries of M (matrix completion).
+
+    The test set is what they leave unknown: an orthonormal basis B of the matrices at right
+    angles to all of them. So `test_loss` is half of |P (W - M)|^2 / k, with P the projection on
+    these k = size^2 - examples dimensions.
+
+    Source:
+        Arora, Cohen, Hu & Luo (2019), NeurIPS; Alexander et al. (2025), arXiv 2506.03931, whose
+        losses are without the half.
+    """
+
+    data_file: ClassVar[None] = None
+    is_random_sample: ClassVar[bool] = False
+    wrong_labels: ClassVar[None] = None
+    probe_grid: ClassVar[None] = None
+
+    kind: Literal["matrix_sensing"] = "matrix_sensing"
+    size: Count = Field(default=5, description="sides of M")
+    rank: Count = Field(default=1, description="of M")
+    examples: Count = Field(default=15, description="how many measurements")
+    measurements: Literal["gaussian", "entries"] = "gaussian"
+    loss: Literal["squared"] = "squared"
+
+    @model_validator(mode="after")
+    def _leaves_something_unknown(self) -> Self:
+        if self.rank > self.size:
+            raise ValueError(f"rank: a matrix of {self.size} rows has at most that rank")
+        if self.examples >= self.size**2:
+            raise ValueError(
+                f"examples: {self.size**2} measurements say all of the matrix; give fewer, so "
+                "that there is something to test"
+            )
+        check_drawn(self.size**2, 0, self.size**2)
+        return self
 
 
 class Factorisation(TaskKind):
@@ -458,7 +508,7 @@ class CustomTask(Custom, TaskKind):
 
 
 TaskSpec = Annotated[
-    Boolean | Regression | Factorisation | Planar | Digits | FileTask | CustomTask,
+    Boolean | Regression | Factorisation | MatrixSensing | Planar | Digits | FileTask | CustomTask,
     Field(discriminator="kind"),
     BeforeValidator(CustomTask.wrap_object),
 ]
@@ -478,3 +528,10 @@ def check_rows(x: Rows, count: int, name: str) -> None:
     """Raise ValueError unless x is `count` rows of one non-zero length."""
     if not x or len(x) != count or len({len(row) for row in x}) != 1 or not x[0]:
         raise ValueError(f"{name}: give as many rows as values, all of one length, at least one")
+
+
+def check_targets(y: tuple[float, ...] | Rows, name: str) -> None:
+    """Raise ValueError unless targets are numbers, or rows of one length of two or more."""
+    lengths = {len(row) if isinstance(row, tuple) else 1 for row in y}
+    if len(lengths) > 1 or (isinstance(y[0], tuple) and len(y[0]) < 2):
+        raise ValueError(f"{name}: give numbers, or rows of two numbers or more, all of one length")

@@ -3,7 +3,14 @@
 from sweep_engine.tasks.boolean import all_inputs
 from sweep_engine.tasks.label_rule import LabelRule, levels
 from sweep_engine.tasks.load import LOADERS, load_task
-from sweep_engine.tasks.losses import LOGISTIC, SQUARED, SQUARED_LABELS, Loss, cross_entropy
+from sweep_engine.tasks.losses import (
+    LOGISTIC,
+    SQUARED,
+    SQUARED_LABELS,
+    Loss,
+    cross_entropy,
+    squared,
+)
 from sweep_engine.tasks.task import Examples, Task, make_task
 
 __all__ = [
@@ -20,4 +27,5 @@ __all__ = [
     "levels",
     "load_task",
     "make_task",
+    "squared",
 ]

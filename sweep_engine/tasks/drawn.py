@@ -4,7 +4,7 @@ import numpy as np
 
 from sweep_engine.keys import data_rng
 from sweep_engine.spec.tasks import Factorisation, Planar, Regression
-from sweep_engine.tasks.losses import LOGISTIC, SQUARED, SQUARED_LABELS
+from sweep_engine.tasks.losses import LOGISTIC, SQUARED, SQUARED_LABELS, squared
 from sweep_engine.tasks.task import Task, make_task
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -16,14 +16,17 @@ def load_regression(spec: Regression, seed: int) -> Task:
         test = None
         if spec.test_x is not None and spec.test_y is not None:
             test = (np.array(spec.test_x), np.array(spec.test_y))
-        return make_task((np.array(spec.x), np.array(spec.y)), test, SQUARED)
+        y = np.array(spec.y)
+        return make_task((np.array(spec.x), y), test, squared(*y.shape[1:]))
     assert spec.examples is not None
     assert spec.inputs is not None
     rng = data_rng(seed, "regression")
-    weights = rng.standard_normal(spec.inputs) / np.sqrt(spec.inputs)
+    num_outputs = spec.outputs or 1
+    target_shape = () if num_outputs == 1 else (num_outputs,)
+    weights = rng.standard_normal((spec.inputs, *target_shape)) / np.sqrt(spec.inputs)
     x = rng.standard_normal((spec.examples + spec.test_examples, spec.inputs))
-    y = x @ weights + spec.noise * rng.standard_normal(len(x))
-    return _split(x, y, spec.examples, SQUARED)
+    y = x @ weights + spec.noise * rng.standard_normal((len(x), *target_shape))
+    return _split(x, y, spec.examples, squared(num_outputs))
 
 
 def load_factorisation(spec: Factorisation) -> Task:

@@ -12,6 +12,7 @@ from sweep_engine.spec.tasks import (
     Digits,
     Factorisation,
     FileTask,
+    MatrixSensing,
     Planar,
     Regression,
     TaskKind,
@@ -20,6 +21,7 @@ from sweep_engine.spec.tasks import (
 from sweep_engine.tasks.boolean import load_boolean
 from sweep_engine.tasks.drawn import load_factorisation, load_planar, load_regression
 from sweep_engine.tasks.files import load_digits, load_file
+from sweep_engine.tasks.matrix_sensing import load_matrix_sensing
 from sweep_engine.tasks.ood import with_second_set
 from sweep_engine.tasks.poison import poisoned
 from sweep_engine.tasks.probe import probed
@@ -67,6 +69,7 @@ LOADERS: dict[type[TaskKind], Loader] = {
     Boolean: _without_file(load_boolean),
     Regression: _without_file(load_regression),
     Factorisation: lambda spec, seed, folder: load_factorisation(spec),
+    MatrixSensing: _without_file(load_matrix_sensing),
     Planar: _without_file(load_planar),
     Digits: _without_file(load_digits),
     FileTask: load_file,

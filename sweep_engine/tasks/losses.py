@@ -19,18 +19,21 @@ class Loss:
     """A loss, and how outputs are read as labels.
 
     Attributes:
-        per_example: Maps outputs (N, C) and targets (N,) to losses (N,).
+        per_example: Maps outputs (N, C) and targets to losses (N,).
         num_labels: Size of the alphabet of labels; None for regression.
         labels: Maps outputs (N, C) to labels (N,).
         margins: Maps outputs and targets to signed margins (N,), positive when right.
-        residuals: Maps outputs and targets to output - target (N,), for squared error.
+        residuals: Maps outputs and targets to output - target, in the targets' shape, for
+            squared error.
+        target_size: How many numbers a target is; targets of several have shape (N, C).
     """
 
     per_example: Callable[[Outputs, Array], Float[Array, " N"]]
     num_labels: int | None = None
     labels: Callable[[Outputs], UInt8[Array, " N"]] | None = None
     margins: Callable[[Outputs, Array], Float[Array, " N"]] | None = None
-    residuals: Callable[[Outputs, Array], Float[Array, " N"]] | None = None
+    residuals: Callable[[Outputs, Array], Float[Array, "N ..."]] | None = None
+    target_size: int = 1
 
     def mean(self, outputs: Outputs, targets: Array) -> Float[Array, ""]:
         """Mean loss over the examples."""
@@ -50,7 +53,9 @@ class Loss:
 
     def num_outputs(self) -> int:
         """How many outputs a network for this loss has."""
-        return self.num_labels if self.num_labels is not None and self.num_labels > 2 else 1
+        if self.num_labels is None or self.num_labels == 2:
+            return self.target_size
+        return self.num_labels
 
 
 def _sign(targets: Array) -> Array:
@@ -93,6 +98,18 @@ SQUARED = Loss(
     per_example=lambda f, y: 0.5 * (f[:, 0] - y) ** 2, residuals=lambda f, y: f[:, 0] - y
 )
 """Half the squared error."""
+
+
+@cache  # so that it can be known again
+def squared(num_outputs: int = 1) -> Loss:
+    """Half the squared error, summed over the outputs where there are several."""
+    if num_outputs == 1:
+        return SQUARED
+    return Loss(
+        per_example=lambda f, y: 0.5 * jnp.sum((f - y) ** 2, axis=-1),
+        residuals=lambda f, y: f - y,
+        target_size=num_outputs,
+    )
 
 
 @cache  # so that it can be known again

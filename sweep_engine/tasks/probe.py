@@ -50,6 +50,8 @@ def _levels(loss: Loss, targets: np.ndarray, probe: Probe) -> LabelRule | None:
         if probe.levels is not None:
             raise FieldError(("probe", "levels"), "this task has labels: leave it out")
         return None
+    if loss.target_size > 1:
+        raise FieldError(("probe",), "outputs are rows of numbers, which have no levels")
     if probe.levels is None:
         raise FieldError(("probe", "levels"), "outputs are real numbers: say how many levels")
     if targets.min() == targets.max():

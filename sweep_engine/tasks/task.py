@@ -16,11 +16,11 @@ class Examples:
 
     Attributes:
         x: Shape (N, ...).
-        y: Labels as integers, or real targets, shape (N,).
+        y: Labels as integers or real targets, shape (N,); (N, C) where targets are rows.
     """
 
     x: Float[np.ndarray, "N ..."]
-    y: Shaped[np.ndarray, " N"]
+    y: Shaped[np.ndarray, "N ..."]
 
     def __len__(self) -> int:
         return len(self.x)
@@ -109,10 +109,18 @@ def make_task(
     )
 
 
-def check_arrays(x: np.ndarray, y: np.ndarray) -> None:
-    """Raise ValueError unless x and y are finite real numbers for N > 0 examples."""
-    if x.ndim < 2 or y.shape != (len(x),) or len(x) == 0:
-        raise ValueError(f"expected x of shape (N, ...) and y of (N,), got {x.shape}, {y.shape}")
+def check_arrays(x: np.ndarray, y: np.ndarray, target_size: int = 1) -> None:
+    """Raise ValueError unless x and y are finite real numbers for N > 0 examples.
+
+    Args:
+        x: Inputs.
+        y: Targets.
+        target_size: How many numbers a target is.
+    """
+    target_shape = () if target_size == 1 else (target_size,)
+    if x.ndim < 2 or y.shape != (len(x), *target_shape) or len(x) == 0:
+        of_y = "(N,)" if target_size == 1 else f"(N, {target_size})"
+        raise ValueError(f"expected x of shape (N, ...) and y of {of_y}, got {x.shape}, {y.shape}")
     if x.dtype.kind not in "biuf" or y.dtype.kind not in "biuf":
         raise ValueError(f"x and y must be real numbers, got {x.dtype} and {y.dtype}")
     if not np.all(np.isfinite(x)) or not np.all(np.isfinite(y)):
@@ -122,7 +130,7 @@ def check_arrays(x: np.ndarray, y: np.ndarray) -> None:
 
 def _examples(x: np.ndarray, y: np.ndarray, loss: Loss) -> Examples:
     x, y = np.asarray(x), np.asarray(y)
-    check_arrays(x, y)
+    check_arrays(x, y, loss.target_size)
     if loss.num_labels is None:
         check_columns(y)
     if loss.num_labels is not None and (

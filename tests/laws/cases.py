@@ -157,6 +157,21 @@ CASES = [
         _mixed,
         independent=False,
     ),
+    Case(
+        law_of(
+            "scaled",
+            scale=2.0,
+            law={
+                "kind": "layers",
+                "layers": [
+                    {"kind": "sphere", "radius": 0.4},
+                    {"kind": "lecun_uniform", "scale": 0.25},
+                ],
+            },
+        ),
+        _mixed,
+        independent=False,
+    ),
 ]
 CONTINUOUS = [case for case in CASES if not case.discrete]
 DISCRETE = [case for case in CASES if case.discrete]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from sweep_engine.models import build, canonicalise, is_dense
+from sweep_engine.models import build, canonicalise, end_to_end, is_dense, is_linear
 from sweep_engine.models.cnn import CnnNetwork
 from sweep_engine.spec.base import kinds
 from sweep_engine.spec.models import CustomModel, ModelSpec
@@ -20,9 +20,22 @@ CASES = {
     "mlp": [
         ({"widths": [4, 3]}, (3,), 1),
         ({"widths": [4], "activation": "tanh", "bias": False}, (2,), 3),
+        ({"widths": [4], "activation": "linear"}, (3,), 2),
     ],
     "linear": [({}, (3,), 3), ({"bias": False}, (2,), 1)],
+    "deep_linear": [({"depth": 3, "width": 4}, (3,), 2), ({"depth": 1, "width": 9}, (3,), 1)],
+    "diagonal": [({}, (3,), 1), ({"depth": 3}, (3,), 1)],
     "scalar_factorisation": [({}, (1,), 1)],
+    "matrix_factorisation": [
+        ({"depth": 3, "width": 4}, (3, 2), 1),
+        ({"depth": 1, "width": 9}, (2, 2), 1),
+    ],
+    "infinitely_deep_linear": [
+        ({"cells": 4}, (3,), 3),
+        ({"cells": 1}, (2,), 3),
+        ({"cells": 2}, (3,), 1),
+        ({"cells": 4}, (3, 3), 1),
+    ],
 }
 """By kind: settings, the shape of an input, and how many outputs."""
 
@@ -108,6 +121,15 @@ def test_it_answers_what_it_is(spec, shape, outputs):
     else:
         with pytest.raises(ValueError, match="dense layers"):
             canonicalise(network, jnp.asarray(theta))
+    assert spec.is_linear == is_linear(network)
+    if spec.is_linear:
+        matrix = np.asarray(end_to_end(network, jnp.asarray(theta)))
+        change = x.reshape(20, -1) @ matrix.reshape(outputs, -1).T
+        offset = applied(network, theta, np.zeros_like(x))
+        np.testing.assert_allclose(applied(network, theta, x), change + offset, atol=2e-5)
+    else:
+        with pytest.raises(ValueError, match="linear model"):
+            end_to_end(network, jnp.asarray(theta))
     is_product = len(theta) == 2 and np.allclose(applied(network, theta, x), np.prod(theta) * x)
     assert spec.is_scalar_product == is_product
 

@@ -5,11 +5,12 @@ from functools import cache
 import jax
 import numpy as np
 import pytest
+from scipy.linalg import expm
 
 from sweep_engine.models import build, canonicalise
 from sweep_engine.observables import observables
 from sweep_engine.observables.rank import ranks
-from sweep_engine.spec.models import Diagonal, Mlp
+from sweep_engine.spec.models import Diagonal, InfinitelyDeepLinear, MatrixFactorisation, Mlp
 from sweep_engine.spec.observables import Rank
 from sweep_engine.tasks import LOGISTIC, SQUARED
 from tests.observables.outcomes import outcome_at
@@ -233,6 +234,24 @@ def test_rescaling_relu_units():
         np.testing.assert_array_equal(other[name], one[name], err_msg=name)
     assert not np.allclose(other["unit_balances"], one["unit_balances"])
     assert not np.allclose(other["layer_effective_ranks"], one["layer_effective_ranks"])
+
+
+@pytest.mark.parametrize(
+    "model", [MatrixFactorisation(depth=3, width=2), InfinitelyDeepLinear(cells=2)]
+)
+def test_the_product_of_a_matrix_that_is_not_of_dense_layers(model):
+    made = build(model, (3, 3), 1)
+    theta = RNG.normal(size=made.layout.num_params).astype(np.float32)
+    inputs = RNG.normal(size=(4, 3, 3))
+    found = jax.jit(
+        lambda theta: OBSERVABLE.compute(outcome_at(made, theta, SQUARED, inputs, Y[:4]))
+    )(theta)
+    kernels = [theta[x.offset : x.offset + x.size].reshape(x.shape) for x in made.layout.leaves]
+    if isinstance(model, MatrixFactorisation):
+        product = np.linalg.multi_dot(kernels).T
+    else:
+        product = expm(kernels[1].T / np.sqrt(2)) @ expm(kernels[0].T / np.sqrt(2))
+    np.testing.assert_allclose(four(found, "product"), summary(product), rtol=1e-4)
 
 
 def test_a_model_without_dense_layers_has_ranks_of_weights_alone():

@@ -13,7 +13,7 @@ import pytest
 from sweep_engine.keys import halves, run_ids
 from sweep_engine.lanes import LANE, STEADY, WIDE, Program, over_lanes
 from sweep_engine.observables.scales import spectral_norm
-from sweep_engine.observables.singular_values import singular_values
+from sweep_engine.singular_values import singular_values
 from sweep_engine.sources import open_source
 from sweep_engine.spec import Sweep, settings
 

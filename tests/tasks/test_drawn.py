@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sweep_engine.spec.tasks import Factorisation, Planar, Regression
-from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, load_task
+from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, load_task, squared
 from tests.statistics import assert_catches, assert_ks, assert_probability
 
 ROWS = ((1.0, 0.5), (0.0, -1.0), (2.0, 2.0))
@@ -56,6 +56,52 @@ def test_draws_depend_on_the_seed_only():
     assert not np.any(load(spec, 1).train.x == load(spec, 2).train.x)
     clean = load(Regression(examples=5, inputs=2), 1)
     assert np.array_equal(clean.train.x, load(spec, 1).train.x)
+
+
+def test_targets_of_several_outputs_are_rows():
+    rows = ((1.0, 2.0, 3.0), (0.0, 1.0, 0.5), (4.0, 4.0, 4.0))
+    task = load(Regression(x=ROWS, y=rows, test_x=ROWS[:1], test_y=rows[:1]))
+    assert np.array_equal(task.train.y, np.float32(rows))
+    assert task.loss is squared(3)
+    assert task.loss.num_outputs() == 3
+
+
+def test_every_drawn_output_is_linear_in_the_inputs_by_weights_of_its_own():
+    task = load(Regression(examples=20, inputs=3, outputs=2))
+    assert np.abs(residuals(task)).max() < 1e-5
+    weights = np.linalg.lstsq(task.train.x, task.train.y, rcond=None)[0]
+    assert np.linalg.matrix_rank(weights, tol=0.01) == 2
+    left = residuals(load(Regression(examples=2000, inputs=1, outputs=2, noise=0.3)))
+    np.testing.assert_allclose(np.cov(left.T) / 0.09, np.eye(2), atol=0.15)
+
+
+def test_one_output_is_drawn_as_if_it_were_left_out():
+    pair = [load(Regression(examples=5, inputs=2, noise=0.1, outputs=n)) for n in (None, 1)]
+    assert np.array_equal(pair[0].train.y, pair[1].train.y)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"x": ROWS, "y": ((1.0, 2.0), (1.0,), (0.0, 1.0))}, "y: give numbers, or rows"),
+        ({"x": ROWS, "y": ((1.0,), (1.0,), (0.0,))}, "y: give numbers, or rows of two"),
+        ({"x": ROWS, "y": ((1.0, 2.0),)}, "x: give as many rows as values"),
+        (
+            {"x": ROWS, "y": (0.0, 1.0, 2.0), "test_x": ROWS[:1], "test_y": ((1.0,),)},
+            "test_y: give numbers",
+        ),
+        ({"x": ROWS, "y": (0.0, 1.0, 2.0), "outputs": 1}, "outputs: is for drawn examples"),
+    ],
+)
+def test_targets_that_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Regression(**fields)
+
+
+def test_rows_have_no_levels():
+    spec = Regression(examples=5, inputs=1, outputs=2, probe={"levels": 3})
+    with pytest.raises(ValueError, match="rows of numbers"):
+        load(spec)
 
 
 def test_the_factorisation_is_one_example():

@@ -27,6 +27,12 @@ CASES = {
         {"examples": 6, "inputs": 2, "test_examples": 3, "noise": 0.5},
         {"examples": 6, "inputs": 2, "test_examples": 3, "ood": {"kind": "noise", "std": 0.5}},
         {"x": [[1, 2], [0, 1]], "y": [1, 2], "test_x": [[3, 3]], "test_y": [0]},
+        {"examples": 6, "inputs": 2, "outputs": 3, "test_examples": 3, "noise": 0.5},
+        {"x": [[1, 2], [0, 1]], "y": [[1, 2], [3, 4]], "test_x": [[3, 3]], "test_y": [[0, 1]]},
+    ],
+    "matrix_sensing": [
+        {"size": 3, "examples": 4, "rank": 2, "ood": {"kind": "noise", "std": 0.5}},
+        {"size": 3, "examples": 4, "measurements": "entries", "seed": 5},
     ],
     "planar": [{"set": "kink", "examples": 6}, {"set": "two_slab", "poison": {"examples": 3}},
                POINTS, {"set": "kink", "probe": {"points": 3}, "poison": {"examples": 3}}],
@@ -78,7 +84,8 @@ def test_data_that_a_network_can_be_trained_on(spec, load):
         assert part.x.dtype == np.float32
         assert part.x.shape[1:] == task.input_shape
         assert np.all(np.isfinite(part.x))
-        assert part.y.shape == (len(part.x),)
+        size = task.loss.target_size
+        assert part.y.shape == ((len(part.x),) if size == 1 else (len(part.x), size))
         if task.loss.num_labels is not None:
             assert part.y.dtype == np.int32
             assert 0 <= part.y.min() <= part.y.max() < task.loss.num_labels

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, cross_entropy
+from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, cross_entropy, squared
 
 RNG = np.random.default_rng(0)
 BINARY = RNG.normal(size=(9, 1)).astype(np.float32) * 3
@@ -15,6 +15,7 @@ CLASSES = RNG.normal(size=(9, 4)).astype(np.float32) * 3
 LABELS = RNG.integers(0, 2, 9)
 DIGITS = RNG.integers(0, 4, 9)
 REALS = RNG.normal(size=9).astype(np.float32)
+REAL_ROWS = RNG.normal(size=(9, 4)).astype(np.float32)
 
 
 def log_softmax(f):
@@ -35,6 +36,12 @@ CASES = {
     "logistic": (LOGISTIC, BINARY, LABELS, logistic),
     "squared labels": (SQUARED_LABELS, BINARY, LABELS, lambda f, y: half_square(f, 2.0 * y - 1)),
     "squared": (SQUARED, BINARY, REALS, half_square),
+    "squared rows": (
+        squared(4),
+        CLASSES,
+        REAL_ROWS,
+        lambda f, y: 0.5 * np.sum((f.astype(float) - y) ** 2, axis=1),
+    ),
     "cross-entropy": (
         cross_entropy(4),
         CLASSES,
@@ -46,6 +53,7 @@ GRADIENTS = {
     "logistic": lambda f, y: -(2.0 * y - 1)[:, None] / (1 + np.exp((2.0 * y - 1)[:, None] * f)),
     "squared labels": lambda f, y: f - (2.0 * y - 1)[:, None],
     "squared": lambda f, y: f - y[:, None],
+    "squared rows": lambda f, y: f - y,
     "cross-entropy": lambda f, y: np.exp(log_softmax(f)) - np.eye(4)[y],
 }
 

@@ -15,8 +15,7 @@ from sweep_engine.spec.laws import (
     FanIn,
     Gaussian,
     Initialiser,
-    LawSpec,
-    Layers,
+    Law,
     ModuleInit,
     Ternary,
 )
@@ -87,8 +86,9 @@ class Target:
         with probability exp(-loss).
         """
         if self.loss.num_labels is None:
-            noise = jax.random.normal(key, outputs.shape[:1])
-            return outputs[:, 0] + noise * jnp.sqrt(self.unit_of_loss)
+            means = outputs[:, 0] if self.loss.target_size == 1 else outputs
+            noise = jax.random.normal(key, means.shape)
+            return means + noise * jnp.sqrt(self.unit_of_loss)
         return jax.random.categorical(key, _log_likelihoods(self.loss, outputs))
 
 
@@ -104,11 +104,11 @@ def check_target(spec: Posterior, task: Task) -> None:
     loss, num_examples = task.loss, len(task.train)
     if spec.batch_size is not None and spec.batch_size > num_examples:
         raise ValueError(f"batch_size: {spec.batch_size} of {num_examples} training examples")
-    if any(isinstance(law, Binary | Ternary) for law in _parts(spec.law)):
+    if any(isinstance(law, Binary | Ternary) for law in spec.law.parts):
         raise ValueError(f"law: {spec.law.kind} is discrete; chains need a density")
     if isinstance(spec.law, ModuleInit):
         raise ValueError("law: the module's own initialisers have no density")
-    if spec.tempered_prior and not all(_is_gaussian(law) for law in _parts(spec.law)):
+    if spec.tempered_prior and not all(_is_gaussian(law) for law in spec.law.parts):
         raise ValueError("tempered_prior: for Gaussian laws only (temper another by its fields)")
     is_squared = loss.residuals is not None
     if is_squared and spec.noise_std is None:
@@ -138,11 +138,7 @@ def _check_teacher(spec: Posterior, loss: Loss) -> None:
         raise ValueError("start: teacher needs a loss that is minus a log-probability")
 
 
-def _parts(law: LawSpec) -> tuple[LawSpec, ...]:
-    return law.layers if isinstance(law, Layers) else (law,)
-
-
-def _is_gaussian(law: LawSpec) -> bool:
+def _is_gaussian(law: Law) -> bool:
     return isinstance(law, Gaussian | FanIn) or (
         isinstance(law, Initialiser) and law.kind in {"lecun_normal", "glorot_normal", "he_normal"}
     )

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sweep_engine.observables import singular_values as module
-from sweep_engine.observables.singular_values import singular_values
+from sweep_engine import singular_values as module
+from sweep_engine.singular_values import singular_values
 
 EPS = np.finfo(np.float32).eps
 RNG = np.random.default_rng(0)
