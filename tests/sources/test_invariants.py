@@ -13,8 +13,8 @@ from sweep_engine import execution
 from sweep_engine.keys import halves, run_ids
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources import Control, Inputs, open_source, work
-from sweep_engine.sources.train import loop
-from sweep_engine.sources.train.programs import KEEP, START
+from sweep_engine.sources.stepped import loop
+from sweep_engine.sources.stepped.programs import KEEP, START
 from sweep_engine.spec import Piece, Sweep, settings
 from sweep_engine.spec.sources import sizes
 from sweep_engine.store import open_results

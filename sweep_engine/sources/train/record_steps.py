@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
+from sweep_engine.sources.stepped.single_run import RunState
 from sweep_engine.spec.sources import Record
 
 SLOTS = 16
@@ -47,6 +48,25 @@ class RecordSteps:
             return jnp.any(here), jnp.argmax(here)
         assert self.spec.every is not None
         return step % self.spec.every == 0, step // self.spec.every % self.num_slots
+
+    def due(self, state: RunState) -> tuple[Bool[Array, ""], Int[Array, ""]]:
+        """Say whether a run's network is recorded as it is, and in which slot, on the device."""
+        return self.slot(state.step)
+
+    def filled(
+        self,
+        before: Int[np.ndarray, " K"],
+        states: RunState,
+        ended: Bool[np.ndarray, " K"],
+    ) -> tuple[Int[np.ndarray, " W"], Int[np.ndarray, " W"], Int[np.ndarray, " W"]]:
+        """List what a segment has set aside: lanes, steps and slots.
+
+        A lane that goes on has not been at its last step yet; one that has ended was there.
+        """
+        stop = np.asarray(states.step) + ended
+        met = [self.between(*each) for each in zip(before.tolist(), stop.tolist(), strict=True)]
+        steps, slots = (np.concatenate(parts) for parts in zip(*met, strict=True))
+        return np.repeat(np.arange(len(met)), [len(at) for at, _ in met]), steps, slots
 
     def between(self, start: int, stop: int) -> tuple[Int[np.ndarray, " S"], Int[np.ndarray, " S"]]:
         """List the steps from `start` to `stop` - 1 that are recorded, and the slot of each."""
