@@ -216,7 +216,9 @@ def _in_float64(states):
     """The engine's states, with room for a float64 loss."""
     return states._replace(
         params=jax.tree.map(lambda leaf: leaf.astype(jnp.float64), states.params),
-        optimizer=jax.tree.map(lambda leaf: leaf.astype(jnp.float64), states.optimizer),
+        carried=states.carried._replace(
+            optimizer=jax.tree.map(lambda leaf: leaf.astype(jnp.float64), states.carried.optimizer)
+        ),
         loss=states.loss.astype(jnp.float64),
         curve=states.curve.astype(jnp.float64),
     )
