@@ -39,7 +39,7 @@ class SolverState(NamedTuple):
         slope: d theta / dt where the flow is; the last stage of one step is the next one's first.
         margin: By how much the last step that was kept met the tolerance, 1 / error ratio.
         rejected: Steps taken back.
-        stalled: Whether a step was too small to change the time.
+        stalled: Whether a step was taken back, and the time has room for no smaller one.
         time_steps: The steps after which each of the source's `times` was met; -1 before.
     """
 
@@ -72,11 +72,15 @@ class Flowing(SteppedRun):
 
     @property
     def num_snapshots(self) -> int:
-        return len(self.times) if self.spec.snapshots else 0
+        return len(self.times)
+
+    @property
+    def stores_snapshots(self) -> bool:
+        return self.spec.snapshots
 
     @property
     def record_slots(self) -> RecordTimes | None:
-        return RecordTimes(self.times) if self.spec.record else None
+        return RecordTimes() if self.spec.record else None
 
     @property
     def curve_length(self) -> int:
@@ -150,11 +154,11 @@ class Flowing(SteppedRun):
         is_last = carried.size * STRETCH >= end - carried.time
         time = jnp.where(is_last, end, carried.time + carried.size)
         size = time - carried.time  # what the time has room for, so that the two never part
-        stalled = size <= 0
         found, slope, error = attempt(field, params, carried.slope, size)
         ratio = error_ratio(error, params, found, spec.rtol, spec.atol)
-        kept = (ratio < 1) & ~stalled
+        kept = (ratio < 1) & (size > 0)
         wanted, margin = next_size(size, ratio, carried.margin)
+        stalled = ~kept & (carried.time + wanted >= time)
         # A step that was cut short to meet a time tells nothing against the size before it.
         wanted = jnp.where(kept & is_last, jnp.maximum(wanted, carried.size), wanted)
         moved = kept & running

@@ -1,34 +1,32 @@
-"""RecordTimes: the networks of a flow that are observed on its way, one slot a time."""
+"""RecordTimes: the networks of a flow that are observed on its way."""
 
-from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float32, Int
+from jaxtyping import Array, Bool, Float, Int
+
+from sweep_engine.models import Network
 
 
-@dataclass(frozen=True)
 class RecordTimes:
-    """Which times of a flow are recorded: those that its solver steps to.
+    """The places that are recorded: all of a flow's `times`, whose networks it keeps anyway.
 
-    Attributes:
-        times: In increasing order.
+    So a flow with a record is the program of the flow without, and has the same bits.
     """
-
-    times: Float32[np.ndarray, " M"]
 
     most_turns = None  # a time has its slot to itself
 
-    @property
-    def num_slots(self) -> int:
-        """Say how many networks a lane holds."""
-        return len(self.times)
+    def empty(self, num_params: int) -> tuple[()]:
+        """Make nothing: the snapshots are the slots."""
+        return ()
 
-    def due(self, state: Any) -> tuple[Bool[Array, ""], Int[Array, ""]]:
-        """Say whether a flow is at one of the times, and at which, on the device."""
-        here = jnp.asarray(self.times) == state.carried.time
-        return jnp.any(here), jnp.argmax(here)
+    def set_aside(self, state: Any, network: Network) -> Any:
+        """Leave all as it is: a snapshot has been taken."""
+        return state
+
+    def networks(self, states: Any) -> Float[Array, "K M P"]:
+        """Give theta at every time of a block."""
+        return states.snapshots
 
     def filled(
         self, before: Int[np.ndarray, " K"], states: Any, ended: Bool[np.ndarray, " K"]

@@ -176,7 +176,7 @@ class _Lanes:
         record = self.programs.single.record_slots
         assert record is not None
         lane, steps, slots = record.filled(self.before, states, ended)
-        recorder.add(self.occupant[lane], steps, np.asarray(states.recorded)[lane, slots])
+        recorder.add(self.occupant[lane], steps, np.asarray(record.networks(states))[lane, slots])
 
     def release(self, ended: np.ndarray) -> None:
         """Make lanes free for other runs."""
@@ -207,7 +207,7 @@ class _Harvest:
     def empty(cls, programs: SteppedPrograms, runs: Runs) -> "_Harvest":
         count, single = len(runs), programs.single
         theta = np.full((count, single.network.layout.num_params), np.nan, np.float32)
-        kept = single.num_snapshots
+        kept = single.num_snapshots if single.stores_snapshots else 0
         curve = programs.empty_state.curve.shape[1:]
         columns = single.columns(programs.empty_state)
         return cls(

@@ -105,6 +105,11 @@ class SteppedRun(ABC):
 
     @property
     @abstractmethod
+    def stores_snapshots(self) -> bool:
+        """Whether what is kept there becomes rows of `params`."""
+
+    @property
+    @abstractmethod
     def record_slots(self) -> RecordSlots | None:
         """Where networks are set aside that are observed on the way; None without a record."""
 
@@ -182,7 +187,7 @@ class SteppedRun(ABC):
             curve=jnp.zeros((self.curve_length, 2 + self.spec.has_time), jnp.float32),
             first_fit=params if self.extra_steps else (),
             snapshots=jnp.zeros((self.num_snapshots, len(theta))) if self.num_snapshots else (),
-            recorded=jnp.zeros((slots.num_slots, len(theta))) if slots else (),
+            recorded=slots.empty(len(theta)) if slots else (),
         )
 
     def advance(
@@ -195,7 +200,9 @@ class SteppedRun(ABC):
     ) -> RunState:
         """Check the run where a check is due, then take one step if it is still running."""
         spec = with_traced(self.spec, hyper)
-        state = self._set_aside(self._keep_snapshots(self.arrive(state)))
+        state = self._keep_snapshots(self.arrive(state))
+        if self.record_slots is not None:
+            state = self.record_slots.set_aside(state, self.network)
         due = self._check_due(spec, state)
         # Only what a check writes goes through the branch: all else would be copied every step.
         untouched = {name: getattr(state, name) for name in CHECKED}
@@ -218,20 +225,6 @@ class SteppedRun(ABC):
 
         kept = jax.lax.cond(any_lane(jnp.any(here)), keep, lambda: state.snapshots)
         return state._replace(snapshots=kept)
-
-    def _set_aside(self, state: RunState) -> RunState:
-        """Copy a network that is recorded into its slot, before the step that changes it.
-
-        A scatter, which writes P numbers a lane; where nothing is due it writes past the end.
-        """
-        slots = self.record_slots
-        if slots is None:
-            return state
-        is_due, slot = slots.due(state)
-        is_due &= state.status == RunStatus.RUNNING
-        place = jnp.where(is_due, slot, slots.num_slots)
-        theta = self.network.layout.flatten(state.params)
-        return state._replace(recorded=state.recorded.at[place].set(theta, mode="drop"))
 
     def _check_due(self, spec: Any, state: RunState) -> Bool[Array, ""]:
         due = (state.step % self.check_every == 0) | (state.step >= spec.stop.max_steps)

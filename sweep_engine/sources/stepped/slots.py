@@ -3,22 +3,26 @@
 from typing import Any, Protocol
 
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
+
+from sweep_engine.models import Network
 
 
 class RecordSlots(Protocol):
     """Which places of a run are recorded, and in which of a lane's slots."""
 
     @property
-    def num_slots(self) -> int:
-        """Say how many networks a lane holds."""
-
-    @property
     def most_turns(self) -> int | None:
         """Turns of a segment in which no slot is needed twice; None where none ever is."""
 
-    def due(self, state: Any) -> tuple[Bool[Array, ""], Int[Array, ""]]:
-        """Say whether a run's network is recorded as it is, and in which slot, on the device."""
+    def empty(self, num_params: int) -> Any:
+        """Make a lane's slots; empty where its state holds the networks already."""
+
+    def set_aside(self, state: Any, network: Network) -> Any:
+        """Copy a network that is recorded into its slot, before the step that changes it."""
+
+    def networks(self, states: Any) -> Float[Array, "K S P"]:
+        """Give theta in every slot of a block."""
 
     def filled(
         self, before: Int[np.ndarray, " K"], states: Any, ended: Bool[np.ndarray, " K"]

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from sweep_engine.models import Network
+from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.stepped.single_run import RunState
 from sweep_engine.spec.sources import Record
 
@@ -49,9 +51,24 @@ class RecordSteps:
         assert self.spec.every is not None
         return step % self.spec.every == 0, step // self.spec.every % self.num_slots
 
-    def due(self, state: RunState) -> tuple[Bool[Array, ""], Int[Array, ""]]:
-        """Say whether a run's network is recorded as it is, and in which slot, on the device."""
-        return self.slot(state.step)
+    def empty(self, num_params: int) -> Float[Array, "S P"]:
+        """Make a lane's slots."""
+        return jnp.zeros((self.num_slots, num_params))
+
+    def set_aside(self, state: RunState, network: Network) -> RunState:
+        """Copy a network that is recorded into its slot, before the step that changes it.
+
+        A scatter, which writes P numbers a lane; where nothing is due it writes past the end.
+        """
+        is_due, slot = self.slot(state.step)
+        is_due &= state.status == RunStatus.RUNNING
+        place = jnp.where(is_due, slot, self.num_slots)
+        theta = network.layout.flatten(state.params)
+        return state._replace(recorded=state.recorded.at[place].set(theta, mode="drop"))
+
+    def networks(self, states: RunState) -> Float[Array, "K S P"]:
+        """Give theta in every slot of a block."""
+        return states.recorded
 
     def filled(
         self,

@@ -74,6 +74,10 @@ class Training(SteppedRun):
         return len(self.spec.stop.snapshots or ())
 
     @property
+    def stores_snapshots(self) -> bool:
+        return True
+
+    @property
     def record_slots(self) -> RecordSteps | None:
         return RecordSteps(self.spec.record, self.alignment) if self.spec.record else None
 
