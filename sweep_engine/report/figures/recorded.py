@@ -38,8 +38,9 @@ def recorded_figures(study: Study) -> Iterator[Figure]:
     clocks = [clock for clock in CLOCKS if clock in schema.names]
     table = study.results.curves(["source", "run_id", *clocks, *names])
     recorded = [s for s in study.plan.settings.values() if s.spec.recorded]
+    groups = _groups(study, recorded)
     panels = [
-        _panel(table, name, clock, _groups(study, mine), mine)
+        _panel(table, name, clock, groups, mine)
         for name in names
         for clock in clocks
         if (mine := [s for s in recorded if s.spec.has_time == (clock == "time")])
@@ -92,9 +93,10 @@ def _panel(
     setting = table["run_id"].to_numpy() >> 32
     values = table[name].cast(pa.float64()).to_numpy()  # null is NaN
     finite = np.isfinite(values)
+    along_it = {each.id for each in settings}
     marks: list[Line | Points] = []
     for label, colour, ids in groups:
-        rows = finite & np.isin(setting, list(ids))
+        rows = finite & np.isin(setting, list(ids & along_it))
         at, inverse = np.unique(along[rows], return_inverse=True)
         medians = [np.median(values[rows][inverse == i]) for i in range(len(at))]
         if len(at):

@@ -123,7 +123,7 @@ class Flow(Stepped):
 
     @property
     def deed(self) -> str:
-        return "flowed"
+        return "integrated"
 
     @property
     def has_time(self) -> bool:
