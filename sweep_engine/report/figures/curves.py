@@ -28,9 +28,10 @@ def curve_figures(study: Study) -> Iterator[Figure]:
     """Draw the training loss on the way: median and 90% of the runs."""
     if not study.results.table("curves").records:
         return
-    base = curves_schema(has_time=study.sweep.has_time)
-    recorded = study.results.table("curves").schema.names[len(base) : -2][:1]
-    clocks = [clock for clock in CLOCKS if clock in base.names]
+    names = study.results.table("curves").schema.names
+    own = {*curves_schema(has_time=True).names, "source", "bucket"}
+    recorded = [name for name in names if name not in own][:1]
+    clocks = [clock for clock in CLOCKS if clock in names]
     table = study.results.curves(["source", "run_id", *clocks, "train_loss", *recorded])
     panels = [_panel(study, table, clock, recorded) for clock in clocks]
     yield Figure(
@@ -38,7 +39,7 @@ def curve_figures(study: Study) -> Iterator[Figure]:
         title="On the way",
         caption="Training loss at the recorded checks, of runs still in training: median, and "
         "the least and largest twentieth as dotted lines.",
-        panels=tuple(panel for panel in panels if panel.marks or len(panels) == 1),
+        panels=tuple([panel for panel in panels if panel.marks] or panels[:1]),
         columns=1,
         query="SELECT source, step, quantile_cont(train_loss, [0.05, 0.5, 0.95]) FROM "
         "read_parquet('curves/**/*.parquet', hive_partitioning = true) GROUP BY ALL",
