@@ -52,8 +52,8 @@ class BackwardError(Spec):
     """Follow gradient descent of a learning rate to second order: the modified flow.
 
     d theta / dt = -grad (L + learning_rate / 4 |grad L|^2). After a fixed time gradient descent
-    is off the flow by O(learning_rate), and off this one by O(learning_rate^2). A step costs about
-    three times as much.
+    is off the flow by O(learning_rate), and off this one by O(learning_rate^2). A step has to
+    differentiate the gradient, and takes about twice as long.
 
     *Central flow* (Cohen et al. 2025, arXiv 2410.24206) is not offered: it is the flow projected,
     by a semidefinite complementarity problem at every step, to where no curvature exceeds
@@ -73,6 +73,9 @@ class Flow(Stepped):
     An adaptive Runge-Kutta solver of order 5 keeps the error of each step, root mean square over
     the parameters, below atol + rtol |theta_i|. Parameters are float32, which a tolerance below
     about 1e-6 asks for more than they hold: it then takes more steps and is no nearer.
+
+    Where the slope jumps, as at the kink of a relu, steps become tiny: ask for less there, such as
+    rtol 1e-3 and atol 1e-4. A flow that ends with `max_steps` has not arrived.
 
     Rows: `steps` are solver steps, `rejected_steps` of them taken back; `time` is how far the flow
     came. `curves` has the time of each of its rows. Where the acceptance rule ends a flow, that is
