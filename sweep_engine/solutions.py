@@ -18,6 +18,8 @@ class RunStatus(IntEnum):
     MAX_STEPS = 3
     DIVERGED = 4
     DRAWN = 5
+    MAX_TIME = 6
+    STALLED = 7
 
     @property
     def label(self) -> str:
@@ -36,6 +38,7 @@ class Curves:
         train_error: Shape (T,); NaN where the task has no labels.
         observed: Values of W rows by column, shape (W, ...): what was observed on the way.
         place: Which of the W a row has, shape (T,); -1 where it has none.
+        time: Shape (T,), of runs that go along a time.
     """
 
     run_id: Int[np.ndarray, " T"]
@@ -44,6 +47,7 @@ class Curves:
     train_error: Float[np.ndarray, " T"]
     observed: dict[str, np.ndarray]
     place: Int[np.ndarray, " T"]
+    time: Float[np.ndarray, " T"] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Solutions:
         run_id: Shape (R,), 64-bit.
         setting: Id of each run's setting.
         status: `RunStatus` values.
-        steps: Optimiser steps taken; 0 for a draw.
+        steps: Steps of the optimiser or solver; 0 for a draw.
         fit: Whether the final state passes the acceptance rule.
         fit_step: First checked step at which it passed; -1 if it never did.
         log_weight: Log importance weight, in nats; 0 for equally weighted draws.

@@ -7,13 +7,14 @@ from typing import Any
 from sweep_engine.sources.draw.counting import draw
 from sweep_engine.sources.draw.programs import DrawPrograms
 from sweep_engine.sources.draw.trial import DrawTrial
+from sweep_engine.sources.flow.programs import FlowPrograms
 from sweep_engine.sources.posterior.programs import PosteriorPrograms
 from sweep_engine.sources.posterior.sampling import sample
 from sweep_engine.sources.programs import SourcePrograms
 from sweep_engine.sources.snapshot import SnapshotPrograms, take_snapshots
 from sweep_engine.sources.splitting.programs import SplittingPrograms
 from sweep_engine.sources.splitting.repetitions import split
-from sweep_engine.sources.train.loop import train
+from sweep_engine.sources.stepped.loop import advance_runs
 from sweep_engine.sources.train.programs import TrainPrograms
 from sweep_engine.sources.train.trial import TrainTrial
 from sweep_engine.sources.trial import Trial
@@ -21,6 +22,7 @@ from sweep_engine.sources.work import Control, Finished, Inputs
 from sweep_engine.spec.base import check_complete
 from sweep_engine.spec.settings import Piece
 from sweep_engine.spec.sources import (
+    Flow,
     GuessAndCheck,
     Posterior,
     Prior,
@@ -47,7 +49,8 @@ class SourceKind:
 
 
 KINDS: dict[type, SourceKind] = {
-    Train: SourceKind(TrainPrograms, train, TrainTrial()),
+    Train: SourceKind(TrainPrograms, advance_runs, TrainTrial()),
+    Flow: SourceKind(FlowPrograms, advance_runs),
     Prior: SourceKind(DrawPrograms, draw, DrawTrial()),
     GuessAndCheck: SourceKind(DrawPrograms, draw, DrawTrial()),
     Posterior: SourceKind(PosteriorPrograms, sample),

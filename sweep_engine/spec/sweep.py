@@ -218,6 +218,11 @@ class Sweep(Spec):
         line, column = self._document.place(location)
         return f"{self._document.name}:{line}:{column}: {dotted}: {message}"
 
+    @property
+    def has_time(self) -> bool:
+        """Say whether a source has a time beside its steps."""
+        return any(source.has_time for source in self.sources.values())
+
     def accept_of(self, source: str) -> Accept:
         """The acceptance rule that holds for a source."""
         return self.sources[source].accept or self.accept

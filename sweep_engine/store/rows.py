@@ -167,6 +167,10 @@ def curves_table(schema: pa.Schema, curves: Curves) -> pa.Table:
         pa.array(curves.train_loss, pa.float32()),
         pa.array(curves.train_error, pa.float32(), mask=no_labels),
     ]
+    if "time" in schema.names:
+        checked.append(
+            pa.nulls(len(known), pa.float32()) if curves.time is None else pa.array(curves.time)
+        )
     observed = [
         observed_cells(curves.observed.get(field.name), curves.place, known, field.type)
         for field in list(schema)[len(checked) :]

@@ -37,6 +37,10 @@ _SETTING = Column(
     "setting", "int64", "", "id of the point of the axes, a 31-bit hash", nullable=False
 )
 _STEP = Column("step", "int64", "steps", "optimiser steps taken", nullable=False)
+_TIME = Column("time", "float32", "time", "how far a flow has come; null where runs have no time")
+_REJECTED = Column(
+    "rejected_steps", "int64", "steps", "of a flow, the solver steps that were taken back"
+)
 
 _RUN_ADDRESS = (
     _RUN_ID,
@@ -76,9 +80,18 @@ _CURVES = (
 )
 
 
-def runs_schema(axes: Iterable[Column] = (), observables: Iterable[Column] = ()) -> pa.Schema:
-    """The schema of `runs`, one for a whole sweep: the address, the axes, the outcome, where to."""
-    return _schema((*_RUN_ADDRESS, *axes, *_RUN_OUTCOME, *observables))
+def runs_schema(
+    axes: Iterable[Column] = (), observables: Iterable[Column] = (), *, has_time: bool = False
+) -> pa.Schema:
+    """The schema of `runs`, one for a whole sweep: the address, the axes, the outcome, where to.
+
+    Args:
+        axes: Columns of the swept axes.
+        observables: Columns of the observables.
+        has_time: Whether a source of the sweep has a time beside its steps.
+    """
+    times = (_TIME, _REJECTED) if has_time else ()
+    return _schema((*_RUN_ADDRESS, *axes, *_RUN_OUTCOME, *times, *observables))
 
 
 def tallies_schema() -> pa.Schema:
@@ -86,15 +99,17 @@ def tallies_schema() -> pa.Schema:
     return _schema(_TALLIES)
 
 
-def curves_schema(recorded: Iterable[Column] = ()) -> pa.Schema:
+def curves_schema(recorded: Iterable[Column] = (), *, has_time: bool = False) -> pa.Schema:
     """The schema of `curves`: what was recorded of a run on its way.
 
     Args:
         recorded: Columns of observables; the test set's loss and error stand before them.
+        has_time: Whether a source of the sweep has a time beside its steps.
     """
     recorded = tuple(recorded)
     tested = [c for c in _RUN_OUTCOME if c.name in {"test_loss", "test_error"}]
-    return _schema((*_CURVES, *(tested if recorded else ()), *recorded))
+    times = (_TIME,) if has_time else ()
+    return _schema((*_CURVES, *times, *(tested if recorded else ()), *recorded))
 
 
 def params_schema(num_params: int) -> pa.Schema:

@@ -25,6 +25,7 @@ from tests.sources.conformance import CASES, sweep_of
 
 SOURCES = {
     "sgd": CASES["sgd"] | {"runs": 120},
+    "flow": CASES["flow"] | {"runs": 120, "record": None},
     "all": CASES["all"] | {"draws": 120},
     "unkept": CASES["unkept"],
     "guess": CASES["guess"] | {"draws": 1200},
@@ -32,7 +33,7 @@ SOURCES = {
     "bayes": CASES["bayes"] | {"chains": 120, "draws": 2},
     "early": CASES["early"],
 }
-OWN = {"sgd": "optimizer.learning_rate", "bayes": "step_size", "early": None}
+OWN = {"sgd": "optimizer.learning_rate", "flow": "rtol", "bayes": "step_size", "early": None}
 """A number of each source's own; of all others it is the width of their law."""
 
 SWEPT = {

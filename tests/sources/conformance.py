@@ -42,6 +42,10 @@ CASES: dict[str, dict[str, Any]] = {
         "runs": 15,
     },
     "again": {"kind": "train", "init": {"from": "sgd"}, "stop": {"max_steps": 4}, "runs": 15},
+    "flow": {
+        "kind": "flow", "init": LAW, "stop": {"max_time": 20.0, "max_steps": 64},
+        "times": [0.0, 0.5], "snapshots": True, "record": {"observables": ["norms"]}, "runs": 15,
+    },
     "all": {"kind": "prior", "law": LAW, "draws": 40},
     "first": {"kind": "prior", "law": LAW, "draws": 300, "keep": 7},
     "fits": {"kind": "prior", "law": LAW, "draws": 300, "keep": "fit"},

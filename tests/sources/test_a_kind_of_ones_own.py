@@ -77,6 +77,10 @@ class Walk(Source):
         return ()
 
     @property
+    def has_time(self) -> bool:
+        return False
+
+    @property
     def num_runs(self) -> int:
         return self.runs
 

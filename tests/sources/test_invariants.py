@@ -13,8 +13,8 @@ from sweep_engine import execution
 from sweep_engine.keys import halves, run_ids
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources import Control, Inputs, open_source, work
-from sweep_engine.sources.train import loop
-from sweep_engine.sources.train.programs import KEEP, START
+from sweep_engine.sources.stepped import loop
+from sweep_engine.sources.stepped.programs import KEEP, START
 from sweep_engine.spec import Piece, Sweep, settings
 from sweep_engine.spec.sources import sizes
 from sweep_engine.store import open_results
@@ -186,8 +186,8 @@ def test_a_finished_run_does_not_move():
         return programs.advance(states, orders, words, hyper, programs.bucket.root, data, limits)
 
     before = jax.tree.map(np.asarray, advance(programs.empty_state, START, 4))
-    ends = [RunStatus.RUNNING, *RunStatus][:LANES]
-    before = before._replace(status=np.array([*ends, 0, 0][:LANES], np.int32))
+    ends = [RunStatus.RUNNING, *RunStatus][: LANES - 1]
+    before = before._replace(status=np.array([*ends, RunStatus.RUNNING], np.int32))
     after = advance(before, KEEP, 30)
     ended = np.asarray(before.status) != RunStatus.RUNNING
     assert ended.sum() == 5
@@ -237,7 +237,7 @@ def test_every_run_has_its_own_order_and_every_epoch_is_a_permutation():
             np.array([3, 0], np.int32),
         )
         running = np.asarray(states.status) == RunStatus.RUNNING
-        orders.append(np.asarray(states.order)[running])
+        orders.append(np.asarray(states.carried.order)[running])
     orders = np.concatenate(orders)
     assert len(orders) > 2 * LANES
     np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(9), (len(orders), 1)))

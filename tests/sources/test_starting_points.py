@@ -11,7 +11,7 @@ from sweep_engine.keys import run_ids
 from sweep_engine.models import build
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources import Control, Inputs, StoredRuns, open_source, work
-from sweep_engine.sources.train.pruning import kept_parameters
+from sweep_engine.sources.stepped.pruning import kept_parameters
 from sweep_engine.spec import Piece, Sweep, settings
 from sweep_engine.spec.models import Mlp
 from sweep_engine.spec.starts import Mask

@@ -171,7 +171,7 @@ def test_a_sweep_cannot_be_changed(contract):
         contract.seed = 1
 
 
-KINDS = ("train", "prior", "guess_and_check", "splitting", "posterior", "snapshot")
+KINDS = ("train", "flow", "prior", "guess_and_check", "splitting", "posterior", "snapshot")
 
 
 def test_json_schema():

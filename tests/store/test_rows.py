@@ -118,7 +118,9 @@ def test_a_fit_at_step_0_is_a_step():
 
 def test_every_status_has_a_label():
     labels = [status.label for status in RunStatus]
-    assert labels == ["running", "fit", "loss_reached", "max_steps", "diverged", "drawn"]
+    assert labels == [
+        "running", "fit", "loss_reached", "max_steps", "diverged", "drawn", "max_time", "stalled",
+    ]  # fmt: skip
     assert list(RunStatus) == list(range(len(labels))), "labels are looked up by value"
 
 

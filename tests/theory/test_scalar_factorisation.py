@@ -216,7 +216,9 @@ def _in_float64(states):
     """The engine's states, with room for a float64 loss."""
     return states._replace(
         params=jax.tree.map(lambda leaf: leaf.astype(jnp.float64), states.params),
-        optimizer=jax.tree.map(lambda leaf: leaf.astype(jnp.float64), states.optimizer),
+        carried=states.carried._replace(
+            optimizer=jax.tree.map(lambda leaf: leaf.astype(jnp.float64), states.carried.optimizer)
+        ),
         loss=states.loss.astype(jnp.float64),
         curve=states.curve.astype(jnp.float64),
     )
@@ -226,7 +228,7 @@ def _gd_steps(rates, target, steps, *, momentum=0.0):
     """theta before each of some steps of the engine's training, in float64: (steps, R, 2)."""
     source = _train() | {"stop": {"fit": False}}
     programs, setting = _open(source, target=target)
-    training, layout, count = programs.training, programs.bucket.network.layout, len(rates)
+    training, layout, count = programs.single, programs.bucket.network.layout, len(rates)
     runs = halves(run_ids(setting.id, 0, count))
     hyper = programs.bucket.hyper([setting] * count)
     with jax.enable_x64(True):

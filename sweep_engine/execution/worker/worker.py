@@ -74,7 +74,9 @@ class ShardWorker:
         self._idle = Idle(programs.let_go)
         self._shards = {shard.id: shard for shard in plan.shards}
         self._schema = sweep_runs_schema(plan)
-        self._curves_schema = curves_schema(recorded_columns(plan.sweep))
+        self._curves_schema = curves_schema(
+            recorded_columns(plan.sweep), has_time=plan.sweep.has_time
+        )
 
     def __call__(
         self, job: Job, report: Callable[[int], None], should_stop: Callable[[], bool]
@@ -182,7 +184,7 @@ def sweep_runs_schema(plan: Plan) -> pa.Schema:
     axes = axis_columns(axis_paths(plan.sweep), list(plan.settings.values()))
     found = [c for o in observables(plan.sweep.observables)
              if not o.is_late for c in o.columns]  # fmt: skip
-    return runs_schema(axes, found)
+    return runs_schema(axes, found, has_time=plan.sweep.has_time)
 
 
 @contextmanager

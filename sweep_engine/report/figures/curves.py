@@ -1,9 +1,11 @@
 """The training loss on the way."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from sweep_engine.densities import Study
 from sweep_engine.report.drawing.axes import DrawnAxis
@@ -15,6 +17,9 @@ from sweep_engine.report.figures.swept import MAX_DETAILS
 from sweep_engine.report.places import place_of, texts_of, words_of
 from sweep_engine.store import curves_schema
 
+CLOCKS = ("step", "time")
+"""What a curve is drawn along: by the steps of an optimiser, or by a flow's time."""
+
 MIN_RUNS = 20
 """Runs that a quantile rests on, at least."""
 
@@ -23,38 +28,50 @@ def curve_figures(study: Study) -> Iterator[Figure]:
     """Draw the training loss on the way: median and 90% of the runs."""
     if not study.results.table("curves").records:
         return
-    colours = source_colours(study.sweep)
-    recorded = study.results.table("curves").schema.names[len(curves_schema()) : -2][:1]
-    table = study.results.curves(["source", "run_id", "step", "train_loss", *recorded])
-    observed = np.zeros(len(table), bool)
+    names = study.results.table("curves").schema.names
+    own = {*curves_schema(has_time=True).names, "source", "bucket"}
+    recorded = [name for name in names if name not in own][:1]
+    clocks = [clock for clock in CLOCKS if clock in names]
+    table = study.results.curves(["source", "run_id", *clocks, "train_loss", *recorded])
+    panels = [_panel(study, table, clock, recorded) for clock in clocks]
+    yield Figure(
+        name="training_curves",
+        title="On the way",
+        caption="Training loss at the recorded checks, of runs still in training: median, and "
+        "the least and largest twentieth as dotted lines.",
+        panels=tuple([panel for panel in panels if panel.marks] or panels[:1]),
+        columns=1,
+        query="SELECT source, step, quantile_cont(train_loss, [0.05, 0.5, 0.95]) FROM "
+        "read_parquet('curves/**/*.parquet', hive_partitioning = true) GROUP BY ALL",
+    )
+
+
+def _panel(study: Study, table: pa.Table, clock: str, recorded: Sequence[str]) -> Panel:
+    """Draw the sources that go by steps, or those that have a time, each setting as a detail."""
+    colours, sources = source_colours(study.sweep), study.sweep.sources
+    names = sorted(name for name in sources if sources[name].has_time == (clock == "time"))
+    table = table.filter(pc.is_in(table["source"], pa.array(names, pa.string())))
+    observed = np.full(len(table), clock == "time")  # what many runs share is a time asked for
     for name in recorded:  # one of them tells: they are observed together
-        observed = table[name].is_valid().to_numpy()
+        observed |= table[name].is_valid().to_numpy()
     source = np.array(table["source"].to_pylist())
     setting = table["run_id"].to_numpy() >> 32
-    step, loss = table["step"].to_numpy(), table["train_loss"].to_numpy()
+    at, loss = table[clock].to_numpy(), table["train_loss"].to_numpy()
     marks: list[Mark] = []
     details = []
     swept = [s for s in study.plan.settings.values() if s.source in set(source)]
     place = place_of(swept)
     for name in sorted(set(source)):
         rows = source == name
-        marks += _marks(step[rows], loss[rows], observed[rows], name, colours[name])
+        marks += _marks(at[rows], loss[rows], observed[rows], name, colours[name])
     for rank, each in enumerate(swept[: MAX_DETAILS + 1]):
-        rows, at = setting == each.id, texts_of(each)
-        drawn = _marks(step[rows], loss[rows], observed[rows], words_of(each.source, at), rank)
-        details.append(Detail(at, tuple(drawn)))
-    axes = DrawnAxis("step", scale="symlog"), DrawnAxis("training loss", scale="log")
+        rows, texts = setting == each.id, texts_of(each)
+        words = words_of(each.source, texts)
+        drawn = _marks(at[rows], loss[rows], observed[rows], words, rank)
+        details.append(Detail(texts, tuple(drawn)))
+    axes = DrawnAxis(clock, scale="symlog"), DrawnAxis("training loss", scale="log")
     parts = tuple(details) if place.over and len(details) <= MAX_DETAILS else ()
-    yield Figure(
-        name="training_curves",
-        title="On the way",
-        caption="Training loss at the recorded checks, of runs still in training: median, and "
-        "the least and largest twentieth as dotted lines.",
-        panels=(Panel("", *axes, tuple(marks), place=place, details=parts),),
-        columns=1,
-        query="SELECT source, step, quantile_cont(train_loss, [0.05, 0.5, 0.95]) FROM "
-        "read_parquet('curves/**/*.parquet', hive_partitioning = true) GROUP BY ALL",
-    )
+    return Panel("", *axes, tuple(marks), place=place, details=parts)
 
 
 def _is_regular(step: np.ndarray, observed: np.ndarray) -> np.ndarray:
@@ -63,6 +80,8 @@ def _is_regular(step: np.ndarray, observed: np.ndarray) -> np.ndarray:
     Checks 0, 1, 2, 4, ... are, and so are the steps at which a source observes its runs. The last
     check of a run is recorded as well, but at a step that its end has chosen.
     """
+    if observed.all():
+        return observed
     check = step // max(1, int(step[(step > 0) & ~observed].min(initial=2**62)))
     return observed | ((check & (check - 1)) == 0)
 
@@ -87,7 +106,7 @@ def _marks(
     at = np.array(sorted(kept), float)
     if not len(at):
         return []
-    quantiles = np.array([_levels(kept[int(a)]) for a in at])
+    quantiles = np.array([_levels(kept[a]) for a in at.tolist()])
     return [
         Line(at, quantiles[:, 1], label=name, colour=colour),
         Line(at, quantiles[:, 0], colour=colour, dash="dot"),

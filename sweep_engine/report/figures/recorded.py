@@ -12,6 +12,7 @@ from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Colour
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Line, Points
+from sweep_engine.report.figures.curves import CLOCKS
 from sweep_engine.report.figures.palette import source_colours
 from sweep_engine.report.places import place_of, texts_of, words_of
 from sweep_engine.spec import Setting
@@ -27,17 +28,23 @@ WIDE = 100.0
 
 
 def recorded_figures(study: Study) -> Iterator[Figure]:
-    """Draw every recorded number against the step: the median run of each setting."""
+    """Draw every recorded number against step or time: the median run of each setting."""
     if not study.results.table("curves").records:
         return
     schema = study.results.table("curves").schema
     names = [field.name for field in schema if _is_drawn(field)]
     if not names:
         return
-    table = study.results.curves(["source", "run_id", "step", *names])
+    clocks = [clock for clock in CLOCKS if clock in schema.names]
+    table = study.results.curves(["source", "run_id", *clocks, *names])
     recorded = [s for s in study.plan.settings.values() if s.spec.recorded]
     groups = _groups(study, recorded)
-    panels = [_panel(table, name, groups, recorded) for name in names]
+    panels = [
+        _panel(table, name, clock, groups, mine)
+        for name in names
+        for clock in clocks
+        if (mine := [s for s in recorded if s.spec.has_time == (clock == "time")])
+    ]
     shown = [panel for panel in panels if panel.marks][:MAX_PANELS]
     if shown:
         left_out = len([panel for panel in panels if panel.marks]) - len(shown)
@@ -57,7 +64,7 @@ def recorded_figures(study: Study) -> Iterator[Figure]:
 def _is_drawn(field: pa.Field) -> bool:
     """Say whether a column is a recorded number; errors of estimates stand in the table alone."""
     is_number = types.is_floating(field.type) or types.is_integer(field.type)
-    is_own = field.name in {*curves_schema().names, "source", "bucket"}
+    is_own = field.name in {*curves_schema(has_time=True).names, "source", "bucket"}
     return is_number and not is_own and not field.name.endswith("_stderr")
 
 
@@ -78,17 +85,19 @@ def _groups(study: Study, settings: Sequence[Setting]) -> list[tuple[str, Colour
 def _panel(
     table: pa.Table,
     name: str,
+    clock: str,
     groups: Sequence[tuple[str, Colour, frozenset[int]]],
     settings: Sequence[Setting],
 ) -> Panel:
-    step = table["step"].to_numpy()
+    along = table[clock].to_numpy()
     setting = table["run_id"].to_numpy() >> 32
     values = table[name].cast(pa.float64()).to_numpy()  # null is NaN
     finite = np.isfinite(values)
+    along_it = {each.id for each in settings}
     marks: list[Line | Points] = []
     for label, colour, ids in groups:
-        rows = finite & np.isin(setting, list(ids))
-        at, inverse = np.unique(step[rows], return_inverse=True)
+        rows = finite & np.isin(setting, list(ids & along_it))
+        at, inverse = np.unique(along[rows], return_inverse=True)
         medians = [np.median(values[rows][inverse == i]) for i in range(len(at))]
         if len(at):
             marks.append(Line(at.astype(float), np.array(medians), label=label, colour=colour))
@@ -96,7 +105,7 @@ def _panel(
     is_wide = shown.min() > 0 and shown.max() > WIDE * shown.min()
     return Panel(
         title="",
-        x=DrawnAxis("step"),
+        x=DrawnAxis(clock),
         y=DrawnAxis(name, scale="log" if is_wide else "linear"),
         marks=tuple(marks),
         place=place_of(settings),

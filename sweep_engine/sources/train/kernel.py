@@ -18,7 +18,8 @@ from sweep_engine.keys import Purpose, run_key
 from sweep_engine.lanes import over_lanes
 from sweep_engine.models.networks import MlpNetwork
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
-from sweep_engine.sources.train.single_run import RunState, Training, record_checks
+from sweep_engine.sources.stepped.single_run import RunState, record_checks
+from sweep_engine.sources.train.single_run import Carried, Training
 from sweep_engine.spec.sources import Accept
 from sweep_engine.spec.sources.optimizers import Adam, Constant, Sgd
 from sweep_engine.spec.starts import FromSource
@@ -95,7 +96,7 @@ def case_of(training: Training) -> Case:
 
 @dataclass(frozen=True)
 class KernelBlock:
-    """A block of lanes that a kernel advances; see `programs.LaneBlock`.
+    """A block of lanes that a kernel advances; see `stepped.block.LaneBlock`.
 
     A network is trained by one thread, turn after turn, so that lanes that have ended cost
     nothing. The optimiser's state is the kernel's moments; there is no order to carry.
@@ -137,7 +138,8 @@ class KernelBlock:
         """Initialise the lanes' runs."""
         started = over_lanes(self.training.start, (None, 0, 0))(root, runs, hyper)
         moments = jnp.zeros((len(runs), self.case.num_moments * self.case.num_params))
-        return started._replace(optimizer=moments, order=jnp.zeros((len(runs), 0), jnp.int32))
+        no_order = jnp.zeros((len(runs), 0), jnp.int32)
+        return started._replace(carried=Carried(moments, no_order))
 
     def advance(
         self,
@@ -154,7 +156,7 @@ class KernelBlock:
         indices = self._indices(states.step, root, runs)
         before = kernels.KernelState(
             theta=over_lanes(layout.flatten)(states.params),
-            moments=states.optimizer,
+            moments=states.carried.optimizer,
             step=states.step,
             status=states.status,
             fit_step=states.fit_step,
@@ -174,7 +176,7 @@ class KernelBlock:
         )
         return turns, states._replace(
             params=over_lanes(layout.unflatten)(after.theta),
-            optimizer=after.moments,
+            carried=states.carried._replace(optimizer=after.moments),
             step=after.step,
             status=after.status,
             fit_step=after.fit_step,

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from sweep_engine.models import Network
+from sweep_engine.solutions import RunStatus
+from sweep_engine.sources.stepped.single_run import RunState
 from sweep_engine.spec.sources import Record
 
 SLOTS = 16
@@ -47,6 +50,40 @@ class RecordSteps:
             return jnp.any(here), jnp.argmax(here)
         assert self.spec.every is not None
         return step % self.spec.every == 0, step // self.spec.every % self.num_slots
+
+    def empty(self, num_params: int) -> Float[Array, "S P"]:
+        """Make a lane's slots."""
+        return jnp.zeros((self.num_slots, num_params))
+
+    def set_aside(self, state: RunState, network: Network) -> RunState:
+        """Copy a network that is recorded into its slot, before the step that changes it.
+
+        A scatter, which writes P numbers a lane; where nothing is due it writes past the end.
+        """
+        is_due, slot = self.slot(state.step)
+        is_due &= state.status == RunStatus.RUNNING
+        place = jnp.where(is_due, slot, self.num_slots)
+        theta = network.layout.flatten(state.params)
+        return state._replace(recorded=state.recorded.at[place].set(theta, mode="drop"))
+
+    def networks(self, states: RunState) -> Float[Array, "K S P"]:
+        """Give theta in every slot of a block."""
+        return states.recorded
+
+    def filled(
+        self,
+        before: Int[np.ndarray, " K"],
+        states: RunState,
+        ended: Bool[np.ndarray, " K"],
+    ) -> tuple[Int[np.ndarray, " W"], Int[np.ndarray, " W"], Int[np.ndarray, " W"]]:
+        """List what a segment has set aside: lanes, steps and slots.
+
+        A lane that goes on has not been at its last step yet; one that has ended was there.
+        """
+        stop = np.asarray(states.step) + ended
+        met = [self.between(*each) for each in zip(before.tolist(), stop.tolist(), strict=True)]
+        steps, slots = (np.concatenate(parts) for parts in zip(*met, strict=True))
+        return np.repeat(np.arange(len(met)), [len(at) for at, _ in met]), steps, slots
 
     def between(self, start: int, stop: int) -> tuple[Int[np.ndarray, " S"], Int[np.ndarray, " S"]]:
         """List the steps from `start` to `stop` - 1 that are recorded, and the slot of each."""

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from sweep_engine.sources.stepped.single_run import GIVEN_START
 from sweep_engine.sources.train.kernel import case_of
 from sweep_engine.sources.train.programs import TrainPrograms
-from sweep_engine.sources.train.single_run import GIVEN_START
 from sweep_engine.sources.trial import Disagrees
 
 TEST_STEPS = 3
@@ -68,7 +68,7 @@ def _test_values(programs: TrainPrograms) -> dict[str, Any]:
     }
     values = programs.example
     if GIVEN_START in values:  # zeros, from which most gradients are 0
-        width = max(case_of(programs.training).widths)
+        width = max(case_of(programs.single).widths)
         shape = values[GIVEN_START].shape
         given[GIVEN_START] = np.random.default_rng(0).normal(size=shape) / np.sqrt(width)
     return values | {k: v.astype(values[k].dtype) for k, v in given.items() if k in values}

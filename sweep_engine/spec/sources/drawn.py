@@ -98,6 +98,10 @@ class Prior(Drawn):
         return ()
 
     @property
+    def has_time(self) -> bool:
+        return False
+
+    @property
     def num_runs(self) -> int:
         return self.draws
 
@@ -163,6 +167,10 @@ class GuessAndCheck(Drawn):
     @property
     def recorded(self) -> tuple[()]:
         return ()
+
+    @property
+    def has_time(self) -> bool:
+        return False
 
     @property
     def num_runs(self) -> int:

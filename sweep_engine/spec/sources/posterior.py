@@ -142,6 +142,10 @@ class Posterior(Source):
         return ()
 
     @property
+    def has_time(self) -> bool:
+        return False
+
+    @property
     def num_runs(self) -> int:
         return self.chains * self.draws
 

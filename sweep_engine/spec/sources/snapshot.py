@@ -56,6 +56,10 @@ class Snapshot(Source, ParentAt):
         return ()
 
     @property
+    def has_time(self) -> bool:
+        return False
+
+    @property
     def num_runs(self) -> int | None:
         return self.runs
 

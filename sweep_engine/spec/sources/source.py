@@ -98,6 +98,11 @@ class Source(Growing, ABC):
     def recorded(self) -> tuple[ObservableKind, ...]:
         """List what is observed of runs on their way, in columns of `curves`."""
 
+    @property
+    @abstractmethod
+    def has_time(self) -> bool:
+        """Whether runs go along a time that is no number of steps, and stands beside it."""
+
     # --- What they cost, at most.
 
     @property

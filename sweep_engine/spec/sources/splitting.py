@@ -103,6 +103,10 @@ class Splitting(Source):
         return ()
 
     @property
+    def has_time(self) -> bool:
+        return False
+
+    @property
     def num_runs(self) -> int:
         return self.repetitions * self.num_functions * self.particles
 

@@ -4,13 +4,11 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sweep_engine.spec.base import TRACED, Count, Flag, Index, Positive, RunCount, Spec, TracedCount
-from sweep_engine.spec.laws import Initialiser, LawSpec
+from sweep_engine.spec.base import TRACED, Count, Flag, Index, Positive, Spec, TracedCount
 from sweep_engine.spec.observables import ObservableKind, Observables
-from sweep_engine.spec.sources import sizes
 from sweep_engine.spec.sources.optimizers import OptimizerSpec, Sgd
-from sweep_engine.spec.sources.source import Source, SourceRole
-from sweep_engine.spec.starts import FromSource, ParentState, StartSpec
+from sweep_engine.spec.sources.stepped import Stepped
+from sweep_engine.spec.starts import ParentState
 
 
 def _increasing(steps: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -86,19 +84,17 @@ class Record(Spec):
         return step // self.every + 1
 
 
-class Train(Source):
+class Train(Stepped):
     """From a start, optimise until a stopping rule holds."""
 
     later_keys: ClassVar[tuple[str, ...]] = ("record",)
 
     kind: Literal["train"] = "train"
-    init: StartSpec = Initialiser()
     optimizer: OptimizerSpec = Sgd()
     batch_size: Count | Literal["full"] = "full"
     sampling: Literal["without_replacement", "with_replacement"] = "without_replacement"
     stop: Stop = Stop()
     record: Record | None = None
-    runs: RunCount
 
     @model_validator(mode="after")
     def _search_needs_the_whole_loss(self) -> Self:
@@ -110,58 +106,20 @@ class Train(Source):
         return self
 
     @property
-    def role(self) -> SourceRole:
-        return SourceRole.TRAINED
-
-    @property
     def sentence(self) -> str:
-        start = self.init
-        where = (
-            f"networks of {start.source}"
-            if isinstance(start, FromSource)
-            else (f"the law {start.kind}")
-        )
-        return f"trained by {self.optimizer.kind} from {where}"
+        return f"trained by {self.optimizer.kind} from {self.start_words}"
 
     @property
     def deed(self) -> str:
         return "trained"
 
     @property
-    def counted(self) -> frozenset[str]:
-        return frozenset({"runs"})
-
-    @property
-    def selected(self) -> frozenset[str]:
-        return frozenset()
-
-    @property
-    def watched(self) -> frozenset[str]:
-        return frozenset({"record"})
+    def has_time(self) -> bool:
+        return False
 
     @property
     def recorded(self) -> tuple[ObservableKind, ...]:
         return self.record.observables if self.record else ()
-
-    @property
-    def num_runs(self) -> int:
-        return self.runs
-
-    @property
-    def num_rows(self) -> int:
-        return self.runs
-
-    @property
-    def unit_size(self) -> int:
-        return 1
-
-    @property
-    def runs_per_shard(self) -> int:
-        return sizes.RUNS_PER_SHARD
-
-    @property
-    def accepts_until(self) -> None:
-        return None
 
     @property
     def work_per_run(self) -> int:
@@ -174,18 +132,6 @@ class Train(Source):
     @property
     def states_per_run(self) -> int:
         return 1 + bool(self.stop.extra_steps) + len(self.stop.snapshots or ())
-
-    @property
-    def start_law(self) -> LawSpec | None:
-        return None if isinstance(self.init, FromSource) else self.init
-
-    @property
-    def has_start(self) -> bool:
-        return True
-
-    @property
-    def has_own_targets(self) -> bool:
-        return False
 
     @property
     def curvature_limit(self) -> float | None:
@@ -203,19 +149,3 @@ class Train(Source):
         if at in (self.stop.snapshots or ()):
             return None
         return f"{name} does not keep step {at}: add it to sources.{name}.stop.snapshots"
-
-    @property
-    def keeps_fits_only(self) -> bool:
-        return False
-
-    @property
-    def identifies_fits_only(self) -> bool:
-        return False
-
-    @property
-    def measures_fit_of_law(self) -> bool:
-        return False
-
-    @property
-    def estimates_fit_by_unit(self) -> bool:
-        return False

@@ -1,9 +1,8 @@
-"""`train` on the host: lanes are filled, advanced a segment, harvested and filled again."""
+"""Runs that go step by step, on the host: lanes are filled, advanced a segment, harvested."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -11,14 +10,19 @@ from sweep_engine.solutions import RunStatus, Solutions
 from sweep_engine.sources.bucket import Bucket, Hyper
 from sweep_engine.sources.drawn import draw_rows
 from sweep_engine.sources.observe import observe
+from sweep_engine.sources.stepped.programs import IDLE, KEEP, START, SteppedPrograms
+from sweep_engine.sources.stepped.pruning import kept_parameters
+from sweep_engine.sources.stepped.recording import (
+    NOTHING_RECORDED,
+    Checked,
+    Recorder,
+    curves_of,
+)
+from sweep_engine.sources.stepped.single_run import GIVEN_MASK, GIVEN_START, RunState, SteppedRun
 from sweep_engine.sources.tally import tally
-from sweep_engine.sources.train.programs import IDLE, KEEP, START, TrainPrograms
-from sweep_engine.sources.train.pruning import kept_parameters
-from sweep_engine.sources.train.recording import NOTHING_RECORDED, Checked, Recorder, curves_of
-from sweep_engine.sources.train.single_run import GIVEN_MASK, GIVEN_START, RunState, record_checks
 from sweep_engine.sources.work import Control, Finished, Inputs, LaneSteps, Runs
 from sweep_engine.spec.settings import Piece
-from sweep_engine.spec.sources import Train
+from sweep_engine.spec.sources import Stepped
 from sweep_engine.spec.starts import FromSource
 
 SEGMENT_SECONDS = 1.0
@@ -31,10 +35,10 @@ REFILL_SHARE = 16
 """A segment ends early once one lane in so many could take another run."""
 
 
-def train(
-    programs: TrainPrograms, pieces: Sequence[Piece], control: Control, inputs: Inputs
+def advance_runs(
+    programs: SteppedPrograms, pieces: Sequence[Piece], control: Control, inputs: Inputs
 ) -> Finished:
-    """Train the runs of some pieces, and observe where they land.
+    """Advance the runs of some pieces to their ends, and observe where they land.
 
     Lanes whose run has ended are given the next one, so a shard does not wait for its
     slowest run; which lane a run has, and when it starts, changes no bit of it.
@@ -60,14 +64,14 @@ def train(
         harvest.gather(states, ended, lanes.occupant[ended])
         lanes.release(ended)
         control.proceed(int(ended.sum()))
-    solutions = harvest.solutions(programs)
+    solutions = harvest.solutions()
     limits = bucket.curvature_limits(runs.hyper)
     columns, functions = observe(bucket, solutions.theta, control, start=start, limits=limits)
     # The check that ended the run also gave its loss and error: one truth for row and status.
-    columns |= {"train_loss": harvest.loss, "train_error": harvest.error}
+    columns |= {"train_loss": harvest.loss, "train_error": harvest.error} | harvest.columns
     tallies = tally(runs.setting, solutions.fit, functions)
     recorded = recorder.finish() if recorder else NOTHING_RECORDED
-    curves = curves_of(runs.ids, harvest.checked(programs), recorded)
+    curves = curves_of(runs.ids, harvest.checked(), recorded)
     return Finished(solutions, columns, functions, tallies, curves, lanes.lane_steps)
 
 
@@ -90,7 +94,7 @@ def _given(bucket: Bucket, pieces: Sequence[Piece], inputs: Inputs) -> Hyper:
 
 def _mask(bucket: Bucket, piece: Piece, final: np.ndarray) -> np.ndarray:
     spec = piece.setting.spec
-    assert isinstance(spec, Train)
+    assert isinstance(spec, Stepped)
     assert isinstance(spec.init, FromSource)
     assert spec.init.mask is not None
     return kept_parameters(bucket.network.layout, final, spec.init.mask)
@@ -100,7 +104,7 @@ def _mask(bucket: Bucket, piece: Piece, final: np.ndarray) -> np.ndarray:
 class _Lanes:
     """The one block of a shard: which run each lane has, and the device's states."""
 
-    programs: TrainPrograms
+    programs: SteppedPrograms
     runs: Runs
     next_run: int = 0
     lane_steps: LaneSteps = field(default_factory=LaneSteps)
@@ -116,8 +120,8 @@ class _Lanes:
         self.orders = np.full(self.programs.bucket.lanes, IDLE, np.int32)
         self.states = self.programs.empty_state
         self.before = np.zeros(self.programs.bucket.lanes, int)
-        record = self.programs.training.record_steps
-        wanted = None if record is None else record.most_turns
+        slots = self.programs.single.record_slots
+        wanted = None if slots is None else slots.most_turns
         self.most = MOST_TURNS if wanted is None else min(wanted, MOST_TURNS)
         self.steps = min(16 * self.programs.block.alignment, self.most)
 
@@ -168,18 +172,11 @@ class _Lanes:
         return (self.occupant >= 0) & ended
 
     def set_aside(self, recorder: Recorder, states: RunState, ended: np.ndarray) -> None:
-        """Hand over the networks that the last segment set aside.
-
-        A lane that goes on has not been at its last step yet; one that has ended was there.
-        """
-        steps_of, after = self.programs.training.record_steps, np.asarray(states.step)
-        assert steps_of is not None
-        theta = np.asarray(states.recorded)
-        lanes = np.flatnonzero(self.occupant >= 0)
-        met = [steps_of.between(self.before[i], after[i] + bool(ended[i])) for i in lanes]
-        steps, slots = (np.concatenate(parts) for parts in zip(*met, strict=True))
-        lane = np.repeat(lanes, [len(at) for at, _ in met])
-        recorder.add(self.occupant[lane], steps, theta[lane, slots])
+        """Hand over the networks that the last segment set aside."""
+        record = self.programs.single.record_slots
+        assert record is not None
+        lane, steps, slots = record.filled(self.before, states, ended)
+        recorder.add(self.occupant[lane], steps, np.asarray(record.networks(states))[lane, slots])
 
     def release(self, ended: np.ndarray) -> None:
         """Make lanes free for other runs."""
@@ -191,10 +188,11 @@ class _Harvest:
     """The final states of all runs of a shard, filled in as they end."""
 
     runs: Runs
-    layout: Any
+    single: SteppedRun
     theta: np.ndarray
     first_fit: np.ndarray | None
     snapshots: np.ndarray | None
+    snapshot_steps: np.ndarray | None
     status: np.ndarray
     steps: np.ndarray
     fit: np.ndarray
@@ -202,20 +200,23 @@ class _Harvest:
     loss: np.ndarray
     error: np.ndarray
     curve: np.ndarray
+    curve_steps: np.ndarray
+    columns: dict[str, np.ndarray]
 
     @classmethod
-    def empty(cls, programs: TrainPrograms, runs: Runs) -> "_Harvest":
-        count, layout = len(runs), programs.bucket.network.layout
-        theta = np.full((count, layout.num_params), np.nan, np.float32)
-        keeps_both = programs.training.spec.stop.extra_steps > 0
-        steps = programs.training.spec.stop.snapshots
+    def empty(cls, programs: SteppedPrograms, runs: Runs) -> "_Harvest":
+        count, single = len(runs), programs.single
+        theta = np.full((count, single.network.layout.num_params), np.nan, np.float32)
+        kept = single.num_snapshots if single.stores_snapshots else 0
         curve = programs.empty_state.curve.shape[1:]
+        columns = single.columns(programs.empty_state)
         return cls(
             runs=runs,
-            layout=layout,
+            single=single,
             theta=theta,
-            first_fit=theta.copy() if keeps_both else None,
-            snapshots=np.repeat(theta[:, None], len(steps), axis=1) if steps else None,
+            first_fit=theta.copy() if single.extra_steps else None,
+            snapshots=np.repeat(theta[:, None], kept, axis=1) if kept else None,
+            snapshot_steps=np.zeros((count, kept), np.int64) if kept else None,
             status=np.zeros(count, np.int32),
             steps=np.zeros(count, np.int64),
             fit=np.zeros(count, bool),
@@ -223,17 +224,21 @@ class _Harvest:
             loss=np.zeros(count, np.float32),
             error=np.zeros(count, np.float32),
             curve=np.zeros((count, *curve), np.float32),
+            curve_steps=np.zeros((count, curve[0]), np.int64),
+            columns={name: np.zeros(count, each.dtype) for name, each in columns.items()},
         )
 
     def gather(self, states: RunState, lanes: np.ndarray, runs: np.ndarray) -> None:
         """Copy the states of ended lanes to the rows of their runs."""
         if not len(runs):
             return
-        self.theta[runs] = self.layout.flatten_rows(states.params)[lanes]
+        layout = self.single.network.layout
+        self.theta[runs] = layout.flatten_rows(states.params)[lanes]
         if self.first_fit is not None:
-            self.first_fit[runs] = self.layout.flatten_rows(states.first_fit)[lanes]
-        if self.snapshots is not None:
+            self.first_fit[runs] = layout.flatten_rows(states.first_fit)[lanes]
+        if self.snapshots is not None and self.snapshot_steps is not None:
             self.snapshots[runs] = np.asarray(states.snapshots)[lanes]
+            self.snapshot_steps[runs] = self.single.snapshot_steps(states)[lanes]
         self.status[runs] = np.asarray(states.status)[lanes]
         self.steps[runs] = np.asarray(states.step)[lanes]
         self.fit[runs] = np.asarray(states.fit)[lanes]
@@ -241,9 +246,11 @@ class _Harvest:
         self.loss[runs] = np.asarray(states.loss)[lanes]
         self.error[runs] = np.asarray(states.error)[lanes]
         self.curve[runs] = np.asarray(states.curve)[lanes]
+        self.curve_steps[runs] = self.single.curve_steps(states)[lanes]
+        for name, column in self.single.columns(states).items():
+            self.columns[name][runs] = column[lanes]
 
-    def solutions(self, programs: TrainPrograms) -> Solutions:
-        steps = programs.training.spec.stop.snapshots
+    def solutions(self) -> Solutions:
         return Solutions(
             run_id=self.runs.ids,
             setting=self.runs.setting,
@@ -255,17 +262,18 @@ class _Harvest:
             theta=self.theta,
             first_fit=self.first_fit,
             snapshots=self.snapshots,
-            snapshot_steps=np.tile(steps, (len(self.runs), 1)) if steps else None,
+            snapshot_steps=self.snapshot_steps,
         )
 
-    def checked(self, programs: TrainPrograms) -> Checked:
+    def checked(self) -> Checked:
         """List the checks of every run that its curve keeps, and its last one."""
-        at = np.array(record_checks()) * programs.training.check_every
-        run, slot = np.nonzero(at < self.steps[:, None])
+        run, slot = np.nonzero(self.curve_steps < self.steps[:, None])
         everyone = np.arange(len(self.runs))
+        end = self.columns.get("time")
         return Checked(
             run=np.concatenate([run, everyone]),
-            step=np.concatenate([at[slot], self.steps]),
+            step=np.concatenate([self.curve_steps[run, slot], self.steps]),
             train_loss=np.concatenate([self.curve[run, slot, 0], self.loss]),
             train_error=np.concatenate([self.curve[run, slot, 1], self.error]),
+            time=None if end is None else np.concatenate([self.curve[run, slot, 2], end]),
         )

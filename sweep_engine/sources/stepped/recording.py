@@ -6,6 +6,7 @@ fill a block of their own: none is observed beside lanes that have nothing to re
 has the bits that `observe` would give it stored.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -17,16 +18,16 @@ from sweep_engine.solutions import Curves
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.observe import Columns, observe
 from sweep_engine.sources.work import Control, Runs
-from sweep_engine.spec.sources import Record
+from sweep_engine.spec.observables import ObservableKind
 
 
-def recording_bucket(bucket: Bucket, record: Record) -> Bucket:
+def recording_bucket(bucket: Bucket, named: Sequence[ObservableKind]) -> Bucket:
     """Make the bucket that observes runs of another on their way.
 
     Raises:
         ValueError: an observable does not fit the task or the model.
     """
-    observed = observables(record.observables)
+    observed = observables(named)
     for observable in observed:
         if problem := observable.problem(bucket.task, bucket.setting.model):
             raise ValueError(f"record: observable {observable.columns[0].name}: {problem}")
@@ -38,7 +39,7 @@ class Recorded(NamedTuple):
 
     Attributes:
         run: The position of each one's run in the shard, shape (W,).
-        step: Optimiser steps taken, shape (W,).
+        step: Steps taken, shape (W,).
         columns: A value per network.
     """
 
@@ -57,6 +58,7 @@ class Checked(NamedTuple):
     step: Int[np.ndarray, " C"]
     train_loss: Float[np.ndarray, " C"]
     train_error: Float[np.ndarray, " C"]
+    time: Float[np.ndarray, " C"] | None
 
 
 def curves_of(ids: Int[np.ndarray, " R"], checked: Checked, recorded: Recorded) -> Curves:
@@ -82,6 +84,10 @@ def curves_of(ids: Int[np.ndarray, " R"], checked: Checked, recorded: Recorded) 
         values[of_check] = of_checks
         return values
 
+    time = None
+    if checked.time is not None:  # a network that is recorded at a time is checked there as well
+        time = np.full(len(step), np.nan, np.float32)
+        time[of_check] = checked.time
     return Curves(
         run_id=ids[run],
         step=step,
@@ -89,6 +95,7 @@ def curves_of(ids: Int[np.ndarray, " R"], checked: Checked, recorded: Recorded) 
         train_error=joined("train_error", checked.train_error),
         observed=recorded.columns,
         place=place,
+        time=time,
     )
 
 

@@ -1,0 +1,1 @@
+"""`flow`: from a start, along the negative gradient in continuous time."""
