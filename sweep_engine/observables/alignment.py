@@ -22,7 +22,7 @@ def alignment(first: Float[Array, "F H"], second: Float[Array, "H G"]) -> Float[
         Ji & Telgarsky (2019), Gradient descent aligns the layers of deep linear networks, ICLR.
     """
     overlap = jnp.sum(top_projector(first.T @ first) * top_projector(second @ second.T))
-    return jnp.sqrt(overlap)
+    return jnp.sqrt(jnp.maximum(overlap, 0.0))  # rounding leaves a little below 0
 
 
 def _compute(outcome: Outcome) -> dict[str, Array]:
