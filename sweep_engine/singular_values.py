@@ -139,3 +139,18 @@ def _triangle(matrix: Float[Array, "m n"]) -> Float[Array, "n n"]:
 
     reduced: Array = jax.lax.fori_loop(0, columns, reflect, matrix)
     return jnp.triu(reduced[:columns])
+
+
+def symmetric_eigenvalues(
+    matrix: Float[Array, "n n"],
+) -> tuple[Float[Array, " n"], Bool[Array, ""]]:
+    """Compute the eigenvalues of a symmetric matrix, largest first, to rounding of its norm.
+
+    With the norm added to the diagonal none is negative, and all are singular values.
+
+    Returns:
+        The eigenvalues, and whether they converged.
+    """
+    shift = jnp.sqrt(jnp.sum(matrix * matrix))
+    values, converged = singular_values(matrix + shift * jnp.eye(len(matrix)))
+    return values - shift, converged

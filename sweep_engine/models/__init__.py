@@ -1,7 +1,7 @@
 """Models: how a network is initialised and applied, and how its parameters lie in theta."""
 
 from sweep_engine.models.canonical import Canonical, canonicalise
-from sweep_engine.models.dense import DenseLayers, dense_layers, is_dense, slope
+from sweep_engine.models.dense import DenseLayers, dense_layers, is_dense, matrices, slope
 from sweep_engine.models.layout import Layout, Leaf
 from sweep_engine.models.linear import end_to_end, is_linear
 from sweep_engine.models.network import Network, build
@@ -18,5 +18,6 @@ __all__ = [
     "end_to_end",
     "is_dense",
     "is_linear",
+    "matrices",
     "slope",
 ]

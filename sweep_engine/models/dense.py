@@ -53,9 +53,15 @@ def dense_layers(network: Network, theta: Float[Array, " P"]) -> DenseLayers:
     """
     if not isinstance(network.module, MlpNetwork):
         raise ValueError("needs a model of dense layers (mlp, linear, deep_linear)")
-    leaves = network.layout.leaves
-    values = [theta[leaf.offset : leaf.offset + leaf.size].reshape(leaf.shape) for leaf in leaves]
-    pairs = list(zip(leaves, values, strict=True))
-    kernels = [value for leaf, value in pairs if not leaf.is_bias]
-    biases = [value for leaf, value in pairs if leaf.is_bias]
-    return DenseLayers(kernels, biases or None, network.module.activation)
+    biases = _leaves(network, theta, is_bias=True)
+    return DenseLayers(matrices(network, theta), biases or None, network.module.activation)
+
+
+def matrices(network: Network, theta: Float[Array, " P"]) -> list[Float[Array, "F H"]]:
+    """Cut theta into a network's weights, biases left out, in the order of the layout."""
+    return _leaves(network, theta, is_bias=False)
+
+
+def _leaves(network: Network, theta: Float[Array, " P"], *, is_bias: bool) -> list[Array]:
+    chosen = [leaf for leaf in network.layout.leaves if leaf.is_bias == is_bias]
+    return [theta[leaf.offset : leaf.offset + leaf.size].reshape(leaf.shape) for leaf in chosen]

@@ -105,6 +105,11 @@ class Observable:
             if need not in NEEDS:
                 raise ValueError(f"there is no need {need!r}{nearest(need, NEEDS)}")
 
+    @property
+    def asks_start(self) -> bool:
+        """Whether it is given where a run started."""
+        return not {"start", "start_if_known"}.isdisjoint(self.needs)
+
     def problem(self, task: Task, model: ModelKind) -> str | None:
         """Say why it cannot be computed for a task and model; None if it can."""
         problems = (NEEDS[need](task, model) for need in self.needs)

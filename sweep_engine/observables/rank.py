@@ -16,6 +16,8 @@ from sweep_engine.models import (
     is_linear,
     slope,
 )
+from sweep_engine.observables.factorisations import factorisation
+from sweep_engine.observables.factorisations.factorisation import norm
 from sweep_engine.observables.observable import Observable, Outcome
 from sweep_engine.observables.scales import weight_matrices
 from sweep_engine.singular_values import singular_values
@@ -128,7 +130,7 @@ def _compute(spec: Rank, outcome: Outcome) -> dict[str, Array]:
         if len(layers.kernels) > 1:
             hidden = layers.hidden(outcome.train_inputs)
             others += [ranks(after, spec.tolerance) for _, after in hidden]
-            found |= _listed("feature", others) | _units(layers, hidden) | _balances(layers)
+            found |= _listed("feature", others) | _units(layers, hidden) | _balances(outcome)
             found["last_feature_rank"] = others[-1].effective
         if layers.activation == "linear":
             product = layers.kernels[0]
@@ -201,20 +203,12 @@ def _has_twin(activations: Float[Array, "N H"]) -> Bool[Array, " H"]:
     return jnp.any(is_twin, axis=1)
 
 
-def _balances(layers: DenseLayers) -> dict[str, Array]:
+def _balances(outcome: Outcome) -> dict[str, Array]:
     """Compute what gradient flow conserves: a matrix a linear layer, a number a relu unit."""
-    if layers.activation not in {"linear", "relu"}:
+    known = factorisation(outcome.network)
+    if known is None:
         return {}
-    norms, units = [], []
-    for i, outgoing in enumerate(layers.kernels[1:]):
-        incoming = layers.kernels[i]
-        if layers.biases is not None:
-            incoming = jnp.vstack([incoming, layers.biases[i]])
-        if layers.activation == "linear":
-            difference = outgoing @ outgoing.T - incoming.T @ incoming
-        else:
-            difference = jnp.sum(incoming**2, axis=0) - jnp.sum(outgoing**2, axis=1)
-            units.append(jnp.sort(difference))
-        norms.append(jnp.sqrt(jnp.sum(difference * difference)))
-    found = {"layer_balances": jnp.stack(norms)}
+    layers = known.conserved(outcome.theta)
+    found = {"layer_balances": jnp.stack([norm([layer]) for layer in layers])}
+    units = [jnp.sort(layer) for layer in layers if layer.ndim == 1]
     return found | ({"unit_balances": jnp.concatenate(units)} if units else {})

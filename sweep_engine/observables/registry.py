@@ -5,11 +5,16 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from sweep_engine.observables.alignment import ALIGNMENT
 from sweep_engine.observables.calibration import calibration
 from sweep_engine.observables.complexity import COMPLEXITY, COMPRESSION
+from sweep_engine.observables.conservation import CONSERVATION
 from sweep_engine.observables.coordinates import coordinates
 from sweep_engine.observables.flatness import flatness
+from sweep_engine.observables.intrinsic_dynamics import intrinsic_dynamics
+from sweep_engine.observables.kernel_movement import kernel_movement
 from sweep_engine.observables.learning_coefficient import learning_coefficient, volume_exponent
+from sweep_engine.observables.lifting import lifting
 from sweep_engine.observables.local_volume import local_volume
 from sweep_engine.observables.map_estimate import map_estimate
 from sweep_engine.observables.networks import BALANCE, CONFIDENCE, DISTANCE, MARGIN, NORMS, PATH
@@ -21,18 +26,23 @@ from sweep_engine.observables.symmetry import SYMMETRY
 from sweep_engine.observables.truth_table import FUNCTION
 from sweep_engine.spec.base import check_complete
 from sweep_engine.spec.observables import (
+    Alignment,
     Balance,
     Calibration,
     Complexity,
     Compression,
     Confidence,
+    Conservation,
     Coordinates,
     CustomObservable,
     Distance,
     Flatness,
     Function,
     InputGradient,
+    IntrinsicDynamics,
+    KernelMovement,
     LearningCoefficient,
+    Lifting,
     LocalVolume,
     MapEstimate,
     Margin,
@@ -103,6 +113,11 @@ OBSERVABLES: dict[type[ObservableKind], Callable[[Any], Observable]] = {
     VolumeExponent: volume_exponent,
     MapEstimate: map_estimate,
     Coordinates: coordinates,
+    Conservation: _always(CONSERVATION),
+    Lifting: lifting,
+    IntrinsicDynamics: intrinsic_dynamics,
+    KernelMovement: kernel_movement,
+    Alignment: _always(ALIGNMENT),
     CustomObservable: _own,
 }
 """What makes the observable of every kind from its settings."""

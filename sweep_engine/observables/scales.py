@@ -35,12 +35,20 @@ def spectral_norm(weights: Float[Array, "H K"]) -> Float[Array, ""]:
     """
     rows, columns = weights.shape
     gram = weights.T @ weights if columns <= rows else weights @ weights.T
+    return jnp.sqrt(jnp.trace(gram @ top_projector(gram)))
+
+
+def top_projector(gram: Float[Array, "H H"]) -> Float[Array, "H H"]:
+    """Compute Q of trace 1 that projects on the top eigenvector of W'W, by squaring it.
+
+    Of eigenvalues that agree to one part in 10^4 it has a share each; it is 0 where all are.
+    """
     tiny = float(np.finfo(np.float32).tiny)
     power = gram / jnp.maximum(jnp.trace(gram), tiny)
     for _ in range(SQUARINGS):
         power = power @ power
         power = power / jnp.maximum(jnp.trace(power), tiny)
-    return jnp.sqrt(jnp.trace(gram @ power))
+    return power
 
 
 def frobenius_product(layout: Layout, theta: Float[Array, " P"]) -> Float[Array, ""]:

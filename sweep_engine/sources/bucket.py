@@ -71,6 +71,7 @@ class Bucket:
         execution: Precision; lanes where they are set by hand.
         seed: The sweep's seed.
         lanes: K.
+        knows_start: Whether it can be said where runs started, where they did start somewhere.
     """
 
     setting: Setting
@@ -80,6 +81,7 @@ class Bucket:
     execution: Execution
     seed: int
     lanes: int
+    knows_start: bool = True
 
     @cached_property
     def root(self) -> Root:
@@ -93,9 +95,9 @@ class Bucket:
 
     @property
     def needs_start(self) -> bool:
-        """Whether an observable asks where a run started, and runs do start somewhere."""
-        asked = any("start" in observable.needs for observable in self.observed)
-        return asked and self.setting.spec.has_start
+        """Whether an observable asks where a run started, and that is known of these runs."""
+        asked = any(observable.asks_start for observable in self.observed)
+        return asked and self.setting.spec.has_start and self.knows_start
 
     @property
     def has_own_targets(self) -> bool:

@@ -106,8 +106,7 @@ def observe_stored(
     start, runs = None, Runs.of_ids(bucket, run_id, settings)
     if bucket.needs_start:
         if bucket.setting.spec.start_law is None:
-            kept = [o for o in bucket.observed if "start" not in o.needs]
-            bucket = replace(bucket, observed=kept)
+            bucket = replace(bucket, knows_start=False)
         else:
             start = draw_rows(bucket, runs)
     targets = None

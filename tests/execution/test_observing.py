@@ -46,7 +46,10 @@ SWEEP = {
 }
 RANDOM = {"kind": "coordinates", "method": "random", "components": 3}
 PCA = {"kind": "coordinates", "reference": "init"}
-LATER = ["distance", "margin", "complexity", "symmetry", "spectrum", "input_gradient", RANDOM]
+KERNEL = {"kind": "kernel_movement", "examples": 3}
+LATER = [
+    "distance", "margin", "complexity", "symmetry", "spectrum", "input_gradient", RANDOM, KERNEL,
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +98,11 @@ def test_what_is_observed_later_is_what_a_run_would_have_observed(tmp_path, at_o
             np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
         else:
             assert after[name] == at_once[name]
-    assert after.filter(pc.field("source") == "sgd")["distance_from_init"].null_count == 0
+    for source, has_start in (("sgd", True), ("init", False)):
+        there = after.filter(pc.field("source") == source)
+        for name in ("distance_from_init", "kernel_cka", "layer_relative_changes"):
+            assert there[name].null_count == (0 if has_start else len(there)), name
+        assert there["kernel_trace"].null_count == 0
     assert_sound(out)
 
 

@@ -1,6 +1,7 @@
 """Runs that start from stored runs: the right ones, to the bit, whatever happens on the way."""
 
 import json
+import shutil
 import subprocess
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from sweep_engine import cli, planning
 from sweep_engine.errors import Interrupted, OutputError, SpecError
-from sweep_engine.execution import Programs, costs, run
+from sweep_engine.execution import Programs, costs, observe, run
 from sweep_engine.execution.worker import worker as worker_module
 from sweep_engine.keys import run_ids
 from sweep_engine.lanes import Program
@@ -42,6 +43,8 @@ SWEEP = {
     "observables": ["norms", "distance"],
     "execution": {"lanes": 4},
 }
+
+KERNEL = ("kernel_trace", "kernel_change")
 
 
 def sweep(**changes):
@@ -113,6 +116,16 @@ def test_the_distance_of_a_child_is_from_its_own_start(finished):
     for row in found:
         start, end = (np.frombuffer(children[row["run_id"], step], np.float32) for step in (0, 1))
         assert row["distance_from_init"] == pytest.approx(np.linalg.norm(end - start), rel=1e-5)
+
+
+def test_observed_later_a_child_has_what_needs_no_start(finished, tmp_path):
+    """Where it started is in its parent's results, which `observe` does not read."""
+    out = shutil.copytree(finished, tmp_path / "out")
+    observe(out, [{"kind": "kernel_movement", "examples": 2}])
+    of_child, of_parent = (rows(out, s, ("run_id", *KERNEL)) for s in ("child", "sgd"))
+    assert all(row["kernel_trace"] > 0 for row in (*of_child, *of_parent))
+    assert {row["kernel_change"] is None for row in of_child} == {True}
+    assert {row["kernel_change"] is None for row in of_parent} == {False}
 
 
 def test_a_snapshot_is_the_state_at_its_step_or_the_last_one(finished):

@@ -30,7 +30,7 @@ from sweep_engine.observables import (
 )
 from sweep_engine.observables.needs import NEEDS
 from sweep_engine.spec.base import kinds
-from sweep_engine.spec.models import Diagonal, Mlp, ScalarFactorisation
+from sweep_engine.spec.models import Diagonal, Linear, Mlp, ScalarFactorisation
 from sweep_engine.spec.observables import CustomObservable, Observables, ObservableSpec
 from sweep_engine.spec.observables.kind import Bare
 from sweep_engine.store.schema import runs_schema
@@ -61,6 +61,11 @@ MODELS = (Mlp(widths=(4,)), Diagonal(), ScalarFactorisation())
 SCENES = ((BINARY, MODELS[0]), (REAL, ScalarFactorisation()), (BITS, MODELS[0]), (REAL, LINEAR))
 """Tasks and models: every observable can be computed in one of them."""
 
+KNOWN = (
+    "needs a model of which is known what gradient flow conserves: mlp with activation relu or "
+    "linear, deep_linear, matrix_factorisation, diagonal, scalar_factorisation"
+)
+
 
 def mean(outcome):
     return {"mean": jnp.mean(outcome.theta)}
@@ -85,6 +90,8 @@ SETTINGS = {
         {"on": "grid", "points": 3},
     ],
     "volume_exponent": [{"draws": 100, "quantile": 0.1}],
+    "lifting": [{}, {"projections": 2}],
+    "kernel_movement": [{}, {"inputs": "test", "examples": 2}],
     "calibration": [{"sets": ["test", "ood", "far"], "draws": 4}],
     "coordinates": [
         {"method": "random"},
@@ -335,6 +342,32 @@ def test_a_users_own_observable():
         ("distance", UNTESTED, Diagonal(), None),
         ("balance", REAL, ScalarFactorisation(), None),
         ("balance", REAL, Mlp(), "needs the model scalar_factorisation"),
+        ("conservation", REAL, Mlp(activation="linear"), None),
+        ("conservation", BINARY, Diagonal(), None),
+        ("conservation", REAL, Mlp(activation="tanh"), KNOWN),
+        ("conservation", REAL, Linear(), KNOWN),
+        ("lifting", REAL, Mlp(activation="gelu"), KNOWN),
+        ("lifting", REAL, Mlp(activation="linear", widths=(4096,)), None),
+        (
+            "lifting",
+            BINARY,
+            Mlp(widths=(64, 64)),
+            "needs at most 4,096 coordinates of phi, and here are 16,449: give it `projections`",
+        ),
+        (
+            "intrinsic_dynamics",
+            BINARY,
+            Mlp(widths=(10, 4)),
+            "needs at most 128 parameters and coordinates of phi, and here are 89 and 165",
+        ),
+        ("kernel_movement", REAL, Mlp(activation="tanh"), None),
+        (
+            "alignment",
+            REAL,
+            Linear(),
+            "needs a chain of dense layers with hidden ones, such as mlp",
+        ),
+        ("alignment", REAL, Mlp(widths=(1,), bias=False), None),
     ],
 )
 def test_what_an_observable_needs(name, task, model, problem):

@@ -8,6 +8,13 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, Wi
 from sweep_engine.spec.base import Spec, canonical_json, kinds
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.observables.coordinates import Coordinates
+from sweep_engine.spec.observables.dynamics import (
+    Alignment,
+    Conservation,
+    IntrinsicDynamics,
+    KernelMovement,
+    Lifting,
+)
 from sweep_engine.spec.observables.flatness import Flatness
 from sweep_engine.spec.observables.functions import Complexity, Compression, Function, Spectrum
 from sweep_engine.spec.observables.kind import Bare, ObservableKind, ProjectionPlane
@@ -23,19 +30,24 @@ from sweep_engine.spec.observables.volumes import (
 )
 
 __all__ = [
+    "Alignment",
     "Balance",
     "Bare",
     "Calibration",
     "Complexity",
     "Compression",
     "Confidence",
+    "Conservation",
     "Coordinates",
     "CustomObservable",
     "Distance",
     "Flatness",
     "Function",
     "InputGradient",
+    "IntrinsicDynamics",
+    "KernelMovement",
     "LearningCoefficient",
+    "Lifting",
     "LocalVolume",
     "MapEstimate",
     "Margin",
@@ -83,6 +95,11 @@ ObservableSpec = Annotated[
     | VolumeExponent
     | MapEstimate
     | Coordinates
+    | Conservation
+    | Lifting
+    | IntrinsicDynamics
+    | KernelMovement
+    | Alignment
     | CustomObservable,
     Field(discriminator="kind"),
 ]
