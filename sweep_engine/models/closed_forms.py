@@ -38,6 +38,41 @@ def scalar_product_flow(
     return (plus + minus) / 2, (plus - minus) / 2
 
 
+def balanced_two_layer_flow(
+    first: Float[np.ndarray, "h n"],
+    second: Float[np.ndarray, "m h"],
+    target: Float[np.ndarray, "m n"],
+    time: float,
+) -> Float[np.ndarray, "m n"]:
+    """Compute W2(t) W1(t) with whitened inputs, from W2'W2 = W1 W1' and any singular vectors.
+
+    x = [W1'; W2] obeys dx/dt = Q x - x x'x / 2 with Q = [0 Y'; Y 0]. So P = x x' solves a Riccati
+    equation, P(t) = e^(Qt) x (I + x' S x)^-1 x' e^(Qt) with S the integral of e^(2Qs) to t. Where
+    the singular vectors are those of Y, each mode goes as in `scalar_product_flow`.
+
+    Source:
+        Fukumizu (1998), Effect of batch learning in multilayer neural networks, ICONIP.
+
+    >>> one = np.ones((1, 1))
+    >>> found = balanced_two_layer_flow(0.5 * one, 0.5 * one, one, time=2.0)
+    >>> round(found.item(), 6) == round(math.exp(4) / (math.exp(4) - 1 + 4), 6)
+    True
+    """
+    x = np.vstack([np.transpose(first), second]).astype(float)
+    outputs, inputs = np.shape(target)
+    q = np.zeros((inputs + outputs,) * 2)
+    q[inputs:, :inputs], q[:inputs, inputs:] = target, np.transpose(target)
+    rates, axes = np.linalg.eigh(q)
+    grown = np.where(
+        rates == 0, time, np.expm1(2 * rates * time) / np.where(rates == 0, 1, 2 * rates)
+    )
+    turned = axes.T @ x
+    inverse = np.linalg.inv(np.eye(x.shape[1]) + (turned.T * grown) @ turned)
+    moved = axes @ (np.exp(rates * time)[:, None] * turned)
+    product: np.ndarray = moved[inputs:] @ inverse @ moved[:inputs].T
+    return product
+
+
 def diagonal_flow(
     alpha: Float[np.ndarray, " D"], target: float, time: Float[np.ndarray, " T"]
 ) -> Float[np.ndarray, "T D"]:

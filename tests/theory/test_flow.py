@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from sweep_engine.models.closed_forms import balanced_two_layer_flow
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
 from tests.statistics import assert_catches, assert_ks, assert_mean_within
@@ -224,6 +225,59 @@ def test_two_balanced_layers():
         return target * grown / (grown - 1 + target / start**2)
 
     _check_at(_product(start, 2, target), truth)
+
+
+WIDTH, NUM_NETWORKS = 3, 64
+
+
+def _factors(depth, times, init):
+    """W_1 to W_L of square networks at `times`, which learn a matrix Y from whitened inputs."""
+    rng = np.random.default_rng(1)
+    x = np.linalg.qr(rng.normal(size=(6, WIDTH)))[0] * 6**0.5
+    target = rng.normal(size=(WIDTH, WIDTH))
+    found = _finish(
+        _flow(times[-1], times, init=init),
+        NUM_NETWORKS,
+        task={"kind": "regression", "x": x.tolist(), "y": (x @ target.T).tolist()},
+        model={"kind": "deep_linear", "depth": depth, "width": WIDTH},
+    )
+    kernels = found.snapshots.astype(float).reshape(NUM_NETWORKS, len(times), depth, WIDTH, WIDTH)
+    return kernels.swapaxes(-1, -2), target  # a kernel is W transposed
+
+
+def test_two_balanced_layers_with_any_singular_vectors():
+    """All entries of the product, against a Riccati equation; another clock is refused."""
+    times = [0.0, 0.25, 0.5, 1.0]
+    factors, target = _factors(2, times, {"kind": "balanced"})
+    products = factors[:, :, 1] @ factors[:, :, 0]
+    starts = [(w[0], w[1]) for w in factors[:, 0]]
+
+    def check_at(clock):
+        truth = [
+            [balanced_two_layer_flow(*start, target, clock * t) for t in times] for start in starts
+        ]
+        np.testing.assert_allclose(products, truth, atol=5 * ROUNDING)
+
+    check_at(1.0)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        check_at(1.01)
+
+
+def test_a_relaxed_balanced_start_stays_one():
+    """W_(l+1)'W_(l+1) - W_l W_l' = lambda_l I at all times; of another start it is no such thing."""
+    lambdas, times = np.array([0.7, -0.35]), [0.0, 0.5, 2.0]
+    relaxed = {"kind": "relaxed_balanced", "imbalance": 0.7, "pattern": [1.0, -0.5]}
+
+    def check(init):
+        before, after = (_factors(3, times, init)[0][:, :, i] for i in (slice(2), slice(1, 3)))
+        kept = after.swapaxes(-1, -2) @ after - before @ before.swapaxes(-1, -2)
+        truth = lambdas[:, None, None] * np.eye(WIDTH)
+        np.testing.assert_allclose(kept, np.broadcast_to(truth, kept.shape), atol=5 * ROUNDING)
+        assert np.abs(before[:, -1] - before[:, 0]).max() > 0.1
+
+    check(relaxed)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        check({"kind": "lecun_normal"})
 
 
 def test_a_product_of_any_depth():
