@@ -11,6 +11,7 @@ import pytest
 import sweep_engine as se
 from sweep_engine.densities import Study, compare_all
 from sweep_engine.report.build import _sections, write_report
+from sweep_engine.report.drawing.axes import scale_of
 from sweep_engine.report.figures import runs as run_figures_module
 from sweep_engine.report.figures.along import _longest_axis, along_figures
 from sweep_engine.report.figures.curves import curve_figures
@@ -47,7 +48,10 @@ def results(tmp_path_factory):
             "balance",
             {"kind": "coordinates", "method": "random", "canonical": False},
         ],
-        compare=[{"source": "gd", "reference": "box", "observable": "l2_norm", "by": RATE}],
+        compare=[
+            {"source": "gd", "reference": "box", "observable": "l2_norm", "by": RATE},
+            {"source": "gd", "reference": "box", "observable": "balance_c", "by": RATE},
+        ],
     )
     out = tmp_path_factory.mktemp("results") / "small"
     se.run(sweep, out)
@@ -88,6 +92,20 @@ def test_quantiles_are_pooled_as_a_whole_and_by_themselves_in_details(results, s
     nearest = np.abs(mark.x[:, None] - panel.along.x).argmin(axis=1)
     np.testing.assert_array_equal(nearest, [0, 1, 2], "moved aside, not to another value")
     assert panel.along.values == ("0.05", "0.1", "0.2")
+
+
+def test_what_is_compared_is_drawn_along_the_axis_first(study):
+    """Then what is always of interest, once."""
+    along_rate, _ = swept_figures(study)
+    assert [panel.title for panel in along_rate.panels] == ["l2_norm", "balance_c", "steps"]
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [([1e-3, 1, np.nan], "log"), ([1, 50], "linear"), ([-1, 1e3], "linear"), ([np.nan], "linear")],
+)
+def test_wide_positive_values_are_drawn_on_a_logarithmic_axis(values, scale):
+    assert scale_of(np.array(values)) == scale
 
 
 def test_curves_have_details_of_every_setting(study):
@@ -185,6 +203,7 @@ def test_the_question_names_the_sources_and_what_they_are(html):
 
 def test_a_divergence_is_drawn_along_the_axis_with_intervals_that_hold_at_once(study):
     compared, _ = compare_all(study)
+    compared = [one for one in compared if one.pair.comparison.observable == "l2_norm"]
     (figure,) = along_figures(study, compared)
     (panel,) = figure.panels
     assert panel.along.values == ("0.05", "0.1", "0.2")

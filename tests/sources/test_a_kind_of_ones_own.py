@@ -1,4 +1,4 @@
-"""A seventh kind of source, written here: it meets the conformance table, or cannot be loaded.
+"""An eighth kind of source, written here: it meets the conformance table, or cannot be loaded.
 
 A random walk: from a draw of a law, `steps` Gaussian steps that know nothing of the data.
 """

@@ -264,7 +264,7 @@ def test_two_balanced_layers_with_any_singular_vectors():
 
 
 def test_a_relaxed_balanced_start_stays_one():
-    """W_(l+1)'W_(l+1) - W_l W_l' = lambda_l I at all times; of another start it is no such thing."""
+    """W_(l+1)'W_(l+1) - W_l W_l' = lambda_l I at all times; of another start it is not."""
     lambdas, times = np.array([0.7, -0.35]), [0.0, 0.5, 2.0]
     relaxed = {"kind": "relaxed_balanced", "imbalance": 0.7, "pattern": [1.0, -0.5]}
 

@@ -9,6 +9,17 @@ from numpy.typing import NDArray
 Values: TypeAlias = NDArray[Any]
 Scale: TypeAlias = Literal["linear", "log", "symlog"]
 
+WIDE = 100.0
+"""Positive values over more than this factor are drawn on a logarithmic axis."""
+
+
+def scale_of(values: Values) -> Scale:
+    """Choose the scale on which values can be told apart; those that are not finite have no say."""
+    shown = values[np.isfinite(values)]
+    if len(shown) == 0:
+        return "linear"
+    return "log" if shown.min() > 0 and shown.max() > WIDE * shown.min() else "linear"
+
 
 @dataclass(frozen=True)
 class DrawnAxis:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.types as types
 
 from sweep_engine.densities import Study
-from sweep_engine.report.drawing.axes import DrawnAxis
+from sweep_engine.report.drawing.axes import DrawnAxis, scale_of
 from sweep_engine.report.drawing.colours import Colour
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Line, Points
@@ -22,9 +22,6 @@ MAX_LINES = 8
 """Settings that are drawn each by itself; of more all runs of a source are one line."""
 
 MAX_PANELS = 12
-
-WIDE = 100.0
-"""Positive values over more than this factor are drawn on a logarithmic axis."""
 
 
 def recorded_figures(study: Study) -> Iterator[Figure]:
@@ -101,12 +98,11 @@ def _panel(
         medians = [np.median(values[rows][inverse == i]) for i in range(len(at))]
         if len(at):
             marks.append(Line(at.astype(float), np.array(medians), label=label, colour=colour))
-    shown = np.concatenate([mark.y for mark in marks]) if marks else np.ones(1)
-    is_wide = shown.min() > 0 and shown.max() > WIDE * shown.min()
+    shown = np.concatenate([mark.y for mark in marks]) if marks else np.empty(0)
     return Panel(
         title="",
         x=DrawnAxis(clock),
-        y=DrawnAxis(name, scale="log" if is_wide else "linear"),
+        y=DrawnAxis(name, scale=scale_of(shown)),
         marks=tuple(marks),
         place=place_of(settings),
     )

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 
 import numpy as np
 import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
-from sweep_engine.comparability import numeric_columns
+from sweep_engine.comparability import numeric_columns, split_columns
 from sweep_engine.densities import Study
-from sweep_engine.report.drawing.axes import DrawnAxis
+from sweep_engine.report.drawing.axes import DrawnAxis, scale_of
 from sweep_engine.report.drawing.colours import Colour
 from sweep_engine.report.drawing.figure import Along, Detail, Figure, Panel, SweptPlace
 from sweep_engine.report.drawing.marks import Quantiles
@@ -46,7 +46,7 @@ class RunColumn:
 
 
 def swept_figures(study: Study) -> Iterator[Figure]:
-    """Draw how error, norm and steps move along each swept numeric axis of a trained source."""
+    """Draw how what is compared, and error, norm and steps, move along each swept numeric axis."""
     trained = [s for s in study.plan.settings.values() if s.spec.role is SourceRole.TRAINED]
     columns = _columns(study, trained) if trained and axis_paths(study.sweep) else []
     for path in axis_paths(study.sweep):
@@ -60,7 +60,9 @@ def swept_figures(study: Study) -> Iterator[Figure]:
 
 
 def _columns(study: Study, trained: Sequence[Setting]) -> list[RunColumn]:
-    names = [name for name in MEASURED if name in numeric_columns(study.sweep)]
+    compared = (split_columns(comparison.observable) for comparison in study.sweep.compare)
+    wanted = dict.fromkeys((*chain.from_iterable(compared), *MEASURED))
+    names = [name for name in wanted if name in numeric_columns(study.sweep)]
     ours = pc.field("source").isin(sorted({setting.source for setting in trained}))
     runs = study.results.runs(["setting", *names], ours)
     setting = runs["setting"].to_numpy()
@@ -103,11 +105,13 @@ def _panel(
         _quantiles(column, path, numbers, list(group), name, colours[name])
         for name, group in groupby(settings, key=lambda setting: setting.source)
     ]
+    marks = tuple(mark for mark in whole if np.isfinite(mark.values).any())
+    drawn = np.concatenate([mark.values.ravel() for mark in marks]) if marks else np.empty(0)
     return Panel(
         column.name,
         x,
-        DrawnAxis(column.name),
-        tuple(mark for mark in whole if np.isfinite(mark.values).any()),
+        DrawnAxis(column.name, scale=scale_of(drawn)),
+        marks,
         place=SweptPlace(place.at, over),
         along=Along(path, tuple(values), numbers),
         details=_details(column, path, x, numbers, settings, over),
