@@ -149,13 +149,18 @@ def _column_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str
     else:
         if comparison.estimator in OF_NETWORKS:
             yield "observable", f"{comparison.estimator} takes networks: give `{NETWORKS}`"
-        asked += [("observable", name) for name in split_columns(comparison.observable)]
+        asked += [("observable", name) for name in _asked_columns(sweep, comparison.observable)]
     for field, name in asked:
         if name not in columns:
             yield field, f"no numeric column {name!r}{nearest(name, columns)}"
     for name, (low, high) in (comparison.where or {}).items():
         if low > high:
             yield "where", f"{name}: the low end {low:g} is above the high end {high:g}"
+
+
+def _asked_columns(sweep: Sweep, observable: str) -> list[str]:
+    """List the columns that must each be one number; a list alone is compared entry by entry."""
+    return [] if observable in list_columns(sweep) else split_columns(observable)
 
 
 def _network_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -196,6 +201,12 @@ def columns_fitted_on(sweep: Sweep, source: str) -> set[str]:
 def split_columns(observable: str) -> list[str]:
     """Split an observable into its columns."""
     return [name.strip() for name in observable.split(",")]
+
+
+def list_columns(sweep: Sweep) -> list[str]:
+    """The columns of `runs` that hold a list of numbers a run."""
+    found = [column for named in sweep.observables for column in columns_of(named)]
+    return [name for name, dtype in found if dtype == "list<float32>"]
 
 
 def numeric_columns(sweep: Sweep) -> list[str]:

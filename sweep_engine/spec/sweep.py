@@ -109,8 +109,8 @@ class Comparison(Spec):
         description="left out, the source itself",
     )
     observable: str = Field(
-        description="a column of runs, or several, by commas; `function`; or `networks`, which "
-        "are run again from their parameters"
+        description="a column of runs, or several, by commas; a column of lists, whose entries are "
+        "coordinates; `function`; or `networks`, which are run again from their parameters"
     )
     given: Literal["fit", "all"] = "all"
     by: str | tuple[str, ...] | None = Field(

@@ -97,6 +97,11 @@ def observed(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[
     sides = (source,) if reference == source else (source, reference)
     read = [side.draws(columns) for side in sides]
     draws = read[0], read[-1]
+    if draws[0].dimension != draws[1].dimension:
+        raise IncomparableSources(
+            f"{columns[0]} has {draws[0].dimension} entries on one side and {draws[1].dimension} "
+            "on the other: compare networks of one architecture"
+        )
     halved = tuple(
         f"of {side.source} only the half that {columns[0]} was not fitted on"
         for side in sides

@@ -65,6 +65,7 @@ class Study:
     ) -> Draws:
         """Read columns of the chosen runs, with their weights and units.
 
+        A list is as many columns as it has entries.
         Where the settings are of several data sets, a unit is the runs on one of them.
         Runs that coordinates among the columns were fitted on are left out.
         """
@@ -75,9 +76,9 @@ class Study:
         missing = [name for name in columns if table[name].null_count]
         if missing:
             raise IncomparableSources(f"{missing[0]} has no value for the runs of {source}")
-        values = np.stack([table[name].to_numpy().astype(float) for name in columns], axis=1)
+        values = np.column_stack([_numbers(table, name, source) for name in columns])
         values[pc.equal(table["status"], DIVERGED).to_numpy(zero_copy_only=False)] = np.nan
-        values = values[:, 0] if len(columns) == 1 else values
+        values = values[:, 0] if values.shape[1] == 1 else values
         draws = self._draws_of(values, table, settings)
         return replace(draws, diverged_units=num_diverged)
 
@@ -238,6 +239,20 @@ DATA_SEED = "task.seed"
 _ADDRESS = ("setting", "unit", "log_weight", "status")
 
 DIVERGED = RunStatus.DIVERGED.label
+
+
+def _numbers(table: pa.Table, name: str, source: str) -> Float[np.ndarray, "R ..."]:
+    """Return a column of numbers, shape (R,), or of lists that are all as long, shape (R, k)."""
+    column = table[name].combine_chunks()
+    if not pa.types.is_list(column.type):
+        return column.to_numpy().astype(float)
+    lengths = pc.list_value_length(column).unique().to_pylist()
+    if len(lengths) > 1:
+        few, many = min(lengths), max(lengths)
+        raise IncomparableSources(
+            f"{name} of {source} has {few} to {many} entries: compare runs of one architecture"
+        )
+    return column.flatten().to_numpy(zero_copy_only=False).astype(float).reshape(len(column), -1)
 
 
 def whole_units(table: pa.Table, source: str) -> tuple[pa.Table, int]:

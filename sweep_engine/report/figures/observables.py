@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sweep_engine.comparability import split_columns
+from sweep_engine.comparability import list_columns, split_columns
 from sweep_engine.densities import (
     Draws,
     Pair,
@@ -33,7 +33,7 @@ def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
     """Draw one comparison of a column (or two): a panel for each point of the shared axes."""
     comparison = pairs[0].comparison
     columns = split_columns(comparison.observable)
-    if len(columns) > 2:
+    if len(columns) > 2 or comparison.observable in list_columns(study.sweep):
         return None
     shown = pairs[:MAX_PAIRS]
     if len(columns) == 1:

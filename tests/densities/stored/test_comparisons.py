@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import redirect_stdout
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -26,7 +27,8 @@ from sweep_engine.densities import (
 from sweep_engine.densities.comparing import look_at_pair
 from sweep_engine.densities.estimator import Table
 from sweep_engine.densities.registry import ESTIMATORS
-from sweep_engine.densities.stored.sides import function_cells
+from sweep_engine.densities.stored.sides import function_cells, read_pair
+from sweep_engine.densities.stored.study import _numbers
 from sweep_engine.errors import IncomparableSources, InsufficientSamples, SpecError
 from sweep_engine.execution import run
 from sweep_engine.planning import plan
@@ -353,6 +355,13 @@ def test_match_takes_away_what_a_column_explains(out):
         compare(out, "sgd", "init", "l2_norm", at=at, match={"column": "l3"})
 
 
+def test_lists_of_several_lengths_are_refused():
+    table = pa.table({"norms": pa.array([[1.0, 2.0], [3.0]], pa.list_(pa.float32()))})
+    with pytest.raises(IncomparableSources, match="norms of sgd has 1 to 2 entries"):
+        _numbers(table, "norms", "sgd")
+    np.testing.assert_array_equal(_numbers(table.slice(1), "norms", "sgd"), [[3.0]])
+
+
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory):
     """Another sweep on the same tasks, whose `init` is twice as wide, and other data."""
@@ -362,6 +371,21 @@ def elsewhere(tmp_path_factory):
     assert run(Sweep.model_validate(SWEEP | changed), folder / "wide").is_complete
     assert run(Sweep.model_validate(SWEEP | changed | {"seed": 6}), folder / "data").is_complete
     return folder
+
+
+def test_the_entries_of_a_list_are_compared_as_coordinates(out, study, elsewhere):
+    pair = pairs_of(study, "sgd", "init", "layer_norms")[0]
+    draws, _ = read_pair(study, pair)
+    lists = [row["layer_norms"] for row in rows_of(study, "sgd") if row["setting"] in pair.source]
+    np.testing.assert_array_equal(draws.values, np.array(lists, float))
+    at = {"task.target": "x1"}
+    wide = compare(out, "init", "init", "layer_norms", at=at, estimator="c2st",
+                   reference_results=elsewhere / "wide")  # fmt: skip
+    assert wide.low > 0.7, "both layers are twice as large there"
+    with pytest.raises(IncomparableSources, match=r"one column, got 2"):
+        compare(out, "sgd", "init", "layer_norms", estimator="ks", at=at)
+    with pytest.raises(IncomparableSources, match="no numeric column 'layer_norms'"):
+        compare(out, "sgd", "init", "layer_norms, l2_norm", at=at)
 
 
 def test_a_reference_from_another_directory(out, elsewhere):
