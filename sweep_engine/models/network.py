@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from sweep_engine.models.cnn import cnn_module, lenet_module
 from sweep_engine.models.convolutions import as_products
 from sweep_engine.models.layout import Layout
 from sweep_engine.models.networks import (
@@ -20,10 +21,12 @@ from sweep_engine.models.networks import (
 )
 from sweep_engine.spec.base import check_complete
 from sweep_engine.spec.models import (
+    Cnn,
     CustomModel,
     DeepLinear,
     Diagonal,
     InfinitelyDeepLinear,
+    Lenet,
     Linear,
     MatrixFactorisation,
     Mlp,
@@ -97,6 +100,8 @@ MODULES: dict[type[ModelKind], Callable[[Any, int], nn.Module]] = {
         spec.depth, spec.width
     ),
     InfinitelyDeepLinear: lambda spec, num_outputs: InfinitelyDeepNetwork(spec.cells, num_outputs),
+    Cnn: cnn_module,
+    Lenet: lenet_module,
     CustomModel: lambda spec, num_outputs: _own_module(spec),
 }
 """The flax module of every model, for so many outputs."""

@@ -1,11 +1,11 @@
 """Models: what a network is."""
 
 from abc import abstractmethod
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from sweep_engine.spec.base import Count, Flag, Growing
+from sweep_engine.spec.base import Count, Flag, Growing, Index
 from sweep_engine.spec.custom import Custom
 
 
@@ -31,6 +31,14 @@ class ModelKind(Growing):
     @abstractmethod
     def is_scalar_product(self) -> bool:
         """Whether it is f = a b x, whose solutions of f(1) = y are the curve ab = y."""
+
+
+class Nonlinear(ModelKind):
+    """Base of models that are no chain of dense layers and not linear in their inputs."""
+
+    is_dense: ClassVar[bool] = False
+    is_linear: ClassVar[bool] = False
+    is_scalar_product: ClassVar[bool] = False
 
 
 class Mlp(ModelKind):
@@ -146,13 +154,102 @@ class InfinitelyDeepLinear(ModelKind):
     )
 
 
-class CustomModel(Custom, ModelKind):
+Nonlinearity = Literal["relu", "tanh", "gelu", "sin"]
+Image = Annotated[tuple[Count, ...], Field(min_length=2, max_length=3)]
+IMAGE_WORDS = (
+    "[H, W] or [H, W, channels] of the image that a row of numbers is, row by row; left out, "
+    "inputs are taken as they are"
+)
+Padding = Literal["same"] | Index
+PerLayer = Count | Annotated[tuple[Count, ...], Field(min_length=1)]
+
+
+class Cnn(Nonlinear):
+    """Convolutions, each with its activation and then pooling, and dense layers behind them.
+
+    An input is a signal (L,), an image (H, W) or an image of several channels (H, W, channels).
+    What differs from convolution to convolution is a list, else one number for all.
+
+    Source:
+        LeCun, Bottou, Bengio & Haffner (1998), Proc. IEEE 86(11).
+    """
+
+    takes_rows: ClassVar[bool] = False
+    PER_LAYER: ClassVar[tuple[str, ...]] = (
+        "kernel",
+        "stride",
+        "padding",
+        "max_pool",
+        "mean_pool",
+    )
+
+    kind: Literal["cnn"] = "cnn"
+    channels: Annotated[tuple[Count, ...], Field(min_length=1)] = Field(
+        description="of each convolution, the input side first"
+    )
+    kernel: PerLayer = Field(default=3, description="side of a convolution's window")
+    stride: PerLayer = Field(default=1, description="from one window to the next")
+    padding: Padding | Annotated[tuple[Padding, ...], Field(min_length=1)] = Field(
+        default=0,
+        description="zeros at both ends of every axis, or same: as many as it takes "
+        "for one position a stride",
+    )
+    max_pool: PerLayer = Field(
+        default=1,
+        description="side of the windows, which do not overlap, of which the largest value stays",
+    )
+    mean_pool: PerLayer = Field(
+        default=1, description="side of the windows, after these, of which the mean stays"
+    )
+    dense: tuple[Count, ...] = Field(default=(), description="widths of hidden dense layers")
+    activation: Nonlinearity = "relu"
+    bias: Flag = True
+    image: Image | None = Field(default=None, description=IMAGE_WORDS)
+
+    @model_validator(mode="after")
+    def _one_each(self) -> Self:
+        for name in self.PER_LAYER:
+            value = getattr(self, name)
+            if isinstance(value, tuple) and len(value) != len(self.channels):
+                raise ValueError(
+                    f"{name}: give one number for all convolutions, or one for each: "
+                    f"{len(self.channels)} have channels, got {len(value)}"
+                )
+        return self
+
+    @staticmethod
+    def of_layer(value: Any, index: int) -> Any:
+        """What a field that may be a list says of one convolution."""
+        return value[index] if isinstance(value, tuple) else value
+
+
+class Lenet(Nonlinear):
+    """LeNet-5: convolutions of 5 x 5, each pooled by 2 x 2, then three dense layers.
+
+    The first convolution has padding 2, so that an image of 28 x 28 is read as it was: inside
+    32 x 32. LeCun et al. have tanh, and means with a learnt gain as pooling; the third
+    convolution and the radial basis functions of the output are dense layers in all copies.
+
+    Source:
+        LeCun, Bottou, Bengio & Haffner (1998), Proc. IEEE 86(11), section II B.
+    """
+
+    takes_rows: ClassVar[bool] = False
+
+    kind: Literal["lenet"] = "lenet"
+    channels: tuple[Count, Count] = Field(default=(6, 16), description="of the two convolutions")
+    dense: tuple[Count, Count] = Field(
+        default=(120, 84), description="widths of the two hidden dense layers"
+    )
+    activation: Nonlinearity = "relu"
+    pooling: Literal["max", "mean"] = "max"
+    image: Image | None = Field(default=None, description=IMAGE_WORDS)
+
+
+class CustomModel(Custom, Nonlinear):
     """A flax module of the user's own: of what it is made is not known."""
 
-    is_dense: ClassVar[bool] = False
     takes_rows: ClassVar[bool] = False
-    is_linear: ClassVar[bool] = False
-    is_scalar_product: ClassVar[bool] = False
 
 
 ModelSpec = Annotated[
@@ -163,6 +260,8 @@ ModelSpec = Annotated[
     | ScalarFactorisation
     | MatrixFactorisation
     | InfinitelyDeepLinear
+    | Cnn
+    | Lenet
     | CustomModel,
     Field(discriminator="kind"),
     BeforeValidator(CustomModel.wrap_object),

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from sweep_engine.bench.training.networks import mnist1d_module
 from sweep_engine.models import build, canonicalise, end_to_end, is_dense, is_linear
-from sweep_engine.models.cnn import CnnNetwork
 from sweep_engine.spec.base import kinds
 from sweep_engine.spec.models import CustomModel, ModelSpec
 
@@ -36,6 +36,12 @@ CASES = {
         ({"cells": 2}, (3,), 1),
         ({"cells": 4}, (3, 3), 1),
     ],
+    "cnn": [
+        ({"channels": [3, 2], "kernel": [3, 2], "max_pool": [2, 1], "dense": [4]}, (9,), 2),
+        ({"channels": [3], "stride": 2, "padding": "same", "mean_pool": 2}, (7, 6, 2), 3),
+        ({"channels": [2], "bias": False, "activation": "gelu", "image": [3, 4]}, (12,), 1),
+    ],
+    "lenet": [({"channels": [2, 3], "dense": [5, 4], "pooling": "mean"}, (12, 12), 2)],
 }
 """By kind: settings, the shape of an input, and how many outputs."""
 
@@ -51,7 +57,7 @@ def _cases():
     for kind in kinds(ModelSpec):
         if kind is CustomModel:
             yield CustomModel.wrap(Gated()), (3,), 2
-            yield CustomModel.wrap(CnnNetwork()), (40,), 10
+            yield CustomModel.wrap(mnist1d_module()), (40,), 10
             continue
         for fields, shape, outputs in CASES.get(kind.model_fields["kind"].default, DEFAULT):
             yield kind(**fields), shape, outputs
