@@ -32,6 +32,26 @@ class ModelKind(Growing):
     def is_scalar_product(self) -> bool:
         """Whether it is f = a b x, whose solutions of f(1) = y are the curve ab = y."""
 
+    @property
+    @abstractmethod
+    def num_tokens(self) -> int | None:
+        """How many tokens there are, where the numbers of an input name tokens."""
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        kind: str = getattr(self, "kind")  # noqa: B009  # every kind's own literal
+        return kind
+
+
+Nonlinearity = Literal["relu", "tanh", "gelu", "sin"]
+Norm = Literal["layer", "rms"]
+NORM_WORDS = (
+    "layer norm or RMS norm with a gain, layer norm with a bias too. The gain is stored less 1. "
+    "Laws of all parameters alike (box, gaussian, ball, ...) draw gain - 1 and bias as they draw "
+    "weights, fan_in as it draws biases; the others start them at 0"
+)
+
 
 class Nonlinear(ModelKind):
     """Base of models that are no chain of dense layers and not linear in their inputs."""
@@ -42,20 +62,54 @@ class Nonlinear(ModelKind):
 
 
 class Mlp(ModelKind):
-    """Dense layers; with `activation: linear` a deep linear network."""
+    """Dense layers; with `activation: linear` a deep linear network.
 
-    is_dense: ClassVar[bool] = True
+    With `norm`, what a hidden layer gives is normalised before its activation.
+    """
+
     takes_rows: ClassVar[bool] = True
+    num_tokens: ClassVar[None] = None
     is_scalar_product: ClassVar[bool] = False
+    later_keys: ClassVar[tuple[str, ...]] = ("norm",)
 
     kind: Literal["mlp"] = "mlp"
     widths: Annotated[tuple[Count, ...], Field(min_length=1)] = (40, 40)
     activation: Literal["relu", "tanh", "gelu", "sin", "linear"] = "relu"
     bias: Flag = True
+    norm: Norm | None = Field(default=None, description=NORM_WORDS)
+
+    @property
+    def is_dense(self) -> bool:
+        return self.norm is None
 
     @property
     def is_linear(self) -> bool:
-        return self.activation == "linear"
+        return self.activation == "linear" and self.norm is None
+
+    @property
+    def title(self) -> str:
+        return "mlp" if self.norm is None else "mlp with a norm"
+
+
+class Residual(Nonlinear):
+    """A residual network of dense layers, f(x) = V n(h_B).
+
+    h_0 = U_0 x and h_b = h_{b-1} + W_b phi(U_b n(h_{b-1})) with the activation phi and the norm
+    n; without one n(h) = h. Layers have biases unless `bias` says otherwise.
+
+    Source:
+        He, Zhang, Ren & Sun (2016), Identity mappings in deep residual networks, ECCV.
+    """
+
+    takes_rows: ClassVar[bool] = True
+    num_tokens: ClassVar[None] = None
+
+    kind: Literal["residual"] = "residual"
+    blocks: Count = Field(default=2, description="B, of two layers each")
+    width: Count = Field(description="of every hidden layer")
+    activation: Nonlinearity = "relu"
+    bias: Flag = True
+    norm: Norm | None = Field(default=None, description=NORM_WORDS)
 
 
 class Linear(ModelKind):
@@ -63,6 +117,7 @@ class Linear(ModelKind):
 
     is_dense: ClassVar[bool] = True
     takes_rows: ClassVar[bool] = True
+    num_tokens: ClassVar[None] = None
     is_linear: ClassVar[bool] = True
     is_scalar_product: ClassVar[bool] = False
 
@@ -75,6 +130,7 @@ class DeepLinear(ModelKind):
 
     is_dense: ClassVar[bool] = True
     takes_rows: ClassVar[bool] = True
+    num_tokens: ClassVar[None] = None
     is_linear: ClassVar[bool] = True
     is_scalar_product: ClassVar[bool] = False
 
@@ -88,6 +144,7 @@ class Diagonal(ModelKind):
 
     is_dense: ClassVar[bool] = False
     takes_rows: ClassVar[bool] = True
+    num_tokens: ClassVar[None] = None
     is_linear: ClassVar[bool] = True
     is_scalar_product: ClassVar[bool] = False
     later_keys: ClassVar[tuple[str, ...]] = ("depth",)
@@ -101,6 +158,7 @@ class ScalarFactorisation(ModelKind):
 
     is_dense: ClassVar[bool] = False
     takes_rows: ClassVar[bool] = True
+    num_tokens: ClassVar[None] = None
     is_linear: ClassVar[bool] = True
     is_scalar_product: ClassVar[bool] = True
 
@@ -115,6 +173,7 @@ class MatrixFactorisation(ModelKind):
 
     is_dense: ClassVar[bool] = False
     takes_rows: ClassVar[bool] = False
+    num_tokens: ClassVar[None] = None
     is_linear: ClassVar[bool] = True
     is_scalar_product: ClassVar[bool] = False
 
@@ -143,6 +202,7 @@ class InfinitelyDeepLinear(ModelKind):
 
     is_dense: ClassVar[bool] = False
     takes_rows: ClassVar[bool] = False
+    num_tokens: ClassVar[None] = None
     is_linear: ClassVar[bool] = True
     is_scalar_product: ClassVar[bool] = False
 
@@ -154,7 +214,6 @@ class InfinitelyDeepLinear(ModelKind):
     )
 
 
-Nonlinearity = Literal["relu", "tanh", "gelu", "sin"]
 Image = Annotated[tuple[Count, ...], Field(min_length=2, max_length=3)]
 IMAGE_WORDS = (
     "[H, W] or [H, W, channels] of the image that a row of numbers is, row by row; left out, "
@@ -175,6 +234,7 @@ class Cnn(Nonlinear):
     """
 
     takes_rows: ClassVar[bool] = False
+    num_tokens: ClassVar[None] = None
     PER_LAYER: ClassVar[tuple[str, ...]] = (
         "kernel",
         "stride",
@@ -235,6 +295,7 @@ class Lenet(Nonlinear):
     """
 
     takes_rows: ClassVar[bool] = False
+    num_tokens: ClassVar[None] = None
 
     kind: Literal["lenet"] = "lenet"
     channels: tuple[Count, Count] = Field(default=(6, 16), description="of the two convolutions")
@@ -246,14 +307,55 @@ class Lenet(Nonlinear):
     image: Image | None = Field(default=None, description=IMAGE_WORDS)
 
 
+class Transformer(Nonlinear):
+    """A small transformer, as for modular arithmetic: the answer is read at the last token.
+
+    An input is a row of tokens: whole numbers from 0 to `vocabulary` - 1, all rows of one
+    length. Tokens and places have learnt embeddings. A block is attention, then a hidden layer
+    with biases, each behind the norm and added to what it was given; a last norm and the
+    unembedding have no bias, nor has attention. Nothing is dropped out.
+
+    Source:
+        Vaswani et al. (2017), NeurIPS; Nanda, Chan, Lieberum, Smith & Steinhardt (2023),
+        Progress measures for grokking via mechanistic interpretability, ICLR (without norm).
+    """
+
+    takes_rows: ClassVar[bool] = True
+
+    kind: Literal["transformer"] = "transformer"
+    vocabulary: Count = Field(description="how many tokens there are")
+    blocks: Count = 1
+    width: Count = Field(default=32, description="of embeddings and of the residual stream")
+    heads: Count = Field(default=4, description="of attention; the width is a multiple of them")
+    hidden: Count = Field(default=128, description="width of a block's hidden layer")
+    activation: Nonlinearity = "relu"
+    norm: Norm | None = Field(default=None, description=NORM_WORDS)
+    causal: Flag = Field(default=True, description="whether a token sees those before it alone")
+
+    @property
+    def num_tokens(self) -> int:
+        return self.vocabulary
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(
+                f"heads: the width, {self.width}, is shared by the heads: {self.heads} do not "
+                "divide it"
+            )
+        return self
+
+
 class CustomModel(Custom, Nonlinear):
     """A flax module of the user's own: of what it is made is not known."""
 
     takes_rows: ClassVar[bool] = False
+    num_tokens: ClassVar[None] = None
 
 
 ModelSpec = Annotated[
     Mlp
+    | Residual
     | Linear
     | DeepLinear
     | Diagonal
@@ -262,6 +364,7 @@ ModelSpec = Annotated[
     | InfinitelyDeepLinear
     | Cnn
     | Lenet
+    | Transformer
     | CustomModel,
     Field(discriminator="kind"),
     BeforeValidator(CustomModel.wrap_object),

@@ -21,6 +21,12 @@ CASES = {
         ({"widths": [4, 3]}, (3,), 1),
         ({"widths": [4], "activation": "tanh", "bias": False}, (2,), 3),
         ({"widths": [4], "activation": "linear"}, (3,), 2),
+        ({"widths": [4, 3], "activation": "linear", "norm": "layer"}, (3,), 2),
+        ({"widths": [4, 3], "bias": False, "norm": "rms"}, (3,), 1),
+    ],
+    "residual": [
+        ({"blocks": 2, "width": 4, "activation": "tanh"}, (3,), 1),
+        ({"blocks": 1, "width": 3, "bias": False, "norm": "layer"}, (2,), 2),
     ],
     "linear": [({}, (3,), 3), ({"bias": False}, (2,), 1)],
     "deep_linear": [({"depth": 3, "width": 4}, (3,), 2), ({"depth": 1, "width": 9}, (3,), 1)],
@@ -42,6 +48,14 @@ CASES = {
         ({"channels": [2], "bias": False, "activation": "gelu", "image": [3, 4]}, (12,), 1),
     ],
     "lenet": [({"channels": [2, 3], "dense": [5, 4], "pooling": "mean"}, (12, 12), 2)],
+    "transformer": [
+        ({"vocabulary": 3, "width": 4, "heads": 2, "hidden": 5}, (3,), 2),
+        (
+            {"vocabulary": 4, "blocks": 2, "width": 4, "heads": 1, "hidden": 3, "norm": "layer"},
+            (2,),
+            1,
+        ),
+    ],
 }
 """By kind: settings, the shape of an input, and how many outputs."""
 
@@ -74,7 +88,10 @@ def drawn(spec, shape, outputs):
     rng = np.random.default_rng(0)
     start = np.asarray(network.layout.flatten(network.init(jax.random.key(0))))
     theta = start + 0.3 * rng.normal(size=start.shape).astype(np.float32)
-    return network, theta, rng.normal(size=(20, *shape)).astype(np.float32)
+    x = rng.normal(size=(20, *shape))
+    if spec.num_tokens is not None:
+        x = rng.integers(0, spec.num_tokens, x.shape)
+    return network, theta, x.astype(np.float32)
 
 
 def applied(network, theta, x):
