@@ -19,7 +19,7 @@ from sweep_engine.laws.element_wise import (
     Ternary,
     Uniform,
 )
-from sweep_engine.laws.initialisers import law_of_array
+from sweep_engine.laws.initialisers import law_of_array, torch_default
 from sweep_engine.laws.product import JointLeaves, Product, layers, layout_of
 from sweep_engine.laws.spheres import InBall, OnSphere
 from sweep_engine.models import Layout
@@ -200,6 +200,16 @@ def _by_array(
     return Product(tuple(JointLeaves((leaf,), law_of_array(law, leaf)) for leaf in layout.leaves))
 
 
+def _torch(law: specs.Torch, layout: Layout) -> Distribution:
+    return Product(
+        tuple(
+            JointLeaves((leaf,), torch_default(law.scale, leaves, leaf))
+            for leaves in layers(layout)
+            for leaf in leaves
+        )
+    )
+
+
 def _of_the_module(law: specs.ModuleInit, layout: Layout) -> Distribution:
     raise TypeError("the law 'module' is the network's own: only it can sample it")
 
@@ -219,6 +229,7 @@ DISTRIBUTIONS: dict[type[specs.Law], Callable[[Any, Layout], Distribution]] = {
     ),
     specs.FanIn: _by_array,
     specs.Initialiser: _by_array,
+    specs.Torch: _torch,
     specs.Orthogonal: _by_array,
     specs.Layers: lambda law, of: _by_layer(law.layers, of),
     specs.Balanced: lambda law, of: BalancedFactors(of, law.kind, law.std, law.scale, 0.0, 0.0),

@@ -35,6 +35,11 @@ class Leaf:
         return self.path[-1] in {"bias", "gain"}
 
     @property
+    def is_embedding(self) -> bool:
+        """Whether it is a table by flax's naming, of which one row is taken."""
+        return self.path[-1] == "embedding"
+
+    @property
     def fans(self) -> tuple[int, int]:
         """(fan_in, fan_out); (1, 1) for a vector or a scalar of weights.
 
@@ -43,7 +48,7 @@ class Leaf:
         """
         if len(self.shape) < 2:
             return 1, 1
-        if self.path[-1] == "embedding":
+        if self.is_embedding:
             return 1, self.shape[-1]
         *window, fan_in, fan_out = self.shape
         return math.prod(window) * fan_in, math.prod(window) * fan_out

@@ -201,6 +201,26 @@ class Initialiser(Law):
         return ("box per layer" if bounded else "R^P") + " with biases 0"
 
 
+class Torch(Law):
+    """PyTorch's default: weights and biases uniform on +-scale / sqrt(fan_in of the layer).
+
+    So are its dense layers and convolutions. Its embeddings are N(0, scale^2), and its norms
+    start with gain 1 and bias 0. A vector of weights has a fan-in of 1.
+
+    Source:
+        `torch.nn.Linear`, `torch.nn.modules.conv._ConvNd`: `kaiming_uniform_` with a = sqrt(5).
+    """
+
+    scales: ClassVar[tuple[str, ...]] = ("scale",)
+
+    kind: Literal["torch"] = "torch"
+    scale: Annotated[Positive, TRACED] = 1.0
+
+    @property
+    def support(self) -> str:
+        return "box per layer; R^P of embeddings; norms fixed"
+
+
 class Orthogonal(Law):
     """Every array of weights `scale` times a uniform semi-orthogonal matrix, biases zero.
 
@@ -243,6 +263,7 @@ LayerLaw = (
     | Ternary
     | FanIn
     | Initialiser
+    | Torch
     | Orthogonal
 )
 
