@@ -40,10 +40,16 @@ def law_of_array(law: FanIn | Initialiser | Orthogonal, leaf: Leaf) -> Distribut
 
 
 def torch_default(scale: FloatLike, layer: Sequence[Leaf], leaf: Leaf) -> Distribution:
-    """Give PyTorch's default law of one array of a layer, whose weights decide the fan-in."""
-    weights = [one for one in layer if not one.is_bias]
-    if not weights:  # a norm's gain less 1, and its bias
+    """Give PyTorch's default law of one array of a layer, whose weights decide the fan-in.
+
+    Raises:
+        ValueError: the layer is a bias alone.
+    """
+    if any(one.path[-1] == "gain" for one in layer):  # a norm's, less 1
         return Zeros(leaf.size)
+    weights = [one for one in layer if not one.is_bias]
+    if not weights:
+        raise ValueError(f"torch: {leaf.name} has no weights beside it that give it a fan-in")
     if leaf.is_embedding:
         return Independent(Normal(), scale, leaf.size)
     fan_in = max(one.fans[0] for one in weights)
