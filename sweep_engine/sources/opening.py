@@ -33,7 +33,7 @@ def open_source(
         model = setting.model.kind
         raise FieldError(("x",), f"{given}: model {model} takes rows of numbers, flatten them")
     if (num_tokens := setting.model.num_tokens) is not None:
-        _check_tokens(task.inputs, num_tokens)
+        check_tokens(task.inputs, num_tokens)
     network = build(setting.model, task.input_shape, task.loss.num_outputs())
     if setting.spec.start_law is not None:
         laws.check(setting.spec.start_law, network.layout)
@@ -50,7 +50,7 @@ def open_source(
     return programs
 
 
-def _check_tokens(inputs: Float[np.ndarray, "N ..."], num_tokens: int) -> None:
+def check_tokens(inputs: Float[np.ndarray, "N ..."], num_tokens: int) -> None:
     """Raise FieldError where an input is no row of tokens: whole numbers below `num_tokens`."""
     is_token = (inputs == np.floor(inputs)) & (inputs >= 0) & (inputs < num_tokens)
     if not np.all(is_token):
