@@ -20,6 +20,7 @@ HEAD = "ray"
 OPTIMISED = (
     "backends", "bench", "kernels", "theory", "test_lanes.py", "test_shared_ray.py",
     "execution/test_backends_agree.py", "execution/test_choosing", "execution/test_submission.py",
+    "models/test_lanes.py",
     "observables/test_every_observable.py", "sources/draw", "sources/test_compilations.py",
     "sources/test_invariants.py",
     "sources/test_lowering.py", "sources/test_training",

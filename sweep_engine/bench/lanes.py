@@ -7,8 +7,8 @@ from typing import Any
 import jax
 
 from sweep_engine.bench.timing import interleaved
+from sweep_engine.bench.training.networks import MNIST1D_CNN
 from sweep_engine.execution.programs.programs import num_workers
-from sweep_engine.models.cnn import CnnNetwork
 from sweep_engine.sources import open_source
 from sweep_engine.spec import Sweep, settings
 from sweep_engine.tasks.mnist1d import Signals
@@ -37,7 +37,7 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "train 7-100-100-1 full batch": (BOOLEAN, _mlp(100, 100), TRAIN),
     "train 64-32-10 minibatch 32": (DIGITS, _mlp(32), MINIBATCH),
     "train 64-128-10 minibatch 32": (DIGITS, _mlp(128), MINIBATCH),
-    "train CNN of MNIST-1D minibatch 32": (Signals(train=512), CnnNetwork(), MINIBATCH),
+    "train CNN of MNIST-1D minibatch 32": (Signals(train=512), MNIST1D_CNN, MINIBATCH),
     "prior 7-40-40-1": (BOOLEAN, _mlp(40, 40), PRIOR),
     "prior 7-100-100-1": (BOOLEAN, _mlp(100, 100), PRIOR),
 }

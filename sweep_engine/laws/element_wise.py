@@ -238,6 +238,35 @@ class Zeros:
         return [Atoms(np.zeros(1, np.float32), np.zeros(1))] * self.num_params
 
 
+@dataclass(frozen=True)
+class Fixed:
+    """Parameters fixed at a value, without normals; the density is with respect to the point."""
+
+    value: FloatLike
+    num_params: int
+    num_normals: int = 0
+
+    def sample(self, key: Key[Array, ""]) -> Float[Array, " n"]:
+        return self._theta()
+
+    def from_normals(self, z: Float[Array, " m"]) -> Float[Array, " n"]:
+        return self._theta()
+
+    def _theta(self) -> Float[Array, " n"]:
+        return jnp.full(self.num_params, self.value, jnp.float32)
+
+    def log_density(self, theta: Float[Array, " n"]) -> Float[Array, ""]:
+        gap = jnp.abs(theta - self.value)
+        return _log_indicator(gap <= ROUNDING * jnp.abs(jnp.asarray(self.value)))
+
+    def std(self) -> Float[Array, " n"]:
+        return jnp.zeros(self.num_params)
+
+    def atoms(self) -> Sequence[Atoms]:
+        values = np.full(1, self.value, np.float32)
+        return [Atoms(values, np.zeros(1))] * self.num_params
+
+
 def _centred_phi(z: Float[Array, " n"]) -> Float[Array, " n"]:
     """2 Phi(z) - 1, as exact at small z as in the tails."""
     return special.erf(z / math.sqrt(2))

@@ -1,6 +1,7 @@
 """Laws whose scale follows each array's fans: the initialisations people use."""
 
 import math
+from collections.abc import Sequence
 
 from sweep_engine.laws.distribution import Distribution, FloatLike
 from sweep_engine.laws.element_wise import (
@@ -36,6 +37,23 @@ def law_of_array(law: FanIn | Initialiser | Orthogonal, leaf: Leaf) -> Distribut
     family, _, shape = law.kind.partition("_")
     standard = SHAPES[shape]
     return Independent(standard, _std(law.scale, family, leaf), leaf.size, 1 / standard.std)
+
+
+def torch_default(scale: FloatLike, layer: Sequence[Leaf], leaf: Leaf) -> Distribution:
+    """Give PyTorch's default law of one array of a layer, whose weights decide the fan-in.
+
+    Raises:
+        ValueError: the layer is a bias alone.
+    """
+    if any(one.path[-1] == "gain" for one in layer):  # a norm's, less 1
+        return Zeros(leaf.size)
+    weights = [one for one in layer if not one.is_bias]
+    if not weights:
+        raise ValueError(f"torch: {leaf.name} has no weights beside it that give it a fan-in")
+    if leaf.is_embedding:
+        return Independent(Normal(), scale, leaf.size)
+    fan_in = max(one.fans[0] for one in weights)
+    return Independent(Uniform(), scale / math.sqrt(fan_in), leaf.size)
 
 
 def _std(scale: FloatLike, family: str, leaf: Leaf) -> FloatLike:

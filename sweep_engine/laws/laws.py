@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key
 from sweep_engine.laws.balanced import BalancedFactors, BalancedUnits
 from sweep_engine.laws.distribution import Distribution
 from sweep_engine.laws.element_wise import (
+    Fixed,
     Independent,
     Laplace,
     Normal,
@@ -19,7 +20,7 @@ from sweep_engine.laws.element_wise import (
     Ternary,
     Uniform,
 )
-from sweep_engine.laws.initialisers import law_of_array
+from sweep_engine.laws.initialisers import law_of_array, torch_default
 from sweep_engine.laws.product import JointLeaves, Product, layers, layout_of
 from sweep_engine.laws.spheres import InBall, OnSphere
 from sweep_engine.models import Layout
@@ -180,6 +181,24 @@ def _by_layer(laws: Sequence[LawSpec], layout: Layout) -> Product:
     )
 
 
+def _by_name(law: specs.Arrays, layout: Layout) -> Product:
+    by_name = {leaf.name: leaf for leaf in layout.leaves}
+    given = [one.array for one in law.arrays]
+    unknown, without = set(given) - set(by_name), set(by_name) - set(given)
+    if unknown or without:
+        raise ValueError(
+            f"arrays: give one law an array: this model has {', '.join(by_name)}; got "
+            f"{', '.join(given)}"
+        )
+    return Product(
+        tuple(
+            JointLeaves((leaf,), bind(one.law, layout_of([leaf])))
+            for one in law.arrays
+            for leaf in [by_name[one.array]]
+        )
+    )
+
+
 def _ball(law: specs.Ball, layout: Layout) -> Distribution:
     return _one_each(law, layout) if law.per_layer else InBall(law.radius, layout.num_params)
 
@@ -200,6 +219,16 @@ def _by_array(
     return Product(tuple(JointLeaves((leaf,), law_of_array(law, leaf)) for leaf in layout.leaves))
 
 
+def _torch(law: specs.Torch, layout: Layout) -> Distribution:
+    return Product(
+        tuple(
+            JointLeaves((leaf,), torch_default(law.scale, leaves, leaf))
+            for leaves in layers(layout)
+            for leaf in leaves
+        )
+    )
+
+
 def _of_the_module(law: specs.ModuleInit, layout: Layout) -> Distribution:
     raise TypeError("the law 'module' is the network's own: only it can sample it")
 
@@ -217,10 +246,13 @@ DISTRIBUTIONS: dict[type[specs.Law], Callable[[Any, Layout], Distribution]] = {
     specs.Ternary: lambda law, of: Independent(
         Ternary(law.zero_probability), law.scale, of.num_params
     ),
+    specs.Constant: lambda law, of: Fixed(law.value, of.num_params),
     specs.FanIn: _by_array,
     specs.Initialiser: _by_array,
+    specs.Torch: _torch,
     specs.Orthogonal: _by_array,
     specs.Layers: lambda law, of: _by_layer(law.layers, of),
+    specs.Arrays: _by_name,
     specs.Balanced: lambda law, of: BalancedFactors(of, law.kind, law.std, law.scale, 0.0, 0.0),
     specs.RelaxedBalanced: lambda law, of: BalancedFactors(
         of, law.kind, law.std, law.scale, law.imbalance, law.pattern or 1.0

@@ -31,18 +31,25 @@ class Leaf:
 
     @property
     def is_bias(self) -> bool:
-        """Whether it is a bias by flax's naming."""
-        return self.path[-1] == "bias"
+        """Whether it is no weight: a bias by flax's naming, or a norm's gain less 1."""
+        return self.path[-1] in {"bias", "gain"}
+
+    @property
+    def is_embedding(self) -> bool:
+        """Whether it is a table by flax's naming, of which one row is taken."""
+        return self.path[-1] == "embedding"
 
     @property
     def fans(self) -> tuple[int, int]:
         """(fan_in, fan_out); (1, 1) for a vector or a scalar of weights.
 
         A kernel has shape (..., fan_in, fan_out); leading axes (a convolution's window)
-        multiply both.
+        multiply both. Of an embedding one row is taken: what comes of it is no sum, fan_in is 1.
         """
         if len(self.shape) < 2:
             return 1, 1
+        if self.is_embedding:
+            return 1, self.shape[-1]
         *window, fan_in, fan_out = self.shape
         return math.prod(window) * fan_in, math.prod(window) * fan_out
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from sweep_engine.models.cnn import cnn_module, lenet_module
 from sweep_engine.models.convolutions import as_products
 from sweep_engine.models.layout import Layout
 from sweep_engine.models.networks import (
@@ -18,18 +19,24 @@ from sweep_engine.models.networks import (
     MlpNetwork,
     ScalarFactorisationNetwork,
 )
+from sweep_engine.models.residual import NormalisedMlpNetwork, ResidualNetwork
+from sweep_engine.models.transformer import TransformerNetwork
 from sweep_engine.spec.base import check_complete
 from sweep_engine.spec.models import (
+    Cnn,
     CustomModel,
     DeepLinear,
     Diagonal,
     InfinitelyDeepLinear,
+    Lenet,
     Linear,
     MatrixFactorisation,
     Mlp,
     ModelKind,
     ModelSpec,
+    Residual,
     ScalarFactorisation,
+    Transformer,
 )
 
 
@@ -85,8 +92,31 @@ def _own_module(spec: CustomModel) -> nn.Module:
     return spec.value
 
 
+def _mlp(spec: Mlp, num_outputs: int) -> nn.Module:
+    if spec.norm is None:
+        return MlpNetwork(spec.widths, spec.activation, spec.bias, num_outputs)
+    return NormalisedMlpNetwork(spec.widths, spec.activation, spec.bias, spec.norm, num_outputs)
+
+
+def _transformer(spec: Transformer, num_outputs: int) -> nn.Module:
+    return TransformerNetwork(
+        spec.vocabulary,
+        spec.blocks,
+        spec.width,
+        spec.heads,
+        spec.hidden,
+        spec.activation,
+        spec.norm,
+        spec.causal,
+        num_outputs,
+    )
+
+
 MODULES: dict[type[ModelKind], Callable[[Any, int], nn.Module]] = {
-    Mlp: lambda spec, num_outputs: MlpNetwork(spec.widths, spec.activation, spec.bias, num_outputs),
+    Mlp: _mlp,
+    Residual: lambda spec, num_outputs: ResidualNetwork(
+        spec.blocks, spec.width, spec.activation, spec.bias, spec.norm, num_outputs
+    ),
     Linear: lambda spec, num_outputs: MlpNetwork((), "linear", spec.bias, num_outputs),
     DeepLinear: lambda spec, num_outputs: MlpNetwork(
         (spec.width,) * (spec.depth - 1), "linear", False, num_outputs
@@ -97,6 +127,9 @@ MODULES: dict[type[ModelKind], Callable[[Any, int], nn.Module]] = {
         spec.depth, spec.width
     ),
     InfinitelyDeepLinear: lambda spec, num_outputs: InfinitelyDeepNetwork(spec.cells, num_outputs),
+    Cnn: cnn_module,
+    Lenet: lenet_module,
+    Transformer: _transformer,
     CustomModel: lambda spec, num_outputs: _own_module(spec),
 }
 """The flax module of every model, for so many outputs."""

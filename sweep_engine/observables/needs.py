@@ -77,7 +77,12 @@ def _start(task: Task, model: ModelKind) -> str | None:
 
 
 def _dense(task: Task, model: ModelKind) -> str | None:
-    return None if model.is_dense else "needs a model of dense layers, such as mlp"
+    if model.is_dense:
+        return None
+    return (
+        "needs a model of dense layers, such as mlp: no canonical form or path norm is known of "
+        f"{model.title}"
+    )
 
 
 def _scalar_product(task: Task, model: ModelKind) -> str | None:
@@ -108,7 +113,8 @@ def _factorisation(task: Task, model: ModelKind) -> str | None:
         return None
     return (
         "needs a model of which is known what gradient flow conserves: mlp with activation relu "
-        "or linear, deep_linear, matrix_factorisation, diagonal, scalar_factorisation"
+        "or linear and no norm, deep_linear, matrix_factorisation, diagonal, "
+        f"scalar_factorisation; of {model.title} it is not"
     )
 
 

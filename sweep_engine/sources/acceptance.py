@@ -162,5 +162,6 @@ def check_rule(accept: Accept, loss: Loss, model: ModelKind) -> None:
         raise ValueError("accept.normalise needs labels: real targets set the scale of the outputs")
     if accept.normalise == "path" and not model.is_dense:
         raise ValueError(
-            "accept.normalise: path needs a model of dense layers, such as mlp; lipschitz does not"
+            "accept.normalise: path needs a model of dense layers, such as mlp: no path norm is "
+            f"known of {model.title}; lipschitz needs none"
         )

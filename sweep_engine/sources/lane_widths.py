@@ -1,9 +1,16 @@
 """How many lanes a block has: the rule that holds for most sources."""
 
+import math
+from collections.abc import Iterator
+from typing import Any
+
 import jax
 
 from sweep_engine.lanes import choose_lanes
 from sweep_engine.models import Network
+
+HELD = ("dot_general", "conv_general_dilated", "concatenate")
+"""Operations whose results a pass holds: of layers, and of a convolution's patches."""
 
 
 def usual_lanes(network: Network, num_examples: int, *, trains: bool) -> int:
@@ -14,6 +21,38 @@ def usual_lanes(network: Network, num_examples: int, *, trains: bool) -> int:
         num_examples: Examples that a lane evaluates at once.
         trains: Whether it computes gradients.
     """
-    outputs = sum((leaf.shape or (1,))[-1] for leaf in network.layout.leaves if not leaf.is_bias)
-    num_params = network.layout.num_params
-    return choose_lanes(jax.default_backend(), num_params, num_examples * outputs, trains=trains)
+    values, num_params = values_per_example(network), network.layout.num_params
+    return choose_lanes(jax.default_backend(), num_params, num_examples * values, trains=trains)
+
+
+def values_per_example(network: Network) -> int:
+    """Count the activations of one example: those of units, at all positions.
+
+    Of dense layers that is one a unit. Layers that are applied at many positions have more: they
+    are read off the program, as what it holds for two examples more than for one.
+    """
+    units = sum((leaf.shape or (1,))[-1] for leaf in network.layout.leaves if not leaf.is_bias)
+    return max(units, _held(network, 2) - _held(network, 1))
+
+
+def _held(network: Network, examples: int) -> int:
+    """Count the numbers that layers give for so many examples."""
+    theta = jax.ShapeDtypeStruct((network.layout.num_params,), "float32")
+    x = jax.ShapeDtypeStruct((examples, *network.input_shape), "float32")
+    program = jax.make_jaxpr(lambda theta, x: network.apply(network.layout.unflatten(theta), x))
+    return sum(
+        math.prod(value.aval.shape)
+        for operation in _operations(program(theta, x).jaxpr)
+        if operation.primitive.name in HELD
+        for value in operation.outvars
+    )
+
+
+def _operations(jaxpr: Any) -> Iterator[Any]:
+    """List a program's operations, and those of the programs that it calls."""
+    for operation in jaxpr.eqns:
+        yield operation
+        for inner in operation.params.values():
+            inner = getattr(inner, "jaxpr", inner)
+            if hasattr(inner, "eqns"):
+                yield from _operations(inner)

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from sweep_engine import laws
 from sweep_engine.errors import FieldError
 from sweep_engine.models import build
@@ -29,6 +32,8 @@ def open_source(
         given = f"inputs of shape {task.input_shape}"
         model = setting.model.kind
         raise FieldError(("x",), f"{given}: model {model} takes rows of numbers, flatten them")
+    if (num_tokens := setting.model.num_tokens) is not None:
+        check_tokens(task.inputs, num_tokens)
     network = build(setting.model, task.input_shape, task.loss.num_outputs())
     if setting.spec.start_law is not None:
         laws.check(setting.spec.start_law, network.layout)
@@ -43,3 +48,15 @@ def open_source(
     programs = kind.programs(Bucket(setting, task, network, at_once, execution, seed, lanes))
     programs.prepare()
     return programs
+
+
+def check_tokens(inputs: Float[np.ndarray, "N ..."], num_tokens: int) -> None:
+    """Raise FieldError where an input is no row of tokens: whole numbers below `num_tokens`."""
+    is_token = (inputs == np.floor(inputs)) & (inputs >= 0) & (inputs < num_tokens)
+    if not np.all(is_token):
+        wrong = inputs[~is_token][0]
+        raise FieldError(
+            ("x",),
+            f"{wrong:g} is no token: the model takes whole numbers from 0 to {num_tokens - 1} "
+            "(vocabulary - 1)",
+        )

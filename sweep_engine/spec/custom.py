@@ -7,6 +7,7 @@ since that would let a text file import code.
 import dataclasses
 import hashlib
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import PrivateAttr, ValidationInfo
@@ -55,6 +56,20 @@ class Custom(Spec):
             return value
         return cls.wrap(value)
 
+    def with_fields(self, changes: Mapping[str, Any]) -> Self:
+        """Describe the object with other values in some fields, as at a point of the axes.
+
+        Raises:
+            ValueError: the object's class refuses them.
+        """
+        if self._value is None:
+            return self.model_copy(update={"fields": {**self.fields, **changes}})
+        values = {name: _without_lists(value) for name, value in changes.items()}
+        try:
+            return type(self).wrap(dataclasses.replace(self._value, **values))
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
     @property
     def value(self) -> Any:
         """The object itself; `SpecError` when only its description is at hand."""
@@ -63,6 +78,11 @@ class Custom(Spec):
                 [f"{self.target} is a user's own class: run this sweep from Python, where it is"]
             )
         return self._value
+
+
+def _without_lists(value: Any) -> Any:
+    """Lists as tuples: an object's fields are part of what a program is compiled for."""
+    return tuple(map(_without_lists, value)) if isinstance(value, list | tuple) else value
 
 
 def _fields(value: Any) -> list[dataclasses.Field[Any]]:

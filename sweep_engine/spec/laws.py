@@ -157,6 +157,19 @@ class Ternary(Law):
         return f"{{-{self.scale}, 0, {self.scale}}}^P"
 
 
+class Constant(Law):
+    """Every parameter `value`: the start of a norm's scale, or of a diagonal network."""
+
+    scales: ClassVar[tuple[str, ...]] = ("value",)
+
+    kind: Literal["constant"] = "constant"
+    value: Annotated[Real, TRACED] = 1.0
+
+    @property
+    def support(self) -> str:
+        return f"the point {self.value}"
+
+
 class FanIn(Law):
     """Weights N(0, weight_std^2 / fan_in), biases N(0, bias_std^2)."""
 
@@ -201,6 +214,26 @@ class Initialiser(Law):
         return ("box per layer" if bounded else "R^P") + " with biases 0"
 
 
+class Torch(Law):
+    """PyTorch's default: weights and biases uniform on +-scale / sqrt(fan_in of the layer).
+
+    So are its dense layers and convolutions. Its embeddings are N(0, scale^2), and its norms
+    start with gain 1 and bias 0. A vector of weights has a fan-in of 1.
+
+    Source:
+        `torch.nn.Linear`, `torch.nn.modules.conv._ConvNd`: `kaiming_uniform_` with a = sqrt(5).
+    """
+
+    scales: ClassVar[tuple[str, ...]] = ("scale",)
+
+    kind: Literal["torch"] = "torch"
+    scale: Annotated[Positive, TRACED] = 1.0
+
+    @property
+    def support(self) -> str:
+        return "box per layer; R^P of embeddings; norms fixed"
+
+
 class Orthogonal(Law):
     """Every array of weights `scale` times a uniform semi-orthogonal matrix, biases zero.
 
@@ -241,8 +274,10 @@ LayerLaw = (
     | StudentT
     | Binary
     | Ternary
+    | Constant
     | FanIn
     | Initialiser
+    | Torch
     | Orthogonal
 )
 
@@ -275,6 +310,46 @@ class Layers(Law):
 
     def scaled(self, factor: float) -> Self:
         return self.model_copy(update={"layers": tuple(law.scaled(factor) for law in self.layers)})
+
+
+class ArrayLaw(Spec):
+    """The law of one array of parameters."""
+
+    array: str = Field(description="its name, as in Dense_0/kernel")
+    law: Annotated[LayerLaw, Field(discriminator="kind")]
+
+
+class Arrays(Law):
+    """A law for every array of parameters, by its name: for modules that have several."""
+
+    scales: ClassVar[tuple[str, ...]] = ("arrays",)
+
+    kind: Literal["arrays"] = "arrays"
+    arrays: tuple[ArrayLaw, ...]
+
+    @field_validator("arrays")
+    @classmethod
+    def _members(cls, arrays: tuple[ArrayLaw, ...]) -> tuple[ArrayLaw, ...]:
+        if not arrays:
+            raise ValueError("give a law for every array")
+        names = [one.array for one in arrays]
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise ValueError(f"{', '.join(twice)}: give an array one law")
+        if any(one.law.shared for one in arrays):
+            raise ValueError("shared is for the whole law: put it beside arrays")
+        return arrays
+
+    @property
+    def support(self) -> str:
+        return "; ".join(f"{one.array}: {one.law.support}" for one in self.arrays)
+
+    @property
+    def parts(self) -> tuple[Law, ...]:
+        return tuple(one.law for one in self.arrays)
+
+    def scaled(self, factor: float) -> Self:
+        scaled = (one.model_copy(update={"law": one.law.scaled(factor)}) for one in self.arrays)
+        return self.model_copy(update={"arrays": tuple(scaled)})
 
 
 class _OfAProduct(Law):
@@ -372,7 +447,7 @@ class BalancedUnits(Law):
         return self.model_copy(update={"law": self.law.scaled(factor)})
 
 
-WholeLaw = LayerLaw | Layers | Balanced | RelaxedBalanced | BalancedUnits
+WholeLaw = LayerLaw | Layers | Arrays | Balanced | RelaxedBalanced | BalancedUnits
 """Laws of all of theta that can be scaled."""
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from sweep_engine.errors import SpecError
 from sweep_engine.spec.axes import Axis, key_of
 from sweep_engine.spec.base import Spec, is_free
+from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.sources import Source
 from sweep_engine.spec.starts import ParentRef
 from sweep_engine.spec.sweep import Sweep
@@ -135,6 +136,8 @@ def place_of(sweep: Sweep, path: str) -> Location:
 
 def part_at(spec: Any, step: str) -> Any:
     """A field, or a member of a tuple; None where there is none."""
+    if isinstance(spec, Custom):
+        return spec.fields.get(step)
     if not isinstance(spec, tuple):
         return getattr(spec, step, None)
     return spec[int(step)] if step.isdecimal() and int(step) < len(spec) else None
@@ -197,12 +200,18 @@ def _is_free_field(spec: Any, leaf: str) -> bool:
     if isinstance(spec, ParentRef) and leaf in {"from", "source"}:
         raise ValueError(FROM_IS_FIXED)
     _field(spec, leaf)
+    if isinstance(spec, Custom):
+        return False  # what a field of a user's object does to the program is not known
     if isinstance(spec, Source) and leaf in spec.counted | spec.selected:
         raise ValueError(f"{leaf} says how many runs there are and cannot be swept")
     return isinstance(spec, Spec) and is_free(type(spec).model_fields[leaf].metadata)
 
 
 def _field(spec: Any, name: str) -> Any:
+    if isinstance(spec, Custom):
+        if name not in spec.fields:
+            raise ValueError(f"{spec.target} has no field {name!r}{nearest(name, spec.fields)}")
+        return spec.fields[name]
     if isinstance(spec, Spec) and name in type(spec).model_fields:
         return getattr(spec, name)
     if isinstance(spec, tuple) and (found := part_at(spec, name)) is not None:

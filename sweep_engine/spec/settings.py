@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sweep_engine.errors import SpecError
 from sweep_engine.spec.base import Spec, canonical_json
+from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.ids import Known, hash31, moved_ids
 from sweep_engine.spec.models import ModelSpec
 from sweep_engine.spec.parents import (
@@ -305,6 +306,8 @@ def _validated(parts: dict[str, Spec], path: str, value: Any) -> Any:
 
 
 def _with_changes(sweep: Sweep, name: str, spec: Spec, changes: Point, prefix: str) -> Spec:
+    if isinstance(spec, Custom):
+        return _with_fields(sweep, spec, changes, prefix)
     try:
         changed: Spec = _ADAPTERS[name].validate_python(_replace(_fields_of(spec), changes))
     except ValidationError as error:
@@ -320,6 +323,17 @@ def _with_changes(sweep: Sweep, name: str, spec: Spec, changes: Point, prefix: s
             problems.setdefault(path, sweep.problem(place_of(sweep, prefix + path), message))
         raise SpecError(list(problems.values())) from error
     return changed
+
+
+def _with_fields(sweep: Sweep, spec: Custom, changes: Point, prefix: str) -> Spec:
+    """Change a user's own object: its class is all that can refuse a value."""
+    try:
+        return spec.with_fields(changes)
+    except ValueError as error:
+        path = prefix + next(iter(changes))
+        shown = ", ".join(f"{name}: {_shown(value)}" for name, value in changes.items())
+        message = f"{shown} does not fit {spec.target}: {error}"
+        raise SpecError([sweep.problem(place_of(sweep, path), message)]) from error
 
 
 def _shown(value: Any) -> str:

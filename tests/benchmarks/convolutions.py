@@ -16,7 +16,7 @@ import numpy as np
 
 from sweep_engine.bench.machine import describe
 from sweep_engine.bench.timing import interleaved
-from sweep_engine.models.cnn import CnnNetwork
+from sweep_engine.bench.training.networks import mnist1d_module
 from sweep_engine.models.convolutions import as_products
 from sweep_engine.tasks.losses import cross_entropy
 
@@ -27,7 +27,7 @@ STEPS = 4
 
 def steps_of(lanes: int, *, products: bool) -> Callable[[], object]:
     """Compile some steps of gradient descent of the CNN of MNIST-1D in so many lanes."""
-    module, loss = CnnNetwork(), cross_entropy(CLASSES)
+    module, loss = mnist1d_module(), cross_entropy(CLASSES)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(lanes, MINIBATCH, POSITIONS)).astype(np.float32)
     y = rng.integers(0, CLASSES, (lanes, MINIBATCH))

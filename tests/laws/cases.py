@@ -90,6 +90,12 @@ def _fan_in(leaf):
     return stats.norm(scale=0.2 if leaf.is_bias else 1.4 / math.sqrt(leaf.shape[0]))
 
 
+def _torch(leaf):
+    """Of a layer of the layout, whose weights have fan-in 3 or 4."""
+    half = 1.3 / math.sqrt(3 if leaf.path[0] == "first" else 4)
+    return stats.uniform(-half, 2 * half)
+
+
 def _initialiser(family, shape):
     def marginal(leaf):
         if leaf.is_bias:
@@ -141,6 +147,7 @@ CASES = [
         independent=False,
     ),
     Case(law_of("fan_in", weight_std=1.4, bias_std=0.2), _fan_in),
+    Case(law_of("torch", scale=1.3), _torch),
     _initialiser("lecun", "truncated_normal"),
     _initialiser("glorot", "uniform"),
     _initialiser("he", "normal"),

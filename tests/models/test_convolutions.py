@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from sweep_engine.models.cnn import CnnNetwork
+from sweep_engine.bench.training.networks import mnist1d_module
 from sweep_engine.models.convolutions import as_products, by_patches
 from sweep_engine.models.layout import Layout
 from sweep_engine.models.network import Network
@@ -103,7 +103,7 @@ def test_gradients():
 
 def test_flax_convolutions_are_computed_so_and_agree():
     """On a CPU no convolution is left in an engine's network; flax's own has three."""
-    module = CnnNetwork()
+    module = mnist1d_module()
     x = np.random.default_rng(4).normal(size=(8, 40)).astype(np.float32)
     params = jax.jit(module.init)(jax.random.key(0), x)["params"]
     network = Network(module, (40,), Layout.of(params))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from sweep_engine.bench.training.networks import mnist1d_module
 from sweep_engine.models import build, canonicalise, end_to_end, is_dense, is_linear
-from sweep_engine.models.cnn import CnnNetwork
 from sweep_engine.spec.base import kinds
 from sweep_engine.spec.models import CustomModel, ModelSpec
 
@@ -21,6 +21,12 @@ CASES = {
         ({"widths": [4, 3]}, (3,), 1),
         ({"widths": [4], "activation": "tanh", "bias": False}, (2,), 3),
         ({"widths": [4], "activation": "linear"}, (3,), 2),
+        ({"widths": [4, 3], "activation": "linear", "norm": "layer"}, (3,), 2),
+        ({"widths": [4, 3], "bias": False, "norm": "rms"}, (3,), 1),
+    ],
+    "residual": [
+        ({"blocks": 2, "width": 4, "activation": "tanh"}, (3,), 1),
+        ({"blocks": 1, "width": 3, "bias": False, "norm": "layer"}, (2,), 2),
     ],
     "linear": [({}, (3,), 3), ({"bias": False}, (2,), 1)],
     "deep_linear": [({"depth": 3, "width": 4}, (3,), 2), ({"depth": 1, "width": 9}, (3,), 1)],
@@ -35,6 +41,20 @@ CASES = {
         ({"cells": 1}, (2,), 3),
         ({"cells": 2}, (3,), 1),
         ({"cells": 4}, (3, 3), 1),
+    ],
+    "cnn": [
+        ({"channels": [3, 2], "kernel": [3, 2], "max_pool": [2, 1], "dense": [4]}, (9,), 2),
+        ({"channels": [3], "stride": 2, "padding": "same", "mean_pool": 2}, (7, 6, 2), 3),
+        ({"channels": [2], "bias": False, "activation": "gelu", "image": [3, 4]}, (12,), 1),
+    ],
+    "lenet": [({"channels": [2, 3], "dense": [5, 4], "pooling": "mean"}, (12, 12), 2)],
+    "transformer": [
+        ({"vocabulary": 3, "width": 4, "heads": 2, "hidden": 5}, (3,), 2),
+        (
+            {"vocabulary": 4, "blocks": 2, "width": 4, "heads": 1, "hidden": 3, "norm": "layer"},
+            (2,),
+            1,
+        ),
     ],
 }
 """By kind: settings, the shape of an input, and how many outputs."""
@@ -51,7 +71,7 @@ def _cases():
     for kind in kinds(ModelSpec):
         if kind is CustomModel:
             yield CustomModel.wrap(Gated()), (3,), 2
-            yield CustomModel.wrap(CnnNetwork()), (40,), 10
+            yield CustomModel.wrap(mnist1d_module()), (40,), 10
             continue
         for fields, shape, outputs in CASES.get(kind.model_fields["kind"].default, DEFAULT):
             yield kind(**fields), shape, outputs
@@ -68,7 +88,10 @@ def drawn(spec, shape, outputs):
     rng = np.random.default_rng(0)
     start = np.asarray(network.layout.flatten(network.init(jax.random.key(0))))
     theta = start + 0.3 * rng.normal(size=start.shape).astype(np.float32)
-    return network, theta, rng.normal(size=(20, *shape)).astype(np.float32)
+    x = rng.normal(size=(20, *shape))
+    if spec.num_tokens is not None:
+        x = rng.integers(0, spec.num_tokens, x.shape)
+    return network, theta, x.astype(np.float32)
 
 
 def applied(network, theta, x):

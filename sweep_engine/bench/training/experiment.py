@@ -14,11 +14,10 @@ from sweep_engine.bench.machine import limits
 from sweep_engine.bench.timing import REPEATS, WARM_UPS, interleaved
 from sweep_engine.bench.training.contender import Contender
 from sweep_engine.bench.training.engine import Engine, Kernel, OnePiece, Tiles
-from sweep_engine.bench.training.networks import PlainMlp
+from sweep_engine.bench.training.networks import MNIST1D_CNN, PlainMlp, mnist1d_module
 from sweep_engine.bench.training.problem import Problem, Workload
 from sweep_engine.errors import SweepEngineError
 from sweep_engine.kernels.native import COMPILERS
-from sweep_engine.models.cnn import CnnNetwork
 from sweep_engine.tasks.mnist1d import Signals
 
 YARDSTICK = Workload(
@@ -45,8 +44,8 @@ WORKLOADS = (
     Workload(
         "CNN of MNIST-1D on signals of its shape, minibatch 32",
         Signals(train=512),  # runs are short: checks on all of 4,000 would be half of the work
-        CnnNetwork(),
-        CnnNetwork(),
+        MNIST1D_CNN,
+        mnist1d_module(),
         minibatch=32,
         steps=256,
         flops=32 * (4 * 19 * 5 * 25 + 6 * ((10 + 5) * 3 * 25 * 25 + 125 * 10)),

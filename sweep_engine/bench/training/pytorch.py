@@ -19,8 +19,8 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.functional import binary_cross_entropy_with_logits, conv1d, cross_entropy, relu
 
 from sweep_engine.bench.training.contender import Bare, Losses, Run
+from sweep_engine.bench.training.networks import PADDING, STRIDE
 from sweep_engine.bench.training.problem import MOMENTUM, Problem
-from sweep_engine.models.cnn import PADDING, STRIDE
 
 ALONE = 4
 """Networks that are trained one at a time; all are alike, so they stand for all."""

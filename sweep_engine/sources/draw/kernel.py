@@ -34,7 +34,7 @@ def obstacles(bucket: Bucket) -> Iterator[str]:
     module, law = bucket.network.module, bucket.setting.spec.start_law
     assert law is not None
     if not isinstance(module, MlpNetwork):
-        yield "models other than dense layers"
+        yield f"the model {bucket.setting.model.title}, which is no chain of dense layers"
     elif module.activation == "sin":
         yield "the activation sin"
     if bucket.execution.precision != "exact":

@@ -20,6 +20,7 @@ from sweep_engine.models.networks import MlpNetwork
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
 from sweep_engine.sources.stepped.single_run import RunState, record_checks
 from sweep_engine.sources.train.single_run import Carried, Training
+from sweep_engine.spec.models import ModelKind
 from sweep_engine.spec.sources import Accept
 from sweep_engine.spec.sources.optimizers import Adam, Constant, Sgd
 from sweep_engine.spec.starts import FromSource
@@ -33,7 +34,7 @@ _LOSSES = {"logistic": LOGISTIC, "squared": SQUARED, "squared_labels": SQUARED_L
 
 def obstacles(training: Training, bucket: Bucket, implementation: str) -> list[str]:
     """List what a kernel does not know of some runs; empty where it can train them."""
-    found = list(_obstacles(training))
+    found = list(_obstacles(training, bucket.setting.model))
     if bucket.execution.precision != "exact":
         found.append(f"precision {bucket.execution.precision}")
     if not found and (wide := obstacle(case_of(training), implementation)):
@@ -41,7 +42,7 @@ def obstacles(training: Training, bucket: Bucket, implementation: str) -> list[s
     return found
 
 
-def _obstacles(training: Training) -> Iterator[str]:
+def _obstacles(training: Training, model: ModelKind) -> Iterator[str]:
     spec, accept = training.spec, training.accept
     optimizer, module = spec.optimizer, training.network.module
     if not isinstance(optimizer, Sgd | Adam):
@@ -49,7 +50,7 @@ def _obstacles(training: Training) -> Iterator[str]:
     elif not isinstance(optimizer.schedule, Constant):
         yield f"the schedule {optimizer.schedule.kind}"
     if not isinstance(module, MlpNetwork):
-        yield "models other than dense layers"
+        yield f"the model {model.title}, which is no chain of dense layers"
     elif module.activation == "sin":
         yield "the activation sin"
     if len(training.network.input_shape) != 1:
