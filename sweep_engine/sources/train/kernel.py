@@ -21,7 +21,7 @@ from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
 from sweep_engine.sources.stepped.single_run import RunState, record_checks
 from sweep_engine.sources.train.single_run import Carried, Training
 from sweep_engine.spec.sources import Accept
-from sweep_engine.spec.sources.optimizers import Adam, Constant, Sgd
+from sweep_engine.spec.sources.optimizers import Adam, Constant, GradientOptimizer, Sgd
 from sweep_engine.spec.starts import FromSource
 from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, Loss, cross_entropy
 
@@ -48,6 +48,8 @@ def _obstacles(training: Training) -> Iterator[str]:
         yield f"the optimiser {optimizer.kind}"
     elif not isinstance(optimizer.schedule, Constant):
         yield f"the schedule {optimizer.schedule.kind}"
+    if isinstance(optimizer, GradientOptimizer) and optimizer.clip_norm is not None:
+        yield "clip_norm"
     if not isinstance(module, MlpNetwork):
         yield "models other than dense layers"
     elif module.activation == "sin":
