@@ -470,7 +470,7 @@ WORDS = {
         "sources.sgd.kind", ["prior"], "'prior' does not fit: other kinds have other fields"),
     "a kind that there is not": (
         "sources.sgd.optimizer.kind", ["lyon"],
-        "'lyon' does not fit: unknown kind 'lyon' (allowed: sgd, adam"),
+        "'lyon' does not fit: unknown kind 'lyon'; did you mean 'lion'? (allowed: sgd, adam"),
     "a key of a mapping": (
         "sources.sgd.optimizer", [{"kind": "adam", "momentum": 0.5}],
         "{'kind': 'adam', 'momentum': 0.5} does not fit: momentum: unknown key"),
