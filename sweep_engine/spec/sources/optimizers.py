@@ -29,23 +29,27 @@ class Cosine(Spec):
     """Half a cosine from 1 to `final_fraction` over `steps`, then constant."""
 
     kind: Literal["cosine"] = "cosine"
-    steps: TracedCount
-    final_fraction: Annotated[NonNegative, TRACED] = 0.0
+    steps: TracedCount = Field(description="optimiser steps until the end of the descent")
+    final_fraction: Annotated[NonNegative, TRACED] = Field(
+        default=0.0, description="share of the learning rate that is left at the end"
+    )
 
 
 class WarmUp(Spec):
     """Linear from 1/steps to 1 over the first `steps`, then constant."""
 
     kind: Literal["warm_up"] = "warm_up"
-    steps: TracedCount
+    steps: TracedCount = Field(description="optimiser steps until the full learning rate")
 
 
 class StepDecay(Spec):
     """Times `factor` after every `every` steps."""
 
     kind: Literal["step"] = "step"
-    every: TracedCount
-    factor: Annotated[Positive, TRACED] = 0.1
+    every: TracedCount = Field(description="optimiser steps between two drops")
+    factor: Annotated[Positive, TRACED] = Field(
+        default=0.1, description="multiplies the learning rate at each drop"
+    )
 
 
 ScheduleSpec = Annotated[Constant | Cosine | WarmUp | StepDecay, Field(discriminator="kind")]
@@ -80,10 +84,20 @@ class GradientOptimizer(Optimizer):
     `Posterior` says which run is a MAP estimate of which prior.
     """
 
-    learning_rate: Annotated[Positive, TRACED] = 0.1
-    weight_decay: Annotated[NonNegative, TRACED] = 0.0
-    l2: Annotated[NonNegative, TRACED] = 0.0
-    schedule: ScheduleSpec = Constant()
+    learning_rate: Annotated[Positive, TRACED] = Field(
+        default=0.1, description="size of a step, before the schedule"
+    )
+    weight_decay: Annotated[NonNegative, TRACED] = Field(
+        default=0.0,
+        description="decoupled decay: each step takes learning_rate x weight_decay of a parameter "
+        "off it",
+    )
+    l2: Annotated[NonNegative, TRACED] = Field(
+        default=0.0, description="adds l2 / 2 |theta|^2 to the mean loss whose gradient is taken"
+    )
+    schedule: ScheduleSpec = Field(
+        default=Constant(), description="what the learning rate is multiplied by as steps go on"
+    )
 
     @property
     def compares_losses(self) -> bool:
@@ -101,8 +115,10 @@ class Sgd(GradientOptimizer):
     """SGD with heavy-ball or Nesterov momentum."""
 
     kind: Literal["sgd"] = "sgd"
-    momentum: Annotated[Fraction, TRACED] = 0.0
-    nesterov: Flag = False
+    momentum: Annotated[Fraction, TRACED] = Field(
+        default=0.0, description="share of the last step that is added to this one"
+    )
+    nesterov: Flag = Field(default=False, description="take the gradient one momentum step ahead")
 
     @property
     def curvature_limit(self) -> float | None:
@@ -122,10 +138,18 @@ class Adam(GradientOptimizer):
     """Adam; with `weight_decay` it is AdamW."""
 
     kind: Literal["adam", "adamw"] = "adam"
-    learning_rate: Annotated[Positive, TRACED] = 1e-3
-    b1: Annotated[Fraction, TRACED] = 0.9
-    b2: Annotated[Fraction, TRACED] = 0.999
-    eps: Annotated[Positive, TRACED] = 1e-8
+    learning_rate: Annotated[Positive, TRACED] = Field(
+        default=1e-3, description="size of a step, before the schedule"
+    )
+    b1: Annotated[Fraction, TRACED] = Field(
+        default=0.9, description="share of the mean gradient that is kept at each step"
+    )
+    b2: Annotated[Fraction, TRACED] = Field(
+        default=0.999, description="share of the mean squared gradient that is kept at each step"
+    )
+    eps: Annotated[Positive, TRACED] = Field(
+        default=1e-8, description="added to the root of the mean squared gradient"
+    )
 
     @property
     def curvature_limit(self) -> None:
@@ -136,10 +160,18 @@ class RmsProp(GradientOptimizer):
     """RMSProp with momentum: g / sqrt(nu + eps), eps inside the root as in optax."""
 
     kind: Literal["rmsprop"] = "rmsprop"
-    learning_rate: Annotated[Positive, TRACED] = 1e-3
-    decay: Annotated[Fraction, TRACED] = 0.9
-    eps: Annotated[Positive, TRACED] = 1e-8
-    momentum: Annotated[Fraction, TRACED] = 0.0
+    learning_rate: Annotated[Positive, TRACED] = Field(
+        default=1e-3, description="size of a step, before the schedule"
+    )
+    decay: Annotated[Fraction, TRACED] = Field(
+        default=0.9, description="share of the mean squared gradient that is kept at each step"
+    )
+    eps: Annotated[Positive, TRACED] = Field(
+        default=1e-8, description="added to the mean squared gradient, inside the root"
+    )
+    momentum: Annotated[Fraction, TRACED] = Field(
+        default=0.0, description="share of the last step that is added to this one"
+    )
 
     @property
     def curvature_limit(self) -> None:
@@ -160,7 +192,9 @@ class Langevin(GradientOptimizer):
     """
 
     kind: Literal["langevin"] = "langevin"
-    temperature: Annotated[NonNegative, TRACED] = 1.0
+    temperature: Annotated[NonNegative, TRACED] = Field(
+        default=1.0, description="T, of the noise: the law is exp(-sum of losses / T); 0: no noise"
+    )
 
     @property
     def curvature_limit(self) -> float | None:
@@ -191,7 +225,9 @@ class RandomSearch(Search):
     patience: TracedCount = Field(
         default=100, description="refusals in a row after which std shrinks"
     )
-    shrink: Shrink = 0.5
+    shrink: Shrink = Field(
+        default=0.5, description="multiplies std after `patience` refusals in a row"
+    )
 
 
 class PatternSearch(Search):
