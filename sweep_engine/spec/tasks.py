@@ -155,7 +155,10 @@ class Probed(Drawn):
 
     later_keys: ClassVar[tuple[str, ...]] = ("ood", "probe")
 
-    probe: Probe | None = None
+    probe: Probe | None = Field(
+        default=None,
+        description="identify functions on a grid of inputs, and not on the test inputs",
+    )
 
     @property
     def probe_grid(self) -> Probe | None:
@@ -172,7 +175,9 @@ class Boolean(Drawn):
     probe_grid: ClassVar[None] = None
 
     kind: Literal["boolean"] = "boolean"
-    bits: Annotated[int, Field(strict=True, ge=1, le=16)] = 7
+    bits: Annotated[int, Field(strict=True, ge=1, le=16)] = Field(
+        default=7, description="how many inputs the function has; there are 2^bits different ones"
+    )
     target: str = Field(
         default="x1",
         description="parity, majority, random(SEED), an expression such as x1 | (x2 & x3), "
@@ -181,9 +186,17 @@ class Boolean(Drawn):
     train: Count | tuple[Index, ...] = Field(
         default=16, description="how many inputs train (drawn from the seed), or which ones"
     )
-    inputs: Literal["zero_one", "plus_minus"] = "zero_one"
-    loss: Literal["logistic", "squared"] = "logistic"
-    poison: Poison | None = None
+    inputs: Literal["zero_one", "plus_minus"] = Field(
+        default="zero_one", description="how a bit enters the network: as 0 or 1, or as -1 or 1"
+    )
+    loss: Literal["logistic", "squared"] = Field(
+        default="logistic",
+        description="logistic: ln(1 + exp(-y f)) with labels y of -1 and 1, in nats; squared: (f - "
+        "y)^2 / 2",
+    )
+    poison: Poison | None = Field(
+        default=None, description="wrongly labelled test inputs that are added to the training set"
+    )
 
     @model_validator(mode="after")
     def _train_inputs_exist(self) -> Self:
@@ -218,16 +231,30 @@ class Regression(Probed):
     wrong_labels: ClassVar[None] = None
 
     kind: Literal["regression"] = "regression"
-    x: Rows | None = None
-    y: tuple[Real, ...] | Rows | None = None
-    test_x: Rows | None = None
-    test_y: tuple[Real, ...] | Rows | None = None
-    examples: Count | None = None
-    test_examples: Index = 0
-    inputs: Count | None = None
+    x: Rows | None = Field(
+        default=None, description="the training inputs, a row of numbers each; give y with them"
+    )
+    y: tuple[Real, ...] | Rows | None = Field(
+        default=None, description="the training targets, as many as rows of x"
+    )
+    test_x: Rows | None = Field(
+        default=None, description="the test inputs, a row of numbers each; give test_y with them"
+    )
+    test_y: tuple[Real, ...] | Rows | None = Field(
+        default=None, description="the test targets, as many as rows of test_x"
+    )
+    examples: Count | None = Field(
+        default=None, description="how many training examples are drawn, in place of x and y"
+    )
+    test_examples: Index = Field(default=0, description="how many test examples are drawn")
+    inputs: Count | None = Field(default=None, description="how many numbers each drawn input has")
     outputs: Count | None = Field(default=None, description="of drawn examples; left out, 1")
-    noise: NonNegative = 0.0
-    loss: Literal["squared"] = "squared"
+    noise: NonNegative = Field(
+        default=0.0, description="standard deviation of the noise on drawn targets"
+    )
+    loss: Literal["squared"] = Field(
+        default="squared", description="half the squared error, summed over outputs"
+    )
 
     @model_validator(mode="after")
     def _given_or_drawn(self) -> Self:
@@ -277,8 +304,13 @@ class MatrixSensing(Drawn):
     size: Count = Field(default=5, description="sides of M")
     rank: Count = Field(default=1, description="of M")
     examples: Count = Field(default=15, description="how many measurements")
-    measurements: Literal["gaussian", "entries"] = "gaussian"
-    loss: Literal["squared"] = "squared"
+    measurements: Literal["gaussian", "entries"] = Field(
+        default="gaussian",
+        description="gaussian: of independent Gaussian entries; entries: single entries of M",
+    )
+    loss: Literal["squared"] = Field(
+        default="squared", description="half the squared error of a measurement"
+    )
 
     @model_validator(mode="after")
     def _leaves_something_unknown(self) -> Self:
@@ -303,8 +335,8 @@ class Factorisation(TaskKind):
     probe_grid: ClassVar[None] = None
 
     kind: Literal["factorisation"] = "factorisation"
-    target: Real = 1.0
-    loss: Literal["squared"] = "squared"
+    target: Real = Field(default=1.0, description="the value that the product a b is to have")
+    loss: Literal["squared"] = Field(default="squared", description="(f - target)^2 / 2")
 
     @property
     def only_target(self) -> float:
@@ -324,14 +356,35 @@ class Planar(Probed):
     data_file: ClassVar[None] = None
 
     kind: Literal["planar"] = "planar"
-    set: Literal["two_slab", "kink"] | None = None
-    examples: Count = 64
-    test_examples: Count = 256
-    margin: NonNegative = 0.1
-    points: Rows | None = None
-    labels: tuple[Annotated[int, Field(strict=True, ge=0, le=1)], ...] | None = None
-    loss: Literal["logistic", "squared"] = "logistic"
-    poison: Poison | None = None
+    set: Literal["two_slab", "kink"] | None = Field(
+        default=None,
+        description="the named set that examples are drawn from; left out, give points and labels",
+    )
+    examples: Count = Field(
+        default=64, description="how many training examples are drawn of a named set"
+    )
+    test_examples: Count = Field(
+        default=256, description="how many test examples are drawn of a named set"
+    )
+    margin: NonNegative = Field(
+        default=0.1,
+        description="how far the classes of a named set are apart, in the unit of x2; in two_slab "
+        "twice as far along x1",
+    )
+    points: Rows | None = Field(
+        default=None, description="training inputs, two coordinates each; give labels with them"
+    )
+    labels: tuple[Annotated[int, Field(strict=True, ge=0, le=1)], ...] | None = Field(
+        default=None, description="the label of each point, 0 or 1"
+    )
+    loss: Literal["logistic", "squared"] = Field(
+        default="logistic",
+        description="logistic: ln(1 + exp(-y f)) with labels y of -1 and 1, in nats; squared: (f - "
+        "y)^2 / 2",
+    )
+    poison: Poison | None = Field(
+        default=None, description="wrongly labelled test inputs that are added to the training set"
+    )
 
     @model_validator(mode="after")
     def _given_or_named(self) -> Self:
@@ -361,13 +414,18 @@ class Digits(Drawn):
     probe_grid: ClassVar[None] = None
 
     kind: Literal["digits"] = "digits"
-    classes: tuple[Annotated[int, Field(strict=True, ge=0, le=9)], ...] = tuple(range(10))
-    train: Count = 1437
+    classes: tuple[Annotated[int, Field(strict=True, ge=0, le=9)], ...] = Field(
+        default=tuple(range(10)),
+        description="the digits that are told apart, in the order of the network's classes",
+    )
+    train: Count = Field(default=1437, description="how many examples train, drawn from the seed")
     loss: Literal["cross_entropy", "squared"] = Field(
         default="cross_entropy",
         description="squared: of two classes to -1 and 1, of more to unit vectors",
     )
-    poison: Poison | None = None
+    poison: Poison | None = Field(
+        default=None, description="wrongly labelled test inputs that are added to the training set"
+    )
 
     @field_validator("classes")
     @classmethod
@@ -395,20 +453,28 @@ class FileTask(Probed):
     later_keys: ClassVar[tuple[str, ...]] = ("ood", "probe", "labels")
 
     kind: Literal["file"] = "file"
-    path: str
+    path: str = Field(description="a .npz or .parquet file, from the sweep file's folder")
     sha256: str | None = Field(
         default=None, pattern="^[0-9a-f]{64}$", description="checked; filled in when left out"
     )
-    x: Annotated[tuple[str, ...], Field(min_length=1)] | str = "x"
-    y: str = "y"
+    x: Annotated[tuple[str, ...], Field(min_length=1)] | str = Field(
+        default="x", description="the columns with the inputs, or the array of a .npz file"
+    )
+    y: str = Field(default="y", description="the column or array with the targets")
     labels: Annotated[tuple[WholeNumber, ...], Field(min_length=2)] | None = Field(
         default=None,
         description="the classes, in the order of the network's; filled in when left out, unless "
         "they are 0 to C - 1 already",
     )
     train: Count = Field(description="the first so many rows of a seeded shuffle train")
-    loss: Literal["logistic", "cross_entropy", "squared"] = "cross_entropy"
-    poison: Poison | None = None
+    loss: Literal["logistic", "cross_entropy", "squared"] = Field(
+        default="cross_entropy",
+        description="logistic: two labels, in nats; cross_entropy: labels, in nats; squared: "
+        "values, half the squared error",
+    )
+    poison: Poison | None = Field(
+        default=None, description="wrongly labelled test inputs that are added to the training set"
+    )
 
     @field_validator("path")
     @classmethod

@@ -2,6 +2,8 @@
 
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from sweep_engine.spec.base import TRACED, Fraction, NonNegative, Positive
 from sweep_engine.spec.sources.optimizers.optimizer import UnlimitedOptimizer
 
@@ -10,20 +12,36 @@ class Adam(UnlimitedOptimizer):
     """Adam; with `weight_decay` it is AdamW."""
 
     kind: Literal["adam", "adamw"] = "adam"
-    learning_rate: Annotated[Positive, TRACED] = 1e-3
-    b1: Annotated[Fraction, TRACED] = 0.9
-    b2: Annotated[Fraction, TRACED] = 0.999
-    eps: Annotated[Positive, TRACED] = 1e-8
+    learning_rate: Annotated[Positive, TRACED] = Field(
+        default=1e-3, description="size of a step, before the schedule"
+    )
+    b1: Annotated[Fraction, TRACED] = Field(
+        default=0.9, description="share of the mean gradient that is kept at each step"
+    )
+    b2: Annotated[Fraction, TRACED] = Field(
+        default=0.999, description="share of the mean squared gradient that is kept at each step"
+    )
+    eps: Annotated[Positive, TRACED] = Field(
+        default=1e-8, description="added to the root of the mean squared gradient"
+    )
 
 
 class RmsProp(UnlimitedOptimizer):
     """RMSProp with momentum: g / sqrt(nu + eps), eps inside the root as in optax."""
 
     kind: Literal["rmsprop"] = "rmsprop"
-    learning_rate: Annotated[Positive, TRACED] = 1e-3
-    decay: Annotated[Fraction, TRACED] = 0.9
-    eps: Annotated[Positive, TRACED] = 1e-8
-    momentum: Annotated[Fraction, TRACED] = 0.0
+    learning_rate: Annotated[Positive, TRACED] = Field(
+        default=1e-3, description="size of a step, before the schedule"
+    )
+    decay: Annotated[Fraction, TRACED] = Field(
+        default=0.9, description="share of the mean squared gradient that is kept at each step"
+    )
+    eps: Annotated[Positive, TRACED] = Field(
+        default=1e-8, description="added to the mean squared gradient, inside the root"
+    )
+    momentum: Annotated[Fraction, TRACED] = Field(
+        default=0.0, description="share of the last step that is added to this one"
+    )
 
 
 class GroupRmsProp(UnlimitedOptimizer):
@@ -37,9 +55,15 @@ class GroupRmsProp(UnlimitedOptimizer):
     """
 
     kind: Literal["group_rmsprop"] = "group_rmsprop"
-    learning_rate: Annotated[Positive, TRACED] = 1e-2
-    decay: Annotated[Fraction, TRACED] = 0.99
-    eps: Annotated[Positive, TRACED] = 1e-6
+    learning_rate: Annotated[Positive, TRACED] = Field(
+        default=1e-2, description="size of a step, before the schedule"
+    )
+    decay: Annotated[Fraction, TRACED] = Field(
+        default=0.99, description="share of the mean of |g|^2 that is kept at each step"
+    )
+    eps: Annotated[Positive, TRACED] = Field(
+        default=1e-6, description="added to the root of the mean of |g|^2"
+    )
 
 
 class Adagrad(UnlimitedOptimizer):
@@ -50,5 +74,9 @@ class Adagrad(UnlimitedOptimizer):
     """
 
     kind: Literal["adagrad"] = "adagrad"
-    initial: Annotated[NonNegative, TRACED] = 0.1
-    eps: Annotated[Positive, TRACED] = 1e-7
+    initial: Annotated[NonNegative, TRACED] = Field(
+        default=0.1, description="what the sum of squared gradients starts from"
+    )
+    eps: Annotated[Positive, TRACED] = Field(
+        default=1e-7, description="added to the sum, inside the root"
+    )

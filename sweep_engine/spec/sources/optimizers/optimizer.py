@@ -39,15 +39,25 @@ class GradientOptimizer(Optimizer):
 
     later_keys: ClassVar[tuple[str, ...]] = ("clip_norm",)
 
-    learning_rate: Annotated[Positive, TRACED] = 0.1
-    weight_decay: Annotated[NonNegative, TRACED] = 0.0
-    l2: Annotated[NonNegative, TRACED] = 0.0
+    learning_rate: Annotated[Positive, TRACED] = Field(
+        default=0.1, description="size of a step, before the schedule"
+    )
+    weight_decay: Annotated[NonNegative, TRACED] = Field(
+        default=0.0,
+        description="decoupled decay: each step takes learning_rate x weight_decay of a parameter "
+        "off it",
+    )
+    l2: Annotated[NonNegative, TRACED] = Field(
+        default=0.0, description="adds l2 / 2 |theta|^2 to the mean loss whose gradient is taken"
+    )
     clip_norm: Annotated[Positive | None, TRACED] = Field(
         default=None,
         description="largest Euclidean norm of a network's whole gradient; a larger one is scaled "
         "down to it, before l2 is added",
     )
-    schedule: ScheduleSpec = Constant()
+    schedule: ScheduleSpec = Field(
+        default=Constant(), description="what the learning rate is multiplied by as steps go on"
+    )
 
     @property
     def compares_losses(self) -> bool:

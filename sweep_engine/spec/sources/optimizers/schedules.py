@@ -17,23 +17,27 @@ class Cosine(Spec):
     """Half a cosine from 1 to `final_fraction` over `steps`, then constant."""
 
     kind: Literal["cosine"] = "cosine"
-    steps: TracedCount
-    final_fraction: Annotated[NonNegative, TRACED] = 0.0
+    steps: TracedCount = Field(description="optimiser steps until the end of the descent")
+    final_fraction: Annotated[NonNegative, TRACED] = Field(
+        default=0.0, description="share of the learning rate that is left at the end"
+    )
 
 
 class WarmUp(Spec):
     """Linear from 1/steps to 1 over the first `steps`, then constant."""
 
     kind: Literal["warm_up"] = "warm_up"
-    steps: TracedCount
+    steps: TracedCount = Field(description="optimiser steps until the full learning rate")
 
 
 class StepDecay(Spec):
     """Times `factor` after every `every` steps."""
 
     kind: Literal["step"] = "step"
-    every: TracedCount
-    factor: Annotated[Positive, TRACED] = 0.1
+    every: TracedCount = Field(description="optimiser steps between two drops")
+    factor: Annotated[Positive, TRACED] = Field(
+        default=0.1, description="multiplies the learning rate at each drop"
+    )
 
 
 ScheduleSpec = Annotated[Constant | Cosine | WarmUp | StepDecay, Field(discriminator="kind")]

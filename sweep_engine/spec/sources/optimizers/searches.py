@@ -33,7 +33,9 @@ class RandomSearch(Search):
     patience: TracedCount = Field(
         default=100, description="refusals in a row after which std shrinks"
     )
-    shrink: Shrink = 0.5
+    shrink: Shrink = Field(
+        default=0.5, description="multiplies std after `patience` refusals in a row"
+    )
 
 
 class PatternSearch(Search):

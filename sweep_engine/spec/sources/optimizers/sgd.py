@@ -16,8 +16,10 @@ class Sgd(GradientOptimizer):
     """SGD with heavy-ball or Nesterov momentum."""
 
     kind: Literal["sgd"] = "sgd"
-    momentum: Annotated[Fraction, TRACED] = 0.0
-    nesterov: Flag = False
+    momentum: Annotated[Fraction, TRACED] = Field(
+        default=0.0, description="share of the last step that is added to this one"
+    )
+    nesterov: Flag = Field(default=False, description="take the gradient one momentum step ahead")
 
     @property
     def curvature_limit(self) -> float | None:
@@ -48,7 +50,9 @@ class Langevin(GradientOptimizer):
     """
 
     kind: Literal["langevin"] = "langevin"
-    temperature: Annotated[NonNegative, TRACED] = 1.0
+    temperature: Annotated[NonNegative, TRACED] = Field(
+        default=1.0, description="T, of the noise: the law is exp(-sum of losses / T); 0: no noise"
+    )
 
     @property
     def curvature_limit(self) -> float | None:
@@ -68,8 +72,12 @@ class Sam(UnlimitedOptimizer):
     """
 
     kind: Literal["sam"] = "sam"
-    radius: Annotated[NonNegative, TRACED] = Field(default=0.05, description="0 is SGD")
-    momentum: Annotated[Fraction, TRACED] = 0.0
+    radius: Annotated[NonNegative, TRACED] = Field(
+        default=0.05, description="how far uphill the gradient is taken; 0 is SGD"
+    )
+    momentum: Annotated[Fraction, TRACED] = Field(
+        default=0.0, description="share of the last step that is added to this one"
+    )
 
 
 class SharpnessLimited(UnlimitedOptimizer):
@@ -102,5 +110,9 @@ class StraightThrough(UnlimitedOptimizer):
     """
 
     kind: Literal["straight_through"] = "straight_through"
-    scale: Annotated[Positive, TRACED] = 1.0
-    momentum: Annotated[Fraction, TRACED] = 0.0
+    scale: Annotated[Positive, TRACED] = Field(
+        default=1.0, description="size of every weight of the binary network"
+    )
+    momentum: Annotated[Fraction, TRACED] = Field(
+        default=0.0, description="share of the last step that is added to this one"
+    )

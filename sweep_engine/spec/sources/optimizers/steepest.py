@@ -16,8 +16,12 @@ class SignDescent(UnlimitedOptimizer):
     """
 
     kind: Literal["sign"] = "sign"
-    learning_rate: Annotated[Positive, TRACED] = 1e-3
-    momentum: Annotated[Fraction, TRACED] = 0.0
+    learning_rate: Annotated[Positive, TRACED] = Field(
+        default=1e-3, description="size of a step, before the schedule"
+    )
+    momentum: Annotated[Fraction, TRACED] = Field(
+        default=0.0, description="share of the last step that is added to this one"
+    )
 
 
 class Lion(UnlimitedOptimizer):
@@ -28,9 +32,15 @@ class Lion(UnlimitedOptimizer):
     """
 
     kind: Literal["lion"] = "lion"
-    learning_rate: Annotated[Positive, TRACED] = 1e-4
-    b1: Annotated[Fraction, TRACED] = 0.9
-    b2: Annotated[Fraction, TRACED] = 0.99
+    learning_rate: Annotated[Positive, TRACED] = Field(
+        default=1e-4, description="size of a step, before the schedule"
+    )
+    b1: Annotated[Fraction, TRACED] = Field(
+        default=0.9, description="share of the momentum in the step"
+    )
+    b2: Annotated[Fraction, TRACED] = Field(
+        default=0.99, description="share of the momentum that is kept at each step"
+    )
 
 
 class Muon(UnlimitedOptimizer):
@@ -47,12 +57,23 @@ class Muon(UnlimitedOptimizer):
     """
 
     kind: Literal["muon"] = "muon"
-    learning_rate: Annotated[Positive, TRACED] = 0.02
-    momentum: Annotated[Fraction, TRACED] = 0.95
-    iterations: Count = 5
-    eps: Annotated[Positive, TRACED] = 1e-8
+    learning_rate: Annotated[Positive, TRACED] = Field(
+        default=0.02, description="size of a step, before the schedule"
+    )
+    momentum: Annotated[Fraction, TRACED] = Field(
+        default=0.95, description="share of the mean gradient that is kept at each step"
+    )
+    iterations: Count = Field(default=5, description="of Newton and Schulz, at every step")
+    eps: Annotated[Positive, TRACED] = Field(
+        default=1e-8,
+        description="added to a kernel's norm, and for vectors to the root of the mean square",
+    )
     vector_scale: Annotated[NonNegative, TRACED] = Field(
         default=1.0, description="what steps of vectors are multiplied by"
     )
-    b1: Annotated[Fraction, TRACED] = Field(default=0.9, description="of vectors")
-    b2: Annotated[Fraction, TRACED] = Field(default=0.999, description="of vectors")
+    b1: Annotated[Fraction, TRACED] = Field(
+        default=0.9, description="share of the mean gradient kept, of vectors"
+    )
+    b2: Annotated[Fraction, TRACED] = Field(
+        default=0.999, description="share of the mean square kept, of vectors"
+    )
