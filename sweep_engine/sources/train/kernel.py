@@ -57,7 +57,7 @@ def _obstacles(training: Training) -> Iterator[str]:
     if len(training.network.input_shape) != 1:
         yield f"inputs of shape {training.network.input_shape}"
     if _loss_name(training.loss) is None:
-        yield "losses other than logistic, squared error and cross-entropy"
+        yield "losses other than logistic, squared error and cross-entropy of three classes or more"
     if accept.train_error is None and accept.train_loss is None:
         yield f"the acceptance rule {next(r for r in Accept.RULES if getattr(accept, r))}"
     if spec.stop.extra_steps:
