@@ -40,8 +40,9 @@ def _boolean_inputs(task: Task, model: ModelKind) -> str | None:
 
 
 def _logits(task: Task, model: ModelKind) -> str | None:
-    has_logits = task.loss.has_logits
-    return None if has_logits else "needs outputs that say probabilities: logistic, cross_entropy"
+    if task.loss.has_logits:
+        return None
+    return "needs outputs that say probabilities: logistic, cross_entropy, softmax"
 
 
 def _ood(task: Task, model: ModelKind) -> str | None:

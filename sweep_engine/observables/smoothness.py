@@ -126,7 +126,7 @@ def _boundary_length(loss: Loss, outputs: Array, chosen: InputLines) -> Float[Ar
     """Measure where the label changes: every piece of boundary belongs to two classes."""
     assert chosen.steps is not None
     rows = outputs[: outputs.shape[1]]  # the columns are the same points again
-    if loss.num_labels == 2:
+    if rows.shape[2] == 1:
         return contour_length(rows[:, :, 0], *chosen.steps)
     lengths = []
     for label in range(rows.shape[2]):

@@ -31,13 +31,23 @@ class Axis(Spec):
     where that leaves them different, in float32 too, and inside the range; else to more.
     """
 
-    values: Annotated[tuple[Any, ...] | None, Field(min_length=1)] = None
-    grid: Range | None = None
-    log_grid: Range | None = None
-    uniform: Range | None = None
-    log_uniform: Range | None = None
-    integer: IntegerRange | None = None
-    points: Points | None = None
+    values: Annotated[tuple[Any, ...] | None, Field(min_length=1)] = Field(
+        default=None, description="the values themselves; in a file a bare list says the same"
+    )
+    grid: Range | None = Field(
+        default=None, description="[low, high]: values at equal distances, both ends included"
+    )
+    log_grid: Range | None = Field(
+        default=None, description="[low, high]: values at equal ratios, both ends included"
+    )
+    uniform: Range | None = Field(default=None, description="[low, high]: values drawn uniformly")
+    log_uniform: Range | None = Field(
+        default=None, description="[low, high]: values whose logarithm is drawn uniformly"
+    )
+    integer: IntegerRange | None = Field(
+        default=None, description="[low, high]: integers drawn uniformly, both ends included"
+    )
+    points: Points | None = Field(default=None, description="how many values a range gives")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -170,8 +180,11 @@ class Sobol(Spec):
     `sweep.json` does not keep, moves no point.
     """
 
-    points: Points
-    over: Annotated[dict[str, AxisSpec], Field(min_length=1)]
+    points: Points = Field(description="how many points are drawn")
+    over: Annotated[dict[str, AxisSpec], Field(min_length=1)] = Field(
+        description="path of each axis, and its range: uniform, log_uniform or integer, without "
+        "points"
+    )
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:

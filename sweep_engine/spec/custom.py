@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import PrivateAttr, ValidationInfo
+from pydantic import Field, PrivateAttr, ValidationInfo
 
 from sweep_engine.errors import SpecError
 from sweep_engine.spec.base import Spec
@@ -25,8 +25,8 @@ class Custom(Spec):
     python_only: ClassVar[bool] = True
 
     kind: Literal["custom"] = "custom"
-    target: str
-    fields: dict[str, Any]
+    target: str = Field(description="module and class of the object")
+    fields: dict[str, Any] = Field(description="the object's own fields, as plain data")
     _value: Any = PrivateAttr(default=None)
 
     @classmethod

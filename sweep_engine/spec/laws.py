@@ -27,7 +27,11 @@ class Law(Spec):
     be compared at the same initial parameters.
     """
 
-    shared: Flag = False
+    shared: Flag = Field(
+        default=False,
+        description="run i of every setting draws from the same stream, so that settings start "
+        "alike",
+    )
 
     @property
     @abstractmethod
@@ -56,7 +60,9 @@ class Box(Law):
     scales: ClassVar[tuple[str, ...]] = ("half_width",)
 
     kind: Literal["box"] = "box"
-    half_width: Annotated[Positive, TRACED] = 1.0
+    half_width: Annotated[Positive, TRACED] = Field(
+        default=1.0, description="largest absolute value of a parameter"
+    )
 
     @property
     def support(self) -> str:
@@ -73,8 +79,10 @@ class Ball(Law):
     scales: ClassVar[tuple[str, ...]] = ("radius",)
 
     kind: Literal["ball"] = "ball"
-    radius: Annotated[Positive, TRACED] = 1.0
-    per_layer: Flag = False
+    radius: Annotated[Positive, TRACED] = Field(
+        default=1.0, description="of the ball, in the norm |theta|"
+    )
+    per_layer: Flag = Field(default=False, description="a ball for every layer")
 
     @property
     def support(self) -> str:
@@ -91,8 +99,10 @@ class Sphere(Law):
     scales: ClassVar[tuple[str, ...]] = ("radius",)
 
     kind: Literal["sphere"] = "sphere"
-    radius: Annotated[Positive, TRACED] = 1.0
-    per_layer: Flag = False
+    radius: Annotated[Positive, TRACED] = Field(
+        default=1.0, description="of the sphere, in the norm |theta|"
+    )
+    per_layer: Flag = Field(default=False, description="a sphere for every layer")
 
     @property
     def support(self) -> str:
@@ -106,7 +116,9 @@ class Gaussian(Law):
     support: ClassVar[str] = "R^P"
 
     kind: Literal["gaussian"] = "gaussian"
-    std: Annotated[Positive, TRACED] = 1.0
+    std: Annotated[Positive, TRACED] = Field(
+        default=1.0, description="standard deviation of every parameter"
+    )
 
 
 class Laplace(Law):
@@ -116,7 +128,9 @@ class Laplace(Law):
     support: ClassVar[str] = "R^P"
 
     kind: Literal["laplace"] = "laplace"
-    scale: Annotated[Positive, TRACED] = 1.0
+    scale: Annotated[Positive, TRACED] = Field(
+        default=1.0, description="mean absolute value of a parameter"
+    )
 
 
 class StudentT(Law):
@@ -126,8 +140,10 @@ class StudentT(Law):
     support: ClassVar[str] = "R^P"
 
     kind: Literal["student_t"] = "student_t"
-    degrees_of_freedom: Count
-    scale: Annotated[Positive, TRACED] = 1.0
+    degrees_of_freedom: Count = Field(
+        description="fewer give heavier tails; the variance is infinite up to 2"
+    )
+    scale: Annotated[Positive, TRACED] = Field(default=1.0, description="multiplies Student's t")
 
 
 class Binary(Law):
@@ -136,7 +152,9 @@ class Binary(Law):
     scales: ClassVar[tuple[str, ...]] = ("scale",)
 
     kind: Literal["binary"] = "binary"
-    scale: Annotated[Positive, TRACED] = 1.0
+    scale: Annotated[Positive, TRACED] = Field(
+        default=1.0, description="absolute value of every parameter"
+    )
 
     @property
     def support(self) -> str:
@@ -149,8 +167,12 @@ class Ternary(Law):
     scales: ClassVar[tuple[str, ...]] = ("scale",)
 
     kind: Literal["ternary"] = "ternary"
-    scale: Annotated[Positive, TRACED] = 1.0
-    zero_probability: Annotated[Fraction, TRACED] = 0.5
+    scale: Annotated[Positive, TRACED] = Field(
+        default=1.0, description="absolute value of every parameter that is not 0"
+    )
+    zero_probability: Annotated[Fraction, TRACED] = Field(
+        default=0.5, description="probability that a parameter is 0"
+    )
 
     @property
     def support(self) -> str:
@@ -176,8 +198,13 @@ class FanIn(Law):
     scales: ClassVar[tuple[str, ...]] = ("weight_std", "bias_std")
 
     kind: Literal["fan_in"] = "fan_in"
-    weight_std: Annotated[Positive, TRACED] = 1.0
-    bias_std: Annotated[NonNegative, TRACED] = 0.0
+    weight_std: Annotated[Positive, TRACED] = Field(
+        default=1.0,
+        description="standard deviation of a weight, times the root of its number of inputs",
+    )
+    bias_std: Annotated[NonNegative, TRACED] = Field(
+        default=0.0, description="standard deviation of a bias; 0: biases start at 0"
+    )
 
     @property
     def support(self) -> str:
@@ -206,7 +233,9 @@ class Initialiser(Law):
     scales: ClassVar[tuple[str, ...]] = ("scale",)
 
     kind: InitKind = "lecun_normal"
-    scale: Annotated[Positive, TRACED] = 1.0
+    scale: Annotated[Positive, TRACED] = Field(
+        default=1.0, description="multiplies every weight; 1 is the standard initialisation"
+    )
 
     @property
     def support(self) -> str:
@@ -245,7 +274,10 @@ class Orthogonal(Law):
     scales: ClassVar[tuple[str, ...]] = ("scale",)
 
     kind: Literal["orthogonal"] = "orthogonal"
-    scale: Annotated[Positive, TRACED] = 1.0
+    scale: Annotated[Positive, TRACED] = Field(
+        default=1.0,
+        description="multiplies every matrix; the singular values of a layer at the start",
+    )
 
     @property
     def support(self) -> str:
@@ -258,7 +290,9 @@ class ModuleInit(Law):
     scales: ClassVar[tuple[str, ...]] = ("scale",)
 
     kind: Literal["module"] = "module"
-    scale: Annotated[Positive, TRACED] = 1.0
+    scale: Annotated[Positive, TRACED] = Field(
+        default=1.0, description="multiplies every parameter that the module's initialisers draw"
+    )
 
     @property
     def support(self) -> str:
@@ -288,7 +322,9 @@ class Layers(Law):
     scales: ClassVar[tuple[str, ...]] = ("layers",)
 
     kind: Literal["layers"] = "layers"
-    layers: tuple[Annotated[LayerLaw, Field(discriminator="kind")], ...]
+    layers: tuple[Annotated[LayerLaw, Field(discriminator="kind")], ...] = Field(
+        description="the laws, input side first: one for every layer of the model"
+    )
 
     @field_validator("layers")
     @classmethod
@@ -395,7 +431,9 @@ class RelaxedBalanced(_OfAProduct):
     """
 
     kind: Literal["relaxed_balanced"] = "relaxed_balanced"
-    imbalance: Annotated[Real, TRACED] = 1.0
+    imbalance: Annotated[Real, TRACED] = Field(
+        default=1.0, description="multiplies the pattern; 0 is balanced"
+    )
     pattern: Annotated[tuple[Real, ...], Field(min_length=1)] | None = Field(
         default=None, description="a number for every hidden layer; left out, 1 for each"
     )
@@ -425,7 +463,9 @@ class BalancedUnits(Law):
     scales: ClassVar[tuple[str, ...]] = ("law",)
 
     kind: Literal["balanced_units"] = "balanced_units"
-    law: Annotated[LayerLaw | Layers, Field(discriminator="kind")]
+    law: Annotated[LayerLaw | Layers, Field(discriminator="kind")] = Field(
+        description="the law that is drawn from before units are rescaled"
+    )
 
     @model_validator(mode="after")
     def _has_units_on_both_sides(self) -> Self:
@@ -457,8 +497,12 @@ class Scaled(Law):
     scales: ClassVar[tuple[str, ...]] = ("scale",)
 
     kind: Literal["scaled"] = "scaled"
-    scale: Annotated[Positive, TRACED]
-    law: Annotated[WholeLaw, Field(discriminator="kind")]
+    scale: Annotated[Positive, TRACED] = Field(
+        description="multiplies every parameter; small: rich, large: lazy training"
+    )
+    law: Annotated[WholeLaw, Field(discriminator="kind")] = Field(
+        description="the law that is drawn from before"
+    )
 
     @model_validator(mode="after")
     def _shared_as_a_whole(self) -> Self:

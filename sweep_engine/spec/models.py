@@ -73,9 +73,13 @@ class Mlp(ModelKind):
     later_keys: ClassVar[tuple[str, ...]] = ("norm",)
 
     kind: Literal["mlp"] = "mlp"
-    widths: Annotated[tuple[Count, ...], Field(min_length=1)] = (40, 40)
-    activation: Literal["relu", "tanh", "gelu", "sin", "linear"] = "relu"
-    bias: Flag = True
+    widths: Annotated[tuple[Count, ...], Field(min_length=1)] = Field(
+        default=(40, 40), description="units of each hidden layer, input side first"
+    )
+    activation: Literal["relu", "tanh", "gelu", "sin", "linear"] = Field(
+        default="relu", description="what every hidden unit applies to its sum; linear: nothing"
+    )
+    bias: Flag = Field(default=True, description="whether every layer adds a bias")
     norm: Norm | None = Field(default=None, description=NORM_WORDS)
 
     @property
@@ -122,7 +126,7 @@ class Linear(ModelKind):
     is_scalar_product: ClassVar[bool] = False
 
     kind: Literal["linear"] = "linear"
-    bias: Flag = True
+    bias: Flag = Field(default=True, description="whether the layer adds a bias")
 
 
 class DeepLinear(ModelKind):

@@ -31,8 +31,10 @@ class OtherColumns(Spec):
     """Other columns, or arrays, of the task's own file; labels are those of the task."""
 
     kind: Literal["columns"] = "columns"
-    x: Annotated[tuple[str, ...], Field(min_length=1)] | str
-    y: str
+    x: Annotated[tuple[str, ...], Field(min_length=1)] | str = Field(
+        description="the columns with the inputs, or the array of a .npz file"
+    )
+    y: str = Field(description="the column or array with the targets")
 
 
 OodSpec = Annotated[Noise | Mask | Shuffle | OtherColumns, Field(discriminator="kind")]

@@ -26,7 +26,10 @@ class ParentRef(Spec):
 class ParentAt(ParentRef, ABC):
     """Names the parent, and the state of its runs that is used."""
 
-    at: Annotated[ParentState, HOST] = "final"
+    at: Annotated[ParentState, HOST] = Field(
+        default="final",
+        description="which state of its runs: final, first_fit, or a number of steps",
+    )
 
     @property
     @abstractmethod
@@ -43,7 +46,9 @@ class Mask(Spec):
         Frankle & Carbin (2019), The lottery ticket hypothesis, ICLR.
     """
 
-    keep: Annotated[float, Field(strict=True, gt=0, le=1), HOST]
+    keep: Annotated[float, Field(strict=True, gt=0, le=1), HOST] = Field(
+        description="share of the weights that are not 0 to keep"
+    )
     scope: Annotated[Literal["global", "layer"], HOST] = Field(
         default="global", description="the largest of all weights, or of every layer"
     )
@@ -58,7 +63,9 @@ class FromSource(ParentAt):
     """
 
     kind: Literal["from"] = "from"
-    mask: Mask | None = None
+    mask: Mask | None = Field(
+        default=None, description="prune weights: they are 0 at the start and stay 0"
+    )
 
     @property
     def needs_final(self) -> bool:

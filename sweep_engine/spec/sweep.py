@@ -44,7 +44,10 @@ SourceName = Annotated[PartName, AfterValidator(_kept_as_text)]
 class Store(Spec):
     """Which rows keep their parameters."""
 
-    params: Literal["all", "fit", "none"] = "all"
+    params: Literal["all", "fit", "none"] = Field(
+        default="all",
+        description="whose parameters are stored: those of all rows, of rows that fit, or of none",
+    )
 
 
 class Execution(Spec):
@@ -78,7 +81,9 @@ class Match(Spec):
     """Compare as if both sources had the same law of one column, bin by bin."""
 
     column: str = Field(description="a column of runs, such as a normalised margin or a loss")
-    bins: Annotated[int, Field(strict=True, ge=2, le=64)] = 8
+    bins: Annotated[int, Field(strict=True, ge=2, le=64)] = Field(
+        default=8, description="how many bins, of equal mass in both sources together"
+    )
 
 
 NETWORKS = "networks"
@@ -103,7 +108,7 @@ class Comparison(Spec):
 
     model_config = ConfigDict(json_schema_extra=_with_short_form)
 
-    source: str
+    source: str = Field(description="the name of the source that is looked at")
     reference: str = Field(
         default_factory=lambda data: data.get("source", ""),
         description="left out, the source itself",
@@ -112,7 +117,10 @@ class Comparison(Spec):
         description="a column of runs, or several, by commas; a column of lists, whose entries are "
         "coordinates; `function`; or `networks`, which are run again from their parameters"
     )
-    given: Literal["fit", "all"] = "all"
+    given: Literal["fit", "all"] = Field(
+        default="all",
+        description="fit: only networks that pass the acceptance rule; all: every network",
+    )
     by: str | tuple[str, ...] | None = Field(
         default=None, description="a swept axis, or several: one estimate per value"
     )
@@ -172,8 +180,15 @@ class Axes(Spec):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, AxisSpec] = Field(init=False)
 
-    zip: Annotated[tuple[Zipped, ...], BeforeValidator(_listed)] = ()
-    sobol: Annotated[tuple[Sobol, ...], BeforeValidator(_listed)] = ()
+    zip: Annotated[tuple[Zipped, ...], BeforeValidator(_listed)] = Field(
+        default=(),
+        description="groups of axes of equal length that move together: first values with first "
+        "values",
+    )
+    sobol: Annotated[tuple[Sobol, ...], BeforeValidator(_listed)] = Field(
+        default=(),
+        description="groups of axes that are drawn jointly, and so fill their box evenly",
+    )
 
     @property
     def crossed(self) -> dict[str, Axis]:
@@ -184,17 +199,34 @@ class Axes(Spec):
 class Sweep(Spec):
     """The sources crossed with swept axes, the observables and the comparisons."""
 
-    name: Name
-    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
-    task: TaskSpec
-    model: ModelSpec
-    sources: Annotated[dict[SourceName, SourceSpec], Field(min_length=1)]
-    accept: Accept = Accept(train_error=0.0)
-    axes: Axes = Axes()
-    observables: Observables = ()
-    store: Store = Store()
-    execution: Execution = Execution()
-    compare: tuple[Comparison, ...] = ()
+    name: Name = Field(description="what the sweep is called in reports and messages")
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = Field(
+        default=0, description="where all randomness starts: another seed gives other runs"
+    )
+    task: TaskSpec = Field(
+        description="the data, the loss, and the inputs that tell functions apart"
+    )
+    model: ModelSpec = Field(description="the network that is trained or drawn")
+    sources: Annotated[dict[SourceName, SourceSpec], Field(min_length=1)] = Field(
+        description="where networks come from: a name of your own each, and a way to train or to "
+        "draw"
+    )
+    accept: Accept = Field(
+        default=Accept(train_error=0.0),
+        description="when a network fits the training set; a source may have a rule of its own",
+    )
+    axes: Axes = Field(
+        default=Axes(),
+        description="what is swept: the path of a field, and the values that it takes",
+    )
+    observables: Observables = Field(
+        default=(), description="what is computed of every stored network, as columns of runs"
+    )
+    store: Store = Field(default=Store(), description="what is stored of the runs")
+    execution: Execution = Field(default=Execution(), description="how the programs compute")
+    compare: tuple[Comparison, ...] = Field(
+        default=(), description="which sources are compared, and in what"
+    )
 
     _document: Any = PrivateAttr(default=None)
     _folder: Path | None = PrivateAttr(default=None)

@@ -1,8 +1,7 @@
 """Tasks: the data, the loss, and the inputs on which a function is identified."""
 
-from abc import abstractmethod
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -11,158 +10,36 @@ from pydantic import (
     model_validator,
 )
 
-from sweep_engine.data_files import (
-    LABELS_MAX,
-    NUMBERS_MAX,
-    Columns,
-    find_labels,
-    read_columns,
-    sha256,
-)
+from sweep_engine.data_files import LABELS_MAX, Columns, find_labels, read_columns, sha256
 from sweep_engine.errors import FieldError
-from sweep_engine.spec.base import Count, Growing, Index, NonNegative, Positive, Real, Spec
+from sweep_engine.spec.base import Count, Index, NonNegative, Real
 from sweep_engine.spec.custom import Custom
-from sweep_engine.spec.ood import OodSpec, OtherColumns
+from sweep_engine.spec.drawn_tasks import Modular, Teacher
+from sweep_engine.spec.image_tasks import Digits, Mnist, Mnist1d
+from sweep_engine.spec.task_kind import (
+    DataFile,
+    Drawn,
+    Labelled,
+    Probed,
+    Rows,
+    Split,
+    TaskKind,
+    check_drawn,
+    check_rows,
+    check_targets,
+)
 
-Rows = tuple[tuple[Real, ...], ...]
 WholeNumber = Annotated[int, Field(strict=True)]
 
-
-class Poison(Spec):
-    """Inputs of the test set with wrong labels, added to the training set."""
-
-    examples: Count = Field(description="how many")
-
-
-class Probe(Spec):
-    """A grid of inputs on which functions are identified, instead of the test inputs.
-
-    For inputs of one or two numbers: the box around the training inputs. With it, planar and
-    regression tasks have functions to count, to describe and to compare.
-    """
-
-    points: Annotated[int, Field(strict=True, ge=2, le=255)] = Field(
-        default=16, description="a side, equally spaced"
-    )
-    extent: Positive = Field(
-        default=1.0, description="1: as far as the training inputs go; more: beyond; less: inside"
-    )
-    levels: Annotated[int, Field(strict=True, ge=2, le=256)] | None = Field(
-        default=None,
-        description="of a task without labels: into how many levels of equal width, from the "
-        "least to the largest training target, outputs are cut; the outer two are open",
-    )
+TwoClassLoss = Literal["logistic", "softmax", "hinge", "exponential", "squared"]
+FileLoss = Literal["logistic", "cross_entropy", "softmax", "hinge", "exponential", "squared"]
+TWO_CLASS_WORDS = (
+    "with labels y of -1 and 1, logistic: ln(1 + exp(-y f)), in nats; softmax: the same with an "
+    "output a label; hinge: max(0, 1 - y f); exponential: exp(-y f); squared: (f - y)^2 / 2"
+)
 
 
-class DataFile(NamedTuple):
-    """A file that holds a task's data.
-
-    Attributes:
-        path: From the sweep file's folder.
-        sha256: Its hash; None until the file has been read.
-    """
-
-    path: str
-    sha256: str | None
-
-
-class TaskKind(Growing):
-    """Base of all tasks: what others must know of one, without a default."""
-
-    @property
-    @abstractmethod
-    def data_file(self) -> DataFile | None:
-        """The file that holds the data, if one does; its hash stands in a field `sha256`."""
-
-    @property
-    @abstractmethod
-    def is_random_sample(self) -> bool:
-        """Whether the training set is a random sample with the right labels.
-
-        The law that it is drawn from must be that of the test set.
-        """
-
-    @property
-    @abstractmethod
-    def only_target(self) -> float | None:
-        """What f(1) is to be where that is the only example; None elsewhere."""
-
-    @property
-    @abstractmethod
-    def wrong_labels(self) -> Poison | None:
-        """The wrongly labelled examples that are added to the training set, if any."""
-
-    @property
-    @abstractmethod
-    def second_set(self) -> OodSpec | None:
-        """Say what makes the second set of inputs that networks are tested on, if there is one."""
-
-    @property
-    @abstractmethod
-    def probe_grid(self) -> Probe | None:
-        """The grid of inputs that identifies functions, if one is given."""
-
-    @abstractmethod
-    def data_seed(self, sweep_seed: int) -> int:
-        """The seed that what is drawn of the data comes from."""
-
-    def filled_in(self, path: Path) -> Self:
-        """Fill in what only the data file says.
-
-        Args:
-            path: Where `data_file` is.
-
-        Raises:
-            FieldError: the file cannot be used.
-        """
-        # Asked only of kinds that name a `data_file`; those that do say what they fill in.
-        raise TypeError(f"{path}: {type(self).__name__} has no data file")
-
-
-class Drawn(TaskKind):
-    """Base of tasks with a seed for what is drawn: the split, the examples, the wrong labels."""
-
-    only_target: ClassVar[None] = None
-    later_keys: ClassVar[tuple[str, ...]] = ("ood",)
-
-    seed: Index | None = Field(
-        default=None,
-        description="of what is drawn of the data; left out, the sweep's. Swept, it gives other "
-        "data sets, over which a comparison can average (`over: task.seed`)",
-    )
-    ood: OodSpec | None = Field(
-        default=None,
-        description="a second set, out of distribution, that networks are tested on as well: a "
-        "corruption of the test set, or other columns of the file",
-    )
-
-    @model_validator(mode="after")
-    def _has_other_columns(self) -> Self:
-        if isinstance(self.ood, OtherColumns) and self.data_file is None:
-            raise ValueError("ood: columns are those of a file, and this task has none")
-        return self
-
-    @property
-    def second_set(self) -> OodSpec | None:
-        return self.ood
-
-    def data_seed(self, sweep_seed: int) -> int:
-        return sweep_seed if self.seed is None else self.seed
-
-
-class Probed(Drawn):
-    """Base of tasks whose functions may be identified on a grid of inputs."""
-
-    later_keys: ClassVar[tuple[str, ...]] = ("ood", "probe")
-
-    probe: Probe | None = None
-
-    @property
-    def probe_grid(self) -> Probe | None:
-        return self.probe
-
-
-class Boolean(Drawn):
+class Boolean(Labelled):
     """A Boolean function of `bits` inputs, of which some train and the rest test.
 
     Input i is the binary expansion of i, most significant bit first.
@@ -172,7 +49,9 @@ class Boolean(Drawn):
     probe_grid: ClassVar[None] = None
 
     kind: Literal["boolean"] = "boolean"
-    bits: Annotated[int, Field(strict=True, ge=1, le=16)] = 7
+    bits: Annotated[int, Field(strict=True, ge=1, le=16)] = Field(
+        default=7, description="how many inputs the function has; there are 2^bits different ones"
+    )
     target: str = Field(
         default="x1",
         description="parity, majority, random(SEED), an expression such as x1 | (x2 & x3), "
@@ -181,9 +60,10 @@ class Boolean(Drawn):
     train: Count | tuple[Index, ...] = Field(
         default=16, description="how many inputs train (drawn from the seed), or which ones"
     )
-    inputs: Literal["zero_one", "plus_minus"] = "zero_one"
-    loss: Literal["logistic", "squared"] = "logistic"
-    poison: Poison | None = None
+    inputs: Literal["zero_one", "plus_minus"] = Field(
+        default="zero_one", description="how a bit enters the network: as 0 or 1, or as -1 or 1"
+    )
+    loss: TwoClassLoss = Field(default="logistic", description=TWO_CLASS_WORDS)
 
     @model_validator(mode="after")
     def _train_inputs_exist(self) -> Self:
@@ -199,11 +79,7 @@ class Boolean(Drawn):
 
     @property
     def is_random_sample(self) -> bool:
-        return isinstance(self.train, int) and self.poison is None
-
-    @property
-    def wrong_labels(self) -> Poison | None:
-        return self.poison
+        return isinstance(self.train, int) and self.has_right_labels
 
 
 class Regression(Probed):
@@ -216,18 +92,33 @@ class Regression(Probed):
 
     data_file: ClassVar[None] = None
     wrong_labels: ClassVar[None] = None
+    relabelled: ClassVar[None] = None
 
     kind: Literal["regression"] = "regression"
-    x: Rows | None = None
-    y: tuple[Real, ...] | Rows | None = None
-    test_x: Rows | None = None
-    test_y: tuple[Real, ...] | Rows | None = None
-    examples: Count | None = None
-    test_examples: Index = 0
-    inputs: Count | None = None
+    x: Rows | None = Field(
+        default=None, description="the training inputs, a row of numbers each; give y with them"
+    )
+    y: tuple[Real, ...] | Rows | None = Field(
+        default=None, description="the training targets, as many as rows of x"
+    )
+    test_x: Rows | None = Field(
+        default=None, description="the test inputs, a row of numbers each; give test_y with them"
+    )
+    test_y: tuple[Real, ...] | Rows | None = Field(
+        default=None, description="the test targets, as many as rows of test_x"
+    )
+    examples: Count | None = Field(
+        default=None, description="how many training examples are drawn, in place of x and y"
+    )
+    test_examples: Index = Field(default=0, description="how many test examples are drawn")
+    inputs: Count | None = Field(default=None, description="how many numbers each drawn input has")
     outputs: Count | None = Field(default=None, description="of drawn examples; left out, 1")
-    noise: NonNegative = 0.0
-    loss: Literal["squared"] = "squared"
+    noise: NonNegative = Field(
+        default=0.0, description="standard deviation of the noise on drawn targets"
+    )
+    loss: Literal["squared"] = Field(
+        default="squared", description="half the squared error, summed over outputs"
+    )
 
     @model_validator(mode="after")
     def _given_or_drawn(self) -> Self:
@@ -271,14 +162,20 @@ class MatrixSensing(Drawn):
     data_file: ClassVar[None] = None
     is_random_sample: ClassVar[bool] = False
     wrong_labels: ClassVar[None] = None
+    relabelled: ClassVar[None] = None
     probe_grid: ClassVar[None] = None
 
     kind: Literal["matrix_sensing"] = "matrix_sensing"
     size: Count = Field(default=5, description="sides of M")
     rank: Count = Field(default=1, description="of M")
     examples: Count = Field(default=15, description="how many measurements")
-    measurements: Literal["gaussian", "entries"] = "gaussian"
-    loss: Literal["squared"] = "squared"
+    measurements: Literal["gaussian", "entries"] = Field(
+        default="gaussian",
+        description="gaussian: of independent Gaussian entries; entries: single entries of M",
+    )
+    loss: Literal["squared"] = Field(
+        default="squared", description="half the squared error of a measurement"
+    )
 
     @model_validator(mode="after")
     def _leaves_something_unknown(self) -> Self:
@@ -300,11 +197,12 @@ class Factorisation(TaskKind):
     is_random_sample: ClassVar[bool] = False
     second_set: ClassVar[None] = None
     wrong_labels: ClassVar[None] = None
+    relabelled: ClassVar[None] = None
     probe_grid: ClassVar[None] = None
 
     kind: Literal["factorisation"] = "factorisation"
-    target: Real = 1.0
-    loss: Literal["squared"] = "squared"
+    target: Real = Field(default=1.0, description="the value that the product a b is to have")
+    loss: Literal["squared"] = Field(default="squared", description="(f - target)^2 / 2")
 
     @property
     def only_target(self) -> float:
@@ -314,30 +212,54 @@ class Factorisation(TaskKind):
         return sweep_seed
 
 
-class Planar(Probed):
+class Planar(Labelled, Probed):
     """Two classes in the plane: a named set drawn from the seed, or given points.
 
     `two_slab`: x1 separates the classes linearly; x2 separates them by slabs (one class in
-    the middle, the other on both sides). `kink`: the boundary is x2 = |x1| - 1/2.
+    the middle, the other on both sides). `slabs`: the same of four slabs, class 1 the first and
+    the third from above, as published. `kink`: the boundary is x2 = |x1| - 1/2, and points are
+    spread over both sides. `tents`: the data set that is published as kink, class 1 on
+    x2 = -|x1| and class 0 right above it. `swiss_roll`: two arms of a spiral, one within the
+    other.
+
+    Source:
+        Chiang et al. (2023), ICLR, for kink (here `tents`) and slab (here `slabs`), as in their
+        code, whose margins are 0.25 and 0.1; Huang et al. (2020), for a swiss roll of two classes.
     """
+
+    later_keys: ClassVar[tuple[str, ...]] = (*Labelled.later_keys, "probe")
 
     data_file: ClassVar[None] = None
 
     kind: Literal["planar"] = "planar"
-    set: Literal["two_slab", "kink"] | None = None
-    examples: Count = 64
-    test_examples: Count = 256
-    margin: NonNegative = 0.1
-    points: Rows | None = None
-    labels: tuple[Annotated[int, Field(strict=True, ge=0, le=1)], ...] | None = None
-    loss: Literal["logistic", "squared"] = "logistic"
-    poison: Poison | None = None
+    set: Literal["two_slab", "slabs", "kink", "tents", "swiss_roll"] | None = Field(
+        default=None,
+        description="the named set that examples are drawn from; left out, give points and labels",
+    )
+    examples: Count = Field(
+        default=64, description="how many training examples are drawn of a named set"
+    )
+    test_examples: Count = Field(
+        default=256, description="how many test examples are drawn of a named set"
+    )
+    margin: NonNegative = Field(
+        default=0.1,
+        description="how far the classes of a named set are apart, in the unit of x2; in two_slab "
+        "twice as far along x1, in slabs twice as far along both",
+    )
+    points: Rows | None = Field(
+        default=None, description="training inputs, two coordinates each; give labels with them"
+    )
+    labels: tuple[Annotated[int, Field(strict=True, ge=0, le=1)], ...] | None = Field(
+        default=None, description="the label of each point, 0 or 1"
+    )
+    loss: TwoClassLoss = Field(default="logistic", description=TWO_CLASS_WORDS)
 
     @model_validator(mode="after")
     def _given_or_named(self) -> Self:
         given = self.points is not None and self.labels is not None
         if given == (self.set is not None):
-            raise ValueError("give a set (two_slab, kink), or points and labels")
+            raise ValueError("give a set, such as two_slab or kink, or points and labels")
         check_drawn(self.examples, self.test_examples, 2)
         if self.points is not None and self.labels is not None:
             check_rows(self.points, len(self.labels), "points")
@@ -347,68 +269,39 @@ class Planar(Probed):
 
     @property
     def is_random_sample(self) -> bool:
-        return self.set is not None and self.poison is None
-
-    @property
-    def wrong_labels(self) -> Poison | None:
-        return self.poison
+        return self.set is not None and self.has_right_labels
 
 
-class Digits(Drawn):
-    """scikit-learn's 1,797 digits, 8 x 8 pixels scaled to [0, 1]; the rest is the test set."""
-
-    data_file: ClassVar[None] = None
-    probe_grid: ClassVar[None] = None
-
-    kind: Literal["digits"] = "digits"
-    classes: tuple[Annotated[int, Field(strict=True, ge=0, le=9)], ...] = tuple(range(10))
-    train: Count = 1437
-    loss: Literal["cross_entropy", "squared"] = Field(
-        default="cross_entropy",
-        description="squared: of two classes to -1 and 1, of more to unit vectors",
-    )
-    poison: Poison | None = None
-
-    @field_validator("classes")
-    @classmethod
-    def _at_least_two(cls, classes: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(classes)) < max(2, len(classes)):
-            raise ValueError("give two or more different digits")
-        return classes
-
-    @property
-    def is_random_sample(self) -> bool:
-        return self.poison is None
-
-    @property
-    def wrong_labels(self) -> Poison | None:
-        return self.poison
-
-
-class FileTask(Probed):
+class FileTask(Split, Probed):
     """x and y from a .npz or Parquet file beside the sweep file.
 
     With `loss: squared` y are values; else they are labels, any integers: two make a logistic
     task of one output, more a class each, in the order of `labels`.
     """
 
-    later_keys: ClassVar[tuple[str, ...]] = ("ood", "probe", "labels")
+    later_keys: ClassVar[tuple[str, ...]] = (*Split.later_keys, "probe", "labels")
 
     kind: Literal["file"] = "file"
-    path: str
+    path: str = Field(description="a .npz or .parquet file, from the sweep file's folder")
     sha256: str | None = Field(
         default=None, pattern="^[0-9a-f]{64}$", description="checked; filled in when left out"
     )
-    x: Annotated[tuple[str, ...], Field(min_length=1)] | str = "x"
-    y: str = "y"
+    x: Annotated[tuple[str, ...], Field(min_length=1)] | str = Field(
+        default="x", description="the columns with the inputs, or the array of a .npz file"
+    )
+    y: str = Field(default="y", description="the column or array with the targets")
     labels: Annotated[tuple[WholeNumber, ...], Field(min_length=2)] | None = Field(
         default=None,
         description="the classes, in the order of the network's; filled in when left out, unless "
         "they are 0 to C - 1 already",
     )
     train: Count = Field(description="the first so many rows of a seeded shuffle train")
-    loss: Literal["logistic", "cross_entropy", "squared"] = "cross_entropy"
-    poison: Poison | None = None
+    loss: FileLoss = Field(
+        default="cross_entropy",
+        description="of labels in nats, cross_entropy: of two with one output; logistic: of two "
+        "alone; softmax: an output for each of two; hinge, exponential: of the margin; squared: "
+        "values, half the squared error",
+    )
 
     @field_validator("path")
     @classmethod
@@ -430,6 +323,14 @@ class FileTask(Probed):
             raise ValueError(f"x: {self.y!r} is the target: a network would be given the answer")
         if self.labels is not None and len(set(self.labels)) < len(self.labels):
             raise ValueError("labels: give different integers")
+        return self
+
+    @model_validator(mode="after")
+    def _values_have_no_labels(self) -> Self:
+        names = ("stratified", "poison", "label_noise", "label_smoothing")
+        given = [name for name in names if getattr(self, name)]
+        if self.loss == "squared" and given and given != ["poison"]:  # whose own message is later
+            raise ValueError(f"{given[0]}: is for labels, and loss: squared makes y values")
         return self
 
     @property
@@ -484,14 +385,6 @@ class FileTask(Probed):
                 update["labels"] = find_labels(data)
         return self.model_copy(update=update)
 
-    @property
-    def is_random_sample(self) -> bool:
-        return self.poison is None
-
-    @property
-    def wrong_labels(self) -> Poison | None:
-        return self.poison
-
 
 class CustomTask(Custom, TaskKind):
     """A task of the user's own: how its data come about is not known."""
@@ -501,6 +394,7 @@ class CustomTask(Custom, TaskKind):
     only_target: ClassVar[None] = None
     second_set: ClassVar[None] = None
     wrong_labels: ClassVar[None] = None
+    relabelled: ClassVar[None] = None
     probe_grid: ClassVar[None] = None
 
     def data_seed(self, sweep_seed: int) -> int:
@@ -508,30 +402,9 @@ class CustomTask(Custom, TaskKind):
 
 
 TaskSpec = Annotated[
-    Boolean | Regression | Factorisation | MatrixSensing | Planar | Digits | FileTask | CustomTask,
+    Boolean | Regression | Factorisation | MatrixSensing | Planar | Digits | Mnist | Mnist1d
+    | Modular | Teacher | FileTask | CustomTask,
     Field(discriminator="kind"),
     BeforeValidator(CustomTask.wrap_object),
-]
+]  # fmt: skip
 """The tasks that may stand in a sweep; `tasks.LOADERS` has the loader of each."""
-
-
-def check_drawn(examples: int, test_examples: int, inputs: int) -> None:
-    """Raise ValueError where more numbers are to be drawn than are held in memory."""
-    if (count := (examples + test_examples) * inputs) > NUMBERS_MAX:
-        raise ValueError(
-            f"examples: {examples:,} and test_examples: {test_examples:,} are {count:,} numbers; "
-            f"a task is held in memory, at most {NUMBERS_MAX:,}"
-        )
-
-
-def check_rows(x: Rows, count: int, name: str) -> None:
-    """Raise ValueError unless x is `count` rows of one non-zero length."""
-    if not x or len(x) != count or len({len(row) for row in x}) != 1 or not x[0]:
-        raise ValueError(f"{name}: give as many rows as values, all of one length, at least one")
-
-
-def check_targets(y: tuple[float, ...] | Rows, name: str) -> None:
-    """Raise ValueError unless targets are numbers, or rows of one length of two or more."""
-    lengths = {len(row) if isinstance(row, tuple) else 1 for row in y}
-    if len(lengths) > 1 or (isinstance(y[0], tuple) and len(y[0]) < 2):
-        raise ValueError(f"{name}: give numbers, or rows of two numbers or more, all of one length")

@@ -9,6 +9,7 @@ from sweep_engine.tasks.losses import (
     SQUARED_LABELS,
     Loss,
     cross_entropy,
+    label_loss,
     squared,
 )
 from sweep_engine.tasks.task import Examples, Task, make_task
@@ -24,6 +25,7 @@ __all__ = [
     "Task",
     "all_inputs",
     "cross_entropy",
+    "label_loss",
     "levels",
     "load_task",
     "make_task",

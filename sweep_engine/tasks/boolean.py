@@ -8,7 +8,7 @@ from jaxtyping import Bool, UInt8
 
 from sweep_engine.keys import data_rng
 from sweep_engine.spec.tasks import Boolean
-from sweep_engine.tasks.losses import LOGISTIC, SQUARED_LABELS
+from sweep_engine.tasks.losses import label_loss
 from sweep_engine.tasks.task import Task, make_task
 
 SIGNS = {"∧": "&", "∨": "|", "¬": "~", "⊕": "^", "!": "~"}
@@ -23,7 +23,7 @@ def load_boolean(spec: Boolean, seed: int) -> Task:
         x = 2 * x - 1
     train = train_inputs(spec, seed)
     test = np.setdiff1d(np.arange(len(y)), train)
-    loss = LOGISTIC if spec.loss == "logistic" else SQUARED_LABELS
+    loss = label_loss(spec.loss, 2, spec.label_smoothing)
     return make_task(
         (x[train], y[train]),
         (x[test], y[test]) if len(test) else None,

@@ -4,7 +4,7 @@ import numpy as np
 
 from sweep_engine.keys import data_rng
 from sweep_engine.spec.tasks import Factorisation, Planar, Regression
-from sweep_engine.tasks.losses import LOGISTIC, SQUARED, SQUARED_LABELS, squared
+from sweep_engine.tasks.losses import SQUARED, label_loss, squared
 from sweep_engine.tasks.task import Task, make_task
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -36,10 +36,10 @@ def load_factorisation(spec: Factorisation) -> Task:
 
 def load_planar(spec: Planar, seed: int) -> Task:
     """Make the task from the given points, or draw the named set."""
-    loss = LOGISTIC if spec.loss == "logistic" else SQUARED_LABELS
+    loss = label_loss(spec.loss, 2, spec.label_smoothing)
     if spec.points is not None and spec.labels is not None:
         return make_task((np.array(spec.points), np.array(spec.labels)), None, loss)
-    draw = {"two_slab": _two_slab, "kink": _kink}[str(spec.set)]
+    draw = SETS[str(spec.set)]
     x, y = draw(
         data_rng(seed, f"planar/{spec.set}"), spec.examples + spec.test_examples, spec.margin
     )
@@ -66,3 +66,42 @@ def _kink(rng: np.random.Generator, count: int, margin: float) -> Pair:
     y = rng.integers(0, 2, count)
     distance = margin / 2 + (0.5 - margin / 2) * rng.random(count)
     return np.stack([x1, np.abs(x1) - 0.5 + (2 * y - 1) * distance], axis=1), y
+
+
+def _slabs(rng: np.random.Generator, count: int, margin: float) -> Pair:
+    """Four slabs across [-1, 1], from above of class 1, 0, 1, 0, which x1 separates too."""
+    number = 4
+    slab = rng.integers(0, number, count)
+    thickness = (2 - 2 * margin * (number - 1)) / number
+    top = 1 - slab * (thickness + 2 * margin)
+    y = 1 - slab % 2
+    x1 = (1 - 2 * y) * (margin + (1 - margin) * rng.random(count))
+    return np.stack([x1, top - thickness * rng.random(count)], axis=1), y
+
+
+def _tents(rng: np.random.Generator, count: int, margin: float) -> Pair:
+    """Class 1 on x2 = -|x1|, class 0 on the same line moved up by the margin."""
+    x1 = rng.uniform(-1, 1, count)
+    y = rng.integers(0, 2, count)
+    return np.stack([x1, margin * (1 - y) - np.abs(x1)], axis=1), y
+
+
+def _swiss_roll(rng: np.random.Generator, count: int, margin: float) -> Pair:
+    """Two arms r = t / (7 pi / 2), half a turn apart, with bands of the same width around them."""
+    outermost = 3.5 * np.pi
+    y = rng.integers(0, 2, count)
+    angle = rng.uniform(np.pi / 2, 3 * np.pi, count)
+    half_width = max(0.0, (np.pi / outermost - margin) / 2)
+    radius = angle / outermost + half_width * rng.uniform(-1, 1, count)
+    direction = angle + np.pi * y
+    return radius[:, None] * np.stack([np.cos(direction), np.sin(direction)], axis=1), y
+
+
+SETS = {
+    "two_slab": _two_slab,
+    "slabs": _slabs,
+    "kink": _kink,
+    "tents": _tents,
+    "swiss_roll": _swiss_roll,
+}
+"""What draws so many points of a named set, whose classes are a margin apart."""

@@ -4,26 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Int
 
 from sweep_engine.data_files import sha256
 from sweep_engine.errors import FieldError
 from sweep_engine.keys import data_rng
+from sweep_engine.spec.task_kind import Split
 from sweep_engine.spec.tasks import Digits, FileTask
-from sweep_engine.tasks.losses import (
-    LOGISTIC,
-    SQUARED,
-    SQUARED_LABELS,
-    Loss,
-    cross_entropy,
-    squared_classes,
-)
+from sweep_engine.tasks.losses import SQUARED, Loss, label_loss
+from sweep_engine.tasks.preparation import prepared
 from sweep_engine.tasks.task import Task, make_task
-
-DIGIT_LOSSES = {
-    "cross_entropy": (LOGISTIC, cross_entropy),
-    "squared": (SQUARED_LABELS, squared_classes),
-}
-"""The loss of two classes, and what makes that of more."""
 
 
 def load_digits(spec: Digits, seed: int) -> Task:
@@ -39,11 +29,10 @@ def load_digits(spec: Digits, seed: int) -> Task:
 
     data = sklearn_digits()
     chosen = np.isin(data.target, spec.classes)
-    x = data.data[chosen] / 16
-    y = np.argmax(data.target[chosen][:, None] == np.array(spec.classes), axis=1)
-    two, more = DIGIT_LOSSES[spec.loss]
-    loss = two if len(spec.classes) == 2 else more(len(spec.classes))
-    return _shuffled(x, y, spec.train, loss, seed)
+    x = in_rows(prepared(data.data[chosen].reshape(-1, 8, 8) / 16, spec.steps))
+    y = positions_of(data.target[chosen], spec.classes)
+    loss = label_loss(spec.loss, len(spec.classes), spec.label_smoothing)
+    return split(spec, x, y, loss, seed)
 
 
 def load_file(spec: FileTask, seed: int, folder: Path) -> Task:
@@ -61,12 +50,13 @@ def load_file(spec: FileTask, seed: int, folder: Path) -> Task:
     if digest != spec.sha256:
         raise FieldError(("path",), f"{path} has changed since the sweep was planned")
     data = spec.read(path)
+    x = prepared(data.x, spec.steps)
     if spec.loss == "squared":
-        return _shuffled(data.x, data.y, spec.train, SQUARED, seed)
+        return split(spec, x, data.y, SQUARED, seed)
     labels = spec.labels_in(data)
     y = positions_of(data.y, labels)
-    loss = LOGISTIC if len(labels) == 2 else cross_entropy(len(labels))
-    return replace(_shuffled(data.x, y, spec.train, loss, seed), labels=labels)
+    loss = label_loss(spec.loss, len(labels), spec.label_smoothing)
+    return replace(split(spec, x, y, loss, seed), labels=labels)
 
 
 def positions_of(y: np.ndarray, labels: tuple[int, ...]) -> np.ndarray:
@@ -80,9 +70,44 @@ def positions_of(y: np.ndarray, labels: tuple[int, ...]) -> np.ndarray:
     return np.argsort(labels)[np.searchsorted(np.sort(labels), y)]
 
 
-def _shuffled(x: np.ndarray, y: np.ndarray, train: int, loss: Loss, seed: int) -> Task:
+def in_rows(x: np.ndarray) -> np.ndarray:
+    """Lay the numbers of every input out in a row."""
+    return x.reshape(len(x), -1)
+
+
+def split(spec: Split, x: np.ndarray, y: np.ndarray, loss: Loss, seed: int) -> Task:
+    """Split examples by a seeded shuffle: the first ones train, the next ones are the test set.
+
+    Raises:
+        FieldError: there are not so many examples.
+    """
+    train = spec.train
+    order = data_rng(seed, "shuffle").permutation(len(x))
     if train > len(x):
         raise FieldError(("train",), f"asks for {train:,} examples of {len(x):,}")
-    order = data_rng(seed, "shuffle").permutation(len(x))
-    first, rest = order[:train], order[train:]
+    trains = np.arange(len(x)) < train
+    if spec.stratified:
+        trains = _quotas_filled(y[order], train)
+    first, rest = order[trains], order[~trains]
+    if spec.test is not None:
+        if spec.test > len(rest):
+            raise FieldError(
+                ("test",), f"asks for {spec.test:,} examples of the other {len(rest):,}"
+            )
+        rest = rest[: spec.test]
     return make_task((x[first], y[first]), (x[rest], y[rest]) if len(rest) else None, loss)
+
+
+def _quotas_filled(y: Int[np.ndarray, " N"], count: int) -> Bool[np.ndarray, " N"]:
+    """Choose the first examples of every class, of each its share of the count.
+
+    Shares that are no whole numbers are rounded down; those that lose most are given the rest.
+    """
+    classes, sizes = np.unique(y, return_counts=True)
+    shares = sizes * count / len(y)
+    quotas = np.floor(shares).astype(int)
+    quotas[np.argsort(quotas - shares, kind="stable")[: count - quotas.sum()]] += 1
+    chosen = np.zeros(len(y), bool)
+    for label, quota in zip(classes, quotas, strict=True):
+        chosen[np.flatnonzero(y == label)[:quota]] = True
+    return chosen

@@ -13,19 +13,26 @@ from sweep_engine.spec.tasks import (
     Factorisation,
     FileTask,
     MatrixSensing,
+    Mnist,
+    Mnist1d,
+    Modular,
     Planar,
     Regression,
     TaskKind,
     TaskSpec,
+    Teacher,
 )
 from sweep_engine.tasks.boolean import load_boolean
 from sweep_engine.tasks.drawn import load_factorisation, load_planar, load_regression
 from sweep_engine.tasks.files import load_digits, load_file
 from sweep_engine.tasks.matrix_sensing import load_matrix_sensing
+from sweep_engine.tasks.mnist import load_mnist, load_mnist1d
+from sweep_engine.tasks.modular import load_modular
 from sweep_engine.tasks.ood import with_second_set
-from sweep_engine.tasks.poison import poisoned
+from sweep_engine.tasks.poison import poisoned, relabelled
 from sweep_engine.tasks.probe import probed
 from sweep_engine.tasks.task import Task
+from sweep_engine.tasks.teacher import load_teacher
 
 Loader = Callable[[Any, int, Path], Task]
 
@@ -45,6 +52,8 @@ def load_task(spec: TaskKind, seed: int, folder: Path) -> Task:
     try:
         task = LOADERS[type(spec)](spec, seed, folder)
         task = task if spec.probe_grid is None else probed(task, spec.probe_grid)
+        if spec.relabelled is not None:
+            task = relabelled(task, spec.relabelled, seed)
         if spec.wrong_labels is not None:
             task = poisoned(task, spec.wrong_labels, seed)
         return task if spec.second_set is None else with_second_set(task, spec, seed, folder)
@@ -72,6 +81,10 @@ LOADERS: dict[type[TaskKind], Loader] = {
     MatrixSensing: _without_file(load_matrix_sensing),
     Planar: _without_file(load_planar),
     Digits: _without_file(load_digits),
+    Mnist: _without_file(load_mnist),
+    Mnist1d: _without_file(load_mnist1d),
+    Modular: _without_file(load_modular),
+    Teacher: _without_file(load_teacher),
     FileTask: load_file,
     CustomTask: _without_file(_load_own),
 }

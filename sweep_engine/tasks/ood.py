@@ -15,6 +15,7 @@ from sweep_engine.spec.base import Spec, check_complete
 from sweep_engine.spec.ood import Mask, Noise, OodSpec, OtherColumns, Shuffle
 from sweep_engine.spec.tasks import FileTask, TaskKind
 from sweep_engine.tasks.files import positions_of
+from sweep_engine.tasks.preparation import prepared
 from sweep_engine.tasks.task import Examples, Task, make_task
 
 Inputs = Float[np.ndarray, "N ..."]
@@ -68,7 +69,7 @@ def _other_columns(task: Task, spec: TaskKind, seed: int, folder: Path) -> Examp
     data = read_columns(folder / spec.path, spec.ood.x, spec.ood.y)
     y = data.y if task.labels is None else positions_of(data.y, task.labels)
     pair = (task.train.x, task.train.y)
-    second = make_task(pair, None, task.loss, ood=(data.x, y)).ood
+    second = make_task(pair, None, task.loss, ood=(prepared(data.x, spec.steps), y)).ood
     assert second is not None
     return second
 

@@ -1,11 +1,11 @@
-"""Poisoned training sets: examples with wrong labels are added."""
+"""Wrong labels in the training set: of its own examples, or of some that are added to it."""
 
 from dataclasses import replace
 
 import numpy as np
 
 from sweep_engine.keys import data_rng
-from sweep_engine.spec.tasks import Poison
+from sweep_engine.spec.task_kind import Poison
 from sweep_engine.tasks.task import Examples, Task
 
 
@@ -36,3 +36,25 @@ def poisoned(task: Task, poison: Poison, seed: int) -> Task:
     is_test = task.probe_inputs >= len(task.train)
     probe_inputs = np.where(is_test, task.probe_inputs + len(chosen), task.probe_inputs)
     return replace(task, train=train, probe_inputs=probe_inputs)
+
+
+def relabelled(task: Task, share: float, seed: int) -> Task:
+    """Give a share of the training examples, rounded to a whole number of them, another label.
+
+    The new label is any other one, equally likely; the test set stays as it is.
+
+    Raises:
+        ValueError: the task has no labels, or the share is less than half an example.
+    """
+    num_labels, y = task.loss.num_labels, task.train.y
+    if num_labels is None:
+        raise ValueError("label_noise: this task has no labels to change")
+    count = round(share * len(y))
+    if not count:
+        raise ValueError(f"label_noise: {share:g} of {len(y)} examples is none of them")
+    rng = data_rng(seed, "label_noise")
+    chosen = rng.permutation(len(y))[:count]
+    shift = rng.integers(1, num_labels, len(y))[chosen]
+    wrong = y.copy()
+    wrong[chosen] = (y[chosen] + shift) % num_labels
+    return replace(task, train=Examples(task.train.x, wrong))

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sweep_engine.errors import FieldError
-from sweep_engine.spec.tasks import Probe
+from sweep_engine.spec.task_kind import Probe
 from sweep_engine.tasks.label_rule import LabelRule, levels
 from sweep_engine.tasks.losses import Loss
 from sweep_engine.tasks.task import Task

@@ -44,13 +44,14 @@ def flat(layout: Layout) -> Iterator[None]:
 
         def update(self, spec: Any, objective: Any, params: Any, state: Any, context: Any) -> Any:
             gradient = layout.flatten(jax.grad(objective)(params))
-            step, state = self.transformation(spec, context.step).update(
-                gradient, state, layout.flatten(params)
-            )
-            return layout.unflatten(step), state
+            theta = layout.flatten(params)
+            step, state = self.transformation(spec, context.step).update(gradient, state, theta)
+            return layout.unflatten(theta + step), state
 
     steppers = {
-        kind: Flat(each.direction, each.noise) if isinstance(each, GradientStepper) else each
+        kind: Flat(each.direction, each.gradient, each.noise)
+        if isinstance(each, GradientStepper)
+        else each
         for kind, each in STEPPERS.items()
     }
     with mock.patch.dict(STEPPERS, steppers):

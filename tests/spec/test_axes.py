@@ -410,7 +410,7 @@ def test_a_value_that_does_not_fit_is_named_with_its_place(tmp_path):
         ("model.widths", [0]),
         ("model.activation", "swish"),
         ("task.bits", 17),
-        ("sources.sgd.optimizer", {"kind": "lion"}),
+        ("sources.sgd.optimizer", {"kind": "lyon"}),
         ("sources.sgd.optimizer", {"kind": "sgd", "learning_rat": 0.1}),
         ("sources.sgd.stop.max_steps", 1.5),
     ],
@@ -469,8 +469,8 @@ WORDS = {
     "another source": (
         "sources.sgd.kind", ["prior"], "'prior' does not fit: other kinds have other fields"),
     "a kind that there is not": (
-        "sources.sgd.optimizer.kind", ["lion"],
-        "'lion' does not fit: unknown kind 'lion' (allowed: sgd, adam"),
+        "sources.sgd.optimizer.kind", ["lyon"],
+        "'lyon' does not fit: unknown kind 'lyon'; did you mean 'lion'? (allowed: sgd, adam"),
     "a key of a mapping": (
         "sources.sgd.optimizer", [{"kind": "adam", "momentum": 0.5}],
         "{'kind': 'adam', 'momentum': 0.5} does not fit: momentum: unknown key"),

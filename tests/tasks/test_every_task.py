@@ -34,10 +34,25 @@ CASES = {
         {"size": 3, "examples": 4, "rank": 2, "ood": {"kind": "noise", "std": 0.5}},
         {"size": 3, "examples": 4, "measurements": "entries", "seed": 5},
     ],
-    "planar": [{"set": "kink", "examples": 6}, {"set": "two_slab", "poison": {"examples": 3}},
+    "planar": [{"set": "kink", "examples": 6}, {"set": "slabs", "loss": "softmax"},
+               {"set": "tents", "loss": "hinge"}, {"set": "swiss_roll", "loss": "exponential"},
+               {"set": "two_slab", "poison": {"examples": 3}},
                POINTS, {"set": "kink", "probe": {"points": 3}, "poison": {"examples": 3}}],
     "digits": [{"train": 20, "ood": {"kind": "shuffle"}},
-               {"train": 20, "classes": [3, 8], "seed": 5}],
+               {"train": 20, "classes": [3, 8], "seed": 5},
+               {"train": 20, "stratified": True, "test": 7, "label_noise": 0.25,
+                "steps": [{"kind": "mean_pool"}]}],
+    "mnist": [{"train": 20, "test": 9, "ood": {"kind": "shuffle"}},
+              {"train": 20, "classes": [0, 7], "label_smoothing": 0.1, "poison": {"examples": 2}},
+              {"train": 20, "shape": "image", "steps": [{"kind": "normalise", "mean": 0.1307,
+               "std": 0.3081}, {"kind": "max_pool"}]}],
+    "mnist1d": [{"train": 20, "ood": {"kind": "noise", "std": 0.1}}, {"train": 9, "test": 30}],
+    "modular": [{"modulus": 5, "train": 9}, {"modulus": 7, "train": 9, "operation": "divide",
+                "inputs": "tokens", "label_noise": 0.2}],
+    "teacher": [{"model": {"kind": "mlp", "widths": [3]}, "inputs": 2, "examples": 6},
+                {"model": {"kind": "linear"}, "inputs": 2, "outputs": 3, "examples": 6},
+                {"model": {"kind": "linear"}, "inputs": 2, "outputs": 2, "examples": 6,
+                 "says": "values", "noise": 0.1}],
     "file": [{"path": "data.npz", "train": 8}, {"path": "data.npz", "train": 8, "poison":
               {"examples": 1}, "seed": 2},
              {"path": "data.npz", "train": 8, "ood": {"kind": "columns", "x": "x2", "y": "y2"}},
@@ -125,6 +140,18 @@ def test_wrong_labels_are_added_to_the_right_ones(spec, load):
     assert np.array_equal(spoiled.train.y[:-extra], clean.train.y)
     probed = [task.inputs[task.probe_inputs] for task in (clean, spoiled)]
     np.testing.assert_array_equal(*probed)
+
+
+@every_task
+def test_a_share_of_the_labels_is_changed(spec, load):
+    if spec.relabelled is None:
+        return
+    assert not spec.is_random_sample
+    clean, noisy = load(spec.model_copy(update={"label_noise": None})), load(spec)
+    assert np.sum(clean.train.y != noisy.train.y) == round(spec.relabelled * len(clean.train))
+    unchanged = [(clean.train.x, noisy.train.x), (clean.test.x, noisy.test.x),
+                 (clean.test.y, noisy.test.y)]  # fmt: skip
+    assert all(np.array_equal(*pair) for pair in unchanged)
 
 
 @every_task

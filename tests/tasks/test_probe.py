@@ -13,7 +13,8 @@ from sweep_engine.execution import run
 from sweep_engine.observables import function_ids
 from sweep_engine.sources import open_source
 from sweep_engine.spec import Sweep, settings
-from sweep_engine.spec.tasks import FileTask, Planar, Probe, Regression
+from sweep_engine.spec.task_kind import Probe
+from sweep_engine.spec.tasks import FileTask, Planar, Regression
 from sweep_engine.store import open_results
 from sweep_engine.tasks import levels, load_task
 from tests.statistics import assert_probability

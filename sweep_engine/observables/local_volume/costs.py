@@ -27,9 +27,9 @@ def mean_kl(
 ) -> Float[Array, ""]:
     """Mean KL of the laws of the label that two lists of outputs stand for, in nats.
 
-    Logits for a loss with margins, the mean of a Gaussian of variance 1 for squared error.
+    Logits for a loss whose outputs are log odds; elsewhere means of Gaussians of variance 1.
     """
-    if loss.residuals is not None or loss.num_labels is None:
+    if not loss.has_logits:
         return jnp.mean(jnp.sum((outputs - centre) ** 2, axis=-1)) / 2
     p, q = (_log_probabilities(values) for values in (centre, outputs))
     return jnp.mean(jnp.sum(jnp.exp(p) * (p - q), axis=-1))

@@ -42,7 +42,7 @@ def obstacles(bucket: Bucket) -> Iterator[str]:
     if len(bucket.network.input_shape) != 1:
         yield f"inputs of shape {bucket.network.input_shape}"
     if not any(bucket.task.loss is loss for loss in (LOGISTIC, SQUARED_LABELS)):
-        yield "tasks without two labels"
+        yield "losses other than logistic and squared error of two labels"
     if bucket.setting.accept.train_error is None:
         yield "acceptance rules other than train_error"
     if bucket.task.inputs.size > MOST_VALUES:

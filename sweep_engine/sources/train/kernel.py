@@ -22,7 +22,7 @@ from sweep_engine.sources.stepped.single_run import RunState, record_checks
 from sweep_engine.sources.train.single_run import Carried, Training
 from sweep_engine.spec.models import ModelKind
 from sweep_engine.spec.sources import Accept
-from sweep_engine.spec.sources.optimizers import Adam, Constant, Sgd
+from sweep_engine.spec.sources.optimizers import Adam, Constant, GradientOptimizer, Sgd
 from sweep_engine.spec.starts import FromSource
 from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, Loss, cross_entropy
 
@@ -49,6 +49,8 @@ def _obstacles(training: Training, model: ModelKind) -> Iterator[str]:
         yield f"the optimiser {optimizer.kind}"
     elif not isinstance(optimizer.schedule, Constant):
         yield f"the schedule {optimizer.schedule.kind}"
+    if isinstance(optimizer, GradientOptimizer) and optimizer.clip_norm is not None:
+        yield "clip_norm"
     if not isinstance(module, MlpNetwork):
         yield f"the model {model.title}, which is no chain of dense layers"
     elif module.activation == "sin":
@@ -56,7 +58,7 @@ def _obstacles(training: Training, model: ModelKind) -> Iterator[str]:
     if len(training.network.input_shape) != 1:
         yield f"inputs of shape {training.network.input_shape}"
     if _loss_name(training.loss) is None:
-        yield "losses other than logistic, squared error and cross-entropy"
+        yield "losses other than logistic, squared error and cross-entropy of three classes or more"
     if accept.train_error is None and accept.train_loss is None:
         yield f"the acceptance rule {next(r for r in Accept.RULES if getattr(accept, r))}"
     if spec.stop.extra_steps:

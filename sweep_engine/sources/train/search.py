@@ -82,7 +82,7 @@ class RandomSearcher:
         move, loss, better = _keep_if_better(objective, theta, state.std * draw, loss, unravel)
         failures = jnp.where(better, 0, state.failures + 1)
         tired = failures >= spec.patience
-        return unravel(move), Greedy(
+        return unravel(theta + move), Greedy(
             loss=loss,
             std=jnp.where(tired, state.std * spec.shrink, state.std),
             failures=jnp.where(tired, 0, failures),
@@ -125,7 +125,7 @@ class PatternSearcher:
         step = jnp.where(jnp.arange(theta.size) == chosen // 2, step, 0.0)
         move, loss, better = _keep_if_better(objective, theta, step, loss, unravel)
         improved = better | (state.improved & ~starts)
-        return unravel(move), Pattern(loss, size, improved, order)
+        return unravel(theta + move), Pattern(loss, size, improved, order)
 
 
 def _order(order: Int[Array, " 2P"], starts: Bool[Array, ""], key: Array) -> Int[Array, " 2P"]:

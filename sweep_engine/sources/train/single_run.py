@@ -147,10 +147,10 @@ class Training(SteppedRun):
             return self.loss.mean(self.network.apply(self.pruned(params, mask), x), y)
 
         stepper = STEPPERS[type(spec.optimizer)]
-        added, carried = stepper.update(
+        moved, carried = stepper.update(
             spec.optimizer, objective, state.params, state.carried.optimizer, context
         )
-        params = self.pruned(jax.tree.map(jnp.add, state.params, added), mask)
+        params = self.pruned(moved, mask)
         return state._replace(
             params=select(running, params, state.params),
             carried=Carried(select(running, carried, state.carried.optimizer), order),

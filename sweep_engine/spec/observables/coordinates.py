@@ -20,7 +20,9 @@ class Coordinates(ObservableKind):
     model_config = ConfigDict(serialize_by_alias=True)
 
     kind: Literal["coordinates"] = "coordinates"
-    method: Literal["pca", "random"] = "pca"
+    method: Literal["pca", "random"] = Field(
+        default="pca", description="pca: principal components; random: fixed random directions"
+    )
     fitted_on: str | None = Field(
         default=None,
         serialization_alias="reference",
@@ -34,7 +36,9 @@ class Coordinates(ObservableKind):
         default=False,
         description="divide out the scales of relu and linear units too: KL can then only fall",
     )
-    components: Annotated[int, Field(strict=True, ge=1, le=64)] = 2
+    components: Annotated[int, Field(strict=True, ge=1, le=64)] = Field(
+        default=2, description="how many coordinates there are"
+    )
 
     @model_validator(mode="before")
     @classmethod

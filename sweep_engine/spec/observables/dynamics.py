@@ -81,7 +81,9 @@ class KernelMovement(ObservableKind):
     projection_plane: ClassVar[None] = None
 
     kind: Literal["kernel_movement"] = "kernel_movement"
-    inputs: Literal["train", "test"] = "train"
+    inputs: Literal["train", "test"] = Field(
+        default="train", description="on which inputs the kernel is taken"
+    )
     examples: Count = Field(default=32, description="at most so many inputs, the first ones")
 
 

@@ -25,12 +25,15 @@ class Flatness(ObservableKind):
     projection_plane: ClassVar[None] = None
 
     kind: Literal["flatness"] = "flatness"
-    measures: Annotated[tuple[FlatnessMeasure, ...], Field(min_length=1)] = (
-        "eigenvalues",
-        "trace",
-        "fisher",
-        "sharpness",
-        "relative",
+    measures: Annotated[tuple[FlatnessMeasure, ...], Field(min_length=1)] = Field(
+        default=(
+            "eigenvalues",
+            "trace",
+            "fisher",
+            "sharpness",
+            "relative",
+        ),
+        description="which of the groups above are computed",
     )
     eigenvalues: Count = Field(default=4, description="how many of the largest are listed")
     steps: Count = Field(default=32, description="of Lanczos; more for close eigenvalues")

@@ -43,7 +43,9 @@ class Calibration(ObservableKind):
     draws: Annotated[int, Field(strict=True, ge=2)] = Field(
         default=100, description="of labels from the network's own probabilities, for ECE's null"
     )
-    far_factor: Positive = 10.0
+    far_factor: Positive = Field(
+        default=10.0, description="multiplies the test inputs, to make the set `far`"
+    )
 
     @field_validator("sets")
     @classmethod

@@ -35,13 +35,15 @@ class LocalVolume(ObservableKind):
     threshold: NonNegative = Field(
         default=0.1, description="rise of the cost at which the basin ends"
     )
-    law: Measure = Gaussian()
+    law: Measure = Field(default=Gaussian(), description="the law whose mass is estimated")
     preconditioners: Annotated[tuple[Preconditioner, ...], Field(min_length=1)] = Field(
         default=("law", "hessian_diagonal", "low_rank"),
         description="where the lines go: through draws of the law, which suits wide basins, or "
         "uniformly, stretched by an estimate of the curvature, which suits narrow ones",
     )
-    directions: Count = 64
+    directions: Count = Field(
+        default=64, description="random straight lines from the solution, for each preconditioner"
+    )
     rank: Count = Field(default=16, description="Lanczos steps of `low_rank`")
 
     @model_validator(mode="after")
@@ -65,13 +67,21 @@ class LearningCoefficient(ObservableKind):
 
     kind: Literal["learning_coefficient"] = "learning_coefficient"
     temperature: Positive = Field(default=1e-3, description="1 / (n beta)")
-    localisation: Positive = 1.0
+    localisation: Positive = Field(
+        default=1.0, description="strength of the pull back to the solution, per squared distance"
+    )
     step_size: Positive = Field(
         default=1e-4, description="of SGLD; its bias is about step_size / 4 times the curvature"
     )
-    batch_size: Count | Literal["full"] = "full"
-    chains: Annotated[int, Field(strict=True, ge=2)] = 8
-    steps: Annotated[int, Field(strict=True, ge=4)] = 4000
+    batch_size: Count | Literal["full"] = Field(
+        default="full", description="examples of an SGLD step; full: the whole training set"
+    )
+    chains: Annotated[int, Field(strict=True, ge=2)] = Field(
+        default=8, description="independent chains from the solution"
+    )
+    steps: Annotated[int, Field(strict=True, ge=4)] = Field(
+        default=4000, description="SGLD steps of each chain; the first half is not averaged"
+    )
 
 
 class VolumeExponent(ObservableKind):
@@ -85,9 +95,15 @@ class VolumeExponent(ObservableKind):
     projection_plane: ClassVar[None] = None
 
     kind: Literal["volume_exponent"] = "volume_exponent"
-    half_width: Positive = 1.0
-    draws: Annotated[int, Field(strict=True, ge=100)] = 100_000
-    quantile: Share = 0.01
+    half_width: Positive = Field(
+        default=1.0, description="of the box around the solution, in each parameter"
+    )
+    draws: Annotated[int, Field(strict=True, ge=100)] = Field(
+        default=100_000, description="uniform draws from the box"
+    )
+    quantile: Share = Field(
+        default=0.01, description="share of the draws, those of least loss, that give the exponent"
+    )
 
 
 class MapEstimate(ObservableKind):
@@ -102,7 +118,9 @@ class MapEstimate(ObservableKind):
     projection_plane: ClassVar[None] = None
 
     kind: Literal["map_estimate"] = "map_estimate"
-    law: Annotated[Gaussian | FanIn, Field(discriminator="kind")] = Gaussian()
+    law: Annotated[Gaussian | FanIn, Field(discriminator="kind")] = Field(
+        default=Gaussian(), description="the prior of the posterior"
+    )
     temperature: Positive = Field(
         default=1.0,
         description="what the sum of losses is divided by; of squared error times the noise's "

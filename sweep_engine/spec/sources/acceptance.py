@@ -10,8 +10,8 @@ from sweep_engine.spec.base import NonNegative, Positive, Real, Spec
 class Bin(Spec):
     """An open interval, bounded on one side or on both."""
 
-    above: Real | None = None
-    below: Real | None = None
+    above: Real | None = Field(default=None, description="the lower end, itself outside")
+    below: Real | None = Field(default=None, description="the upper end, itself outside")
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:

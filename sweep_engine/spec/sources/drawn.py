@@ -14,7 +14,7 @@ from sweep_engine.spec.starts import ParentState
 class Drawn(Source):
     """What sources of independent draws from a law share."""
 
-    law: LawSpec = Box()
+    law: LawSpec = Field(default=Box(), description="the law that parameters are drawn from")
 
     @property
     def deed(self) -> str:
@@ -68,7 +68,7 @@ class Prior(Drawn):
     """Draws from a law, trained by nothing."""
 
     kind: Literal["prior"] = "prior"
-    draws: RunCount
+    draws: RunCount = Field(description="how many networks each setting draws")
     keep: Literal["all", "fit", "none"] | Count = Field(
         default="all", description="which draws become rows; tallies count every draw"
     )
@@ -132,8 +132,10 @@ class GuessAndCheck(Drawn):
     """A law conditioned on fitting, by rejection: a number of draws, or of acceptances."""
 
     kind: Literal["guess_and_check"] = "guess_and_check"
-    draws: RunCount | None = None
-    accepted: RunCount | None = None
+    draws: RunCount | None = Field(
+        default=None, description="how many networks each setting draws, fits or not"
+    )
+    accepted: RunCount | None = Field(default=None, description="draw until so many networks fit")
     max_draws: RunCount = Field(
         default=100_000_000, description="with `accepted`: give up after so many draws"
     )

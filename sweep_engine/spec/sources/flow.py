@@ -37,7 +37,9 @@ class FlowStop(Spec):
 class FlowRecord(Spec):
     """What is observed of a flow at `times`, in columns of `curves`; the flow is not changed."""
 
-    observables: Annotated[Observables, Field(min_length=1)]
+    observables: Annotated[Observables, Field(min_length=1)] = Field(
+        description="what is computed of the network at each time"
+    )
 
     @field_validator("observables")
     @classmethod
@@ -64,7 +66,9 @@ class BackwardError(Spec):
     """
 
     kind: Literal["backward_error"] = "backward_error"
-    learning_rate: Annotated[Positive, TRACED]
+    learning_rate: Annotated[Positive, TRACED] = Field(
+        description="that of the gradient descent that is followed"
+    )
 
 
 class Flow(Stepped):
@@ -94,8 +98,11 @@ class Flow(Stepped):
     l2: Annotated[NonNegative, TRACED] = Field(
         default=0.0, description="adds l2 / 2 |theta|^2 to the loss, as an optimiser's l2 does"
     )
-    correction: BackwardError | None = None
-    stop: FlowStop = FlowStop()
+    correction: BackwardError | None = Field(
+        default=None,
+        description="follow gradient descent of a finite learning rate, to second order",
+    )
+    stop: FlowStop = Field(default=FlowStop(), description="when a flow ends")
     times: Annotated[tuple[NonNegative, ...], Field(min_length=1)] | None = Field(
         default=None,
         description="times, in increasing order, that the solver steps to exactly: `curves` has "
@@ -104,7 +111,9 @@ class Flow(Stepped):
     snapshots: Flag = Field(
         default=False, description="params keeps the parameters at each of `times` as well"
     )
-    record: FlowRecord | None = None
+    record: FlowRecord | None = Field(
+        default=None, description="what is observed of a flow at `times`"
+    )
 
     @field_validator("times")
     @classmethod

@@ -57,10 +57,16 @@ class Posterior(Source):
     """Fields that belong to some methods only."""
 
     kind: Literal["posterior"] = "posterior"
-    law: LawSpec = Gaussian()
-    method: Literal["nuts", "hmc", "sgld"] = "nuts"
-    chains: RunCount = 16
-    draws: Annotated[Count, Field(le=2**20)] = 1000
+    law: LawSpec = Field(default=Gaussian(), description="the prior")
+    method: Literal["nuts", "hmc", "sgld"] = Field(
+        default="nuts",
+        description="the sampler: nuts (no-U-turn), hmc (Hamiltonian Monte Carlo), or sgld "
+        "(stochastic gradient Langevin dynamics)",
+    )
+    chains: RunCount = Field(default=16, description="independent Markov chains of each setting")
+    draws: Annotated[Count, Field(le=2**20)] = Field(
+        default=1000, description="draws that each chain keeps"
+    )
     warmup: Annotated[Index, Field(le=2**24)] = Field(
         default=500,
         description="transitions before the first draw; HMC and NUTS adapt their step size in them",
@@ -74,7 +80,10 @@ class Posterior(Source):
         "from the likelihood of a teacher drawn from the law, and starts there: at a draw from "
         "its posterior",
     )
-    temperature: Annotated[Positive, TRACED] = 1.0
+    temperature: Annotated[Positive, TRACED] = Field(
+        default=1.0,
+        description="divides the sum of losses; 1 is Bayes, below 1 the data weigh more",
+    )
     tempered_prior: Flag = Field(
         default=False, description="the prior's density is taken to the power 1/temperature too"
     )

@@ -31,7 +31,9 @@ class Source(Growing, ABC):
     properties and not fields, so that they stand in no file and change no id.
     """
 
-    accept: Accept | None = None
+    accept: Accept | None = Field(
+        default=None, description="the acceptance rule of this source, in place of the sweep's"
+    )
     task: TaskSpec | None = Field(
         default=None, description="in place of the sweep's; its inputs must have the same shape"
     )

@@ -49,9 +49,13 @@ class Splitting(Source):
     """
 
     kind: Literal["splitting"] = "splitting"
-    law: LawSpec = Gaussian()
-    particles: Annotated[Count, Field(ge=8)] = 4096
-    repetitions: Annotated[RunCount, Field(le=2**20)] = 8
+    law: LawSpec = Field(default=Gaussian(), description="the law that is conditioned on a fit")
+    particles: Annotated[Count, Field(ge=8)] = Field(
+        default=4096, description="networks that climb together in a repetition"
+    )
+    repetitions: Annotated[RunCount, Field(le=2**20)] = Field(
+        default=8, description="independent repetitions, each with an estimate of its own"
+    )
     moves: Count = Field(default=20, description="Markov moves of every particle at every level")
     survivors: Annotated[Positive, Field(lt=1)] = Field(
         default=0.5, description="share of the particles that the next level leaves"

@@ -1,5 +1,7 @@
 """What the sources whose runs go step by step share: `train` and `flow`."""
 
+from pydantic import Field
+
 from sweep_engine.spec.base import RunCount
 from sweep_engine.spec.laws import Initialiser, LawSpec
 from sweep_engine.spec.sources import sizes
@@ -13,8 +15,11 @@ class Stepped(Source):
     Runs are independent, and each is a row wherever it ends.
     """
 
-    init: StartSpec = Initialiser()
-    runs: RunCount
+    init: StartSpec = Field(
+        default=Initialiser(),
+        description="where runs start: a draw from a law, or {from: NAME}, a run of another source",
+    )
+    runs: RunCount = Field(description="how many runs each setting has")
 
     @property
     def start_words(self) -> str:

@@ -25,7 +25,7 @@ class Stop(Spec):
     N and N B / n steps they have met the same number of examples.
     """
 
-    max_steps: TracedCount = 10_000
+    max_steps: TracedCount = Field(default=10_000, description="end after so many optimiser steps")
     fit: Flag = Field(default=True, description="end when the acceptance rule holds")
     train_loss: Annotated[Positive | None, TRACED] = Field(
         default=None, description="end at this mean training loss"
@@ -54,7 +54,9 @@ class Record(Spec):
     aside and observed in blocks of their own, by the same program that would observe them stored.
     """
 
-    observables: Annotated[Observables, Field(min_length=1)]
+    observables: Annotated[Observables, Field(min_length=1)] = Field(
+        description="what is computed of the network at each of these steps"
+    )
     at: Annotated[tuple[Index, ...], Field(min_length=1)] | None = Field(
         default=None, description="steps, in increasing order; those that a run reaches"
     )
@@ -90,11 +92,16 @@ class Train(Stepped):
     later_keys: ClassVar[tuple[str, ...]] = ("record",)
 
     kind: Literal["train"] = "train"
-    optimizer: OptimizerSpec = Sgd()
-    batch_size: Count | Literal["full"] = "full"
-    sampling: Literal["without_replacement", "with_replacement"] = "without_replacement"
-    stop: Stop = Stop()
-    record: Record | None = None
+    optimizer: OptimizerSpec = Field(default=Sgd(), description="how a run steps")
+    batch_size: Count | Literal["full"] = Field(
+        default="full", description="examples of a step; full: the whole training set"
+    )
+    sampling: Literal["without_replacement", "with_replacement"] = Field(
+        default="without_replacement",
+        description="whether a minibatch is the next of a shuffled epoch, or drawn anew each step",
+    )
+    stop: Stop = Field(default=Stop(), description="when a run ends")
+    record: Record | None = Field(default=None, description="what is observed of a run on its way")
 
     @model_validator(mode="after")
     def _search_needs_the_whole_loss(self) -> Self:

@@ -1,0 +1,82 @@
+"""What every optimiser must answer, and what all that use gradients share."""
+
+from abc import ABC, abstractmethod
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from sweep_engine.spec.base import TRACED, Growing, NonNegative, Positive
+from sweep_engine.spec.sources.optimizers.schedules import Constant, ScheduleSpec
+
+
+class Optimizer(Growing, ABC):
+    """What every optimiser must answer."""
+
+    @property
+    @abstractmethod
+    def compares_losses(self) -> bool:
+        """Whether a step compares two losses, which must be of one and the same examples."""
+
+    @property
+    @abstractmethod
+    def curvature_limit(self) -> float | None:
+        """The largest curvature of a quadratic loss at which full-batch steps do not grow.
+
+        None where that depends on more than one eigenvalue (adaptive steps), changes from step
+        to step (a schedule), or means nothing (no gradients).
+        """
+
+
+class GradientOptimizer(Optimizer):
+    """What all optimisers with gradients share.
+
+    `l2` adds the gradient of the penalty (l2/2)|theta|^2 to the gradient; `weight_decay`
+    shrinks the parameters by learning_rate * weight_decay beside the step (decoupled). Under
+    plain SGD the two coincide. With momentum a run converges to where l2 is (1 - momentum)
+    times the weight decay; under Adam and RMSProp the two are different algorithms.
+    `Posterior` says which run is a MAP estimate of which prior.
+    """
+
+    later_keys: ClassVar[tuple[str, ...]] = ("clip_norm",)
+
+    learning_rate: Annotated[Positive, TRACED] = Field(
+        default=0.1, description="size of a step, before the schedule"
+    )
+    weight_decay: Annotated[NonNegative, TRACED] = Field(
+        default=0.0,
+        description="decoupled decay: each step takes learning_rate x weight_decay of a parameter "
+        "off it",
+    )
+    l2: Annotated[NonNegative, TRACED] = Field(
+        default=0.0, description="adds l2 / 2 |theta|^2 to the mean loss whose gradient is taken"
+    )
+    clip_norm: Annotated[Positive | None, TRACED] = Field(
+        default=None,
+        description="largest Euclidean norm of a network's whole gradient; a larger one is scaled "
+        "down to it, before l2 is added",
+    )
+    schedule: ScheduleSpec = Field(
+        default=Constant(), description="what the learning rate is multiplied by as steps go on"
+    )
+
+    @property
+    def compares_losses(self) -> bool:
+        return False
+
+
+class UnlimitedOptimizer(GradientOptimizer):
+    """Base of those whose stability on a quadratic is no matter of its largest curvature alone."""
+
+    @property
+    def curvature_limit(self) -> None:
+        return None
+
+
+def limit_of_plain_steps(optimizer: GradientOptimizer) -> float | None:
+    """Give 2 / learning rate, less the curvature that decoupled decay adds.
+
+    A clipped gradient changes nothing of it: near a minimum no gradient is large.
+    """
+    if not isinstance(optimizer.schedule, Constant):
+        return None
+    return 2 / optimizer.learning_rate - optimizer.weight_decay
