@@ -61,7 +61,6 @@ app = typer.Typer(
     cls=_Commands,
     help="Measure the prior that architecture, initialisation and optimiser put on networks.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -564,6 +563,33 @@ def bench(
     if record is not None and not record.parent.is_dir():
         _end([f"{record.parent} is not a folder"], BAD_INPUT)
     _print_json(run_bench(experiments or (), out=record, quick=quick))
+
+
+@app.command("explain")
+def explain_topic(
+    path: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]",
+            help="What to explain, as task.boolean.bits, estimator.knn or column l2_norm; all "
+            "that there is if left out.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Explain what can stand in a sweep file, a column, an estimate or a command."""
+    from sweep_engine.explain import Book, NoSuchTopic, as_map, as_text, commands
+
+    book = Book(commands(typer.main.get_command(app)))
+    if not path:
+        sections = book.sections()
+        _print_json([asdict(each) for each in sections]) if as_json else print(as_map(sections))
+        return
+    try:
+        entry = book.find(".".join(path)).entry
+    except NoSuchTopic as unknown:
+        _end([str(unknown)], BAD_INPUT)
+    _print_json(asdict(entry)) if as_json else print(as_text(entry))
 
 
 @app.command()
