@@ -593,6 +593,41 @@ def explain_topic(
 
 
 @app.command()
+def new(
+    template: Annotated[
+        str | None,
+        typer.Argument(metavar="[TEMPLATE]", help="A packaged sweep; minimal if left out."),
+    ] = None,
+    path: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", metavar="FILE", help="A new file; TEMPLATE.yaml here if left out."
+        ),
+    ] = None,
+    list_them: Annotated[bool, typer.Option("--list", help="List the templates.")] = False,
+) -> None:
+    """Write a commented sweep file to start from."""
+    from sweep_engine.explain import SIMPLEST, templates, write_template
+    from sweep_engine.spec.wording import nearest
+
+    known = templates()
+    if list_them:
+        for name, line in known.items():
+            out.print(f"{name}: {line}", markup=False, highlight=False)
+        return
+    name = template or SIMPLEST
+    path = path or Path(f"{name}.yaml")
+    if name not in known:
+        _end([f"there is no template {name!r}{nearest(name, known)}"], BAD_INPUT)
+    try:
+        write_template(name, path)
+    except FileExistsError:
+        _end([f"{path} is there already and was left as it is: give another file by -o"], BAD_INPUT)
+    out.print(f"wrote {path}", markup=False, highlight=False)
+    out.print(f"next: sweep-engine plan {path}", markup=False, highlight=False)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of a sweep file, for editors."""
     from sweep_engine.spec import Sweep

@@ -7,9 +7,11 @@ the docstrings of classes, and whether a field may be swept is asked of an examp
 from sweep_engine.explain.book import Book, NoSuchTopic, Section
 from sweep_engine.explain.commands import commands
 from sweep_engine.explain.entry import Entry, Listed, Topic
+from sweep_engine.explain.templates import SIMPLEST, templates, write_template
 from sweep_engine.explain.text import as_map, as_text
 
 __all__ = [
+    "SIMPLEST",
     "Book",
     "Entry",
     "Listed",
@@ -19,4 +21,6 @@ __all__ = [
     "as_map",
     "as_text",
     "commands",
+    "templates",
+    "write_template",
 ]

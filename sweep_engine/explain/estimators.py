@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,6 +12,7 @@ from sweep_engine.densities.registry import ESTIMATORS, FUNCTIONS, QUANTITIES, S
 from sweep_engine.explain.docstrings import told
 from sweep_engine.explain.entry import Entry, Listed, Topic
 from sweep_engine.explain.examples import as_yaml
+from sweep_engine.explain.templates import EXAMPLES
 
 _OBSERVABLES: Mapping[Takes, str] = {
     Takes.ONE_COLUMN: "l2_norm",
@@ -29,8 +29,6 @@ _NUMBERS: dict[str, Any] = {
     "num_reference": 1000, "n_eff_reference": 1000.0, "unit": "1", "method": "an example",
 }  # fmt: skip
 """An estimate's numbers, to show what a report says of it."""
-
-_EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def estimators() -> dict[str, Topic]:
@@ -77,7 +75,7 @@ def _comparison(name: str, estimator: Estimator[Any]) -> dict[str, Any]:
 
 def _packaged(name: str) -> dict[str, Any]:
     """Give the first comparison of the packaged sweeps that names an estimator."""
-    for path in sorted(_EXAMPLES.glob("*.yaml")):
+    for path in sorted(EXAMPLES.glob("*.yaml")):
         for comparison in yaml.safe_load(path.read_text()).get("compare", ()):
             if comparison.get("estimator") == name:
                 found: dict[str, Any] = comparison
