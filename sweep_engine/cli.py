@@ -197,8 +197,8 @@ def run(
 ) -> None:
     """Run what is missing of a sweep: start it, resume it, or find it complete.
 
-    Exit code 0: complete; 1: some shards failed; 2: bad input; 3: interrupted (what is done
-    is kept: the same command goes on).
+    Exit code 0: complete; 1: some shards failed, or fewer draws fit than were asked for; 2: bad
+    input; 3: interrupted (what is done is kept: the same command goes on).
     """
     sweep, text = _load(spec), spec.read_text()
     summary = _run(
@@ -686,7 +686,7 @@ def _report_run(summary: "RunSummary", directory: str) -> None:
         behind = f", {summary.blocked:,} wait for their results" if summary.blocked else ""
         _end([f"{summary.failed} shards failed{behind}: {where}"], FAILED)
     if summary.short:
-        _end([*map(str, summary.short)], BAD_INPUT)
+        _end([*map(str, summary.short)], FAILED)
     step = "report" if summary.is_complete else "run SPEC --out"
     out.print(f"next: sweep-engine {step} {directory}", markup=False, highlight=False)
 
@@ -703,6 +703,8 @@ def _run_line(run: dict[str, Any]) -> str:
     if run["state"] != "running":
         return f"no run is on: the last one {run['state']} {ago}{since}; the same `run` goes on"
     left = "" if run["eta_seconds"] is None else f", about {_duration(run['eta_seconds'])} left"
+    if run.get("accepted_of"):
+        left = f", {run['accepted']:,} of {run['accepted_of']:,} accepted{left}"
     busy = "" if run["lanes_busy"] is None else f", lanes {run['lanes_busy']:.0%} busy"
     return (
         f"running: {run['in_flight']:,} shards in flight on {run['workers']:,} workers, "
