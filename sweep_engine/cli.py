@@ -5,6 +5,7 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 FAILED, BAD_INPUT = 1, 2
 BAD_INPUTS = (PlanError, OutputError, ClusterError, IncomparableSources, InsufficientSamples)
+WATCH_SECONDS = 2.0
 DEMOS = ("landscape", "boolean", "digits")
 
 
@@ -270,12 +272,27 @@ def retry(
 
 
 @app.command()
-def status(results: ResultsDir, as_json: AsJson = False) -> None:
+def status(
+    context: typer.Context,
+    results: ResultsDir,
+    as_json: AsJson = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Say it again every few seconds, until no run is on.")
+    ] = False,
+) -> None:
     """Say what is done, failed and missing, and how a run is getting on; from anywhere."""
-    found = _status(results)
-    if as_json:
-        _print_json(found)
-        return
+    with context.obj.last_words("no longer watching; the run goes on"):
+        while True:
+            found = _status(results)
+            if watch and not as_json:
+                out.clear()  # on a terminal; a log gets one below the other
+            _print_json(found) if as_json else _print_status(found)
+            if not (watch and found["run"] and found["run"]["state"] == "running"):
+                return
+            time.sleep(WATCH_SECONDS)
+
+
+def _print_status(found: dict[str, Any]) -> None:
     table = Table("source", "shards done", "needed", "runs or draws", "fit", "rows", "lanes busy")
     for name, row in found["sources"].items():
         busy = "" if row["lanes_busy"] is None else f"{row['lanes_busy']:.0%}"
@@ -695,13 +712,16 @@ def _run_line(run: dict[str, Any]) -> str:
     ago = f"{_duration(run['age_seconds'])} ago"
     if run["state"] == "stale":
         return (
-            f"stale: last heard of {ago} from {run['driver']}, which has died or cannot write "
-            "here; the same `run` goes on"
+            f"Stale: no sign of life for {_duration(run['age_seconds'])} from {run['driver']}; it "
+            "has died or cannot write here. Repeat the same `run` command to continue"
         )
     first = run.get("first_result_seconds")
     since = "" if first is None else f", its first result after {_duration(first)}"
     if run["state"] != "running":
-        return f"no run is on: the last one {run['state']} {ago}{since}; the same `run` goes on"
+        return (
+            f"Not running: the last run {run['state']} {ago}{since}. Repeat the same `run` command "
+            "to continue"
+        )
     left = "" if run["eta_seconds"] is None else f", about {_duration(run['eta_seconds'])} left"
     if run.get("accepted_of"):
         left = f", {run['accepted']:,} of {run['accepted_of']:,} accepted{left}"
