@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from sweep_engine.shown import ShortTable, Shown
 from sweep_engine.spec.axes import Axis, AxisSpec, Sobol
 from sweep_engine.spec.base import Count, Name, PartName, Spec
 from sweep_engine.spec.models import ModelSpec
@@ -106,7 +107,7 @@ def _with_short_form(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"required": ["observable"]}, {"required": ["correlate"]}]
 
 
-class Comparison(Spec):
+class Comparison(Shown, Spec):
     """A source against a reference in one observable, per setting that both share.
 
     `{source: sgd, correlate: [a, b]}` looks at one source by itself: it is read as the observable
@@ -167,6 +168,11 @@ class Comparison(Spec):
             raise ValueError(f"correlate: name two columns, not {columns!r}")
         rest = {key: value for key, value in data.items() if key != "correlate"}
         return rest | {"observable": ", ".join(map(str, columns)), "estimator": "correlate"}
+
+    def short_table(self) -> ShortTable:
+        """Say what is compared, as the sweep file would."""
+        given = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        return ShortTable("", ("key", "value"), [(key, str(text)) for key, text in given.items()])
 
     @property
     def is_within_one(self) -> bool:
