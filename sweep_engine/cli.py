@@ -5,6 +5,7 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 FAILED, BAD_INPUT = 1, 2
 BAD_INPUTS = (PlanError, OutputError, ClusterError, IncomparableSources, InsufficientSamples)
+WATCH_SECONDS = 2.0
 DEMOS = ("landscape", "boolean", "digits")
 
 
@@ -61,7 +63,6 @@ app = typer.Typer(
     cls=_Commands,
     help="Measure the prior that architecture, initialisation and optimiser put on networks.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -198,8 +199,8 @@ def run(
 ) -> None:
     """Run what is missing of a sweep: start it, resume it, or find it complete.
 
-    Exit code 0: complete; 1: some shards failed; 2: bad input; 3: interrupted (what is done
-    is kept: the same command goes on).
+    Exit code 0: complete; 1: some shards failed, or fewer draws fit than were asked for; 2: bad
+    input; 3: interrupted (what is done is kept: the same command goes on).
     """
     sweep, text = _load(spec), spec.read_text()
     summary = _run(
@@ -271,12 +272,27 @@ def retry(
 
 
 @app.command()
-def status(results: ResultsDir, as_json: AsJson = False) -> None:
+def status(
+    context: typer.Context,
+    results: ResultsDir,
+    as_json: AsJson = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Say it again every few seconds, until no run is on.")
+    ] = False,
+) -> None:
     """Say what is done, failed and missing, and how a run is getting on; from anywhere."""
-    found = _status(results)
-    if as_json:
-        _print_json(found)
-        return
+    with context.obj.last_words("no longer watching; the run goes on"):
+        while True:
+            found = _status(results)
+            if watch and not as_json:
+                out.clear()  # on a terminal; a log gets one below the other
+            _print_json(found) if as_json else _print_status(found)
+            if not (watch and found["run"] and found["run"]["state"] == "running"):
+                return
+            time.sleep(WATCH_SECONDS)
+
+
+def _print_status(found: dict[str, Any]) -> None:
     table = Table("source", "shards done", "needed", "runs or draws", "fit", "rows", "lanes busy")
     for name, row in found["sources"].items():
         busy = "" if row["lanes_busy"] is None else f"{row['lanes_busy']:.0%}"
@@ -566,6 +582,68 @@ def bench(
     _print_json(run_bench(experiments or (), out=record, quick=quick))
 
 
+@app.command("explain")
+def explain_topic(
+    path: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]",
+            help="What to explain, as task.boolean.bits, estimator.knn or column l2_norm; all "
+            "that there is if left out.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Explain what can stand in a sweep file, a column, an estimate or a command."""
+    from sweep_engine.explain import Book, NoSuchTopic, as_map, as_text, commands
+
+    book = Book(commands(typer.main.get_command(app)))
+    if not path:
+        sections = book.sections()
+        _print_json([asdict(each) for each in sections]) if as_json else print(as_map(sections))
+        return
+    try:
+        entry = book.find(".".join(path)).entry
+    except NoSuchTopic as unknown:
+        _end([str(unknown)], BAD_INPUT)
+    _print_json(asdict(entry)) if as_json else print(as_text(entry))
+
+
+@app.command()
+def new(
+    template: Annotated[
+        str | None,
+        typer.Argument(metavar="[TEMPLATE]", help="A packaged sweep; minimal if left out."),
+    ] = None,
+    path: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", metavar="FILE", help="A new file; TEMPLATE.yaml here if left out."
+        ),
+    ] = None,
+    list_them: Annotated[bool, typer.Option("--list", help="List the templates.")] = False,
+) -> None:
+    """Write a commented sweep file to start from."""
+    from sweep_engine.explain import SIMPLEST, templates, write_template
+    from sweep_engine.spec.wording import nearest
+
+    known = templates()
+    if list_them:
+        for name, line in known.items():
+            out.print(f"{name}: {line}", markup=False, highlight=False)
+        return
+    name = template or SIMPLEST
+    path = path or Path(f"{name}.yaml")
+    if name not in known:
+        _end([f"there is no template {name!r}{nearest(name, known)}"], BAD_INPUT)
+    try:
+        write_template(name, path)
+    except FileExistsError:
+        _end([f"{path} is there already and was left as it is: give another file by -o"], BAD_INPUT)
+    out.print(f"wrote {path}", markup=False, highlight=False)
+    out.print(f"next: sweep-engine plan {path}", markup=False, highlight=False)
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a sweep file, for editors."""
@@ -625,7 +703,7 @@ def _report_run(summary: "RunSummary", directory: str) -> None:
         behind = f", {summary.blocked:,} wait for their results" if summary.blocked else ""
         _end([f"{summary.failed} shards failed{behind}: {where}"], FAILED)
     if summary.short:
-        _end([*map(str, summary.short)], BAD_INPUT)
+        _end([*map(str, summary.short)], FAILED)
     step = "report" if summary.is_complete else "run SPEC --out"
     out.print(f"next: sweep-engine {step} {directory}", markup=False, highlight=False)
 
@@ -634,14 +712,19 @@ def _run_line(run: dict[str, Any]) -> str:
     ago = f"{_duration(run['age_seconds'])} ago"
     if run["state"] == "stale":
         return (
-            f"stale: last heard of {ago} from {run['driver']}, which has died or cannot write "
-            "here; the same `run` goes on"
+            f"Stale: no sign of life for {_duration(run['age_seconds'])} from {run['driver']}; it "
+            "has died or cannot write here. Repeat the same `run` command to continue"
         )
     first = run.get("first_result_seconds")
     since = "" if first is None else f", its first result after {_duration(first)}"
     if run["state"] != "running":
-        return f"no run is on: the last one {run['state']} {ago}{since}; the same `run` goes on"
+        return (
+            f"Not running: the last run {run['state']} {ago}{since}. Repeat the same `run` command "
+            "to continue"
+        )
     left = "" if run["eta_seconds"] is None else f", about {_duration(run['eta_seconds'])} left"
+    if run.get("accepted_of"):
+        left = f", {run['accepted']:,} of {run['accepted_of']:,} accepted{left}"
     busy = "" if run["lanes_busy"] is None else f", lanes {run['lanes_busy']:.0%} busy"
     return (
         f"running: {run['in_flight']:,} shards in flight on {run['workers']:,} workers, "

@@ -17,6 +17,7 @@ from typing import Any
 
 from sweep_engine.errors import OutputError, PlanError
 from sweep_engine.machine import uncollected
+from sweep_engine.shown import ShortTable, Shown
 from sweep_engine.spec import Piece, Setting, Sweep, axis_paths, settings, spec_id
 from sweep_engine.spec.base import canonical_json, static_part
 from sweep_engine.spec.ids import Known, hash31
@@ -52,7 +53,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Shown):
     """A sweep, its settings, and its shards in the order in which they should run.
 
     Attributes:
@@ -66,6 +67,25 @@ class Plan:
     settings: dict[int, Setting]
     buckets: dict[str, tuple[int, ...]]
     shards: tuple[Shard, ...]
+
+    def short_table(self) -> ShortTable:
+        """Say how many runs each source has, at most, and how they are cut."""
+        rows = [self._row(name) for name in self.sweep.sources]
+        return ShortTable(
+            f"plan of {self.sweep.name}",
+            ("source", "settings", "buckets", "shards", "runs at most"),
+            rows,
+        )
+
+    def _row(self, source: str) -> tuple[str, ...]:
+        shards = [shard for shard in self.shards if shard.source == source]
+        counts = (
+            sum(setting.source == source for setting in self.settings.values()),
+            len({shard.bucket for shard in shards}),
+            len(shards),
+            sum(shard.num_runs for shard in shards),
+        )
+        return (source, *(f"{count:,}" for count in counts))
 
     @cached_property
     def moved_ids(self) -> dict[str, int]:

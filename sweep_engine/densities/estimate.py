@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
+from sweep_engine.shown import ShortTable, Shown
+
 SMALLEST_P = 1e-300
 """No p-value is below this: what underflows is a bound, not a zero."""
 
@@ -19,7 +21,7 @@ class Interval(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class Estimate(Shown):
     """A number with an interval, and everything needed to judge it.
 
     Arrays for plots are not estimates: they have result types of their own.
@@ -73,6 +75,21 @@ class Estimate:
         check_confidence(self.confidence)
         if self.low > self.high:
             raise ValueError(f"{self.name}: low {self.low} is above high {self.high}")
+
+    def short_table(self) -> ShortTable:
+        """Say the value, its interval, and what they rest on."""
+        numbers = {
+            "value": f"{self.value:.4g}",
+            f"{self.confidence:.0%} interval": f"{self.low:.4g} to {self.high:.4g}",
+            "unit": "" if self.unit == "1" else self.unit,
+            "null": "" if self.null_value is None else f"{self.null_value:.3g}",
+            "p": "" if self.p_value is None else format_p(self.p_value),
+            "draws": f"{self.num_source:,}",
+            "of the reference": f"{self.num_reference:,}" if self.num_reference else "",
+        }
+        known = {name: text for name, text in numbers.items() if text}
+        notes = (f"method: {self.method}", *(f"warning: {text}" for text in self.warnings))
+        return ShortTable("", ("estimate", *known), [(self.name, *known.values())], notes)
 
     def with_null(self, null: Interval) -> Self:
         """Set the same-source null beside the estimate."""

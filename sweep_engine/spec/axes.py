@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from sweep_engine.float32 import LARGEST, SMALLEST, float32_key
 from sweep_engine.spec.base import Real, Spec, canonical_json
@@ -30,6 +30,19 @@ class Axis(Spec):
     more points leave the earlier ones in place. Numbers are rounded to six significant digits
     where that leaves them different, in float32 too, and inside the range; else to more.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"values": [0.01, 0.1]},
+                {"grid": [0.1, 0.5], "points": 5},
+                {"log_grid": [0.01, 1.0], "points": 5},
+                {"uniform": [0.1, 0.5], "points": 8},
+                {"log_uniform": [0.01, 1.0], "points": 8},
+                {"integer": [1, 9], "points": 3},
+            ]
+        }
+    )
 
     values: Annotated[tuple[Any, ...] | None, Field(min_length=1)] = Field(
         default=None, description="the values themselves; in a file a bare list says the same"
@@ -179,6 +192,20 @@ class Sobol(Spec):
     Its dimensions are the paths in alphabetical order, so that the order of keys, which
     `sweep.json` does not keep, moves no point.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "points": 64,
+                    "over": {
+                        "sources.sgd.optimizer.learning_rate": {"log_uniform": [0.01, 1.0]},
+                        "sources.sgd.optimizer.momentum": {"uniform": [0.0, 0.9]},
+                    },
+                }
+            ]
+        }
+    )
 
     points: Points = Field(description="how many points are drawn")
     over: Annotated[dict[str, AxisSpec], Field(min_length=1)] = Field(

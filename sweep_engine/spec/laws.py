@@ -6,7 +6,7 @@ Each says in `support` where its mass lies.
 from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from sweep_engine.spec.base import (
     TRACED,
@@ -194,6 +194,10 @@ class Constant(Law):
 
 class FanIn(Law):
     """Weights N(0, weight_std^2 / fan_in), biases N(0, bias_std^2)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"weight_std": 1.0, "bias_std": 0.1}]}
+    )
 
     scales: ClassVar[tuple[str, ...]] = ("weight_std", "bias_std")
 

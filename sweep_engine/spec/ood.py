@@ -32,9 +32,10 @@ class OtherColumns(Spec):
 
     kind: Literal["columns"] = "columns"
     x: Annotated[tuple[str, ...], Field(min_length=1)] | str = Field(
-        description="the columns with the inputs, or the array of a .npz file"
+        description="the columns with the inputs, or the array of a .npz file",
+        examples=["x_shifted"],
     )
-    y: str = Field(description="the column or array with the targets")
+    y: str = Field(description="the column or array with the targets", examples=["y_shifted"])
 
 
 OodSpec = Annotated[Noise | Mask | Shuffle | OtherColumns, Field(discriminator="kind")]

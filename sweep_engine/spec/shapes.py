@@ -54,7 +54,7 @@ class Shape:
         if not _is_model(self.type):
             return {}
         return {
-            _name_in_file(name, info): Shape.of_field(info)
+            name_in_file(name, info): Shape.of_field(info)
             for name, info in self.type.model_fields.items()
         }
 
@@ -110,6 +110,7 @@ def _tag_key(metadata: Iterable[Any]) -> str | None:
     return None
 
 
-def _name_in_file(name: str, info: FieldInfo) -> str:
+def name_in_file(name: str, info: FieldInfo) -> str:
+    """Give the name that a file uses for a field."""
     alias = info.validation_alias or info.alias
     return alias if isinstance(alias, str) else name

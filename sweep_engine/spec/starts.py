@@ -20,7 +20,9 @@ class ParentRef(Spec):
 
     model_config = ConfigDict(serialize_by_alias=True)
 
-    source: PartName = Field(alias="from", description="another source of this sweep")
+    source: PartName = Field(
+        alias="from", description="another source of this sweep", examples=["sgd"]
+    )
 
 
 class ParentAt(ParentRef, ABC):
@@ -47,7 +49,7 @@ class Mask(Spec):
     """
 
     keep: Annotated[float, Field(strict=True, gt=0, le=1), HOST] = Field(
-        description="share of the weights that are not 0 to keep"
+        description="share of the weights that are not 0 to keep", examples=[0.2]
     )
     scope: Annotated[Literal["global", "layer"], HOST] = Field(
         default="global", description="the largest of all weights, or of every layer"

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from sweep_engine.shown import ShortTable, Shown
 from sweep_engine.spec.axes import Axis, AxisSpec, Sobol
 from sweep_engine.spec.base import Count, Name, PartName, Spec
 from sweep_engine.spec.models import ModelSpec
@@ -80,7 +81,10 @@ Span = tuple[Bound, Bound]
 class Match(Spec):
     """Compare as if both sources had the same law of one column, bin by bin."""
 
-    column: str = Field(description="a column of runs, such as a normalised margin or a loss")
+    column: str = Field(
+        description="a column of runs, such as a normalised margin or a loss",
+        examples=["train_loss"],
+    )
     bins: Annotated[int, Field(strict=True, ge=2, le=64)] = Field(
         default=8, description="how many bins, of equal mass in both sources together"
     )
@@ -95,11 +99,15 @@ def _with_short_form(schema: dict[str, Any]) -> None:
     columns = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}
     words = "two columns, whose rank correlation is estimated: in place of `observable`"
     schema["properties"]["correlate"] = columns | {"description": words}
+    schema["examples"] = [
+        {"source": "sgd", "reference": "init", "observable": "l2_norm"},
+        {"source": "sgd", "correlate": ["l2_norm", "test_error"]},
+    ]
     schema["required"] = ["source"]
     schema["anyOf"] = [{"required": ["observable"]}, {"required": ["correlate"]}]
 
 
-class Comparison(Spec):
+class Comparison(Shown, Spec):
     """A source against a reference in one observable, per setting that both share.
 
     `{source: sgd, correlate: [a, b]}` looks at one source by itself: it is read as the observable
@@ -108,30 +116,37 @@ class Comparison(Spec):
 
     model_config = ConfigDict(json_schema_extra=_with_short_form)
 
-    source: str = Field(description="the name of the source that is looked at")
+    source: str = Field(description="the name of the source that is looked at", examples=["sgd"])
     reference: str = Field(
         default_factory=lambda data: data.get("source", ""),
         description="left out, the source itself",
     )
     observable: str = Field(
         description="a column of runs, or several, by commas; a column of lists, whose entries are "
-        "coordinates; `function`; or `networks`, which are run again from their parameters"
+        "coordinates; `function`; or `networks`, which are run again from their parameters",
+        examples=["l2_norm"],
     )
     given: Literal["fit", "all"] = Field(
         default="all",
         description="fit: only networks that pass the acceptance rule; all: every network",
     )
     by: str | tuple[str, ...] | None = Field(
-        default=None, description="a swept axis, or several: one estimate per value"
+        default=None,
+        description="a swept axis, or several: one estimate per value",
+        examples=["sources.sgd.optimizer.learning_rate"],
     )
     over: Literal["task.seed"] | None = Field(
         default=None, description="average over the swept data sets, not one estimate for each"
     )
     at: dict[str, Any] | None = Field(
-        default=None, description="axis values: only settings that have them"
+        default=None,
+        description="axis values: only settings that have them",
+        examples=[{"task.bits": 7}],
     )
     where: dict[str, Span] | None = Field(
-        default=None, description="column: [low, high]; only runs inside, ends included"
+        default=None,
+        description="column: [low, high]; only runs inside, ends included",
+        examples=[{"train_loss": [0.0, 0.1]}],
     )
     match: Match | None = Field(
         default=None, description="weigh the reference's runs so that bins of a column agree"
@@ -154,6 +169,11 @@ class Comparison(Spec):
         rest = {key: value for key, value in data.items() if key != "correlate"}
         return rest | {"observable": ", ".join(map(str, columns)), "estimator": "correlate"}
 
+    def short_table(self) -> ShortTable:
+        """Say what is compared, as the sweep file would."""
+        given = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        return ShortTable("", ("key", "value"), [(key, str(text)) for key, text in given.items()])
+
     @property
     def is_within_one(self) -> bool:
         """Say whether a source is looked at by itself."""
@@ -174,10 +194,21 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, dict | Sobol) else value
 
 
+_RATE, _MOMENTUM = "sources.sgd.optimizer.learning_rate", "sources.sgd.optimizer.momentum"
+_AXES: list[Any] = [
+    {_RATE: [0.01, 0.1]},
+    {"zip": [{_RATE: [0.01, 0.1], _MOMENTUM: [0.9, 0.0]}]},
+    {"sobol": [{"points": 8, "over": {_RATE: {"log_uniform": [0.01, 1.0]}}}]},
+]
+
+
 class Axes(Spec):
     """What is swept: crossed axes by their paths, and groups of zipped or Sobol axes."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={"examples": _AXES},
+    )
     __pydantic_extra__: dict[str, AxisSpec] = Field(init=False)
 
     zip: Annotated[tuple[Zipped, ...], BeforeValidator(_listed)] = Field(

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Field,
     field_validator,
     model_validator,
@@ -87,6 +88,16 @@ class Regression(Probed):
 
     Of several outputs, y are rows of numbers; each has a w of its own.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"examples": 32, "inputs": 4},
+                {"x": [[0.0], [1.0]], "y": [0.0, 1.0]},
+                {"x": [[0.0], [1.0]], "y": [0.0, 1.0], "test_x": [[0.5]], "test_y": [0.5]},
+            ]
+        }
+    )
 
     later_keys: ClassVar[tuple[str, ...]] = ("ood", "probe", "outputs")
 
@@ -229,6 +240,15 @@ class Planar(Labelled, Probed):
 
     later_keys: ClassVar[tuple[str, ...]] = (*Labelled.later_keys, "probe")
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"set": "two_slab"},
+                {"points": [[0.0, 1.0], [1.0, 0.0]], "labels": [0, 1]},
+            ]
+        }
+    )
+
     data_file: ClassVar[None] = None
 
     kind: Literal["planar"] = "planar"
@@ -282,9 +302,14 @@ class FileTask(Split, Probed):
     later_keys: ClassVar[tuple[str, ...]] = (*Split.later_keys, "probe", "labels")
 
     kind: Literal["file"] = "file"
-    path: str = Field(description="a .npz or .parquet file, from the sweep file's folder")
+    path: str = Field(
+        description="a .npz or .parquet file, from the sweep file's folder", examples=["data.npz"]
+    )
     sha256: str | None = Field(
-        default=None, pattern="^[0-9a-f]{64}$", description="checked; filled in when left out"
+        default=None,
+        pattern="^[0-9a-f]{64}$",
+        description="checked; filled in when left out",
+        examples=["0" * 64],
     )
     x: Annotated[tuple[str, ...], Field(min_length=1)] | str = Field(
         default="x", description="the columns with the inputs, or the array of a .npz file"
@@ -294,6 +319,7 @@ class FileTask(Split, Probed):
         default=None,
         description="the classes, in the order of the network's; filled in when left out, unless "
         "they are 0 to C - 1 already",
+        examples=[[0, 1]],
     )
     train: Count = Field(description="the first so many rows of a seeded shuffle train")
     loss: FileLoss = Field(

@@ -1,5 +1,6 @@
 """Read the results of a sweep: only what the ledger names, and only if it is unaltered."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 from jaxtyping import Float32, Int64
 
 from sweep_engine.errors import CorruptResults, OutputError
+from sweep_engine.shown import ShortTable, Shown
 from sweep_engine.store.directory import OutputDirectory
 from sweep_engine.store.inventory import take_inventory
 from sweep_engine.store.layout import LEDGER, split_table_path
@@ -38,7 +40,7 @@ class Params:
     theta: Float32[np.ndarray, "R P"]
 
 
-class Results:
+class Results(Shown):
     """The tables of an output directory, as they were when it was opened.
 
     Rows come in the order of the files' paths, and in a file in the order of writing. Reading
@@ -70,6 +72,22 @@ class Results:
         self.ledger = inventory.ledger
         known = {"runs": runs_schema(), "tallies": tallies_schema(), "curves": curves_schema()}
         self._empty_schemas = known | dict(schemas or {})
+
+    def short_table(self) -> ShortTable:
+        """Say how many rows of each source every table has."""
+        rows: dict[str, Counter[str]] = {}
+        for record in self.ledger.files.values():
+            table, source, _ = split_table_path(record.path)
+            rows.setdefault(source, Counter())[table] += record.rows
+        tables = sorted({table for counts in rows.values() for table in counts})
+        return ShortTable(
+            f"results in {self._files.location}",
+            ("source", *(f"rows of {table}" for table in tables)),
+            [
+                (source, *(f"{counts[table]:,}" for table in tables))
+                for source, counts in sorted(rows.items())
+            ],
+        )
 
     def runs(
         self, columns: Sequence[str] | None = None, where: pc.Expression | None = None

@@ -16,6 +16,7 @@ from sweep_engine.execution.driver.heartbeat import PATH, STALE_SECONDS, Event, 
 from sweep_engine.execution.driver.progress import Standing
 from sweep_engine.spec import Sweep
 from sweep_engine.store import LocalFiles
+from tests.shell import call
 
 STANDING = Standing(
     shards=2, all_shards=6, runs=40, all_runs=120, failed=1, seconds=10.0, resumed_runs=20,
@@ -136,16 +137,34 @@ def test_status_from_elsewhere_while_it_runs(tmp_path, monkeypatch):
     assert json.loads(status(out, "--json"))["run"]["state"] == "ended"
 
 
+def test_watching_ends_with_the_run(tmp_path, monkeypatch):
+    run(Sweep.model_validate(SWEEP), tmp_path)
+    states = iter(["running", "running", "ended", "running"])
+    found = cli._status(str(tmp_path))
+    monkeypatch.setattr(cli, "WATCH_SECONDS", 0.0)
+    monkeypatch.setattr(
+        cli, "_status", lambda results: found | {"run": found["run"] | {"state": next(states)}}
+    )
+    assert call("status", tmp_path, "--watch").out.count("shards done,") == 3
+    assert next(states) == "running"
+    states = iter(["running", "running"])
+    assert call("status", tmp_path).out.count("shards done,") == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"state": "running", "accepted": 2, "accepted_of": 9}, "2 of 9 accepted, about 40.0 s"),
         ({"state": "running"}, "3 shards in flight on 2 workers, 2 runs/s, lanes 50% busy"),
         (
             {"state": "running", "first_result_seconds": 2.0},
             "about 40.0 s left, its first result after 2.0 s",
         ),
-        ({"state": "stale"}, "stale: last heard of 7.0 s ago from process 1 on here"),
-        ({"state": "stopped"}, "no run is on: the last one stopped 7.0 s ago"),
+        (
+            {"state": "stale"},
+            "Stale: no sign of life for 7.0 s from process 1 on here; it has died",
+        ),
+        ({"state": "stopped"}, "Not running: the last run stopped 7.0 s ago. Repeat the same"),
     ],
 )
 def test_in_words(changes, said):

@@ -3,6 +3,7 @@
 import json
 
 from sweep_engine.execution import run
+from sweep_engine.execution.driver import chains
 from sweep_engine.spec import Sweep
 from tests.shell import call
 
@@ -25,13 +26,21 @@ def test_fewer_acceptances_than_asked_for_are_not_complete(tmp_path):
     path.write_text(json.dumps(CONTRADICTORY))
     for _ in range(2):  # the second finds nothing to do, and the request unmet all the same
         ended = call("run", path, "--out", out)
-        assert ended.code == 2
+        assert ended.code == 1
         assert "guess: 0 of 10 acceptances in 64 draws: raise its max_draws" in ended.err
     assert run(Sweep.model_validate(CONTRADICTORY), out).is_done
     ended = call("status", out)
     assert ended.code == 0
     assert "0 of 10 acceptances" in ended.out
     assert ": complete" not in ended.out
+
+
+def test_many_draws_without_a_fit_are_warned_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(chains, "BARREN_DRAWS", 64)
+    path = tmp_path / "short.yaml"
+    path.write_text(json.dumps(CONTRADICTORY))
+    ended = call("run", path, "--out", tmp_path / "out")
+    assert ended.err.count("guess: no fit in 64 draws, so P(fit) is below 5e-02") == 1
 
 
 def test_as_many_as_asked_for_are(tmp_path):

@@ -130,6 +130,12 @@ class Loop:
                 self._note("silent", worker, "nothing is heard of it")
         for worker in self.schedule.overdue(time.monotonic()):
             self._note("overdue", worker, "it should have ended a shard long ago")
+        for chain in self.schedule.barren():
+            self._display.note(
+                f"{chain.source}: no fit in {chain.draws:,} draws, so P(fit) is below "
+                f"{3 / chain.draws:.0e} (95 % sure); {chain.target:,} may never be found: use "
+                "splitting, or an acceptance rule that asks for less"
+            )
         standing = self._standing()
         self._display.show(standing)
         self._heartbeat.beat(standing)
@@ -191,12 +197,15 @@ class Loop:
     def _standing(self) -> Standing:
         schedule = self.schedule
         runs = schedule.done_runs + self._backend.progress()
+        accepted, target = schedule.acceptances
         return Standing(
             shards=len(schedule.done),
             all_shards=len(self._plan.shards) - len(schedule.not_needed) - schedule.waiting,
-            # A setting that counts acceptances will need far fewer draws than it may take.
             runs=min(runs, schedule.known_runs),
             all_runs=schedule.known_runs,
+            further_runs=schedule.further_runs,
+            accepted=accepted,
+            accepted_of=target,
             failed=len(schedule.failed),
             seconds=time.monotonic() - self._began,
             resumed_runs=self._resumed_runs,

@@ -12,7 +12,6 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 PLAIN_SECONDS = 10.0
@@ -35,6 +34,10 @@ class Standing:
         lanes_busy: Share of the lanes' steps that runs took, in the shards done since the
             start; None before there is one.
         first_result_seconds: From the start until the first shard was done; None before.
+        further_runs: Draws expected beyond `all_runs`, of sources that count acceptances; None
+            where one of them has found none yet.
+        accepted: Acceptances that such sources found.
+        accepted_of: Acceptances that they are asked for.
     """
 
     shards: int
@@ -48,6 +51,9 @@ class Standing:
     workers: int = 0
     lanes_busy: float | None = None
     first_result_seconds: float | None = None
+    further_runs: float | None = 0.0
+    accepted: int = 0
+    accepted_of: int = 0
 
     @property
     def rate(self) -> float:
@@ -56,17 +62,34 @@ class Standing:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Seconds left at the rate so far; None before there is one."""
-        return (self.all_runs - self.runs) / self.rate if self.rate > 0 else None
+        """Seconds left at the rates so far, of runs and of acceptances; None before both."""
+        if self.further_runs is None or self.rate <= 0:
+            return None
+        return (self.all_runs + self.further_runs - self.runs) / self.rate
+
+    @property
+    def left(self) -> str:
+        """Say how long it will take, or why nobody knows yet."""
+        if self.eta_seconds is not None:
+            return f"about {_duration(self.eta_seconds)} left"
+        return "time left unknown until a draw fits" if self.further_runs is None else ""
+
+    @property
+    def fits(self) -> str:
+        """Say how many were accepted, where that is counted."""
+        return f"{self.accepted:,} of {self.accepted_of:,} accepted" if self.accepted_of else ""
 
     def line(self) -> str:
         """One plain line."""
-        eta = "" if self.eta_seconds is None else f", about {_duration(self.eta_seconds)} left"
-        failed = f", {self.failed} failed" if self.failed else ""
-        return (
-            f"{self.shards:,}/{self.all_shards:,} shards, {self.runs:,}/{self.all_runs:,} runs, "
-            f"{self.rate:,.0f} runs/s{eta}{failed}"
+        parts = (
+            f"{self.shards:,}/{self.all_shards:,} shards",
+            f"{self.runs:,}/{self.all_runs:,} runs",
+            f"{self.rate:,.0f} runs/s",
+            self.fits,
+            self.left,
+            f"{self.failed} failed" if self.failed else "",
         )
+        return ", ".join(filter(None, parts))
 
 
 class Display(Protocol):
@@ -123,17 +146,22 @@ class Bars:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("runs, {task.fields[rate]:,.0f}/s"),
+            TextColumn("{task.fields[fits]}"),
             TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=console,
         )
-        self._task: TaskID = self._progress.add_task(name, rate=0.0)
+        self._task: TaskID = self._progress.add_task(name, rate=0.0, fits="", left="")
         self._progress.start()
 
     def show(self, standing: Standing) -> None:
         self._progress.update(
-            self._task, completed=standing.runs, total=standing.all_runs, rate=standing.rate
+            self._task,
+            completed=standing.runs,
+            total=standing.all_runs + round(standing.further_runs or 0),
+            rate=standing.rate,
+            fits=standing.fits,
+            left=standing.left,
         )
 
     def note(self, text: str) -> None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from sweep_engine.backends import Job
+from sweep_engine.execution.driver.chains import Chain
 from sweep_engine.execution.driver.ready import Ready
 from sweep_engine.planning import Plan, Shard
 
@@ -40,19 +41,6 @@ RECHECK_SECONDS = 5.0
 
 REMEMBERED = 99
 """Durations of a source's last shards that make its median."""
-
-
-@dataclass
-class _Chain:
-    """The shards of a setting that stops at the k-th acceptance, in draw order."""
-
-    target: int
-    shards: deque[str]
-    accepted: int = 0
-
-    @property
-    def missing(self) -> int:
-        return self.target - self.accepted
 
 
 @dataclass
@@ -120,7 +108,8 @@ class Schedule:
         self._ready = Ready(shard.bucket for shard in self._shards.values())
         self._first: deque[str] = deque()
         self._again: deque[str] = deque()
-        self._chains: dict[str, _Chain] = {}
+        self._chains: dict[str, Chain] = {}
+        self._counting: list[Chain] = []
         self._attempts: Counter[str] = Counter()
         self._losses: Counter[str] = Counter()
         self._workers: dict[str, _Worker] = {}
@@ -139,17 +128,19 @@ class Schedule:
         """
         parents = {shard.id: needs for shard in plan.shards if (needs := plan.parents(shard))}
         schedule = cls(plan.shards, skip, parents)
-        chains: dict[int, _Chain] = {}
+        chains: dict[int, Chain] = {}
         for shard in plan.shards:
             target = plan.accepted(shard)
             if target is None:
                 schedule._take_up(shard.id, fits.get(shard.id))
                 continue
             setting = shard.pieces[0][0]
-            chain = chains.setdefault(setting, _Chain(target, deque()))
+            chain = chains.setdefault(setting, Chain(shard.source, target, deque()))
             chain.shards.append(shard.id)
+            chain.waiting += shard.num_runs
             schedule._chains[shard.id] = chain
-        for chain in chains.values():
+        schedule._counting = list(chains.values())
+        for chain in schedule._counting:
             schedule._start_chain(chain, fits)
         return schedule
 
@@ -187,27 +178,30 @@ class Schedule:
                 del self.waits_for[child]
                 self._ready.add(self._shards[child].bucket, child)
 
-    def _start_chain(self, chain: _Chain, fits: Mapping[str, int]) -> None:
+    def _start_chain(self, chain: Chain, fits: Mapping[str, int]) -> None:
         self.waiting += len(chain.shards)
         while chain.shards and chain.shards[0] in fits:
             shard = self._next_link(chain)
             self._take_up(shard, fits[shard])
-            chain.accepted += fits[shard]
+            chain.count(self._shards[shard].num_runs, fits[shard])
         self._continue_chain(chain)
 
-    def _continue_chain(self, chain: _Chain) -> None:
+    def _continue_chain(self, chain: Chain) -> None:
         if chain.missing <= 0:
             self.not_needed.update(chain.shards)
             self.waiting -= len(chain.shards)
             for shard in chain.shards:
                 self._settled(shard)
             chain.shards.clear()
+            chain.waiting = 0
         elif chain.shards:
             self._take_up(self._next_link(chain))
 
-    def _next_link(self, chain: _Chain) -> str:
+    def _next_link(self, chain: Chain) -> str:
         self.waiting -= 1
-        return chain.shards.popleft()
+        shard = chain.shards.popleft()
+        chain.begin(self._shards[shard].num_runs)
+        return shard
 
     @property
     def may_start(self) -> bool:
@@ -221,6 +215,27 @@ class Schedule:
     def is_over(self) -> bool:
         """Whether nothing is left to start or in flight."""
         return not self.in_flight and not self.may_start
+
+    # --- what settings that count acceptances may still need ---------------------------------
+
+    @property
+    def further_runs(self) -> float | None:
+        """Draws expected beyond `known_runs`; None where a setting has no acceptance yet."""
+        expected = [chain.further_draws for chain in self._counting]
+        return None if None in expected else sum(filter(None, expected))
+
+    @property
+    def acceptances(self) -> tuple[int, int]:
+        """Acceptances that were found, and that were asked for."""
+        found = sum(min(chain.accepted, chain.target) for chain in self._counting)
+        return found, sum(chain.target for chain in self._counting)
+
+    def barren(self) -> list[Chain]:
+        """Find the settings that turned out to have no fit in many draws."""
+        found = [chain for chain in self._counting if chain.is_barren and not chain.is_told]
+        for chain in found:
+            chain.is_told = True
+        return found
 
     # --- jobs ------------------------------------------------------------------------------
 
@@ -311,7 +326,7 @@ class Schedule:
         self.failed.discard(shard)
         self._enter(shard, fits)
         if chain := self._chains.get(shard):
-            chain.accepted += fits
+            chain.count(self._shards[shard].num_runs, fits)
             self._continue_chain(chain)
         return True
 

@@ -17,7 +17,10 @@ class Coordinates(ObservableKind):
     """
 
     # Ids and stored bases are hashes of this key, so that it is written as it has always been.
-    model_config = ConfigDict(serialize_by_alias=True)
+    model_config = ConfigDict(
+        serialize_by_alias=True,
+        json_schema_extra={"examples": [{"method": "random"}, {"fitted_on": "sgd"}]},
+    )
 
     kind: Literal["coordinates"] = "coordinates"
     method: Literal["pca", "random"] = Field(

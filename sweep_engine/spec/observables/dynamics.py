@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from sweep_engine.spec.base import Count, Index, Positive, Share
 from sweep_engine.spec.observables.kind import Bare, ObservableKind, ProjectionPlane
@@ -23,6 +23,8 @@ class Lifting(ObservableKind):
     Relu layers: the product of the weights along every path. Linear ones: the end-to-end product.
     Neither changes when a hidden unit is rescaled.
     """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"projections": 4}]})
 
     fit_source: ClassVar[None] = None
 

@@ -2,13 +2,15 @@
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from sweep_engine.spec.base import NonNegative, Positive, Real, Spec
 
 
 class Bin(Spec):
     """An open interval, bounded on one side or on both."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"above": 0.5}, {"below": 0.1}]})
 
     above: Real | None = Field(default=None, description="the lower end, itself outside")
     below: Real | None = Field(default=None, description="the upper end, itself outside")
@@ -31,6 +33,18 @@ class Accept(Spec):
     of norms do. A rule of dense layers with biases is best normalised by the path norm,
     which counts them.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"train_error": 0.0},
+                {"train_loss": 0.01},
+                {"max_residual": 0.1},
+                {"margin": {"above": 0.5}, "normalise": "path"},
+                {"loss": {"below": 0.1}, "normalise": "path"},
+            ]
+        }
+    )
 
     RULES: ClassVar[tuple[str, ...]] = (
         "train_error", "train_loss", "max_residual", "margin", "loss",

@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from sweep_engine.spec.base import Count, RunCount
 from sweep_engine.spec.laws import Box, LawSpec
@@ -130,6 +130,12 @@ class Prior(Drawn):
 
 class GuessAndCheck(Drawn):
     """A law conditioned on fitting, by rejection: a number of draws, or of acceptances."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"accepted": 100, "max_draws": 1000000}, {"draws": 1000000}]
+        }
+    )
 
     kind: Literal["guess_and_check"] = "guess_and_check"
     draws: RunCount | None = Field(

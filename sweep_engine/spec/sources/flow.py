@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from sweep_engine.spec.base import TRACED, Flag, NonNegative, Positive, Spec, TracedCount
 from sweep_engine.spec.observables import ObservableKind, Observables
@@ -65,7 +65,9 @@ class BackwardError(Spec):
         Barrett & Dherin (2021), Implicit gradient regularization, ICLR, theorem 3.1.
     """
 
-    kind: Literal["backward_error"] = "backward_error"
+    kind: Literal["backward_error"] = Field(
+        default="backward_error", description="which correction: there is one"
+    )
     learning_rate: Annotated[Positive, TRACED] = Field(
         description="that of the gradient descent that is followed"
     )
@@ -85,6 +87,16 @@ class Flow(Stepped):
     came. `curves` has the time of each of its rows. Where the acceptance rule ends a flow, that is
     at the end of a solver step, and so a little behind the first point that it accepts.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"runs": 100},
+                {"runs": 100, "times": [1.0, 10.0], "snapshots": True},
+                {"runs": 100, "times": [1.0, 10.0], "record": {"observables": ["norms"]}},
+            ]
+        }
+    )
 
     later_keys: ClassVar[tuple[str, ...]] = ("record",)
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from sweep_engine.spec.base import TRACED, Count, Flag, Index, Positive, RunCount
 from sweep_engine.spec.laws import Gaussian, LawSpec
@@ -47,6 +47,16 @@ class Posterior(Source):
         arXiv:2402.10797: blackjax. Loshchilov & Hutter (2019), ICLR: decoupled decay; Xie &
         Li (2024), ICML: AdamW's box.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {},
+                {"method": "hmc", "integration_steps": 16},
+                {"method": "sgld", "step_size": 0.01, "batch_size": 16},
+            ]
+        }
+    )
 
     OWN: ClassVar[dict[str, tuple[str, ...]]] = {
         "target_acceptance": ("nuts", "hmc"),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from sweep_engine.spec.base import TRACED, Count, Flag, Index, Positive, Spec, TracedCount
 from sweep_engine.spec.observables import ObservableKind, Observables
@@ -53,6 +53,15 @@ class Record(Spec):
     Give the steps: `at` some, or `every` so many, the start among them. The networks are kept
     aside and observed in blocks of their own, by the same program that would observe them stored.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"observables": ["norms"], "every": 100},
+                {"observables": ["norms"], "at": [0, 10, 100]},
+            ]
+        }
+    )
 
     observables: Annotated[Observables, Field(min_length=1)] = Field(
         description="what is computed of the network at each of these steps"
