@@ -14,6 +14,8 @@ from sweep_engine.spec.wording import nearest, shown
 
 Point = dict[str, Any]
 Location = tuple[str | int, ...]
+WHOLE = ("task", "model")
+"""The parts of a sweep that are an axis as a whole too: other kinds have other fields."""
 FROM_IS_FIXED = "which source runs start from cannot be swept: give every start a source of its own"
 
 
@@ -184,12 +186,14 @@ def is_free_path(sweep: Sweep, path: str) -> bool:
         rest = rest[1:]
         if rest and rest[0] in spec.watched:
             raise ValueError(f"{rest[0]} changes no run and cannot be swept")
-    elif head in {"task", "model"} and rest:
+    elif path in WHOLE:
+        return False
+    elif head in WHOLE:
         spec = getattr(sweep, head)
     else:
         raise ValueError(
-            "an axis path starts with task., model. or sources.<name>., and goes on with a field, "
-            f"got {path!r}"
+            "an axis path is task or model, or goes on with a field: task., model. or "
+            f"sources.<name>., got {path!r}"
         )
     for name in rest[:-1]:
         spec = _field(spec, name)

@@ -24,6 +24,7 @@ from sweep_engine.spec.parents import (
 )
 from sweep_engine.spec.points import (
     FROM_IS_FIXED,
+    WHOLE,
     Location,
     Point,
     axis_paths,
@@ -35,6 +36,7 @@ from sweep_engine.spec.points import (
 from sweep_engine.spec.sources import Accept, Source, SourceSpec
 from sweep_engine.spec.starts import FunctionsFrom, ParentAt, parent_ref_of
 from sweep_engine.spec.sweep import Sweep
+from sweep_engine.spec.task_kind import TaskKind
 from sweep_engine.spec.tasks import TaskSpec
 from sweep_engine.spec.validation import explained
 from sweep_engine.spec.wording import format_path, shown
@@ -174,9 +176,10 @@ def touches(sweep: Sweep, path: str, source: str) -> bool:
 
 
 def _touches_one(sweep: Sweep, path: str, source: str) -> bool:
-    if path.startswith("task."):
+    head = path.split(".")[0]
+    if head == "task":
         return sweep.sources[source].task is None
-    return path.startswith((f"sources.{source}.", "model."))
+    return head == "model" or path.startswith(f"sources.{source}.")
 
 
 def _touched(sweep: Sweep, source: str, groups: Sequence[Sequence[Point]]) -> list[list[Point]]:
@@ -217,6 +220,9 @@ def _setting(
         "model": sweep.model,
         "source": sweep.sources[source],
     }
+    for name in WHOLE:
+        if name in point:
+            parts[name] = _whole(sweep, name, point[name])
     for name, prefix in (("task", "task."), ("model", "model."), ("source", f"sources.{source}.")):
         changes = {k.removeprefix(prefix): v for k, v in point.items() if k.startswith(prefix)}
         if changes:
@@ -305,6 +311,26 @@ def _validated(parts: dict[str, Spec], path: str, value: Any) -> Any:
     return found if isinstance(found, int | float | str) else value
 
 
+def _whole(sweep: Sweep, name: str, value: Any) -> Spec:
+    """Read a task or model that is one value of an axis."""
+    try:
+        found: Spec = _ADAPTERS[name].validate_python(value)
+    except ValidationError as error:
+        reasons = [
+            f"{format_path(where)}: {reason}" if where else reason
+            for where, reason in explained(_UNIONS[name], error)
+        ]
+        message = f"{_shown(value)} does not fit: {'; '.join(reasons)}"
+        raise SpecError([sweep.problem(place_of(sweep, name), message)]) from error
+    if isinstance(found, TaskKind) and found.data_file is not None:
+        message = (
+            "a file's checksum and labels are filled in where the sweep, or a source, names it as "
+            "its task: it cannot be one value of an axis"
+        )
+        raise SpecError([sweep.problem(place_of(sweep, name), message)])
+    return found
+
+
 def _with_changes(sweep: Sweep, name: str, spec: Spec, changes: Point, prefix: str) -> Spec:
     if isinstance(spec, Custom):
         return _with_fields(sweep, spec, changes, prefix)
@@ -343,8 +369,8 @@ def _shown(value: Any) -> str:
 def _of_other_kinds(path: str) -> str:
     """What to do instead of sweeping a kind, which decides what fields there are."""
     part = path.removesuffix(".kind")
-    if part.count(".") < 2:
-        return "other kinds have other fields: give each a sweep, or a source, of its own"
+    if part.startswith("sources.") and part.count(".") < 2:
+        return "other kinds have other fields: give each a source of its own"
     return f"other kinds have other fields: list whole parts, as in {part}: [{{kind: ...}}, ...]"
 
 

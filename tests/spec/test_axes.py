@@ -3,6 +3,8 @@
 import importlib
 import json
 import math
+from collections import Counter
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -339,10 +341,10 @@ def test_a_static_field_takes_no_distribution(path):
         ("sources.sgd.optimiser.learning_rate", "did you mean 'optimizer'"),
         ("model.width", "did you mean 'widths'"),
         ("task.bits.more", "no field named 'more'"),
-        ("seed", "starts with task., model. or sources.<name>."),
-        ("model", "starts with task., model. or sources.<name>."),
-        ("sources.sgd", "starts with task., model. or sources.<name>."),
-        ("", "starts with task., model. or sources.<name>."),
+        ("seed", "goes on with a field: task., model. or sources.<name>."),
+        ("accept", "goes on with a field: task., model. or sources.<name>."),
+        ("sources.sgd", "goes on with a field: task., model. or sources.<name>."),
+        ("", "goes on with a field: task., model. or sources.<name>."),
     ],
 )
 def test_an_unknown_path_is_refused(path, hint):
@@ -465,7 +467,8 @@ WORDS = {
         "sources.sgd.optimizer: [{kind: ...}, ...]"),
     "another model": (
         "model.kind", ["mlp", "linear"],
-        "'linear' does not fit: other kinds have other fields: give each a sweep, or a source"),
+        "'linear' does not fit: other kinds have other fields: list whole parts, as in model: "
+        "[{kind: ...}, ...]"),
     "another source": (
         "sources.sgd.kind", ["prior"], "'prior' does not fit: other kinds have other fields"),
     "a kind that there is not": (
@@ -474,14 +477,40 @@ WORDS = {
     "a key of a mapping": (
         "sources.sgd.optimizer", [{"kind": "adam", "momentum": 0.5}],
         "{'kind': 'adam', 'momentum': 0.5} does not fit: momentum: unknown key"),
-    "a model": (
-        "model", [{"kind": "linear"}],
-        "an axis path starts with task., model. or sources.<name>., and goes on with a field, "
-        "got 'model'"),
+    "a whole model that does not fit": (
+        "model", [{"kind": "linear", "depth": 3}],
+        "{'kind': 'linear', 'depth': 3} does not fit: depth: unknown key"),
+    "no model": ("model", ["linear"], "'linear' does not fit: "),
+    "a task of a file": (
+        "task", [{"kind": "file", "path": "data.npz", "train": 4}],
+        "a file's checksum and labels are filled in where the sweep, or a source, names it"),
+    "a whole source": (
+        "sources.sgd", [{"kind": "train", "runs": 1}],
+        "an axis path is task or model, or goes on with a field: task., model. or "
+        "sources.<name>., got 'sources.sgd'"),
     "a field of what is not there": (
         "sources.sgd.accept.train_error", [0.0],
         "there is nothing here that has a field 'train_error': give it a value first"),
 }  # fmt: skip
+
+
+def test_a_whole_model_or_task_is_an_axis_and_its_fields_another():
+    """Each kind with its own fields; a source's own task does not move with the sweep's."""
+    models = [{"kind": "linear"}, {"kind": "mlp", "widths": [3]}]
+    tasks = [{"kind": "boolean", "bits": 3, "train": 4}, {"kind": "boolean", "bits": 2, "train": 2}]
+    own = {"kind": "train", "runs": 1, "task": tasks[1]}
+    sources = {"sgd": {"kind": "train", "runs": 1}, "own": own}
+    axes = {"model": models, "task": tasks, "task.target": ["x1", "x2"]}
+    found = settings(sweep(axes, sources=sources))
+    of_source = Counter(s.source for s in found)
+    assert of_source == {"sgd": 2 * 2 * 2, "own": 2}
+    assert {(s.model.kind, s.task.bits, s.task.target) for s in found if s.source == "sgd"} == set(
+        product(["linear", "mlp"], [3, 2], ["x1", "x2"])
+    )
+    assert {s.values["model"]["kind"] for s in found} == {"linear", "mlp"}
+    alone = settings(sweep({}, sources={"sgd": sources["sgd"]}, model=models[0], task=tasks[0]))
+    twin = next(s for s in found if s.model == alone[0].model and s.task == alone[0].task)
+    assert twin.digest == alone[0].digest, "as if the file had named it"
 
 
 @pytest.mark.parametrize(("path", "listed", "words"), WORDS.values(), ids=WORDS.keys())
