@@ -114,8 +114,7 @@ def _factorisation(task: Task, model: ModelKind) -> str | None:
         return None
     return (
         "needs a model of which is known what gradient flow conserves: mlp with activation relu "
-        "or linear and no norm, deep_linear, matrix_factorisation, diagonal, "
-        f"scalar_factorisation; of {model.title} it is not"
+        "or linear and no norm, deep_linear, matrix_factorisation, diagonal, scalar_factorisation"
     )
 
 

@@ -63,8 +63,10 @@ SCENES = ((BINARY, MODELS[0]), (REAL, ScalarFactorisation()), (BITS, MODELS[0]),
 
 KNOWN = (
     "needs a model of which is known what gradient flow conserves: mlp with activation relu or "
-    "linear, deep_linear, matrix_factorisation, diagonal, scalar_factorisation"
+    "linear and no norm, deep_linear, matrix_factorisation, diagonal, scalar_factorisation"
 )
+
+DENSE = "needs a model of dense layers, such as mlp: no canonical form or path norm is known of"
 
 
 def mean(outcome):
@@ -328,7 +330,18 @@ def test_a_users_own_observable():
         ("margin", MANY, Mlp(), None),
         ("margin", REAL, Mlp(), "needs a task with labels"),
         ("path", REAL, Mlp(), None),
-        ("path", BINARY, Diagonal(), "needs a model of dense layers, such as mlp"),
+        (
+            "path",
+            BINARY,
+            Diagonal(),
+            f"{DENSE} diagonal",
+        ),
+        (
+            "symmetry",
+            BINARY,
+            Mlp(norm="rms"),
+            f"{DENSE} mlp with a norm",
+        ),
         ("confidence", MANY, Mlp(), None),
         ("confidence", UNTESTED, Mlp(), "needs a test set"),
         ("confidence", REAL, Mlp(), "needs a task with labels"),
