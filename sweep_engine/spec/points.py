@@ -181,12 +181,12 @@ def is_free_path(sweep: Sweep, path: str) -> bool:
         rest = rest[1:]
         if rest and rest[0] in spec.watched:
             raise ValueError(f"{rest[0]} changes no run and cannot be swept")
-    elif head in {"task", "model"} and rest:
+    elif head in {"task", "model", "accept"} and rest:
         spec = getattr(sweep, head)
     else:
         raise ValueError(
-            "an axis path starts with task., model. or sources.<name>., and goes on with a field, "
-            f"got {path!r}"
+            "an axis path starts with task., model., accept. or sources.<name>., and goes on "
+            f"with a field, got {path!r}"
         )
     for name in rest[:-1]:
         spec = _field(spec, name)

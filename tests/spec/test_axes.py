@@ -339,10 +339,10 @@ def test_a_static_field_takes_no_distribution(path):
         ("sources.sgd.optimiser.learning_rate", "did you mean 'optimizer'"),
         ("model.width", "did you mean 'widths'"),
         ("task.bits.more", "no field named 'more'"),
-        ("seed", "starts with task., model. or sources.<name>."),
-        ("model", "starts with task., model. or sources.<name>."),
-        ("sources.sgd", "starts with task., model. or sources.<name>."),
-        ("", "starts with task., model. or sources.<name>."),
+        ("seed", "starts with task., model., accept. or sources.<name>."),
+        ("model", "starts with task., model., accept. or sources.<name>."),
+        ("sources.sgd", "starts with task., model., accept. or sources.<name>."),
+        ("", "starts with task., model., accept. or sources.<name>."),
     ],
 )
 def test_an_unknown_path_is_refused(path, hint):
@@ -476,8 +476,8 @@ WORDS = {
         "{'kind': 'adam', 'momentum': 0.5} does not fit: momentum: unknown key"),
     "a model": (
         "model", [{"kind": "linear"}],
-        "an axis path starts with task., model. or sources.<name>., and goes on with a field, "
-        "got 'model'"),
+        "an axis path starts with task., model., accept. or sources.<name>., and goes on with a "
+        "field, got 'model'"),
     "a field of what is not there": (
         "sources.sgd.accept.train_error", [0.0],
         "there is nothing here that has a field 'train_error': give it a value first"),
@@ -488,6 +488,21 @@ WORDS = {
 def test_what_cannot_be_swept_is_said_in_our_words(path, listed, words):
     (problem,) = problems({path: listed})
     assert problem.startswith(f"axes.{path}: {words}")
+
+
+def test_the_rule_of_all_sources_can_be_swept_but_not_that_of_one_which_has_its_own():
+    sources = {"sgd": {"kind": "train", "runs": 1},
+               "own": {"kind": "train", "runs": 1, "accept": {"train_error": 0.5}}}  # fmt: skip
+    found = settings(sweep({"accept.train_error": [0.0, 0.25]}, sources=sources))
+    rules = [(s.source, s.accept.train_error, s.values) for s in found]
+    assert rules == [("sgd", 0.0, {"accept.train_error": 0.0}),
+                     ("sgd", 0.25, {"accept.train_error": 0.25}), ("own", 0.5, {})]  # fmt: skip
+    assert len({s.digest for s in found}) == 3
+
+
+def test_the_value_of_a_swept_rule_is_checked():
+    (problem,) = problems({"accept.train_error": [-1.0]})
+    assert "accept.train_error: -1.0 does not fit: must be" in problem
 
 
 @pytest.mark.parametrize("path", ["accept.train_error", "accept"])
