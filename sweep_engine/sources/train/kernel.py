@@ -59,6 +59,8 @@ def _obstacles(training: Training) -> Iterator[str]:
         yield "losses other than logistic, squared error and cross-entropy of three classes or more"
     if accept.rules not in {("train_error",), ("train_loss",)}:
         yield f"the acceptance rule {' and '.join(accept.rules)}"
+    if spec.label_noise:
+        yield "label_noise"
     if spec.stop.extra_steps:
         yield "extra_steps"
     if spec.stop.snapshots:
