@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     TEACHER = 22
     TEACHER_LABELS = 23
     OPTIMIZER = 30
+    LABEL_NOISE = 31
 
 
 def run_ids(setting_id: int, start: int, stop: int) -> np.ndarray:

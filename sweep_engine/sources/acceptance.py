@@ -1,5 +1,7 @@
 """The acceptance rule: when a network fits the training set. One for all sources."""
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -17,6 +19,7 @@ from sweep_engine.spec.models import ModelKind
 from sweep_engine.spec.sources.acceptance import Accept, Bin
 from sweep_engine.tasks import Loss
 
+Outputs = Float[Array, "N C"]
 Scale = Float[Array, ""] | None
 """What outputs are divided by; None where the rule takes them as they are."""
 
@@ -61,10 +64,13 @@ def accepts(
     Raises:
         ValueError: the rule is normalised and there is no scale, or the other way round.
     """
+    rest = [rule for rule in accept.rules if rule != "train_error"]
+    fits = _lowest(rest, accept, loss, outputs, targets, scale) > 0
     if accept.train_error is None:
-        return level(accept, loss, outputs, targets, scale) > 0
+        return fits
     allowed = accept.train_error * len(targets) + 1e-3
-    return loss.error(outputs, targets) * len(targets) <= allowed
+    few = loss.error(outputs, targets) * len(targets) <= allowed
+    return few & fits if rest else few
 
 
 def level(
@@ -78,9 +84,10 @@ def level(
 
     Sampling from a law conditioned on fitting climbs it. For a share of wrong labels that
     allows k of them it is the (k+1)-th smallest margin; for a bin the distance to its nearer
-    end, negative outside. A network without biases may output exactly 0, an atom of the
-    margin: it counts as inf where the label rule makes it right, as -inf where wrong. NaN
-    is -inf, and so is a network whose scale is not a positive number.
+    end, negative outside; of several rules the lowest of their numbers. A network without
+    biases may output exactly 0, an atom of the margin: it counts as inf where the label rule
+    makes it right, as -inf where wrong. NaN is -inf, and so is a network whose scale is not a
+    positive number.
 
     Args:
         accept: The rule.
@@ -92,22 +99,69 @@ def level(
     Raises:
         ValueError: the rule is normalised and there is no scale, or the other way round.
     """
-    outputs = _divided(accept, outputs, scale)
-    if accept.train_error is not None:
-        allowed = int(accept.train_error * len(targets) + 1e-3)
-        if allowed >= len(targets):
-            return jnp.float32(jnp.inf)
-        margins = _margins(loss, outputs, targets)
-        return jnp.sort(margins)[allowed] if allowed else jnp.min(margins)
-    if accept.margin is not None:
-        return _within(jnp.min(_margins(loss, outputs, targets)), accept.margin)
-    if accept.loss is not None:
-        return _within(loss.mean(outputs, targets), accept.loss)
-    if accept.train_loss is not None:
-        return _at_most(loss.mean(outputs, targets), accept.train_loss)
+    return _lowest(accept.rules, accept, loss, outputs, targets, scale)
+
+
+def _lowest(
+    rules: Sequence[str],
+    accept: Accept,
+    loss: Loss,
+    outputs: Float[Array, "N C"],
+    targets: Array,
+    scale: Scale,
+) -> Float[Array, ""]:
+    """Compute the lowest of some rules' levels: it is positive where all of them hold."""
+    divided = _divided(accept, outputs, scale)
+    levels = [
+        _LEVELS[rule](accept, loss, divided if rule in NORMALISED else outputs, targets)
+        for rule in rules
+    ]
+    return functools.reduce(jnp.minimum, levels) if levels else jnp.float32(jnp.inf)
+
+
+def _of_error(accept: Accept, loss: Loss, outputs: Outputs, targets: Array) -> Float[Array, ""]:
+    assert accept.train_error is not None
+    allowed = int(accept.train_error * len(targets) + 1e-3)
+    if allowed >= len(targets):
+        return jnp.float32(jnp.inf)
+    margins = _margins(loss, outputs, targets)
+    return jnp.sort(margins)[allowed] if allowed else jnp.min(margins)
+
+
+def _of_margin(accept: Accept, loss: Loss, outputs: Outputs, targets: Array) -> Float[Array, ""]:
+    assert accept.margin is not None
+    return _within(jnp.min(_margins(loss, outputs, targets)), accept.margin)
+
+
+def _of_loss(accept: Accept, loss: Loss, outputs: Outputs, targets: Array) -> Float[Array, ""]:
+    assert accept.loss is not None
+    return _within(loss.mean(outputs, targets), accept.loss)
+
+
+def _of_train_loss(
+    accept: Accept, loss: Loss, outputs: Outputs, targets: Array
+) -> Float[Array, ""]:
+    assert accept.train_loss is not None
+    return _at_most(loss.mean(outputs, targets), accept.train_loss)
+
+
+def _of_residual(accept: Accept, loss: Loss, outputs: Outputs, targets: Array) -> Float[Array, ""]:
     assert loss.residuals is not None
     assert accept.max_residual is not None
     return _at_most(jnp.max(jnp.abs(loss.residuals(outputs, targets))), accept.max_residual)
+
+
+_LEVELS = {
+    "train_error": _of_error,
+    "train_loss": _of_train_loss,
+    "max_residual": _of_residual,
+    "margin": _of_margin,
+    "loss": _of_loss,
+}
+"""The level of each rule."""
+
+NORMALISED = ("margin", "loss")
+"""The rules whose outputs are divided where the rule is normalised."""
 
 
 def _divided(accept: Accept, outputs: Float[Array, "N C"], scale: Scale) -> Float[Array, "N C"]:

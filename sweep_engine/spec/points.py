@@ -14,7 +14,7 @@ from sweep_engine.spec.wording import nearest, shown
 
 Point = dict[str, Any]
 Location = tuple[str | int, ...]
-WHOLE = ("task", "model")
+WHOLE = ("task", "model", "accept")
 """The parts of a sweep that are an axis as a whole too: other kinds have other fields."""
 FROM_IS_FIXED = "which source runs start from cannot be swept: give every start a source of its own"
 
@@ -192,8 +192,8 @@ def is_free_path(sweep: Sweep, path: str) -> bool:
         spec = getattr(sweep, head)
     else:
         raise ValueError(
-            "an axis path is task or model, or goes on with a field: task., model. or "
-            f"sources.<name>., got {path!r}"
+            "an axis path is task, model or accept, or goes on with a field: task., model., "
+            f"accept. or sources.<name>., got {path!r}"
         )
     for name in rest[:-1]:
         spec = _field(spec, name)

@@ -43,7 +43,12 @@ from sweep_engine.spec.wording import format_path, shown
 
 NUM_SETTINGS_MAX = 1_000_000
 Identify = Callable[[Spec], str]
-_UNIONS: dict[str, Any] = {"task": TaskSpec, "model": ModelSpec, "source": SourceSpec}
+_UNIONS: dict[str, Any] = {
+    "task": TaskSpec,
+    "model": ModelSpec,
+    "accept": Accept,
+    "source": SourceSpec,
+}
 _ADAPTERS = {name: TypeAdapter(union) for name, union in _UNIONS.items()}
 
 
@@ -179,6 +184,8 @@ def _touches_one(sweep: Sweep, path: str, source: str) -> bool:
     head = path.split(".")[0]
     if head == "task":
         return sweep.sources[source].task is None
+    if head == "accept":
+        return sweep.sources[source].accept is None
     return head == "model" or path.startswith(f"sources.{source}.")
 
 
@@ -218,12 +225,14 @@ def _setting(
     parts: dict[str, Spec] = {
         "task": sweep.task,
         "model": sweep.model,
+        "accept": sweep.accept,
         "source": sweep.sources[source],
     }
     for name in WHOLE:
         if name in point:
             parts[name] = _whole(sweep, name, point[name])
-    for name, prefix in (("task", "task."), ("model", "model."), ("source", f"sources.{source}.")):
+    for name in parts:
+        prefix = f"sources.{source}." if name == "source" else f"{name}."
         changes = {k.removeprefix(prefix): v for k, v in point.items() if k.startswith(prefix)}
         if changes:
             parts[name] = _with_changes(sweep, name, parts[name], changes, prefix)
@@ -231,9 +240,8 @@ def _setting(
     values = {path: theirs.get(path, _validated(parts, path, point[path])) for path in point}
     _check_start(sweep, source, parts["source"], parent, point)
     parts |= _resolved(parts["source"], parent)
-    accept = parts["source"].accept or sweep.accept  # type: ignore[attr-defined]  # it is a Source
     content = {name: identify(part) for name, part in parts.items()}
-    content |= {"accept": identify(accept), "name": f'"{source}"', "seed": f"{sweep.seed}"}
+    content |= {"name": f'"{source}"', "seed": f"{sweep.seed}"}
     if parent is not None:
         content["parent"] = canonical_json(_identity_of_parent(parts["source"], parent))
     digest = hashlib.sha256(_joined(content).encode()).hexdigest()
@@ -244,7 +252,7 @@ def _setting(
         task=parts["task"],  # type: ignore[arg-type]  # a union member by construction
         model=parts["model"],  # type: ignore[arg-type]
         spec=parts["source"],  # type: ignore[arg-type]
-        accept=accept,
+        accept=parts["accept"],  # type: ignore[arg-type]
         parent=None if parent is None else parent.id,
         digest=digest,
         parent_digest=None if parent is None else parent.digest,
@@ -261,8 +269,11 @@ def _joined(texts: Mapping[str, str]) -> str:
 
 
 def _resolved(source: Any, parent: Setting | None) -> dict[str, Spec]:
-    """A source without what stands elsewhere in its setting: its own task, its parent's number."""
-    found: dict[str, Spec] = {}
+    """A source without what stands elsewhere in its setting: its own task, its parent's number.
+
+    Its own acceptance rule is the setting's, and stays in the source as well.
+    """
+    found: dict[str, Spec] = {} if source.accept is None else {"accept": source.accept}
     if source.task is not None:
         found["task"] = source.task
         source = source.model_copy(update={"task": None})

@@ -52,7 +52,7 @@ UNKNOWN = {
     "the law module": {"source": PRIOR | {"law": {"kind": "module"}}},
     "the activation sin": {"model": MODEL | {"activation": "sin"}},
     "acceptance rules other than train_error": {"accept": {"margin": {"above": 0.1}}},
-    "tasks without two labels": {
+    "losses other than logistic and squared error of two labels": {
         "task": {"kind": "regression", "inputs": 3, "examples": 8},
         "accept": {"train_loss": 0.1},
     },

@@ -70,7 +70,7 @@ SCHEDULES = {
 }
 
 
-def _sweep(optimizer, changes=None, batch_size="full", stop=None):
+def _sweep(optimizer, changes=None, batch_size="full", stop=None, **fields):
     source = {
         "kind": "train",
         "init": {"kind": "gaussian", "std": 0.7, "shared": True},
@@ -78,7 +78,7 @@ def _sweep(optimizer, changes=None, batch_size="full", stop=None):
         "batch_size": batch_size,
         "stop": {"fit": False, "max_steps": STEPS} | (stop or {}),
         "runs": NUM_RUNS,
-    }
+    } | fields
     axes = {f"sources.sgd.optimizer.{field}": values for field, values in (changes or {}).items()}
     return Sweep(
         name="reference",
@@ -188,6 +188,27 @@ def test_optimisers(program, batch_size):
     # Where the two largest curvatures cross, power iteration amplifies rounding a hundredfold.
     atol = 2e-4 if program == "sharpness_limited" else 1e-5
     _assert_plain_loop(_trained(program, batch_size), atol)
+
+
+def _flips(run_id, step):
+    """Which labels of a full batch are flipped at a step, by the run's own address."""
+    key = run_key(sweep_key(SEED), halves(np.array([run_id]))[0], Purpose.LABEL_NOISE)
+    whether, _ = jax.random.split(jax.random.fold_in(key, step))
+    return np.asarray(jax.random.uniform(whether, (len(X),))) < 0.3
+
+
+def test_label_noise_is_drawn_anew_at_every_step():
+    ((_, ids, theta),) = _engine(_sweep(SGD, label_noise={"share": 0.3}))
+    expected, shares = [], []
+    for run_id, start in zip(ids, _starts(), strict=True):
+        for step in range(STEPS):
+            flips = _flips(run_id, step)
+            shares.append(flips.mean())
+            start = start - 0.3 * _gradient(start, X, np.where(flips, 1 - Y, Y))
+        expected.append(start)
+    np.testing.assert_allclose(theta, expected, rtol=1e-4, atol=1e-5)
+    # 1,350 labels: a standard error of 0.012
+    assert abs(np.mean(shares) - 0.3) < 0.06
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

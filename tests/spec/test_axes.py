@@ -341,10 +341,10 @@ def test_a_static_field_takes_no_distribution(path):
         ("sources.sgd.optimiser.learning_rate", "did you mean 'optimizer'"),
         ("model.width", "did you mean 'widths'"),
         ("task.bits.more", "no field named 'more'"),
-        ("seed", "goes on with a field: task., model. or sources.<name>."),
-        ("accept", "goes on with a field: task., model. or sources.<name>."),
-        ("sources.sgd", "goes on with a field: task., model. or sources.<name>."),
-        ("", "goes on with a field: task., model. or sources.<name>."),
+        ("seed", "goes on with a field: task., model., accept. or sources.<name>."),
+        ("store", "goes on with a field: task., model., accept. or sources.<name>."),
+        ("sources.sgd", "goes on with a field: task., model., accept. or sources.<name>."),
+        ("", "goes on with a field: task., model., accept. or sources.<name>."),
     ],
 )
 def test_an_unknown_path_is_refused(path, hint):
@@ -486,8 +486,8 @@ WORDS = {
         "a file's checksum and labels are filled in where the sweep, or a source, names it"),
     "a whole source": (
         "sources.sgd", [{"kind": "train", "runs": 1}],
-        "an axis path is task or model, or goes on with a field: task., model. or "
-        "sources.<name>., got 'sources.sgd'"),
+        "an axis path is task, model or accept, or goes on with a field: task., model., accept. "
+        "or sources.<name>., got 'sources.sgd'"),
     "a field of what is not there": (
         "sources.sgd.accept.train_error", [0.0],
         "there is nothing here that has a field 'train_error': give it a value first"),
@@ -517,6 +517,21 @@ def test_a_whole_model_or_task_is_an_axis_and_its_fields_another():
 def test_what_cannot_be_swept_is_said_in_our_words(path, listed, words):
     (problem,) = problems({path: listed})
     assert problem.startswith(f"axes.{path}: {words}")
+
+
+def test_the_rule_of_all_sources_can_be_swept_but_not_that_of_one_which_has_its_own():
+    sources = {"sgd": {"kind": "train", "runs": 1},
+               "own": {"kind": "train", "runs": 1, "accept": {"train_error": 0.5}}}  # fmt: skip
+    found = settings(sweep({"accept.train_error": [0.0, 0.25]}, sources=sources))
+    rules = [(s.source, s.accept.train_error, s.values) for s in found]
+    assert rules == [("sgd", 0.0, {"accept.train_error": 0.0}),
+                     ("sgd", 0.25, {"accept.train_error": 0.25}), ("own", 0.5, {})]  # fmt: skip
+    assert len({s.digest for s in found}) == 3
+
+
+def test_the_value_of_a_swept_rule_is_checked():
+    (problem,) = problems({"accept.train_error": [-1.0]})
+    assert "accept.train_error: -1.0 does not fit: must be" in problem
 
 
 @pytest.mark.parametrize("path", ["accept.train_error", "accept"])

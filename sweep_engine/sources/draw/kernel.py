@@ -43,7 +43,7 @@ def obstacles(bucket: Bucket) -> Iterator[str]:
         yield f"inputs of shape {bucket.network.input_shape}"
     if not any(bucket.task.loss is loss for loss in (LOGISTIC, SQUARED_LABELS)):
         yield "losses other than logistic and squared error of two labels"
-    if bucket.setting.accept.train_error is None:
+    if bucket.setting.accept.rules != ("train_error",):
         yield "acceptance rules other than train_error"
     if bucket.task.inputs.size > MOST_VALUES:
         yield f"inputs of more than {MOST_VALUES:,} numbers in all"

@@ -21,7 +21,6 @@ from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
 from sweep_engine.sources.stepped.single_run import RunState, record_checks
 from sweep_engine.sources.train.single_run import Carried, Training
 from sweep_engine.spec.models import ModelKind
-from sweep_engine.spec.sources import Accept
 from sweep_engine.spec.sources.optimizers import Adam, Constant, GradientOptimizer, Sgd
 from sweep_engine.spec.starts import FromSource
 from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, Loss, cross_entropy
@@ -59,8 +58,10 @@ def _obstacles(training: Training, model: ModelKind) -> Iterator[str]:
         yield f"inputs of shape {training.network.input_shape}"
     if _loss_name(training.loss) is None:
         yield "losses other than logistic, squared error and cross-entropy of three classes or more"
-    if accept.train_error is None and accept.train_loss is None:
-        yield f"the acceptance rule {next(r for r in Accept.RULES if getattr(accept, r))}"
+    if accept.rules not in {("train_error",), ("train_loss",)}:
+        yield f"the acceptance rule {' and '.join(accept.rules)}"
+    if spec.label_noise:
+        yield "label_noise"
     if spec.stop.extra_steps:
         yield "extra_steps"
     if spec.stop.snapshots:

@@ -10,6 +10,7 @@ from sweep_engine.sources.programs import XLA, KernelPrograms
 from sweep_engine.sources.stepped.block import LaneBlock, XlaBlock
 from sweep_engine.sources.stepped.programs import SteppedPrograms
 from sweep_engine.sources.train.kernel import KernelBlock, case_of, obstacles
+from sweep_engine.sources.train.label_noise import check_label_noise
 from sweep_engine.sources.train.single_run import Training
 from sweep_engine.spec.settings import Setting
 from sweep_engine.spec.sources import Train
@@ -25,6 +26,8 @@ class TrainPrograms(KernelPrograms, SteppedPrograms):
         spec, num_examples = self.single.spec, len(self.bucket.task.train)
         if spec.batch_size != "full" and spec.batch_size > num_examples:
             raise ValueError(f"batch_size: {spec.batch_size} of {num_examples} training examples")
+        if spec.label_noise is not None:
+            check_label_noise(spec.label_noise, self.bucket.task.loss)
         _ = self.recording  # its observables may not fit the task
 
     @classmethod

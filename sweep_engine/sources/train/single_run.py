@@ -20,6 +20,7 @@ from sweep_engine.sources.stepped.single_run import (
     record_checks,
     select,
 )
+from sweep_engine.sources.train.label_noise import noisy
 from sweep_engine.sources.train.optimizers import STEPPERS
 from sweep_engine.sources.train.record_steps import RecordSteps
 from sweep_engine.sources.train.step_context import StepContext
@@ -136,6 +137,9 @@ class Training(SteppedRun):
         key = run_key(root, run, Purpose.MINIBATCH)
         order = self._order(state, key)
         x, y = self._examples(state.step, order, key, data)
+        if spec.label_noise is not None:
+            drawn = run_key(root, run, Purpose.LABEL_NOISE)
+            y = noisy(spec.label_noise, self.loss, y, jax.random.fold_in(drawn, state.step))
         context = StepContext(
             step=state.step,
             key=run_key(root, run, Purpose.OPTIMIZER),

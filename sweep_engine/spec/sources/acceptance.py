@@ -25,7 +25,9 @@ class Bin(Spec):
 
 
 class Accept(Spec):
-    """The rule that says when a network fits the training set: exactly one of these.
+    """The rule that says when a network fits the training set: one of these, or several at once.
+
+    Of several all must hold, as of a train_error of 0 and a bin of the normalised loss.
 
     `margin` and `loss` may be those of the outputs divided by a scale of the network
     (`normalise`), so that networks of different size are compared inside one bin. The path
@@ -70,10 +72,15 @@ class Accept(Spec):
         "outputs at a training input",
     )
 
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The names of the rules that are given."""
+        return tuple(name for name in self.RULES if getattr(self, name) is not None)
+
     @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(getattr(self, name) is not None for name in self.RULES) != 1:
-            raise ValueError(f"give exactly one of {', '.join(self.RULES)}")
+    def _at_least_one(self) -> Self:
+        if not self.rules:
+            raise ValueError(f"give one or more of {', '.join(self.RULES)}")
         if self.normalise is not None and self.margin is None and self.loss is None:
             raise ValueError("normalise goes with margin or loss")
         if self.loss is not None and self.loss.below is not None and self.loss.below <= 0:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from sweep_engine.spec.base import TRACED, Count, Flag, Index, Positive, Spec, TracedCount
+from sweep_engine.spec.base import TRACED, Count, Flag, Index, Positive, Share, Spec, TracedCount
 from sweep_engine.spec.observables import ObservableKind, Observables
 from sweep_engine.spec.sources.optimizers import OptimizerSpec, Sgd
 from sweep_engine.spec.sources.stepped import Stepped
@@ -95,10 +95,34 @@ class Record(Spec):
         return step // self.every + 1
 
 
+class LabelNoise(Spec):
+    """Noise on the targets of a step's examples, drawn anew at every step: label-noise SGD.
+
+    Give `share` where targets are labels, `std` where they are values. Checks of the acceptance
+    rule, and all that is observed, see the targets without it.
+
+    Source:
+        Blanc, Gupta, Valiant & Valiant (2020), COLT; Damian, Ma & Lee (2021), NeurIPS.
+    """
+
+    share: Annotated[Share | None, TRACED] = Field(
+        default=None, description="chance of another label, each other one equally likely"
+    )
+    std: Annotated[Positive | None, TRACED] = Field(
+        default=None, description="standard deviation of Gaussian noise on values"
+    )
+
+    @model_validator(mode="after")
+    def _is_one_of_two(self) -> Self:
+        if (self.share is None) == (self.std is None):
+            raise ValueError("give either `share`, of labels, or `std`, of values")
+        return self
+
+
 class Train(Stepped):
     """From a start, optimise until a stopping rule holds."""
 
-    later_keys: ClassVar[tuple[str, ...]] = ("record",)
+    later_keys: ClassVar[tuple[str, ...]] = ("record", "label_noise")
 
     kind: Literal["train"] = "train"
     optimizer: OptimizerSpec = Field(default=Sgd(), description="how a run steps")
@@ -110,6 +134,9 @@ class Train(Stepped):
         description="whether a minibatch is the next of a shuffled epoch, or drawn anew each step",
     )
     stop: Stop = Field(default=Stop(), description="when a run ends")
+    label_noise: LabelNoise | None = Field(
+        default=None, description="noise on the targets of every step, drawn anew each time"
+    )
     record: Record | None = Field(default=None, description="what is observed of a run on its way")
 
     @model_validator(mode="after")
@@ -118,6 +145,14 @@ class Train(Stepped):
             raise ValueError(
                 f"{self.optimizer.kind} compares losses over the whole training set: "
                 "batch_size must be full"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _search_needs_one_loss(self) -> Self:
+        if self.optimizer.compares_losses and self.label_noise is not None:
+            raise ValueError(
+                f"label_noise: {self.optimizer.kind} compares losses, which the noise would decide"
             )
         return self
 
