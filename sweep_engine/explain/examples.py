@@ -30,7 +30,7 @@ BASE: Mapping[str, Any] = {
 }
 """A sweep that every example is a part of."""
 
-_CANDIDATES = (0.1, 16, 2, 1, "x", [16], [0.1])
+_CANDIDATES = (0.1, 16, 2, 1, "x", [16], [0.1], True)
 _AXIS_PATH = "sources.sgd.optimizer.learning_rate"
 
 

@@ -185,7 +185,7 @@ class Constant(Law):
     scales: ClassVar[tuple[str, ...]] = ("value",)
 
     kind: Literal["constant"] = "constant"
-    value: Annotated[Real, TRACED] = 1.0
+    value: Annotated[Real, TRACED] = Field(default=1.0, description="of every parameter")
 
     @property
     def support(self) -> str:
@@ -260,7 +260,9 @@ class Torch(Law):
     scales: ClassVar[tuple[str, ...]] = ("scale",)
 
     kind: Literal["torch"] = "torch"
-    scale: Annotated[Positive, TRACED] = 1.0
+    scale: Annotated[Positive, TRACED] = Field(
+        default=1.0, description="multiplies weights and biases; 1 is PyTorch's own"
+    )
 
     @property
     def support(self) -> str:
@@ -355,8 +357,10 @@ class Layers(Law):
 class ArrayLaw(Spec):
     """The law of one array of parameters."""
 
-    array: str = Field(description="its name, as in Dense_0/kernel")
-    law: Annotated[LayerLaw, Field(discriminator="kind")]
+    array: str = Field(description="its name, as in Dense_0/kernel", examples=["Dense_0/kernel"])
+    law: Annotated[LayerLaw, Field(discriminator="kind")] = Field(
+        description="what it is drawn from"
+    )
 
 
 class Arrays(Law):
@@ -365,7 +369,7 @@ class Arrays(Law):
     scales: ClassVar[tuple[str, ...]] = ("arrays",)
 
     kind: Literal["arrays"] = "arrays"
-    arrays: tuple[ArrayLaw, ...]
+    arrays: tuple[ArrayLaw, ...] = Field(description="all arrays, each with its law")
 
     @field_validator("arrays")
     @classmethod

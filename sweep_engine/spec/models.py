@@ -111,8 +111,10 @@ class Residual(Nonlinear):
     kind: Literal["residual"] = "residual"
     blocks: Count = Field(default=2, description="B, of two layers each")
     width: Count = Field(description="of every hidden layer")
-    activation: Nonlinearity = "relu"
-    bias: Flag = True
+    activation: Nonlinearity = Field(
+        default="relu", description="what every hidden unit applies to its sum"
+    )
+    bias: Flag = Field(default=True, description="whether layers have biases")
     norm: Norm | None = Field(default=None, description=NORM_WORDS)
 
 
@@ -266,9 +268,11 @@ class Cnn(Nonlinear):
         default=1, description="side of the windows, after these, of which the mean stays"
     )
     dense: tuple[Count, ...] = Field(default=(), description="widths of hidden dense layers")
-    activation: Nonlinearity = "relu"
-    bias: Flag = True
-    image: Image | None = Field(default=None, description=IMAGE_WORDS)
+    activation: Nonlinearity = Field(
+        default="relu", description="what every hidden unit applies to its sum"
+    )
+    bias: Flag = Field(default=True, description="whether layers have biases")
+    image: Image | None = Field(default=None, description=IMAGE_WORDS, examples=[[8, 8]])
 
     @model_validator(mode="after")
     def _one_each(self) -> Self:
@@ -306,9 +310,13 @@ class Lenet(Nonlinear):
     dense: tuple[Count, Count] = Field(
         default=(120, 84), description="widths of the two hidden dense layers"
     )
-    activation: Nonlinearity = "relu"
-    pooling: Literal["max", "mean"] = "max"
-    image: Image | None = Field(default=None, description=IMAGE_WORDS)
+    activation: Nonlinearity = Field(
+        default="relu", description="what every hidden unit applies to its sum"
+    )
+    pooling: Literal["max", "mean"] = Field(
+        default="max", description="what stays of a window: its largest value, or its mean"
+    )
+    image: Image | None = Field(default=None, description=IMAGE_WORDS, examples=[[8, 8]])
 
 
 class Transformer(Nonlinear):
@@ -328,11 +336,13 @@ class Transformer(Nonlinear):
 
     kind: Literal["transformer"] = "transformer"
     vocabulary: Count = Field(description="how many tokens there are")
-    blocks: Count = 1
+    blocks: Count = Field(default=1, description="of attention and a hidden layer each")
     width: Count = Field(default=32, description="of embeddings and of the residual stream")
     heads: Count = Field(default=4, description="of attention; the width is a multiple of them")
     hidden: Count = Field(default=128, description="width of a block's hidden layer")
-    activation: Nonlinearity = "relu"
+    activation: Nonlinearity = Field(
+        default="relu", description="what every hidden unit applies to its sum"
+    )
     norm: Norm | None = Field(default=None, description=NORM_WORDS)
     causal: Flag = Field(default=True, description="whether a token sees those before it alone")
 

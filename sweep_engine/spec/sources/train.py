@@ -105,6 +105,8 @@ class LabelNoise(Spec):
         Blanc, Gupta, Valiant & Valiant (2020), COLT; Damian, Ma & Lee (2021), NeurIPS.
     """
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"share": 0.1}, {"std": 0.1}]})
+
     share: Annotated[Share | None, TRACED] = Field(
         default=None, description="chance of another label, each other one equally likely"
     )
