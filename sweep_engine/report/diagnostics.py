@@ -15,6 +15,7 @@ from sweep_engine.report.places import place_of, place_of_pair
 from sweep_engine.report.rows import row_of
 from sweep_engine.report.words import table_of
 from sweep_engine.spec import Setting
+from sweep_engine.spec.wording import point_text
 
 MAX_ROWS = 400
 """Settings in the table of fits; a page of more is slow to open, and nobody reads them."""
@@ -74,7 +75,7 @@ def _mixing(mixed: Sequence[Mixing]) -> Table:
 
 
 def _values(setting: Setting) -> str:
-    return ", ".join(f"{path.split('.')[-1]} = {value}" for path, value in setting.values.items())
+    return point_text(setting.values)
 
 
 def _statuses(study: Study) -> Table:

@@ -9,6 +9,7 @@ from sweep_engine.densities import Pair, Study
 from sweep_engine.planning import Plan
 from sweep_engine.report.drawing.figure import SweptPlace
 from sweep_engine.spec import Setting
+from sweep_engine.spec.wording import value_text
 
 MAX_TICKS = 12
 """Values of a numeric axis that the page offers one by one."""
@@ -56,11 +57,6 @@ def _axis(path: str, label: str, values: Mapping[str, Any]) -> SweptAxis:
     )
     texts = sorted(values, key=lambda text: values[text]) if is_numeric else list(values)
     return SweptAxis(path, label, tuple(texts), is_numeric)
-
-
-def value_text(value: Any) -> str:
-    """Write an axis value as the page shows and compares it."""
-    return str(value)
 
 
 def texts_of(setting: Setting) -> dict[str, str]:

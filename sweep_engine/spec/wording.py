@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 Loc: TypeAlias = tuple[str | int, ...]
@@ -59,6 +59,33 @@ def shown(value: Any) -> str:
         return repr(shortened(value))
     named = {"None": "null", "True": "true", "False": "false", "nan": ".nan"}
     return named.get(str(value), str(value).replace("inf", ".inf"))
+
+
+def value_text(value: Any) -> str:
+    """Write a swept value for a reader; a part of a file by its kind.
+
+    >>> value_text({"kind": "mlp", "widths": [4, 4], "bias": False})
+    'mlp (widths [4, 4], bias false)'
+    >>> value_text({"kind": "linear"}), value_text(0.1)
+    ('linear', '0.1')
+    """
+    if not isinstance(value, dict) or "kind" not in value:
+        return str(value)
+    fields = ", ".join(
+        f"{key} {shown(field) if isinstance(field, bool) else value_text(field)}"
+        for key, field in value.items()
+        if key != "kind"
+    )
+    return f"{value['kind']} ({fields})" if fields else str(value["kind"])
+
+
+def point_text(values: Mapping[str, Any]) -> str:
+    """Write a point of the axes, each by the last word of its path.
+
+    >>> point_text({"sources.sgd.optimizer.learning_rate": 0.1, "model": {"kind": "linear"}})
+    'learning_rate = 0.1, model = linear'
+    """
+    return ", ".join(f"{path.split('.')[-1]} = {value_text(at)}" for path, at in values.items())
 
 
 def shortened(text: str, limit: int = 60) -> str:

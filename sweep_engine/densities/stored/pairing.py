@@ -11,6 +11,7 @@ from sweep_engine.planning import Plan
 from sweep_engine.spec import Comparison, Setting, axis_paths, touches
 from sweep_engine.spec.base import canonical_json
 from sweep_engine.spec.settings import identity
+from sweep_engine.spec.wording import point_text
 
 Groups = list[tuple[dict[str, Any], tuple[int, ...]]]
 
@@ -33,7 +34,7 @@ class Pair:
 
     def label(self) -> str:
         """The axis values in words."""
-        return ", ".join(f"{path.split('.')[-1]} = {value}" for path, value in self.at.items())
+        return point_text(self.at)
 
 
 def pairs(plan: Plan, comparison: Comparison, other: Plan | None = None) -> list[Pair]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sweep_engine.planning import Plan, num_runs
 from sweep_engine.spec import Piece, Setting
+from sweep_engine.spec.wording import value_text
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class Shortfall:
     target: int
 
     def __str__(self) -> str:
-        at = ", ".join(f"{path} = {value}" for path, value in self.setting.values.items())
+        at = ", ".join(
+            f"{path} = {value_text(value)}" for path, value in self.setting.values.items()
+        )
         return (
             f"{self.setting.source}{f' at {at}' if at else ''}: {self.accepted:,} of "
             f"{self.target:,} acceptances in {self.draws:,} draws: raise its max_draws, ask for "

@@ -13,9 +13,10 @@ from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Along, Figure, Panel, SweptPlace
 from sweep_engine.report.drawing.marks import Band, Line, Mark, Points
 from sweep_engine.report.figures.names import figure_name
-from sweep_engine.report.places import place_of_pair, value_text
+from sweep_engine.report.places import place_of_pair
 from sweep_engine.report.words import HEADLINES, quantity, shown_ends, table_of
 from sweep_engine.spec import Comparison
+from sweep_engine.spec.wording import value_text
 
 LEAST_VALUES = 3
 """Of an axis that is drawn along; fewer are read off the table."""

@@ -13,8 +13,9 @@ from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Along, Figure, Panel, SweptPlace
 from sweep_engine.report.drawing.marks import Band, Line, Mark, Points
 from sweep_engine.report.figures.names import figure_name
-from sweep_engine.report.places import place_of_pair, value_text
+from sweep_engine.report.places import place_of_pair
 from sweep_engine.report.words import shown_ends
+from sweep_engine.spec.wording import value_text
 
 
 def decomposition_figures(study: Study, decomposed: Sequence[Decomposed]) -> Iterator[Figure]:

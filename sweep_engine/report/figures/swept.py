@@ -15,9 +15,10 @@ from sweep_engine.report.drawing.colours import Colour
 from sweep_engine.report.drawing.figure import Along, Detail, Figure, Panel, SweptPlace
 from sweep_engine.report.drawing.marks import Quantiles
 from sweep_engine.report.figures.palette import source_colours
-from sweep_engine.report.places import place_of, texts_of, value_text, words_of
+from sweep_engine.report.places import place_of, texts_of, words_of
 from sweep_engine.spec import Setting, axis_paths
 from sweep_engine.spec.sources import SourceRole
+from sweep_engine.spec.wording import value_text
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 MEASURED = ("test_error", "l2_norm", "steps", "hessian_eigenvalue_max", "edge_ratio")
