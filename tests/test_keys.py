@@ -105,6 +105,7 @@ def test_purposes_are_never_renumbered():
         "TEACHER": 22,
         "TEACHER_LABELS": 23,
         "OPTIMIZER": 30,
+        "LABEL_NOISE": 31,
     }
 
 

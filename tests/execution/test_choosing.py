@@ -107,7 +107,7 @@ UNKNOWN = {
         "task": TASK | {"loss": "squared"},
     },
     "activation sin": {"model": MODEL | {"activation": "sin"}},
-    "other than dense layers": {
+    "which is no chain of dense layers": {
         "model": {"kind": "diagonal"},
         "task": LINE,
         "accept": {"train_loss": 0.1},
