@@ -137,6 +137,9 @@ def heeded(say: Callable[[str], object]) -> Iterator[Stop]:
     try:
         yield stop
     finally:
+        if stop.is_asked and signal.SIGHUP in numbers:
+            # Python gives signals their defaults back while it ends: a second one would kill it.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         if not stop.is_asked:
             _current = None
             signal.set_wakeup_fd(before_wakeup)

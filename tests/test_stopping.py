@@ -80,6 +80,25 @@ def test_a_second_hangup_of_a_terminal_does_not():
     assert recorded.ended == []
 
 
+ASKED = """
+import os, signal, time
+from sweep_engine.stopping import heeded
+
+with heeded(lambda text: None) as stop, stop.gently():
+    os.kill(os.getpid(), signal.SIGHUP)
+    while not stop.is_asked:
+        time.sleep(0.01)
+    time.sleep(0.1)  # it has been heeded
+print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)
+"""
+
+
+def test_nor_one_while_python_ends():
+    """Python then gives every signal its default back, but for those that are ignored."""
+    done = subprocess.run([sys.executable, "-c", ASKED], capture_output=True, timeout=DEADLINE)
+    assert done.stdout.decode() == "True\n"
+
+
 def test_what_would_outlive_the_process_is_ended():
     recorded, ended = Recorded(), []
     with recorded.stop.gently():
