@@ -53,7 +53,9 @@ QUERIES = [query for text in blocks("sql") for query in text.split(";") if query
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: re.search(r"DIR/(\w+)", query)[1])
 def test_queries_find_all_sources(query, boolean_results):
-    rows = duckdb.sql(query.replace("DIR", str(boolean_results))).fetchall()
+    """In all rows: which of the functions that were found once are among the first is chance."""
+    whole = re.sub(r"LIMIT \d+", "", query.replace("DIR", str(boolean_results)))
+    rows = duckdb.sql(whole).fetchall()
     assert {row[0] for row in rows} >= {"sgd", "guess"}
 
 
