@@ -1,4 +1,4 @@
-"""How results of the Python interface show themselves: a short table, in text and in notebooks."""
+"""Short tables, as which results of the Python interface print, also in notebooks."""
 
 from abc import abstractmethod
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a sweep file, a column, an estimate or a command means: the answers of `explain`.
+"""Explanations of keys, columns, estimates and commands: the answers of `explain`.
 
 Nothing is written here a second time: meanings are the descriptions of fields and columns and
 the docstrings of classes, and whether a field may be swept is asked of an example of it.

@@ -9,7 +9,7 @@ _HEADING = re.compile(r"^([A-Z]\w*):$")
 
 
 class Told(NamedTuple):
-    """What a docstring says: its text, and the paper that it names."""
+    """Hold what a docstring says: its text, and the paper that it names."""
 
     meaning: str
     source: str
@@ -20,7 +20,7 @@ def told(documented: object) -> Told:
 
     Example:
         >>> told(Told).meaning
-        'What a docstring says: its text, and the paper that it names.'
+        'Hold what a docstring says: its text, and the paper that it names.'
     """
     sections: dict[str, list[str]] = {"": []}
     current = ""

@@ -1,4 +1,4 @@
-"""What can be explained: a topic, its entry, and the topics below it."""
+"""Topics of `explain`, each with its entry and the topics below it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

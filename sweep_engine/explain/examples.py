@@ -104,7 +104,7 @@ def step_into(inside: Inside, part: type[Spec]) -> str | int:
 def plain(value: Any) -> Any:
     """Give a default as a file would write it, without what is left out there."""
     if isinstance(value, Spec):
-        kind = {"kind": value.kind} if "kind" in type(value).model_fields else {}  # type: ignore[attr-defined]
+        kind = value.model_dump(include={"kind"})  # nothing where there is none
         return kind | {name: plain(getattr(value, name)) for name in sorted(value.model_fields_set)}
     return [plain(each) for each in value] if isinstance(value, tuple) else value
 

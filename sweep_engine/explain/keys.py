@@ -26,7 +26,7 @@ from sweep_engine.spec.shapes import Shape, name_in_file
 
 @dataclass(frozen=True)
 class Place:
-    """Where something stands in a sweep file.
+    """Say where something stands in a sweep file.
 
     Attributes:
         path: The path of its topic, kinds among the steps.

@@ -1,4 +1,4 @@
-"""Whether an axis may go over a field, asked of a sweep that has the field."""
+"""Say whether an axis may go over a field, asked of a sweep that has the field."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What type a field has, in the words of someone who writes YAML."""
+"""Types of fields, in the words of someone who writes YAML."""
 
 from collections.abc import Iterable
 from types import NoneType, UnionType

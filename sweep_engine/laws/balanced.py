@@ -25,7 +25,7 @@ MAX_SWEEPS = 1000
 
 
 class _Singular:
-    """What a law of balanced networks does not have: they are a set of volume 0."""
+    """Refuse what balanced networks, a set of volume 0, do not have."""
 
     def log_density(self, theta: Float[Array, " n"]) -> Float[Array, ""]:
         raise ValueError("balanced networks have volume 0: their law has no density")

@@ -117,7 +117,7 @@ def check_room(sides: tuple[int, ...], layer: Convolution, *, number: int) -> No
 
 
 def _left(side: int, layer: Convolution) -> int:
-    """How many positions a convolution and its pooling leave of `side`."""
+    """Count the positions that a convolution and its pooling leave of `side`."""
     if isinstance(layer.padding, str):
         left = -(-side // layer.stride)
     else:

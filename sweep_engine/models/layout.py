@@ -31,12 +31,12 @@ class Leaf:
 
     @property
     def is_bias(self) -> bool:
-        """Whether it is no weight: a bias by flax's naming, or a norm's gain less 1."""
+        """Say whether it is no weight: a bias by flax's naming, or a norm's gain less 1."""
         return self.path[-1] in {"bias", "gain"}
 
     @property
     def is_embedding(self) -> bool:
-        """Whether it is a table by flax's naming, of which one row is taken."""
+        """Say whether it is a table by flax's naming, of which one row is taken."""
         return self.path[-1] == "embedding"
 
     @property

@@ -107,7 +107,7 @@ class Observable:
 
     @property
     def asks_start(self) -> bool:
-        """Whether it is given where a run started."""
+        """Say whether it is given where a run started."""
         return not {"start", "start_if_known"}.isdisjoint(self.needs)
 
     def problem(self, task: Task, model: ModelKind) -> str | None:

@@ -95,7 +95,7 @@ class Bucket:
 
     @property
     def needs_start(self) -> bool:
-        """Whether an observable asks where a run started, and that is known of these runs."""
+        """Say whether an observable asks where a run started, and that is known of these runs."""
         asked = any(observable.asks_start for observable in self.observed)
         return asked and self.setting.spec.has_start and self.knows_start
 

@@ -40,7 +40,7 @@ class Modular(Labelled):
 
     @property
     def num_pairs(self) -> int:
-        """How many pairs there are."""
+        """Count the pairs."""
         return self.modulus * (self.modulus - (self.operation == "divide"))
 
     @model_validator(mode="after")
@@ -59,7 +59,7 @@ class Modular(Labelled):
 
 
 class Teacher(Labelled):
-    """What a drawn network says of inputs x ~ N(0, I): its outputs, or its labels.
+    """Learn what a drawn network says of inputs x ~ N(0, I): its outputs, or its labels.
 
     Its weights are N(0, weight_std^2 / fan_in), its biases N(0, bias_std^2). Labels are 1
     where its one output is > 0, or the largest of several outputs.

@@ -25,7 +25,7 @@ class ModelKind(Growing):
     @property
     @abstractmethod
     def is_linear(self) -> bool:
-        """Whether f(x) - f(0) is linear in x, so that it has an end-to-end matrix."""
+        """Say whether f(x) - f(0) is linear in x, so that it has an end-to-end matrix."""
 
     @property
     @abstractmethod
@@ -35,11 +35,11 @@ class ModelKind(Growing):
     @property
     @abstractmethod
     def num_tokens(self) -> int | None:
-        """How many tokens there are, where the numbers of an input name tokens."""
+        """Count the tokens, where the numbers of an input name tokens."""
 
     @property
     def title(self) -> str:
-        """What messages call it."""
+        """Give the name that messages call it by."""
         kind: str = getattr(self, "kind")  # noqa: B009  # every kind's own literal
         return kind
 
@@ -287,7 +287,7 @@ class Cnn(Nonlinear):
 
     @staticmethod
     def of_layer(value: Any, index: int) -> Any:
-        """What a field that may be a list says of one convolution."""
+        """Read of a field that may be a list what it says of one convolution."""
         return value[index] if isinstance(value, tuple) else value
 
 

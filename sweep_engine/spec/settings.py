@@ -250,9 +250,9 @@ def _setting(
         source=source,
         values=values,
         task=parts["task"],  # type: ignore[arg-type]  # a union member by construction
-        model=parts["model"],  # type: ignore[arg-type]
-        spec=parts["source"],  # type: ignore[arg-type]
-        accept=parts["accept"],  # type: ignore[arg-type]
+        model=parts["model"],  # type: ignore[arg-type]  # likewise
+        spec=parts["source"],  # type: ignore[arg-type]  # likewise
+        accept=parts["accept"],  # type: ignore[arg-type]  # a rule by construction
         parent=None if parent is None else parent.id,
         digest=digest,
         parent_digest=None if parent is None else parent.digest,

@@ -1,4 +1,4 @@
-"""What every task must answer, and what tasks share: a seed, labels, a grid of inputs."""
+"""Bases of tasks: of all, and of those with a seed, labels, or a grid of inputs."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -73,7 +73,7 @@ class TaskKind(Growing):
     @property
     @abstractmethod
     def is_random_sample(self) -> bool:
-        """Whether the training set is a random sample with the right labels.
+        """Say whether the training set is a random sample with the right labels.
 
         The law that it is drawn from must be that of the test set.
         """
@@ -81,7 +81,7 @@ class TaskKind(Growing):
     @property
     @abstractmethod
     def only_target(self) -> float | None:
-        """What f(1) is to be where that is the only example; None elsewhere."""
+        """Say what f(1) is to be where that is the only example; None elsewhere."""
 
     @property
     @abstractmethod
@@ -194,7 +194,7 @@ class Labelled(Drawn):
 
     @property
     def has_right_labels(self) -> bool:
-        """Whether all training examples have their own label."""
+        """Say whether all training examples have their own label."""
         return self.poison is None and self.label_noise is None
 
 

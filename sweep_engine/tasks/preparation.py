@@ -1,4 +1,4 @@
-"""What the steps that prepare inputs do."""
+"""Prepare inputs, step by step."""
 
 from collections.abc import Callable
 from typing import Any

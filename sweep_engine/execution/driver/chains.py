@@ -66,5 +66,5 @@ class Chain:
 
     @property
     def is_barren(self) -> bool:
-        """Whether it has no fit in many draws."""
+        """Say whether it has no fit in many draws."""
         return self.accepted == 0 and self.draws >= BARREN_DRAWS

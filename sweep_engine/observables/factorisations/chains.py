@@ -12,7 +12,7 @@ from sweep_engine.observables.factorisations.factorisation import Factorisation,
 
 @dataclass(frozen=True)
 class Chain(Factorisation):
-    """What linear and relu chains share."""
+    """Base of linear and relu chains."""
 
     def layers(self, theta: Float[Array, " P"]) -> DenseLayers:
         """Cut theta into layers."""
@@ -20,7 +20,7 @@ class Chain(Factorisation):
 
     @property
     def has_biases(self) -> bool:
-        """Whether layers have biases; each then counts as one more weight into a unit."""
+        """Say whether layers have biases; each then counts as one more weight into a unit."""
         return any(leaf.is_bias for leaf in self.network.layout.leaves)
 
     @property

@@ -27,12 +27,12 @@ class Factorisation(ABC):
     @property
     @abstractmethod
     def size(self) -> int:
-        """How many coordinates phi has."""
+        """Count the coordinates of phi."""
 
     @property
     @abstractmethod
     def num_conserved(self) -> int:
-        """How many independent conserved quantities theory knows, at generic points."""
+        """Count the independent conserved quantities that theory knows, at generic points."""
 
     @abstractmethod
     def lift(self, theta: Float[Array, " P"]) -> Float[Array, " d"]:

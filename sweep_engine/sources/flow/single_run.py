@@ -31,7 +31,7 @@ STRETCH = 1.01
 
 
 class SolverState(NamedTuple):
-    """What a step of the solver carries on.
+    """Hold what a step of the solver carries on.
 
     Attributes:
         time: How far the flow has come.
@@ -202,7 +202,7 @@ class Flowing(SteppedRun):
         field: Callable[[Any], Any],
         running: Bool[Array, ""],
     ) -> SolverState:
-        """What is carried, with the slope and size of the first step where it is the first."""
+        """Return what is carried, with the slope and size of a first step."""
         is_first = running & (state.step == 0)
         carried: SolverState = state.carried
 

@@ -1,1 +1,1 @@
-"""What `train` and `flow` share: runs that go step by step, filled into the lanes of a block."""
+"""Runs that go step by step, filled into the lanes of a block: for `train` and `flow`."""

@@ -1,4 +1,4 @@
-"""How the lanes of a block are started and advanced, inside a compiled program."""
+"""Start and advance the lanes of a block, inside a compiled program."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +12,7 @@ from sweep_engine.sources.stepped.single_run import RunState, SteppedRun
 
 
 class LaneBlock(Protocol):
-    """How the lanes of a block are started and advanced, inside a compiled program.
+    """Start and advance the lanes of a block, inside a compiled program.
 
     Attributes:
         alignment: A segment that goes on later ends after a multiple of so many turns.

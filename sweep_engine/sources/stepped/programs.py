@@ -47,7 +47,7 @@ class SteppedPrograms(SourcePrograms):
     @property
     @abstractmethod
     def block(self) -> LaneBlock:
-        """What starts and advances the lanes."""
+        """Return what starts and advances the lanes."""
 
     def prepare(self) -> None:
         _ = self.bucket.root, self.bucket.data, self.bucket.observe, self.empty_state, self.advance
@@ -70,7 +70,7 @@ class SteppedPrograms(SourcePrograms):
 
     @property
     def starts_from_source(self) -> bool:
-        """Whether runs start from stored runs of another source, not from a law."""
+        """Say whether runs start from stored runs of another source, not from a law."""
         return isinstance(self.single.spec.init, FromSource)
 
     @cached_property

@@ -34,7 +34,7 @@ NUM_RECORDS = 32
 
 
 class RunState(NamedTuple):
-    """What is carried from step to step of one run.
+    """Hold what one run carries from step to step.
 
     Attributes:
         params: The parameters.
@@ -106,12 +106,12 @@ class SteppedRun(ABC):
     @property
     @abstractmethod
     def stores_snapshots(self) -> bool:
-        """Whether what is kept there becomes rows of `params`."""
+        """Say whether what is kept there becomes rows of `params`."""
 
     @property
     @abstractmethod
     def record_slots(self) -> RecordSlots | None:
-        """Where networks are set aside that are observed on the way; None without a record."""
+        """Say where networks that are observed on the way are set aside; None without a record."""
 
     @abstractmethod
     def carried_at_start(self, spec: Any, params: Any) -> Any:
@@ -284,7 +284,7 @@ class SteppedRun(ABC):
 
 
 def record_checks() -> list[int]:
-    """Which checks a curve records: 0, 1, 2, 4, ..."""
+    """Say which checks a curve records: 0, 1, 2, 4, ..."""
     return [0, *(2**k for k in range(NUM_RECORDS - 1))]
 
 

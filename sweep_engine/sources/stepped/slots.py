@@ -9,7 +9,7 @@ from sweep_engine.models import Network
 
 
 class RecordSlots(Protocol):
-    """Which places of a run are recorded, and in which of a lane's slots."""
+    """Say which places of a run are recorded, and in which of a lane's slots."""
 
     @property
     def most_turns(self) -> int | None:

@@ -1,4 +1,4 @@
-"""What each kind of schedule multiplies the learning rate by."""
+"""Factors by which each kind of schedule multiplies the learning rate."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

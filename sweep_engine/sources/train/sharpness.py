@@ -31,7 +31,7 @@ def uphill_gradient(spec: Sam, objective: Objective, params: Any) -> Any:
 
 
 class Tracked(NamedTuple):
-    """What steps that the sharpness limits carry on.
+    """Hold what steps that the sharpness limits carry on.
 
     Attributes:
         optimizer: State of the step itself.
@@ -43,7 +43,7 @@ class Tracked(NamedTuple):
 
 
 class SharpnessLimitedStepper:
-    """How gradient descent steps that goes no faster than a share of its edge."""
+    """Step down the gradient, no faster than a share of the edge of stability."""
 
     _plain = GradientStepper(lambda spec: optax.identity())
 

@@ -28,7 +28,7 @@ from sweep_engine.spec.sources import Train
 
 
 class Carried(NamedTuple):
-    """What a step of training carries on.
+    """Hold what a step of training carries on.
 
     Attributes:
         optimizer: The optimiser's state.

@@ -14,7 +14,7 @@ from sweep_engine.spec.sources.optimizers import StraightThrough
 
 
 class Latent(NamedTuple):
-    """What is carried on.
+    """Hold what a step carries on.
 
     Attributes:
         optimizer: State of the step itself.
@@ -26,7 +26,7 @@ class Latent(NamedTuple):
 
 
 class StraightThroughStepper:
-    """How the real weights behind a binary network step."""
+    """Step the real weights behind a binary network."""
 
     _plain = GradientStepper(heavy_ball)
 

@@ -9,7 +9,7 @@ from sweep_engine.spec.observables.kind import Bare, ObservableKind, ProjectionP
 
 
 class Conservation(Bare):
-    """What gradient flow conserves: imbalance of layers or units, and its drift from the start.
+    """Measure what gradient flow conserves: imbalance of layers or units, and its drift.
 
     Of chains of linear or relu layers, diagonal and scalar products.
     """

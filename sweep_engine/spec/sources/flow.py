@@ -35,7 +35,7 @@ class FlowStop(Spec):
 
 
 class FlowRecord(Spec):
-    """What is observed of a flow at `times`, in columns of `curves`; the flow is not changed."""
+    """Observe a flow at `times`, in columns of `curves`; the flow is not changed."""
 
     observables: Annotated[Observables, Field(min_length=1)] = Field(
         description="what is computed of the network at each time"

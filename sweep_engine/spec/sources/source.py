@@ -103,7 +103,7 @@ class Source(Growing, ABC):
     @property
     @abstractmethod
     def has_time(self) -> bool:
-        """Whether runs go along a time that is no number of steps, and stands beside it."""
+        """Say whether runs go along a time that is no number of steps, and stands beside it."""
 
     # --- What they cost, at most.
 

@@ -1,4 +1,4 @@
-"""What the sources whose runs go step by step share: `train` and `flow`."""
+"""Base of the sources whose runs go step by step: `train` and `flow`."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""What every optimiser must answer, and what all that use gradients share."""
+"""Bases of all optimisers, and of those that use gradients."""
 
 from abc import ABC, abstractmethod
 from typing import Annotated, ClassVar
@@ -10,12 +10,12 @@ from sweep_engine.spec.sources.optimizers.schedules import Constant, ScheduleSpe
 
 
 class Optimizer(Growing, ABC):
-    """What every optimiser must answer."""
+    """Ask what every optimiser must answer."""
 
     @property
     @abstractmethod
     def compares_losses(self) -> bool:
-        """Whether a step compares two losses, which must be of one and the same examples."""
+        """Say whether a step compares two losses, which must be of one and the same examples."""
 
     @property
     @abstractmethod
@@ -28,7 +28,7 @@ class Optimizer(Growing, ABC):
 
 
 class GradientOptimizer(Optimizer):
-    """What all optimisers with gradients share.
+    """Base of optimisers that use gradients.
 
     `l2` adds the gradient of the penalty (l2/2)|theta|^2 to the gradient; `weight_decay`
     shrinks the parameters by learning_rate * weight_decay beside the step (decoupled). Under

@@ -11,7 +11,7 @@ Shrink = Annotated[Share, TRACED]
 
 
 class Search(Optimizer):
-    """What the searches that compute no gradients share."""
+    """Base of searches that compute no gradients."""
 
     @property
     def compares_losses(self) -> bool:

@@ -23,7 +23,7 @@ class Sgd(GradientOptimizer):
 
     @property
     def curvature_limit(self) -> float | None:
-        """Where a root of the step's characteristic polynomial reaches -1.
+        """Say where a root of the step's characteristic polynomial reaches -1.
 
         Source:
             Cohen, Kaur, Li, Kolter & Talwalkar (2021), ICLR, appendix B, without decay.
