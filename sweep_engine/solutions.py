@@ -64,6 +64,7 @@ class Solutions:
         log_weight: Log importance weight, in nats; 0 for equally weighted draws.
         theta: Final parameters, shape (R, P).
         first_fit: Parameters at the first fit, shape (R, P), where they were kept as well.
+        average: Average of the parameters along the run, shape (R, P), where it was kept.
         snapshots: Parameters after each of S steps, shape (R, S, P), where they were kept.
         snapshot_steps: These steps, shape (R, S); what a run did not reach is not meant.
         ancestor: Index, in its unit, of the draw that each row descends from, shape (R,), where
@@ -79,6 +80,7 @@ class Solutions:
     log_weight: Float[np.ndarray, " R"]
     theta: Float[np.ndarray, "R P"]
     first_fit: Float[np.ndarray, "R P"] | None = None
+    average: Float[np.ndarray, "R P"] | None = None
     ancestor: Int[np.ndarray, " R"] | None = None
     snapshots: Float[np.ndarray, "R S P"] | None = None
     snapshot_steps: Int[np.ndarray, "R S"] | None = None

@@ -8,10 +8,11 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from sweep_engine.spec.base import HOST, Count, Index, PartName, Spec
 from sweep_engine.spec.laws import LawSpec
 
-ParentState = Literal["final", "first_fit"] | Index
+ParentState = Literal["final", "first_fit", "average"] | Index
 """Which state of a run: the last, the one at the first fit, or the one after so many steps.
 
-A run that ended before, or never fitted, gives its last.
+A run that ended before, or never fitted, gives its last. `average` is no state that the run was
+in, but the average of its parameters that a `train` source keeps where it is asked to.
 """
 
 
@@ -30,7 +31,7 @@ class ParentAt(ParentRef, ABC):
 
     at: Annotated[ParentState, HOST] = Field(
         default="final",
-        description="which state of its runs: final, first_fit, or a number of steps",
+        description="which state of its runs: final, first_fit, average, or a number of steps",
     )
 
     @property

@@ -11,7 +11,7 @@ from sweep_engine.columns import Column
 from sweep_engine.solutions import Curves, FunctionCounts, RunStatus, Solutions, UnitNumber
 from sweep_engine.spec import Setting
 from sweep_engine.spec.base import canonical_json
-from sweep_engine.store.schema import params_schema, tallies_schema
+from sweep_engine.store.schema import AVERAGED, params_schema, tallies_schema
 
 
 def axis_columns(paths: Sequence[str], settings: Sequence[Setting]) -> list[Column]:
@@ -130,7 +130,7 @@ def params_table(solutions: Solutions, chosen: np.ndarray) -> pa.Table:
     """Make the rows of `params`: the final state, and before it the other states kept.
 
     These are the first fit and snapshots; a state that is both, or the final one, is there
-    once.
+    once. An average, which is no state that the run was in, stands before them all.
     """
     kept = solutions.take(np.flatnonzero(chosen))
     run, step, theta = _states(kept)
@@ -153,6 +153,8 @@ def _states(kept: Solutions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if kept.snapshots is not None and kept.snapshot_steps is not None:
         run, slot = np.nonzero(kept.snapshot_steps < kept.steps[:, None])
         states.append((run, kept.snapshot_steps[run, slot], kept.snapshots[run, slot]))
+    if kept.average is not None:
+        states.append((rows, np.full(len(kept), AVERAGED), kept.average))
     run, step, theta = (np.concatenate(parts) for parts in zip(*states, strict=True))
     return run, step, theta
 

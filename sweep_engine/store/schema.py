@@ -7,6 +7,7 @@ device kind, lane width, precision, the layout of theta) stands as JSON in the f
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -112,11 +113,16 @@ def curves_schema(recorded: Iterable[Column] = (), *, has_time: bool = False) ->
     return _schema((*_CURVES, *times, *(tested if recorded else ()), *recorded))
 
 
+AVERAGED = -1
+"""The `step` of a row of `params` that holds an average along the run."""
+
+
 def params_schema(num_params: int) -> pa.Schema:
     """The schema of `params`: theta as a fixed-size list of P = `num_params` float32."""
     theta = pa.list_(pa.field("element", pa.float32(), nullable=False), num_params)
     meaning = {"unit": "", "meaning": "parameters layer by layer, weights before biases"}
-    schema = _schema((_RUN_ID, _STEP))
+    which = "optimiser steps taken; -1: the average along the run"
+    schema = _schema((_RUN_ID, replace(_STEP, meaning=which)))
     return schema.append(pa.field("theta", theta, nullable=False, metadata=meaning))
 
 

@@ -39,6 +39,7 @@ CASES: dict[str, dict[str, Any]] = {
         "init": LAW,
         "optimizer": {"kind": "sgd", "learning_rate": 0.5},
         "stop": {"max_steps": 64, "extra_steps": 2, "snapshots": [4]},
+        "average": {"decay": 0.9},
         "runs": 15,
     },
     "again": {"kind": "train", "init": {"from": "sgd"}, "stop": {"max_steps": 4}, "runs": 15},
@@ -58,6 +59,7 @@ CASES: dict[str, dict[str, Any]] = {
         "draws": 5, "warmup": 2,
     },
     "early": {"kind": "snapshot", "from": "sgd", "at": 4},
+    "averaged": {"kind": "snapshot", "from": "sgd", "at": "average"},
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from sweep_engine.sources import Inputs, StoredRuns
 from sweep_engine.spec import Piece
 from sweep_engine.spec.starts import FunctionsFrom, ParentAt, ParentState, parent_ref_of
 from sweep_engine.store import Files
+from sweep_engine.store.schema import AVERAGED
 from sweep_engine.store.shard_tables import shard_table
 from sweep_engine.tasks import Task
 
@@ -72,7 +73,8 @@ def _stored(plan: Plan, piece: Piece, files: Files) -> StoredRuns:
     status = np.array([_STATUS[label] for label in rows["status"].to_pylist()], np.int32)
     steps = _state_steps(parent.at, ends, rows["fit_step"])
     table = _params_rows(files, shards, run_id)
-    theta = _states(table, run_id, steps)
+    averaged = parent.at == "average"
+    theta = _states(table, run_id, np.full_like(ends, AVERAGED) if averaged else steps)
     theta[(steps == ends) & (status == RunStatus.DIVERGED)] = np.nan
     has_mask = parent.needs_final
     final = _states(table, run_id, ends) if has_mask else None
@@ -109,8 +111,11 @@ def _check_rows(needed: Piece, there: int, wanted: int) -> None:
 
 
 def _state_steps(at: ParentState, ends: np.ndarray, fit_step: pa.ChunkedArray) -> np.ndarray:
-    """The step of the state asked for; the last one of runs that ended before or never fitted."""
-    if at == "final":
+    """The step of the state asked for; the last one of runs that ended before or never fitted.
+
+    An average is of the whole run, and so of its last step.
+    """
+    if at in ("final", "average"):
         return ends
     if at == "first_fit":
         found: np.ndarray = pc.fill_null(fit_step, -1).to_numpy()

@@ -86,6 +86,9 @@ class Flowing(SteppedRun):
     def curve_length(self) -> int:
         return NUM_RECORDS + len(self.times)
 
+    def average(self, states: RunState) -> None:
+        return None
+
     def carried_at_start(self, spec: Flow, params: Any) -> SolverState:
         return SolverState(
             time=jnp.float32(0),

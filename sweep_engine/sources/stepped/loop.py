@@ -191,6 +191,7 @@ class _Harvest:
     single: SteppedRun
     theta: np.ndarray
     first_fit: np.ndarray | None
+    average: np.ndarray | None
     snapshots: np.ndarray | None
     snapshot_steps: np.ndarray | None
     status: np.ndarray
@@ -215,6 +216,7 @@ class _Harvest:
             single=single,
             theta=theta,
             first_fit=theta.copy() if single.extra_steps else None,
+            average=None if single.average(programs.empty_state) is None else theta.copy(),
             snapshots=np.repeat(theta[:, None], kept, axis=1) if kept else None,
             snapshot_steps=np.zeros((count, kept), np.int64) if kept else None,
             status=np.zeros(count, np.int32),
@@ -236,6 +238,8 @@ class _Harvest:
         self.theta[runs] = layout.flatten_rows(states.params)[lanes]
         if self.first_fit is not None:
             self.first_fit[runs] = layout.flatten_rows(states.first_fit)[lanes]
+        if self.average is not None:
+            self.average[runs] = layout.flatten_rows(self.single.average(states))[lanes]
         if self.snapshots is not None and self.snapshot_steps is not None:
             self.snapshots[runs] = np.asarray(states.snapshots)[lanes]
             self.snapshot_steps[runs] = self.single.snapshot_steps(states)[lanes]
@@ -261,6 +265,7 @@ class _Harvest:
             log_weight=np.zeros(len(self.runs)),
             theta=self.theta,
             first_fit=self.first_fit,
+            average=self.average,
             snapshots=self.snapshots,
             snapshot_steps=self.snapshot_steps,
         )

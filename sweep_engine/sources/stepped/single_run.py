@@ -114,6 +114,10 @@ class SteppedRun(ABC):
         """Say where networks that are observed on the way are set aside; None without a record."""
 
     @abstractmethod
+    def average(self, states: RunState) -> Any:
+        """Give the average of the parameters that a block's runs have kept; None where none is."""
+
+    @abstractmethod
     def carried_at_start(self, spec: Any, params: Any) -> Any:
         """Make what is carried, before the first step."""
 

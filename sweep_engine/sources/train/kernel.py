@@ -64,6 +64,8 @@ def _obstacles(training: Training, model: ModelKind) -> Iterator[str]:
         yield "label_noise"
     if spec.stop.extra_steps:
         yield "extra_steps"
+    if spec.average:
+        yield "average"
     if spec.stop.snapshots:
         yield "snapshots"
     if spec.record:
@@ -143,7 +145,7 @@ class KernelBlock:
         started = over_lanes(self.training.start, (None, 0, 0))(root, runs, hyper)
         moments = jnp.zeros((len(runs), self.case.num_moments * self.case.num_params))
         no_order = jnp.zeros((len(runs), 0), jnp.int32)
-        return started._replace(carried=Carried(moments, no_order))
+        return started._replace(carried=Carried(moments, no_order, None))
 
     def advance(
         self,

@@ -20,6 +20,7 @@ from sweep_engine.sources.stepped.single_run import (
     record_checks,
     select,
 )
+from sweep_engine.sources.train.averages import averaged
 from sweep_engine.sources.train.label_noise import noisy
 from sweep_engine.sources.train.optimizers import STEPPERS
 from sweep_engine.sources.train.record_steps import RecordSteps
@@ -33,10 +34,12 @@ class Carried(NamedTuple):
     Attributes:
         optimizer: The optimiser's state.
         order: This epoch's order of the examples; empty where none is needed.
+        average: The average of the parameters so far; None where none is kept.
     """
 
     optimizer: Any
     order: Int[Array, " S"]
+    average: Any
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,11 @@ class Training(SteppedRun):
         return Carried(
             optimizer=STEPPERS[type(spec.optimizer)].initial(spec.optimizer, params),
             order=jnp.zeros(order_length, jnp.int32),
+            average=None if spec.average is None else params,
         )
+
+    def average(self, states: RunState) -> Any:
+        return states.carried.average
 
     def at_snapshots(self, state: RunState) -> Bool[Array, " S"]:
         return jnp.asarray(self.spec.stop.snapshots) == state.step
@@ -154,12 +161,14 @@ class Training(SteppedRun):
         moved, carried = stepper.update(
             spec.optimizer, objective, state.params, state.carried.optimizer, context
         )
-        params = self.pruned(moved, mask)
-        return state._replace(
-            params=select(running, params, state.params),
-            carried=Carried(select(running, carried, state.carried.optimizer), order),
-            step=state.step + running,
-        )
+        params = select(running, self.pruned(moved, mask), state.params)
+        step = state.step + running
+        average = state.carried.average
+        if spec.average is not None:
+            taken_in = averaged(spec.average, average, params, step)
+            average = select(running, taken_in, average)
+        optimizer = select(running, carried, state.carried.optimizer)
+        return state._replace(params=params, carried=Carried(optimizer, order, average), step=step)
 
     def _order(self, state: RunState, key: Key[Array, ""]) -> Int[Array, " S"]:
         """The run's own order of the examples, drawn anew at the start of an epoch."""

@@ -178,4 +178,6 @@ class Flow(Stepped):
             return None
         if at == "first_fit":
             return f"{name} does not keep its first fit: give its stop `fit: true`"
+        if at == "average":
+            return f"{name} is a flow, of which no average is kept: give `at: final`"
         return f"{name} is a flow, whose solver steps differ from run to run: give `at: final`"

@@ -29,6 +29,8 @@ class Snapshot(Source, ParentAt):
 
     @property
     def sentence(self) -> str:
+        if self.at == "average":
+            return f"networks whose parameters are averages along the runs of {self.source}"
         return f"the networks of {self.source} at {self._state}"
 
     @property

@@ -93,7 +93,7 @@ class Source(Growing, ABC):
     @property
     @abstractmethod
     def watched(self) -> frozenset[str]:
-        """The fields that say what is observed of runs on their way: no run depends on them."""
+        """The fields that say what is observed or kept of runs on their way; they change none."""
 
     @property
     @abstractmethod

@@ -121,10 +121,42 @@ class LabelNoise(Spec):
         return self
 
 
+class Average(Spec):
+    """Keep an average of the parameters along the run as well; the run itself is not changed.
+
+    `decay` makes it exponential: a <- decay a + (1 - decay) theta after every step, from a = the
+    start. `from_step` makes it the plain mean of theta from that step on, Polyak's or, from late
+    in the run, that of stochastic weight averaging. `params` keeps it beside the final state, and
+    a source `{kind: snapshot, from: NAME, at: average}` observes the averaged networks.
+
+    Source:
+        Polyak & Juditsky (1992), SIAM J. Control Optim. 30; Izmailov et al. (2018), UAI.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"decay": 0.99}, {"from_step": 1000}]}
+    )
+
+    decay: Share | None = Field(
+        default=None, description="weight of the average so far against the newest parameters"
+    )
+    from_step: Index | None = Field(
+        default=None,
+        description="first step whose parameters count, 0 the start; a run that ends before has "
+        "its last ones",
+    )
+
+    @model_validator(mode="after")
+    def _is_one_of_two(self) -> Self:
+        if (self.decay is None) == (self.from_step is None):
+            raise ValueError("give either `decay`, of an exponential average, or `from_step`")
+        return self
+
+
 class Train(Stepped):
     """From a start, optimise until a stopping rule holds."""
 
-    later_keys: ClassVar[tuple[str, ...]] = ("record", "label_noise")
+    later_keys: ClassVar[tuple[str, ...]] = ("record", "label_noise", "average")
 
     kind: Literal["train"] = "train"
     optimizer: OptimizerSpec = Field(default=Sgd(), description="how a run steps")
@@ -140,6 +172,9 @@ class Train(Stepped):
         default=None, description="noise on the targets of every step, drawn anew each time"
     )
     record: Record | None = Field(default=None, description="what is observed of a run on its way")
+    average: Average | None = Field(
+        default=None, description="keep an average of the parameters along the run as well"
+    )
 
     @model_validator(mode="after")
     def _search_needs_the_whole_loss(self) -> Self:
@@ -167,6 +202,10 @@ class Train(Stepped):
         return "trained"
 
     @property
+    def watched(self) -> frozenset[str]:
+        return super().watched | {"average"}
+
+    @property
     def has_time(self) -> bool:
         return False
 
@@ -184,7 +223,8 @@ class Train(Stepped):
 
     @property
     def states_per_run(self) -> int:
-        return 1 + bool(self.stop.extra_steps) + len(self.stop.snapshots or ())
+        of_way = bool(self.stop.extra_steps) + len(self.stop.snapshots or ())
+        return 1 + bool(self.average) + of_way
 
     @property
     def curvature_limit(self) -> float | None:
@@ -199,6 +239,10 @@ class Train(Stepped):
             return (
                 f"{name} does not keep its first fit: give its stop `extra_steps`, or `fit: true`"
             )
+        if at == "average":
+            if self.average is not None:
+                return None
+            return f"{name} keeps no average: give sources.{name}.average"
         if at in (self.stop.snapshots or ()):
             return None
         return f"{name} does not keep step {at}: add it to sources.{name}.stop.snapshots"
