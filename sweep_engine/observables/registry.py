@@ -18,6 +18,7 @@ from sweep_engine.observables.lifting import lifting
 from sweep_engine.observables.local_volume import local_volume
 from sweep_engine.observables.map_estimate import map_estimate
 from sweep_engine.observables.networks import BALANCE, CONFIDENCE, DISTANCE, MARGIN, NORMS, PATH
+from sweep_engine.observables.normalised_loss import normalised_loss
 from sweep_engine.observables.observable import Observable
 from sweep_engine.observables.rank import rank
 from sweep_engine.observables.smoothness import INPUT_GRADIENT, smoothness
@@ -46,6 +47,7 @@ from sweep_engine.spec.observables import (
     LocalVolume,
     MapEstimate,
     Margin,
+    NormalisedLoss,
     Norms,
     ObservableKind,
     Observables,
@@ -95,6 +97,7 @@ OBSERVABLES: dict[type[ObservableKind], Callable[[Any], Observable]] = {
     Norms: _always(NORMS),
     Distance: _always(DISTANCE),
     Margin: _always(MARGIN),
+    NormalisedLoss: normalised_loss,
     Path: _always(PATH),
     Confidence: _always(CONFIDENCE),
     Calibration: calibration,

@@ -3,12 +3,15 @@
 Outputs divided by one of these can be compared between networks of different size.
 """
 
+from typing import assert_never
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from sweep_engine.models import Layout, Network
+from sweep_engine.spec.scales import OutputScale
 
 SQUARINGS = 15
 
@@ -101,3 +104,21 @@ def largest_slope(
     jacobians = jax.vmap(jax.jacrev(outputs))(inputs)
     jacobians = jacobians.reshape(*jacobians.shape[:2], -1)
     return jnp.max(jax.vmap(spectral_norm)(jacobians))
+
+
+def scale_of(
+    scale: OutputScale, network: Network, params: object, inputs: Float[Array, "N ..."]
+) -> Float[Array, ""]:
+    """Compute what a network's outputs are divided by; `inputs` are the training inputs."""
+    layout = network.layout
+    match scale:
+        case "frobenius":
+            return frobenius_product(layout, layout.flatten(params))
+        case "spectral":
+            return spectral_product(layout, layout.flatten(params))
+        case "path":
+            return path_norm(layout, layout.flatten(params))
+        case "lipschitz":
+            return largest_slope(network, params, inputs)
+        case _:
+            assert_never(scale)

@@ -9,12 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from sweep_engine.models import Network
-from sweep_engine.observables.scales import (
-    frobenius_product,
-    largest_slope,
-    path_norm,
-    spectral_product,
-)
+from sweep_engine.observables.scales import scale_of
 from sweep_engine.spec.models import ModelKind
 from sweep_engine.spec.sources.acceptance import Accept, Bin
 from sweep_engine.tasks import Loss
@@ -28,18 +23,9 @@ def output_scale(
     accept: Accept, network: Network, params: Any, inputs: Float[Array, "N ..."]
 ) -> Scale:
     """Compute what the rule divides a network's outputs by; `inputs` are the training inputs."""
-    layout = network.layout
-    match accept.normalise:
-        case "frobenius":
-            return frobenius_product(layout, layout.flatten(params))
-        case "spectral":
-            return spectral_product(layout, layout.flatten(params))
-        case "path":
-            return path_norm(layout, layout.flatten(params))
-        case "lipschitz":
-            return largest_slope(network, params, inputs)
-        case None:
-            return None
+    if accept.normalise is None:
+        return None
+    return scale_of(accept.normalise, network, params, inputs)
 
 
 def accepts(

@@ -93,6 +93,7 @@ SETTINGS = {
     ],
     "volume_exponent": [{"draws": 100, "quantile": 0.1}],
     "lifting": [{}, {"projections": 2}],
+    "normalised_loss": [{}, {"by": ["spectral", "path", "lipschitz"]}],
     "kernel_movement": [{}, {"inputs": "test", "examples": 2}],
     "calibration": [{"sets": ["test", "ood", "far"], "draws": 4}],
     "coordinates": [

@@ -101,6 +101,27 @@ def test_a_normalised_margin_does_not_change_when_a_layer_is_scaled_away():
     assert_close(two["margin_spectral"], one["margin_spectral"])
 
 
+def test_normalised_losses():
+    norms, path = compute("norms"), compute("path")
+    scales = {"frobenius": norms["frobenius_product"], "spectral": norms["spectral_product"],
+              "path": path["path_norm"]}  # fmt: skip
+    found = compute({"kind": "normalised_loss", "by": list(scales)})
+    signs = np.where(LABELS == 1, 1, -1)
+    for name, scale in scales.items():
+        loss = np.mean(np.log1p(np.exp(-signs * OUTPUTS[:, 0] / scale)))
+        assert_close(found[f"train_loss_{name}"], loss)
+    assert len({float(value) for value in found.values()}) == len(scales)
+
+
+def test_a_loss_over_the_largest_slope_is_that_of_a_slope_of_1():
+    """Of a linear network the slope is |w|, whatever the inputs."""
+    network, theta = build(Linear(bias=False), (2,), 1), np.array([3.0, -4.0])
+    found = compute({"kind": "normalised_loss", "by": ["lipschitz"]}, network=network, theta=theta)
+    signs = np.where(LABELS == 1, 1, -1)
+    loss = np.mean(np.log1p(np.exp(-signs * OUTPUTS[:, 0] / 5)))
+    assert_close(found["train_loss_lipschitz"], loss)
+
+
 def test_confidence_and_brier_of_two_classes():
     found = compute("confidence")
     p1 = 1 / (1 + np.exp(OUTPUTS[:4, 0]))

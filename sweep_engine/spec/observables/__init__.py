@@ -18,7 +18,7 @@ from sweep_engine.spec.observables.dynamics import (
 from sweep_engine.spec.observables.flatness import Flatness
 from sweep_engine.spec.observables.functions import Complexity, Compression, Function, Spectrum
 from sweep_engine.spec.observables.kind import Bare, ObservableKind, ProjectionPlane
-from sweep_engine.spec.observables.outputs import Calibration, Confidence, Margin
+from sweep_engine.spec.observables.outputs import Calibration, Confidence, Margin, NormalisedLoss
 from sweep_engine.spec.observables.parameters import Balance, Distance, Norms, Path, Symmetry
 from sweep_engine.spec.observables.rank import Rank
 from sweep_engine.spec.observables.smoothness import InputGradient, Smoothness
@@ -51,6 +51,7 @@ __all__ = [
     "LocalVolume",
     "MapEstimate",
     "Margin",
+    "NormalisedLoss",
     "Norms",
     "ObservableKind",
     "ObservableSpec",
@@ -78,6 +79,7 @@ ObservableSpec = Annotated[
     | Distance
     | Margin
     | Path
+    | NormalisedLoss
     | Confidence
     | Calibration
     | Function

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from sweep_engine.spec.base import Count, Positive
 from sweep_engine.spec.observables.kind import Bare, ObservableKind
+from sweep_engine.spec.scales import OutputScale
 
 
 class Margin(Bare):
@@ -18,6 +19,32 @@ class Confidence(Bare):
     """Mean probability of the chosen label, and Brier score, on the test set."""
 
     kind: Literal["confidence"] = "confidence"
+
+
+class NormalisedLoss(ObservableKind):
+    """Training loss of the outputs divided by a scale of the network: `train_loss_path` for path.
+
+    Between networks of equal normalised loss, size is no reason for a difference: match on it, or
+    accept a bin of it (`accept.loss` with `normalise`).
+
+    Source:
+        Chiang et al. (2023), Loss landscapes are all you need, ICLR.
+    """
+
+    fit_source: ClassVar[None] = None
+    projection_plane: ClassVar[None] = None
+
+    kind: Literal["normalised_loss"] = "normalised_loss"
+    by: Annotated[tuple[OutputScale, ...], Field(min_length=1)] = Field(
+        default=("frobenius",), description="what outputs are divided by; a column for each"
+    )
+
+    @field_validator("by")
+    @classmethod
+    def _each_once(cls, by: tuple[OutputScale, ...]) -> tuple[OutputScale, ...]:
+        if len(set(by)) < len(by):
+            raise ValueError("name each scale once")
+        return by
 
 
 InputSet = Literal["test", "ood", "far"]

@@ -1,10 +1,11 @@
 """The acceptance rule: when a network fits the training set."""
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from sweep_engine.spec.base import NonNegative, Positive, Real, Spec
+from sweep_engine.spec.scales import OutputScale
 
 
 class Bin(Spec):
@@ -65,7 +66,7 @@ class Accept(Spec):
         "no margin and counts by its label alone",
     )
     loss: Bin | None = Field(default=None, description="mean training loss, inside")
-    normalise: Literal["frobenius", "spectral", "path", "lipschitz"] | None = Field(
+    normalise: OutputScale | None = Field(
         default=None,
         description="what outputs are divided by before margin or loss is taken: the product of "
         "the layers' Frobenius or spectral norms, the path norm, or the largest slope of the "
