@@ -20,7 +20,7 @@ class Modular(Labelled):
         Power, Burda, Edwards, Babuschkin & Misra (2022), Grokking, arXiv 2201.02177.
     """
 
-    data_file: ClassVar[None] = None
+    data_files: ClassVar[tuple[()]] = ()
     probe_grid: ClassVar[None] = None
 
     kind: Literal["modular"] = "modular"
@@ -65,7 +65,7 @@ class Teacher(Labelled):
     where its one output is > 0, or the largest of several outputs.
     """
 
-    data_file: ClassVar[None] = None
+    data_files: ClassVar[tuple[()]] = ()
     probe_grid: ClassVar[None] = None
 
     kind: Literal["teacher"] = "teacher"

@@ -29,7 +29,7 @@ Classes = Annotated[
 class DigitClasses(Split):
     """Base of tasks whose classes are the ten digits; labels are positions in `classes`."""
 
-    data_file: ClassVar[None] = None
+    data_files: ClassVar[tuple[()]] = ()
     probe_grid: ClassVar[None] = None
 
     classes: Classes = Field(

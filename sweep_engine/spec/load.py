@@ -60,14 +60,14 @@ def pin_new_files(sweep: Sweep) -> Sweep:
     Raises:
         SpecError: as `pin_files`.
     """
-    return _with_files(sweep, lambda task: task.data_file.sha256 is None)
+    return _with_files(sweep, lambda task: any(file.sha256 is None for file in task.data_files))
 
 
 def _with_files(sweep: Sweep, is_read: Callable[[Any], bool]) -> Sweep:
     def pinned(task: TaskSpec | None, place: tuple[str, ...]) -> Any:
-        if task is None or task.data_file is None or not is_read(task):
+        if task is None or not task.data_files or not is_read(task):
             return task
-        return _pinned(sweep, task, task.data_file.path, place)
+        return _pinned(sweep, task, place)
 
     task = pinned(sweep.task, ("task",))
     sources = {}
@@ -82,18 +82,23 @@ def _with_files(sweep: Sweep, is_read: Callable[[Any], bool]) -> Sweep:
     return filled
 
 
-def _pinned(sweep: Sweep, task: TaskKind, file: str, place: tuple[str, ...]) -> TaskKind:
-    path = (sweep.folder / file).resolve()
-    if not path.is_relative_to(sweep.folder.resolve()):
-        raise SpecError([sweep.problem((*place, "path"), f"{file} leads out of the folder")])
+def _pinned(sweep: Sweep, task: TaskKind, place: tuple[str, ...]) -> TaskKind:
+    folder = sweep.folder.resolve()
+    for file in task.data_files:
+        if not (folder / file.path).resolve().is_relative_to(folder):
+            message = f"{file.path} leads out of the folder"
+            raise SpecError([sweep.problem((*place, *file.place, "path"), message)])
     try:
-        filled = task.filled_in(path)
+        filled = task.filled_in(folder)
     except FieldError as error:
         raise SpecError([sweep.problem((*place, *error.field), str(error))]) from error
-    given, found = task.data_file, filled.data_file
-    if given and found and given.sha256 not in {None, found.sha256}:
-        message = f"{file} has the hash {found.sha256}: it is not the file this sweep was made for"
-        raise SpecError([sweep.problem((*place, "sha256"), message)])
+    for given, found in zip(task.data_files, filled.data_files, strict=True):
+        if given.sha256 not in {None, found.sha256}:
+            message = (
+                f"{given.path} has the hash {found.sha256}: it is not the file this sweep was "
+                "made for"
+            )
+            raise SpecError([sweep.problem((*place, *given.place, "sha256"), message)])
     return filled
 
 

@@ -333,7 +333,7 @@ def _whole(sweep: Sweep, name: str, value: Any) -> Spec:
         ]
         message = f"{_shown(value)} does not fit: {'; '.join(reasons)}"
         raise SpecError([sweep.problem(place_of(sweep, name), message)]) from error
-    if isinstance(found, TaskKind) and found.data_file is not None:
+    if isinstance(found, TaskKind) and found.data_files:
         message = (
             "a file's checksum and labels are filled in where the sweep, or a source, names it as "
             "its task: it cannot be one value of an axis"

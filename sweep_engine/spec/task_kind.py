@@ -56,10 +56,12 @@ class DataFile(NamedTuple):
     Attributes:
         path: From the sweep file's folder.
         sha256: Its hash; None until the file has been read.
+        place: Of the fields `path` and `sha256` that name it, from the task.
     """
 
     path: str
     sha256: str | None
+    place: tuple[str, ...] = ()
 
 
 class TaskKind(Growing):
@@ -67,8 +69,8 @@ class TaskKind(Growing):
 
     @property
     @abstractmethod
-    def data_file(self) -> DataFile | None:
-        """The file that holds the data, if one does; its hash stands in a field `sha256`."""
+    def data_files(self) -> tuple[DataFile, ...]:
+        """The files that hold the data, that of the training set first; none where none does."""
 
     @property
     @abstractmethod
@@ -107,17 +109,17 @@ class TaskKind(Growing):
     def data_seed(self, sweep_seed: int) -> int:
         """The seed that what is drawn of the data comes from."""
 
-    def filled_in(self, path: Path) -> Self:
-        """Fill in what only the data file says.
+    def filled_in(self, folder: Path) -> Self:
+        """Fill in what only the data files say.
 
         Args:
-            path: Where `data_file` is.
+            folder: Where they are.
 
         Raises:
-            FieldError: the file cannot be used.
+            FieldError: a file cannot be used.
         """
-        # Asked only of kinds that name a `data_file`; those that do say what they fill in.
-        raise TypeError(f"{path}: {type(self).__name__} has no data file")
+        # Asked only of kinds that name `data_files`; those that do say what they fill in.
+        raise TypeError(f"{folder}: {type(self).__name__} has no data files")
 
 
 class Drawn(TaskKind):
@@ -139,7 +141,7 @@ class Drawn(TaskKind):
 
     @model_validator(mode="after")
     def _has_other_columns(self) -> Self:
-        if isinstance(self.ood, OtherColumns) and self.data_file is None:
+        if isinstance(self.ood, OtherColumns) and not self.data_files:
             raise ValueError("ood: columns are those of a file, and this task has none")
         return self
 

@@ -4,16 +4,16 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Field,
-    field_validator,
     model_validator,
 )
 
 from sweep_engine.data_files import LABELS_MAX, Columns, find_labels, read_columns, sha256
 from sweep_engine.errors import FieldError
-from sweep_engine.spec.base import Count, Index, NonNegative, Real
+from sweep_engine.spec.base import Count, Index, NonNegative, Real, Spec
 from sweep_engine.spec.custom import Custom
 from sweep_engine.spec.drawn_tasks import Modular, Teacher
 from sweep_engine.spec.image_tasks import Digits, Mnist, Mnist1d
@@ -46,7 +46,7 @@ class Boolean(Labelled):
     Input i is the binary expansion of i, most significant bit first.
     """
 
-    data_file: ClassVar[None] = None
+    data_files: ClassVar[tuple[()]] = ()
     probe_grid: ClassVar[None] = None
 
     kind: Literal["boolean"] = "boolean"
@@ -101,7 +101,7 @@ class Regression(Probed):
 
     later_keys: ClassVar[tuple[str, ...]] = ("ood", "probe", "outputs")
 
-    data_file: ClassVar[None] = None
+    data_files: ClassVar[tuple[()]] = ()
     wrong_labels: ClassVar[None] = None
     relabelled: ClassVar[None] = None
 
@@ -170,7 +170,7 @@ class MatrixSensing(Drawn):
         losses are without the half.
     """
 
-    data_file: ClassVar[None] = None
+    data_files: ClassVar[tuple[()]] = ()
     is_random_sample: ClassVar[bool] = False
     wrong_labels: ClassVar[None] = None
     relabelled: ClassVar[None] = None
@@ -204,7 +204,7 @@ class MatrixSensing(Drawn):
 class Factorisation(TaskKind):
     """f = a b is to equal `target`: one example, x = 1."""
 
-    data_file: ClassVar[None] = None
+    data_files: ClassVar[tuple[()]] = ()
     is_random_sample: ClassVar[bool] = False
     second_set: ClassVar[None] = None
     wrong_labels: ClassVar[None] = None
@@ -249,7 +249,7 @@ class Planar(Labelled, Probed):
         }
     )
 
-    data_file: ClassVar[None] = None
+    data_files: ClassVar[tuple[()]] = ()
 
     kind: Literal["planar"] = "planar"
     set: Literal["two_slab", "slabs", "kink", "tents", "swiss_roll"] | None = Field(
@@ -292,17 +292,20 @@ class Planar(Labelled, Probed):
         return self.set is not None and self.has_right_labels
 
 
-class FileTask(Split, Probed):
-    """x and y from a .npz or Parquet file beside the sweep file.
+def _below_the_sweep_file(path: str) -> str:
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts or not path.endswith((".npz", ".parquet")):
+        raise ValueError(
+            "give a .npz or .parquet file in the sweep file's folder or below it, "
+            "without '..' (from Python, pass a task object for data elsewhere)"
+        )
+    return path
 
-    With `loss: squared` y are values; else they are labels, any integers: two make a logistic
-    task of one output, more a class each, in the order of `labels`.
-    """
 
-    later_keys: ClassVar[tuple[str, ...]] = (*Split.later_keys, "probe", "labels")
+class FileAt(Spec):
+    """Names a data file."""
 
-    kind: Literal["file"] = "file"
-    path: str = Field(
+    path: Annotated[str, AfterValidator(_below_the_sweep_file)] = Field(
         description="a .npz or .parquet file, from the sweep file's folder", examples=["data.npz"]
     )
     sha256: str | None = Field(
@@ -311,6 +314,30 @@ class FileTask(Split, Probed):
         description="checked; filled in when left out",
         examples=["0" * 64],
     )
+
+    def pinned(self, folder: Path, place: tuple[str, ...] = ()) -> Self:
+        """Fill in the hash.
+
+        Raises:
+            FieldError: the file cannot be read.
+        """
+        path = folder / self.path
+        try:
+            return self.model_copy(update={"sha256": sha256(path)})
+        except OSError as error:
+            raise FieldError((*place, "path"), f"cannot read {path}: {error.strerror}") from error
+
+
+class FileTask(FileAt, Split, Probed):
+    """x and y from a .npz or Parquet file beside the sweep file.
+
+    With `loss: squared` y are values; else they are labels, any integers: two make a logistic
+    task of one output, more a class each, in the order of `labels`.
+    """
+
+    later_keys: ClassVar[tuple[str, ...]] = (*Split.later_keys, "probe", "labels", "test_file")
+
+    kind: Literal["file"] = "file"
     x: Annotated[tuple[str, ...], Field(min_length=1)] | str = Field(
         default="x", description="the columns with the inputs, or the array of a .npz file"
     )
@@ -322,23 +349,17 @@ class FileTask(Split, Probed):
         examples=[[0, 1]],
     )
     train: Count = Field(description="the first so many rows of a seeded shuffle train")
+    test_file: FileAt | None = Field(
+        default=None,
+        description="a file whose rows, all of them, are the test set, with the same columns; "
+        "left out, the test set is rows that do not train",
+    )
     loss: FileLoss = Field(
         default="cross_entropy",
         description="of labels in nats, cross_entropy: of two with one output; logistic: of two "
         "alone; softmax: an output for each of two; hinge, exponential: of the margin; squared: "
         "values, half the squared error",
     )
-
-    @field_validator("path")
-    @classmethod
-    def _below_the_sweep_file(cls, path: str) -> str:
-        parts = PurePosixPath(path)
-        if parts.is_absolute() or ".." in parts.parts or not path.endswith((".npz", ".parquet")):
-            raise ValueError(
-                "give a .npz or .parquet file in the sweep file's folder or below it, "
-                "without '..' (from Python, pass a task object for data elsewhere)"
-            )
-        return path
 
     @model_validator(mode="after")
     def _columns_once(self) -> Self:
@@ -359,12 +380,41 @@ class FileTask(Split, Probed):
             raise ValueError(f"{given[0]}: is for labels, and loss: squared makes y values")
         return self
 
+    @model_validator(mode="after")
+    def _one_test_set(self) -> Self:
+        if self.test is not None and self.test_file is not None:
+            raise ValueError("test: counts rows of the training file, and test_file names another")
+        return self
+
     @property
-    def data_file(self) -> DataFile:
-        return DataFile(self.path, self.sha256)
+    def is_random_sample(self) -> bool:
+        return super().is_random_sample and self.test_file is None
+
+    @property
+    def data_files(self) -> tuple[DataFile, ...]:
+        first = DataFile(self.path, self.sha256)
+        if self.test_file is None:
+            return (first,)
+        return first, DataFile(self.test_file.path, self.test_file.sha256, ("test_file",))
+
+    def read_test(self, folder: Path) -> Columns | None:
+        """Read the test set, if it has a file of its own.
+
+        Raises:
+            FieldError: it cannot be read, or is not fit to test on.
+        """
+        if self.test_file is None:
+            return None
+        try:
+            data = read_columns(folder / self.test_file.path, self.x, self.y)
+            if self.loss == "squared":
+                data.check_values()
+        except FieldError as error:
+            raise FieldError(("test_file", "path"), str(error)) from error
+        return data
 
     def read(self, path: Path) -> Columns:
-        """Read the data.
+        """Read the data that networks are trained on.
 
         Raises:
             FieldError: they cannot be read, or are not enough or not fit to train on.
@@ -395,13 +445,13 @@ class FileTask(Split, Probed):
             raise FieldError(("labels",), message)
         return labels
 
-    def filled_in(self, path: Path) -> Self:
-        """Fill in the hash, and the labels where they are not 0 to C - 1, of C that loss has."""
-        try:
-            update: dict[str, Any] = {"sha256": sha256(path)}
-        except OSError as error:
-            raise FieldError(("path",), f"cannot read {path}: {error.strerror}") from error
-        data = self.read(path)
+    def filled_in(self, folder: Path) -> Self:
+        """Fill in the hashes, and the labels where they are not 0 to C - 1, of C that loss has."""
+        update: dict[str, Any] = {}
+        if self.test_file is not None:
+            update["test_file"] = self.test_file.pinned(folder, ("test_file",))
+        pinned = self.pinned(folder)
+        data = self.read(folder / self.path)
         if self.loss != "squared":
             try:
                 self.labels_in(data)
@@ -409,13 +459,13 @@ class FileTask(Split, Probed):
                 if error.field != ("labels",) or self.labels is not None:
                     raise
                 update["labels"] = find_labels(data)
-        return self.model_copy(update=update)
+        return pinned.model_copy(update=update)
 
 
 class CustomTask(Custom, TaskKind):
     """A task of the user's own: how its data come about is not known."""
 
-    data_file: ClassVar[None] = None
+    data_files: ClassVar[tuple[()]] = ()
     is_random_sample: ClassVar[bool] = False
     only_target: ClassVar[None] = None
     second_set: ClassVar[None] = None

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int
 
-from sweep_engine.data_files import sha256
+from sweep_engine.data_files import Columns, sha256
 from sweep_engine.errors import FieldError
 from sweep_engine.keys import data_rng
-from sweep_engine.spec.task_kind import Split
+from sweep_engine.spec.task_kind import DataFile, Split
 from sweep_engine.spec.tasks import Digits, FileTask
 from sweep_engine.tasks.losses import SQUARED, Loss, label_loss
 from sweep_engine.tasks.preparation import prepared
@@ -42,21 +42,40 @@ def load_file(spec: FileTask, seed: int, folder: Path) -> Task:
         FieldError: the file is not the one whose hash the sweep holds, lacks a column, or
             its contents do not fit the loss.
     """
-    path = folder / spec.path
+    for file in spec.data_files:
+        _check_unchanged(folder / file.path, file)
+    data = spec.read(folder / spec.path)
+    labels = None if spec.loss == "squared" else spec.labels_in(data)
+    loss = label_loss(spec.loss, len(labels), spec.label_smoothing) if labels else SQUARED
+    task = split(spec, prepared(data.x, spec.steps), _targets(data, labels), loss, seed)
+    test = spec.read_test(folder)
+    if test is not None:
+        task = _tested_on(task, spec, test, labels)
+    return replace(task, labels=labels)
+
+
+def _check_unchanged(path: Path, file: DataFile) -> None:
     try:
         digest = sha256(path)
     except OSError as error:
-        raise FieldError(("path",), f"{path} cannot be read: {error.strerror}") from error
-    if digest != spec.sha256:
-        raise FieldError(("path",), f"{path} has changed since the sweep was planned")
-    data = spec.read(path)
-    x = prepared(data.x, spec.steps)
-    if spec.loss == "squared":
-        return split(spec, x, data.y, SQUARED, seed)
-    labels = spec.labels_in(data)
-    y = positions_of(data.y, labels)
-    loss = label_loss(spec.loss, len(labels), spec.label_smoothing)
-    return replace(split(spec, x, y, loss, seed), labels=labels)
+        message = f"{path} cannot be read: {error.strerror}"
+        raise FieldError((*file.place, "path"), message) from error
+    if digest != file.sha256:
+        message = f"{path} has changed since the sweep was planned"
+        raise FieldError((*file.place, "path"), message)
+
+
+def _targets(data: Columns, labels: tuple[int, ...] | None) -> np.ndarray:
+    return data.y if labels is None else positions_of(data.y, labels)
+
+
+def _tested_on(task: Task, spec: FileTask, data: Columns, labels: tuple[int, ...] | None) -> Task:
+    """Test on the rows of another file; those that do not train are left out."""
+    try:
+        test = prepared(data.x, spec.steps), _targets(data, labels)
+        return make_task((task.train.x, task.train.y), test, task.loss)
+    except ValueError as error:
+        raise FieldError(("test_file", "path"), str(error)) from error
 
 
 def positions_of(y: np.ndarray, labels: tuple[int, ...]) -> np.ndarray:

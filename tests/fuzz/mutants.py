@@ -139,7 +139,7 @@ def main(folder: Path) -> None:
         path = folder / name
         path.write_bytes(other_bytes(rng, raw))
         task = FileTask(path=name, train=4)
-        if said := complaint(lambda task=task, path=path: task.filled_in(path)):
+        if said := complaint(lambda task=task: task.filled_in(folder)):
             print(f"file {i} ({name}): {said}")
     print("tried", NUM_SWEEPS + NUM_FILES)
 

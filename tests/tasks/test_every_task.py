@@ -81,7 +81,7 @@ def load(tmp_path):
     digest = hashlib.sha256((tmp_path / "data.npz").read_bytes()).hexdigest()
 
     def load(spec, seed=0):
-        pinned = {"sha256": digest} if spec.data_file else {}
+        pinned = {"sha256": digest} if spec.data_files else {}
         return load_task(spec.model_copy(update=pinned), seed, tmp_path)
 
     return load

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
-from sweep_engine.errors import SpecError
+from sweep_engine.errors import FieldError, SpecError
 from sweep_engine.spec import Sweep
 from sweep_engine.spec.load import pin_files
 from sweep_engine.spec.tasks import Digits, FileTask
@@ -37,7 +38,7 @@ def load(folder, name, seed=0, **fields):
 
 
 def pinned_labels(spec, folder):
-    return spec.filled_in(folder / spec.path).labels
+    return spec.filled_in(folder).labels
 
 
 def rows(task):
@@ -241,3 +242,67 @@ def test_a_link_cannot_lead_out_of_the_folder(tmp_path):
     (tmp_path / "inside" / "link.npz").symlink_to(tmp_path / "secret.npz")
     with pytest.raises(SpecError, match="leads out of the folder"):
         sweep(tmp_path / "inside", path="link.npz")
+
+
+# --- a test set in a file of its own --------------------------------------------------------
+
+
+def with_test_file(folder, x, y, **fields):
+    """Fill in and load a task whose test set is x and y."""
+    npz(folder)
+    np.savez(folder / "test.npz", x=x, y=y)
+    spec = FileTask(path="data.npz", train=4, test_file={"path": "test.npz"}, **fields)
+    spec = spec.filled_in(folder)
+    return spec, load_task(spec, 0, folder)
+
+
+def test_the_test_set_is_the_other_file_and_what_does_not_train_is_left_out(tmp_path):
+    x, y = X[:3] + 100, np.array([2, 2, 0])
+    spec, task = with_test_file(tmp_path, x, y)
+    assert len(task.train) == 4
+    assert task.test.x.tolist() == x.tolist()
+    assert task.test.y.tolist() == y.tolist()
+    assert task.test.x.tolist() == task.inputs[task.probe_inputs].tolist()
+    assert not spec.is_random_sample
+    digest = hashlib.sha256((tmp_path / "test.npz").read_bytes()).hexdigest()
+    assert spec.test_file.sha256 == digest
+    np.savez(tmp_path / "test.npz", x=x + 1, y=y)
+    with pytest.raises(FieldError, match=r"test\.npz has changed since") as caught:
+        load_task(spec, 0, tmp_path)
+    assert caught.value.field == ("test_file", "path")
+
+
+def test_classes_of_the_test_file_are_numbered_as_those_that_train(tmp_path):
+    npz(tmp_path, y=np.array([5, 7, 9, 5, 7, 9]))
+    np.savez(tmp_path / "test.npz", x=X[:2], y=np.array([9, 5]))
+    spec = FileTask(path="data.npz", train=4, test_file={"path": "test.npz"}).filled_in(tmp_path)
+    assert load_task(spec, 0, tmp_path).test.y.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (X[:3], np.array([0, 1, 8]), "the label 8 is none of the task's"),
+        (X[:3, :1], np.array([0, 1, 2]), "different shapes"),
+        (X[:3] * np.nan, np.array([0, 1, 2]), "finite|NaN|nan"),
+    ],
+)
+def test_a_test_file_that_does_not_fit_is_refused_by_its_place(tmp_path, x, y, message):
+    with pytest.raises(FieldError, match=message) as caught:
+        with_test_file(tmp_path, x, y)
+    assert caught.value.field == ("test_file", "path")
+
+
+def test_two_test_sets_are_refused():
+    with pytest.raises(ValidationError, match="test_file names another"):
+        FileTask(path="data.npz", train=4, test=2, test_file={"path": "test.npz"})
+
+
+def test_a_missing_test_file_is_said_where_it_is_named(tmp_path):
+    npz(tmp_path)
+    task = {"kind": "file", "path": "data.npz", "train": 4, "test_file": {"path": "none.npz"}}
+    source = {"kind": "prior", "law": {"kind": "gaussian"}, "draws": 1}
+    sweep = Sweep(name="a", task=task, model={"kind": "linear"}, sources={"a": source})
+    sweep._folder = tmp_path
+    with pytest.raises(SpecError, match=r"task\.test_file\.path.*cannot read .*none\.npz"):
+        pin_files(sweep)

@@ -41,8 +41,7 @@ def pack_plan(plan: Plan) -> PackedPlan:
     """Read a plan's data files, and leave behind what only error messages need."""
     sweep = plan.sweep.model_copy()
     sweep._document = None
-    files = [setting.task.data_file for setting in plan.settings.values()]
-    names = {file.path for file in files if file is not None}
+    names = {file.path for setting in plan.settings.values() for file in setting.task.data_files}
     data = {name: (plan.sweep.folder / name).read_bytes() for name in sorted(names)}
     return PackedPlan(replace(plan, sweep=sweep), data)
 
