@@ -11,7 +11,7 @@ over it splits nothing either.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Final, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, Self, TypeVar, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -79,6 +79,15 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def own_traced(self) -> dict[str, Any]:
+        """Give the traced values that no field declares: those of a user's own object."""
+        return {}
+
+    def with_own_traced(self, values: dict[str, Any]) -> Self:
+        """Copy with some of these values replaced, without validation."""
+        assert not values
+        return self
+
 
 class Growing(Spec):
     """Base of parts with keys that ids were first given without.
@@ -114,6 +123,9 @@ def _marked_fields(spec: Spec, marks: tuple[_Mark, ...], prefix: str) -> Iterato
             yield from _marked_fields(part, marks, f"{prefix}{step}.")
         if value is not None and any(mark in field.metadata for mark in marks):
             yield prefix + name, value
+    if TRACED in marks:
+        for name, value in spec.own_traced().items():
+            yield prefix + name, value
 
 
 def _parts(name: str, value: Any) -> list[tuple[str, Spec]]:
@@ -143,7 +155,8 @@ def with_traced(spec: S, values: dict[str, Any], prefix: str = "") -> S:
                 with_traced(part, values, f"{path}.{i}.") if isinstance(part, Spec) else part
                 for i, part in enumerate(value)
             )
-    return spec.model_copy(update=update)
+    own = {name: values[prefix + name] for name in spec.own_traced() if prefix + name in values}
+    return spec.model_copy(update=update).with_own_traced(own)
 
 
 def static_part(spec: Spec) -> dict[str, Any]:

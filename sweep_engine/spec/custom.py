@@ -4,6 +4,7 @@ In `sweep.json` it stands as `module:Class` with its fields; a sweep file cannot
 since that would let a text file import code.
 """
 
+import copy
 import dataclasses
 import hashlib
 import math
@@ -78,6 +79,25 @@ class Custom(Spec):
                 [f"{self.target} is a user's own class: run this sweep from Python, where it is"]
             )
         return self._value
+
+
+class TracedCustom(Custom):
+    """Base of those whose numbers need not shape the program: fields that hold a float are traced.
+
+    An axis over such a field splits no program; the object's code reads it as it is, and gets a
+    JAX array in the compiled program. All other fields are static.
+    """
+
+    def own_traced(self) -> dict[str, Any]:
+        return {name: value for name, value in self.fields.items() if isinstance(value, float)}
+
+    def with_own_traced(self, values: dict[str, Any]) -> Self:
+        changed = self.model_copy(update={"fields": self.fields | values})
+        if self._value is not None:
+            changed._value = copy.copy(self._value)
+            for name, value in values.items():
+                object.__setattr__(changed._value, name, value)  # the class may be frozen
+        return changed
 
 
 def _without_lists(value: Any) -> Any:

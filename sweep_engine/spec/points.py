@@ -204,8 +204,8 @@ def _is_free_field(spec: Any, leaf: str) -> bool:
     if isinstance(spec, ParentRef) and leaf in {"from", "source"}:
         raise ValueError(FROM_IS_FIXED)
     _field(spec, leaf)
-    if isinstance(spec, Custom):
-        return False  # what a field of a user's object does to the program is not known
+    if isinstance(spec, Custom):  # what other fields of it do to the program is not known
+        return leaf in spec.own_traced()
     if isinstance(spec, Source) and leaf in spec.counted | spec.selected:
         raise ValueError(f"{leaf} says how many runs there are and cannot be swept")
     return isinstance(spec, Spec) and is_free(type(spec).model_fields[leaf].metadata)

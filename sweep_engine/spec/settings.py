@@ -408,16 +408,26 @@ def _replace(data: dict[str, Any], changes: Point) -> dict[str, Any]:
     for path, value in sorted(changes.items(), key=lambda change: change[0].count(".")):
         *parents, leaf = path.split(".")
         target: Any = data
-        for parent in parents:
+        for depth, parent in enumerate(parents):
+            if isinstance(own := _inside(target, parent), Custom):
+                leaf = ".".join([*parents[depth + 1 :], leaf])
+                target[_step(target, parent)] = own.with_fields({leaf: value})
+                break
             target = _opened(target, parent)
-        target[_step(target, leaf)] = copy.deepcopy(value)
+        else:
+            target[_step(target, leaf)] = copy.deepcopy(value)
     return data
+
+
+def _inside(target: Any, name: str) -> Any:
+    step: Any = _step(target, name)
+    return target[step] if isinstance(target, list) else target.get(step)
 
 
 def _opened(target: Any, name: str) -> Any:
     """What stands under a name, made fit to be changed."""
     step: Any = _step(target, name)
-    inner = target[step] if isinstance(target, list) else target.get(step)
+    inner = _inside(target, name)
     if isinstance(inner, Spec):
         inner = _fields_of(inner)
     elif isinstance(inner, tuple | list):

@@ -1,22 +1,48 @@
 """What holds of every optimiser that a sweep file can name: its runs stand alone."""
 
+import dataclasses
+
 import numpy as np
+import optax
 import pytest
 
 from sweep_engine.lanes import Program
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
 from sweep_engine.spec.base import kinds
-from sweep_engine.spec.sources.optimizers import OptimizerSpec
+from sweep_engine.spec.sources.optimizers import (
+    CustomOptimizer,
+    GradientOptimizer,
+    OptimizerSpec,
+)
 
 NUM_RUNS, LANES = 19, 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Adan:
+    """A user's own optimiser."""
+
+    learning_rate: float
+
+    def transformation(self):
+        return optax.adan(self.learning_rate)
+
+
 RATES = {"sharpness_limited": 1.0, "adam": 0.05, "rmsprop": 0.05, "lion": 0.02, "sign": 0.02}
 KINDS = {kind.model_fields["kind"].default: kind for kind in kinds(OptimizerSpec)}
 
 
-def sweep_of(name, kind):
+def optimizer_of(name, kind):
+    if kind is CustomOptimizer:
+        return Adan(0.05)
     searches = "learning_rate" not in kind.model_fields
     rate = {} if searches else {"learning_rate": RATES.get(name, 0.2), "clip_norm": 0.5}
+    return {"kind": name, **rate}
+
+
+def sweep_of(name, kind):
+    searches = not issubclass(kind, GradientOptimizer | CustomOptimizer)
     return Sweep.model_validate(
         {
             "name": "every",
@@ -27,7 +53,7 @@ def sweep_of(name, kind):
                 "source": {
                     "kind": "train",
                     "init": {"kind": "gaussian", "std": 1.0},
-                    "optimizer": {"kind": name, **rate},
+                    "optimizer": optimizer_of(name, kind),
                     "batch_size": "full" if searches else 3,
                     "stop": {"max_steps": 60},
                     "runs": NUM_RUNS,

@@ -45,7 +45,7 @@ def _obstacles(training: Training, model: ModelKind) -> Iterator[str]:
     spec, accept = training.spec, training.accept
     optimizer, module = spec.optimizer, training.network.module
     if not isinstance(optimizer, Sgd | Adam):
-        yield f"the optimiser {optimizer.kind}"
+        yield f"the optimiser {optimizer.title}"
     elif not isinstance(optimizer.schedule, Constant):
         yield f"the schedule {optimizer.schedule.kind}"
     if isinstance(optimizer, GradientOptimizer) and optimizer.clip_norm is not None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from sweep_engine.sources.train import directions
 from sweep_engine.sources.train.gradient_stepper import GradientStepper
 from sweep_engine.sources.train.langevin import LANGEVIN
+from sweep_engine.sources.train.own_optimizer import OwnStepper
 from sweep_engine.sources.train.search import Objective, PatternSearcher, RandomSearcher
 from sweep_engine.sources.train.sharpness import SharpnessLimitedStepper, uphill_gradient
 from sweep_engine.sources.train.step_context import StepContext
@@ -19,6 +20,7 @@ from sweep_engine.spec.base import check_complete
 from sweep_engine.spec.sources.optimizers import (
     Adagrad,
     Adam,
+    CustomOptimizer,
     GroupRmsProp,
     Langevin,
     Lion,
@@ -70,6 +72,7 @@ STEPPERS: dict[type, Stepper] = {
     Langevin: LANGEVIN,
     RandomSearch: RandomSearcher(),
     PatternSearch: PatternSearcher(),
+    CustomOptimizer: OwnStepper(),
 }
 """How each kind of optimiser steps."""
 

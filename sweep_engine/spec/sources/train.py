@@ -180,7 +180,7 @@ class Train(Stepped):
     def _search_needs_the_whole_loss(self) -> Self:
         if self.optimizer.compares_losses and self.batch_size != "full":
             raise ValueError(
-                f"{self.optimizer.kind} compares losses over the whole training set: "
+                f"{self.optimizer.title} compares losses over the whole training set: "
                 "batch_size must be full"
             )
         return self
@@ -189,13 +189,13 @@ class Train(Stepped):
     def _search_needs_one_loss(self) -> Self:
         if self.optimizer.compares_losses and self.label_noise is not None:
             raise ValueError(
-                f"label_noise: {self.optimizer.kind} compares losses, which the noise would decide"
+                f"label_noise: {self.optimizer.title} compares losses, which the noise would decide"
             )
         return self
 
     @property
     def sentence(self) -> str:
-        return f"trained by {self.optimizer.kind} from {self.start_words}"
+        return f"trained by {self.optimizer.title} from {self.start_words}"
 
     @property
     def deed(self) -> str:

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from sweep_engine.spec.sources.optimizers.adaptive import Adagrad, Adam, GroupRmsProp, RmsProp
 from sweep_engine.spec.sources.optimizers.optimizer import GradientOptimizer, Optimizer
+from sweep_engine.spec.sources.optimizers.own import CustomOptimizer
 from sweep_engine.spec.sources.optimizers.schedules import (
     Constant,
     Cosine,
@@ -28,6 +29,7 @@ __all__ = [
     "Adam",
     "Constant",
     "Cosine",
+    "CustomOptimizer",
     "GradientOptimizer",
     "GroupRmsProp",
     "Langevin",
@@ -50,7 +52,9 @@ __all__ = [
 
 OptimizerSpec = Annotated[
     Sgd | Adam | RmsProp | Adagrad | GroupRmsProp | SignDescent | Lion | Muon | Sam
-    | SharpnessLimited | StraightThrough | Langevin | RandomSearch | PatternSearch,
+    | SharpnessLimited | StraightThrough | Langevin | RandomSearch | PatternSearch
+    | CustomOptimizer,
     Field(discriminator="kind"),
+    BeforeValidator(CustomOptimizer.wrap_object),
 ]  # fmt: skip
 """The optimisers that can stand in a sweep file: this is the list of them."""

@@ -13,6 +13,12 @@ class Optimizer(Growing, ABC):
     """Ask what every optimiser must answer."""
 
     @property
+    def title(self) -> str:
+        """Give the name that messages call it by."""
+        kind: str = getattr(self, "kind")  # noqa: B009  # every kind's own literal
+        return kind
+
+    @property
     @abstractmethod
     def compares_losses(self) -> bool:
         """Say whether a step compares two losses, which must be of one and the same examples."""
