@@ -5,6 +5,8 @@ of theta. Every law is also the image of independent standard normals, so that o
 normals leaves any of them unchanged.
 """
 
+from sweep_engine.laws.distribution import Distribution
+from sweep_engine.laws.element_wise import Independent, Standard
 from sweep_engine.laws.laws import (
     check,
     enumerate_support,
@@ -18,6 +20,9 @@ from sweep_engine.laws.laws import (
 )
 
 __all__ = [
+    "Distribution",
+    "Independent",
+    "Standard",
     "check",
     "enumerate_support",
     "from_normals",

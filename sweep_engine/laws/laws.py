@@ -136,7 +136,7 @@ def enumerate_support(
     """
     atoms = bind(law, layout).atoms()
     if atoms is None:
-        raise ValueError(f"the law '{law.kind}' is not discrete: its support has no list")
+        raise ValueError(f"the law '{law.title}' is not discrete: its support has no list")
     num_points = math.prod(len(atom.values) for atom in atoms)
     if num_points > max_points:
         raise ValueError(f"{num_points:,} points, more than max_points = {max_points:,}")
@@ -260,6 +260,7 @@ DISTRIBUTIONS: dict[type[specs.Law], Callable[[Any, Layout], Distribution]] = {
     specs.BalancedUnits: lambda law, of: BalancedUnits(of, bind(law.law, of)),
     specs.Scaled: lambda law, of: bind(law.whole, of),
     specs.ModuleInit: _of_the_module,
+    specs.CustomLaw: lambda law, of: law.value.distribution(of),
 }
 """The distribution of theta that every law is, for a layout."""
 

@@ -103,6 +103,16 @@ class Growing(Spec):
         return {k: v for k, v in data.items() if k not in self.later_keys or v is not None}
 
 
+class Titled(Spec):
+    """Base of parts that messages call by a name."""
+
+    @property
+    def title(self) -> str:
+        """Give the name that messages call it by."""
+        kind: str = getattr(self, "kind")  # noqa: B009  # every kind's own literal
+        return kind
+
+
 def is_free(metadata: Iterable[Any]) -> bool:
     """Whether a field's metadata say that its value does not shape the program."""
     return any(isinstance(mark, _Mark) for mark in metadata)

@@ -4,9 +4,9 @@ Each says in `support` where its mass lies.
 """
 
 from abc import abstractmethod
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from sweep_engine.spec.base import (
     TRACED,
@@ -17,10 +17,12 @@ from sweep_engine.spec.base import (
     Positive,
     Real,
     Spec,
+    Titled,
 )
+from sweep_engine.spec.custom import TracedCustom
 
 
-class Law(Spec):
+class Law(Titled):
     """Base of all laws.
 
     With `shared`, run i of every setting draws from the same stream, so that settings can
@@ -532,5 +534,38 @@ class Scaled(Law):
         return self.law.parts
 
 
-LawSpec = Annotated[WholeLaw | Scaled | ModuleInit, Field(discriminator="kind")]
+class CustomLaw(TracedCustom, Law):
+    """A user's own law, given in Python: a dataclass that makes a `laws.Distribution`.
+
+    Its method `distribution(layout)` is asked inside the compiled program, where the fields that
+    hold a float are arrays, each run's own. A field `shared` says what it says of every law.
+    """
+
+    scales: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def title(self) -> str:
+        return self.target.rpartition(":")[2]
+
+    @property
+    def support(self) -> str:
+        return f"the support of {self.title}"
+
+    def scaled(self, factor: float) -> Self:
+        raise ValueError(f"{self.title} is a user's own law, whose scale is its own matter")
+
+    @classmethod
+    def wrap(cls, value: Any) -> Self:
+        if not callable(getattr(value, "distribution", None)):
+            raise ValueError(
+                "expected a mapping with `kind`, or a dataclass with a method "
+                f"distribution(layout) that makes a Distribution, got {value!r}"
+            )
+        wrapped = super().wrap(value)
+        return wrapped.model_copy(update={"shared": bool(wrapped.fields.get("shared", False))})
+
+
+Laws = WholeLaw | Scaled | ModuleInit | CustomLaw
+
+LawSpec = Annotated[Laws, Field(discriminator="kind"), BeforeValidator(CustomLaw.wrap_object)]
 """The laws that may stand in a sweep; `laws.laws.DISTRIBUTIONS` has what draws from each."""

@@ -5,11 +5,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from sweep_engine.spec.base import Count, Flag, Growing, Index
+from sweep_engine.spec.base import Count, Flag, Growing, Index, Titled
 from sweep_engine.spec.custom import Custom
 
 
-class ModelKind(Growing):
+class ModelKind(Titled, Growing):
     """Base of all models: what others must know of one, without a default."""
 
     @property
@@ -36,12 +36,6 @@ class ModelKind(Growing):
     @abstractmethod
     def num_tokens(self) -> int | None:
         """Count the tokens, where the numbers of an input name tokens."""
-
-    @property
-    def title(self) -> str:
-        """Give the name that messages call it by."""
-        kind: str = getattr(self, "kind")  # noqa: B009  # every kind's own literal
-        return kind
 
 
 Nonlinearity = Literal["relu", "tanh", "gelu", "sin"]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from sweep_engine.spec.base import HOST, Count, Index, PartName, Spec
-from sweep_engine.spec.laws import LawSpec
+from sweep_engine.spec.laws import CustomLaw, Laws
 
 ParentState = Literal["final", "first_fit", "average"] | Index
 """Which state of a run: the last, the one at the first fit, or the one after so many steps.
@@ -83,12 +83,15 @@ class FunctionsFrom(ParentRef):
 
 
 def _with_kind(value: Any) -> Any:
-    """`{from: sgd}` needs no kind."""
+    """Add the kind to `{from: sgd}`, which needs none; an object is a law of the user's own."""
     return value | {"kind": "from"} if isinstance(value, dict) and "from" in value else value
 
 
 StartSpec = Annotated[
-    LawSpec | FromSource, Field(discriminator="kind"), BeforeValidator(_with_kind)
+    Laws | FromSource,
+    Field(discriminator="kind"),
+    BeforeValidator(CustomLaw.wrap_object),
+    BeforeValidator(_with_kind),
 ]
 """Where runs start: a draw from a law, or a run of another source."""
 

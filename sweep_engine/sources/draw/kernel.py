@@ -49,7 +49,7 @@ def obstacles(bucket: Bucket) -> Iterator[str]:
         yield f"inputs of more than {MOST_VALUES:,} numbers in all"
     found = laws.scaled_standard(law, bucket.network.layout)
     if found is None or type(found[0]) not in _LAWS:
-        yield f"the law {law.kind}"
+        yield f"the law {law.title}"
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def check_target(spec: Posterior, task: Task) -> None:
     if spec.batch_size is not None and spec.batch_size > num_examples:
         raise ValueError(f"batch_size: {spec.batch_size} of {num_examples} training examples")
     if any(isinstance(law, Binary | Ternary) for law in spec.law.parts):
-        raise ValueError(f"law: {spec.law.kind} is discrete; chains need a density")
+        raise ValueError(f"law: {spec.law.title} is discrete; chains need a density")
     if isinstance(spec.law, ModuleInit):
         raise ValueError("law: the module's own initialisers have no density")
     if spec.tempered_prior and not all(_is_gaussian(law) for law in spec.law.parts):

@@ -79,7 +79,7 @@ class Prior(Drawn):
 
     @property
     def sentence(self) -> str:
-        return f"drawn from the law {self.law.kind}"
+        return f"drawn from the law {self.law.title}"
 
     @property
     def counted(self) -> frozenset[str]:
@@ -158,7 +158,7 @@ class GuessAndCheck(Drawn):
 
     @property
     def sentence(self) -> str:
-        return f"the law {self.law.kind}, rejection-sampled until they fit"
+        return f"the law {self.law.title}, rejection-sampled until they fit"
 
     @property
     def counted(self) -> frozenset[str]:

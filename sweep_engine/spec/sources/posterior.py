@@ -138,7 +138,7 @@ class Posterior(Source):
 
     @property
     def sentence(self) -> str:
-        return f"the posterior under the law {self.law.kind}, by {self.method}"
+        return f"the posterior under the law {self.law.title}, by {self.method}"
 
     @property
     def deed(self) -> str:

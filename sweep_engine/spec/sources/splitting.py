@@ -84,7 +84,7 @@ class Splitting(Source):
 
     @property
     def sentence(self) -> str:
-        return f"the law {self.law.kind} given a fit, by splitting"
+        return f"the law {self.law.title} given a fit, by splitting"
 
     @property
     def deed(self) -> str:

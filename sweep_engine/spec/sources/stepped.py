@@ -27,7 +27,7 @@ class Stepped(Source):
         start = self.init
         if isinstance(start, FromSource):
             return f"networks of {start.source}"
-        return f"the law {start.kind}"
+        return f"the law {start.title}"
 
     @property
     def role(self) -> SourceRole:

@@ -5,18 +5,12 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from sweep_engine.spec.base import TRACED, Growing, NonNegative, Positive
+from sweep_engine.spec.base import TRACED, Growing, NonNegative, Positive, Titled
 from sweep_engine.spec.sources.optimizers.schedules import Constant, ScheduleSpec
 
 
-class Optimizer(Growing, ABC):
+class Optimizer(Titled, Growing, ABC):
     """Ask what every optimiser must answer."""
-
-    @property
-    def title(self) -> str:
-        """Give the name that messages call it by."""
-        kind: str = getattr(self, "kind")  # noqa: B009  # every kind's own literal
-        return kind
 
     @property
     @abstractmethod
