@@ -15,9 +15,6 @@ RUN_COLUMNS = (
 )  # fmt: skip
 """The columns of `runs`, beside observables and axes, that hold a number to compare."""
 
-TIME_COLUMNS = ("time", "rejected_steps")
-"""And those of sweeps in which a source has a time beside its steps."""
-
 OF_NETWORKS = ("pairs", "ensemble")
 """The estimators that take networks."""
 
@@ -212,6 +209,5 @@ def list_columns(sweep: Sweep) -> list[str]:
 def numeric_columns(sweep: Sweep) -> list[str]:
     """The columns of `runs` that hold one number a run."""
     found = [column for named in sweep.observables for column in columns_of(named)]
-    times = TIME_COLUMNS if sweep.has_time else ()
     numbers = (name for name, dtype in found if dtype.startswith(("float", "int")))
-    return [*RUN_COLUMNS, *times, *numbers]
+    return [*RUN_COLUMNS, *sweep.own_columns, *numbers]

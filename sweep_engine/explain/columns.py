@@ -85,7 +85,7 @@ def _entry(path: str, given: list[_Given]) -> Entry:
 
 def _of_tables() -> Iterator[_Given]:
     tables = {
-        "runs": schema.runs_schema(has_time=True),
+        "runs": schema.runs_schema(own=None),
         "curves": schema.curves_schema(has_time=True),
         "tallies": schema.tallies_schema(),
         "params": schema.params_schema(1),

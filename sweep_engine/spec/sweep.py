@@ -286,6 +286,11 @@ class Sweep(Spec):
         """Say whether a source has a time beside its steps."""
         return any(source.has_time for source in self.sources.values())
 
+    @property
+    def own_columns(self) -> tuple[str, ...]:
+        """The columns of `runs` that some of the sources alone fill, each once."""
+        return tuple(dict.fromkeys(c for s in self.sources.values() for c in s.own_columns))
+
     def accept_of(self, source: str) -> Accept:
         """The acceptance rule that holds for a source."""
         return self.sources[source].accept or self.accept

@@ -6,7 +6,7 @@ device kind, lane width, precision, the layout of theta) stands as JSON in the f
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +42,13 @@ _TIME = Column("time", "float32", "time", "how far a flow has come; null where r
 _REJECTED = Column(
     "rejected_steps", "int64", "steps", "of a flow, the solver steps that were taken back"
 )
+
+_OF_SOME = (
+    _TIME,
+    _REJECTED,
+    Column("learning_rate", "float32", "", "of a run whose rate is a share of its edge"),
+)
+"""Columns of `runs` that some sources alone fill."""
 
 _RUN_ADDRESS = (
     _RUN_ID,
@@ -82,17 +89,19 @@ _CURVES = (
 
 
 def runs_schema(
-    axes: Iterable[Column] = (), observables: Iterable[Column] = (), *, has_time: bool = False
+    axes: Iterable[Column] = (),
+    observables: Iterable[Column] = (),
+    own: Collection[str] | None = (),
 ) -> pa.Schema:
     """The schema of `runs`, one for a whole sweep: the address, the axes, the outcome, where to.
 
     Args:
         axes: Columns of the swept axes.
         observables: Columns of the observables.
-        has_time: Whether a source of the sweep has a time beside its steps.
+        own: Names of the columns that some sources alone fill; None for all that there are.
     """
-    times = (_TIME, _REJECTED) if has_time else ()
-    return _schema((*_RUN_ADDRESS, *axes, *_RUN_OUTCOME, *times, *observables))
+    of_some = tuple(column for column in _OF_SOME if own is None or column.name in own)
+    return _schema((*_RUN_ADDRESS, *axes, *_RUN_OUTCOME, *of_some, *observables))
 
 
 def tallies_schema() -> pa.Schema:

@@ -81,6 +81,10 @@ class Walk(Source):
         return False
 
     @property
+    def own_columns(self):
+        return ()
+
+    @property
     def num_runs(self) -> int:
         return self.runs
 

@@ -184,7 +184,7 @@ def sweep_runs_schema(plan: Plan) -> pa.Schema:
     axes = axis_columns(axis_paths(plan.sweep), list(plan.settings.values()))
     found = [c for o in observables(plan.sweep.observables)
              if not o.is_late for c in o.columns]  # fmt: skip
-    return runs_schema(axes, found, has_time=plan.sweep.has_time)
+    return runs_schema(axes, found, plan.sweep.own_columns)
 
 
 @contextmanager

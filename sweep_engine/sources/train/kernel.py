@@ -50,6 +50,8 @@ def _obstacles(training: Training, model: ModelKind) -> Iterator[str]:
         yield f"the schedule {optimizer.schedule.kind}"
     if isinstance(optimizer, GradientOptimizer) and optimizer.clip_norm is not None:
         yield "clip_norm"
+    if spec.own_columns:
+        yield "of_edge"
     if not isinstance(module, MlpNetwork):
         yield f"the model {model.title}, which is no chain of dense layers"
     elif module.activation == "sin":
@@ -145,7 +147,7 @@ class KernelBlock:
         started = over_lanes(self.training.start, (None, 0, 0))(root, runs, hyper)
         moments = jnp.zeros((len(runs), self.case.num_moments * self.case.num_params))
         no_order = jnp.zeros((len(runs), 0), jnp.int32)
-        return started._replace(carried=Carried(moments, no_order, None))
+        return started._replace(carried=Carried(moments, no_order))
 
     def advance(
         self,

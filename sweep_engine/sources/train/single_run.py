@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, Key, UInt32
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from sweep_engine.keys import Purpose, permutation, run_key
 from sweep_engine.lanes import any_lane
@@ -21,11 +21,14 @@ from sweep_engine.sources.stepped.single_run import (
     select,
 )
 from sweep_engine.sources.train.averages import averaged
+from sweep_engine.sources.train.edge import first_rate
 from sweep_engine.sources.train.label_noise import noisy
 from sweep_engine.sources.train.optimizers import STEPPERS
 from sweep_engine.sources.train.record_steps import RecordSteps
+from sweep_engine.sources.train.search import Objective
 from sweep_engine.sources.train.step_context import StepContext
 from sweep_engine.spec.sources import Train
+from sweep_engine.spec.sources.optimizers import GradientOptimizer
 
 
 class Carried(NamedTuple):
@@ -35,11 +38,13 @@ class Carried(NamedTuple):
         optimizer: The optimiser's state.
         order: This epoch's order of the examples; empty where none is needed.
         average: The average of the parameters so far; None where none is kept.
+        rate: The run's own learning rate, where it is a share of its edge; else None.
     """
 
     optimizer: Any
     order: Int[Array, " S"]
-    average: Any
+    average: Any = None
+    rate: Float[Array, ""] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class Training(SteppedRun):
             optimizer=STEPPERS[type(spec.optimizer)].initial(spec.optimizer, params),
             order=jnp.zeros(order_length, jnp.int32),
             average=None if spec.average is None else params,
+            rate=jnp.float32(jnp.nan) if spec.own_columns else None,
         )
 
     def average(self, states: RunState) -> Any:
@@ -129,7 +135,8 @@ class Training(SteppedRun):
         return np.tile(self.spec.stop.snapshots or (), (len(np.asarray(states.step)), 1))
 
     def columns(self, states: RunState) -> dict[str, np.ndarray]:
-        return {}
+        rate = states.carried.rate
+        return {} if rate is None else {"learning_rate": np.asarray(rate)}
 
     def step(
         self,
@@ -154,12 +161,20 @@ class Training(SteppedRun):
             num_examples=self.num_examples,
         )
 
-        def objective(params: Any) -> Array:
-            return self.loss.mean(self.network.apply(self.pruned(params, mask), x), y)
+        def objective_on(examples: Data) -> Objective:
+            def objective(params: Any) -> Array:
+                outputs = self.network.apply(self.pruned(params, mask), examples.x)
+                return self.loss.mean(outputs, examples.y)
 
-        stepper = STEPPERS[type(spec.optimizer)]
-        moved, carried = stepper.update(
-            spec.optimizer, objective, state.params, state.carried.optimizer, context
+            return objective
+
+        optimizer, rate = spec.optimizer, state.carried.rate
+        if rate is not None:
+            assert isinstance(optimizer, GradientOptimizer)
+            rate = first_rate(optimizer, objective_on(data), state.params, rate, context)
+            optimizer = optimizer.model_copy(update={"learning_rate": rate})
+        moved, carried = STEPPERS[type(optimizer)].update(
+            optimizer, objective_on(Data(x, y)), state.params, state.carried.optimizer, context
         )
         params = select(running, self.pruned(moved, mask), state.params)
         step = state.step + running
@@ -167,8 +182,8 @@ class Training(SteppedRun):
         if spec.average is not None:
             taken_in = averaged(spec.average, average, params, step)
             average = select(running, taken_in, average)
-        optimizer = select(running, carried, state.carried.optimizer)
-        return state._replace(params=params, carried=Carried(optimizer, order, average), step=step)
+        carried = Carried(select(running, carried, state.carried.optimizer), order, average, rate)
+        return state._replace(params=params, carried=carried, step=step)
 
     def _order(self, state: RunState, key: Key[Array, ""]) -> Int[Array, " S"]:
         """The run's own order of the examples, drawn anew at the start of an epoch."""

@@ -102,6 +102,10 @@ class Prior(Drawn):
         return False
 
     @property
+    def own_columns(self) -> tuple[()]:
+        return ()
+
+    @property
     def num_runs(self) -> int:
         return self.draws
 
@@ -179,6 +183,10 @@ class GuessAndCheck(Drawn):
     @property
     def has_time(self) -> bool:
         return False
+
+    @property
+    def own_columns(self) -> tuple[()]:
+        return ()
 
     @property
     def num_runs(self) -> int:

@@ -154,6 +154,10 @@ class Flow(Stepped):
         return True
 
     @property
+    def own_columns(self) -> tuple[str, ...]:
+        return ("time", "rejected_steps")
+
+    @property
     def recorded(self) -> tuple[ObservableKind, ...]:
         return self.record.observables if self.record else ()
 

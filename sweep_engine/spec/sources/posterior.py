@@ -165,6 +165,10 @@ class Posterior(Source):
         return False
 
     @property
+    def own_columns(self) -> tuple[()]:
+        return ()
+
+    @property
     def num_runs(self) -> int:
         return self.chains * self.draws
 

@@ -62,6 +62,10 @@ class Snapshot(Source, ParentAt):
         return False
 
     @property
+    def own_columns(self) -> tuple[()]:
+        return ()
+
+    @property
     def num_runs(self) -> int | None:
         return self.runs
 

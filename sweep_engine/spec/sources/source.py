@@ -105,6 +105,11 @@ class Source(Growing, ABC):
     def has_time(self) -> bool:
         """Say whether runs go along a time that is no number of steps, and stands beside it."""
 
+    @property
+    @abstractmethod
+    def own_columns(self) -> tuple[str, ...]:
+        """Name the columns of `runs` that this source fills and most others have not."""
+
     # --- What they cost, at most.
 
     @property

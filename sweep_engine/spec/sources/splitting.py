@@ -111,6 +111,10 @@ class Splitting(Source):
         return False
 
     @property
+    def own_columns(self) -> tuple[()]:
+        return ()
+
+    @property
     def num_runs(self) -> int:
         return self.repetitions * self.num_functions * self.particles
 

@@ -1,6 +1,6 @@
 """Optimisers that step along the gradient itself, at the network or beside it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -90,6 +90,8 @@ class SharpnessLimited(UnlimitedOptimizer):
     A step costs 1 + 2 `iterations` gradients.
     """
 
+    knows_edge: ClassVar[bool] = False  # `share` is of the edge at every step
+
     kind: Literal["sharpness_limited"] = "sharpness_limited"
     learning_rate: Annotated[Positive, TRACED] = Field(default=1.0, description="at most")
     share: Annotated[Positive, TRACED] = Field(
@@ -108,6 +110,8 @@ class StraightThrough(UnlimitedOptimizer):
     Source:
         Courbariaux, Bengio & David (2015), BinaryConnect, NeurIPS, algorithm 1, deterministic.
     """
+
+    knows_edge: ClassVar[bool] = False  # the network that is tested jumps
 
     kind: Literal["straight_through"] = "straight_through"
     scale: Annotated[Positive, TRACED] = Field(
