@@ -104,8 +104,8 @@ def test_one_program_for_all_shares_and_a_column_only_where_rates_vary():
     ("optimizer", "message"),
     [
         ({"kind": "sgd", "of_edge": 0.5, "learning_rate": 0.3}, "leave learning_rate out"),
-        ({"kind": "sharpness_limited", "of_edge": 0.5}, "no step whose edge"),
-        ({"kind": "straight_through", "of_edge": 0.5}, "no step whose edge"),
+        ({"kind": "sharpness_limited", "of_edge": 0.5}, "of_edge"),
+        ({"kind": "straight_through", "of_edge": 0.5}, "of_edge"),
         ({"kind": "random_search", "of_edge": 0.5}, "of_edge"),
         ({"kind": "sgd", "of_edge": 0.0}, "greater than 0"),
     ],

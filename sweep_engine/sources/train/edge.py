@@ -12,11 +12,11 @@ from sweep_engine.sources.train.gradient_stepper import GradientStepper
 from sweep_engine.sources.train.optimizers import STEPPERS
 from sweep_engine.sources.train.search import Objective
 from sweep_engine.sources.train.step_context import StepContext
-from sweep_engine.spec.sources.optimizers import Constant, GradientOptimizer
+from sweep_engine.spec.sources.optimizers import Constant, EdgeOptimizer
 
 
 def first_rate(
-    optimizer: GradientOptimizer,
+    optimizer: EdgeOptimizer,
     objective: Objective,
     params: Any,
     rate: Float[Array, ""],
@@ -42,7 +42,7 @@ def first_rate(
     return jax.lax.cond(any_lane(is_first), measure, lambda: rate)
 
 
-def edge(optimizer: GradientOptimizer, objective: Objective, params: Any) -> Float[Array, ""]:
+def edge(optimizer: EdgeOptimizer, objective: Objective, params: Any) -> Float[Array, ""]:
     """Compute 2 g.u / |u.Hu|, of the first step u at rate 1 and the loss with its penalty.
 
     It is 0 where the loss does not fall along u, as at a minimum, and inf where it falls without

@@ -28,7 +28,7 @@ from sweep_engine.sources.train.record_steps import RecordSteps
 from sweep_engine.sources.train.search import Objective
 from sweep_engine.sources.train.step_context import StepContext
 from sweep_engine.spec.sources import Train
-from sweep_engine.spec.sources.optimizers import GradientOptimizer
+from sweep_engine.spec.sources.optimizers import EdgeOptimizer
 
 
 class Carried(NamedTuple):
@@ -170,7 +170,7 @@ class Training(SteppedRun):
 
         optimizer, rate = spec.optimizer, state.carried.rate
         if rate is not None:
-            assert isinstance(optimizer, GradientOptimizer)
+            assert isinstance(optimizer, EdgeOptimizer)
             rate = first_rate(optimizer, objective_on(data), state.params, rate, context)
             optimizer = optimizer.model_copy(update={"learning_rate": rate})
         moved, carried = STEPPERS[type(optimizer)].update(

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from sweep_engine.spec.base import TRACED, Count, Flag, Index, Positive, Share, Spec, TracedCount
 from sweep_engine.spec.observables import ObservableKind, Observables
-from sweep_engine.spec.sources.optimizers import GradientOptimizer, OptimizerSpec, Sgd
+from sweep_engine.spec.sources.optimizers import EdgeOptimizer, OptimizerSpec, Sgd
 from sweep_engine.spec.sources.stepped import Stepped
 from sweep_engine.spec.starts import ParentState
 
@@ -212,7 +212,7 @@ class Train(Stepped):
     @property
     def own_columns(self) -> tuple[str, ...]:
         optimizer = self.optimizer
-        own_rates = isinstance(optimizer, GradientOptimizer) and optimizer.of_edge is not None
+        own_rates = isinstance(optimizer, EdgeOptimizer) and optimizer.of_edge is not None
         return ("learning_rate",) if own_rates else ()
 
     @property

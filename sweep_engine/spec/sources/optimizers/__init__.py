@@ -5,7 +5,11 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from sweep_engine.spec.sources.optimizers.adaptive import Adagrad, Adam, GroupRmsProp, RmsProp
-from sweep_engine.spec.sources.optimizers.optimizer import GradientOptimizer, Optimizer
+from sweep_engine.spec.sources.optimizers.optimizer import (
+    EdgeOptimizer,
+    GradientOptimizer,
+    Optimizer,
+)
 from sweep_engine.spec.sources.optimizers.own import CustomOptimizer
 from sweep_engine.spec.sources.optimizers.schedules import (
     Constant,
@@ -30,6 +34,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "CustomOptimizer",
+    "EdgeOptimizer",
     "GradientOptimizer",
     "GroupRmsProp",
     "Langevin",

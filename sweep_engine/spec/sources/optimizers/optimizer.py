@@ -35,19 +35,9 @@ class GradientOptimizer(Optimizer):
     plain SGD the two coincide. With momentum a run converges to where l2 is (1 - momentum)
     times the weight decay; under Adam and RMSProp the two are different algorithms.
     `Posterior` says which run is a MAP estimate of which prior.
-
-    `of_edge` gives each run a learning rate of its own, measured at its start on the whole
-    training set: that share of 2 g.u / |u.Hu|, where u is the optimiser's first step at rate 1, g
-    the gradient and H the Hessian of the loss with its `l2`. Along a step that is longer than this
-    edge the loss rises, to second order. So rates of different optimisers, starts and models
-    compare; the column `learning_rate` has them.
-
-    Source:
-        Roulet et al. (2024), Stepping on the edge: curvature aware learning rate tuners, NeurIPS.
     """
 
-    later_keys: ClassVar[tuple[str, ...]] = ("clip_norm", "of_edge")
-    knows_edge: ClassVar[bool] = True
+    later_keys: ClassVar[tuple[str, ...]] = ("clip_norm",)
 
     learning_rate: Annotated[Positive, TRACED] = Field(
         default=0.1, description="size of a step, before the schedule"
@@ -65,31 +55,45 @@ class GradientOptimizer(Optimizer):
         description="largest Euclidean norm of a network's whole gradient; a larger one is scaled "
         "down to it, before l2 is added",
     )
-    of_edge: Annotated[Positive | None, TRACED] = Field(
-        default=None,
-        description="learning rate as a share of the edge along the run's first step; then leave "
-        "learning_rate out",
-    )
     schedule: ScheduleSpec = Field(
         default=Constant(), description="what the learning rate is multiplied by as steps go on"
     )
-
-    @model_validator(mode="after")
-    def _has_one_rate(self) -> Self:
-        if self.of_edge is None:
-            return self
-        if not self.knows_edge:
-            raise ValueError(f"of_edge: {self.title} has no step whose edge could be measured")
-        if self.learning_rate != type(self).model_fields["learning_rate"].default:
-            raise ValueError("of_edge gives every run its own rate: leave learning_rate out")
-        return self
 
     @property
     def compares_losses(self) -> bool:
         return False
 
 
-class UnlimitedOptimizer(GradientOptimizer):
+class EdgeOptimizer(GradientOptimizer):
+    """Base of those whose learning rate may be a share of the edge along the first step.
+
+    `of_edge` gives each run a learning rate of its own, measured at its start on the whole
+    training set: that share of 2 g.u / |u.Hu|, where u is the optimiser's first step at rate 1, g
+    the gradient and H the Hessian of the loss with its `l2`. Along a step that is longer than this
+    edge the loss rises, to second order. So rates of different optimisers, starts and models
+    compare; the column `learning_rate` has them.
+
+    Source:
+        Roulet et al. (2024), Stepping on the edge: curvature aware learning rate tuners, NeurIPS.
+    """
+
+    later_keys: ClassVar[tuple[str, ...]] = (*GradientOptimizer.later_keys, "of_edge")
+
+    of_edge: Annotated[Positive | None, TRACED] = Field(
+        default=None,
+        description="learning rate as a share of the edge along the run's first step; then leave "
+        "learning_rate out",
+    )
+
+    @model_validator(mode="after")
+    def _has_one_rate(self) -> Self:
+        usual = type(self).model_fields["learning_rate"].default
+        if self.of_edge is not None and self.learning_rate != usual:
+            raise ValueError("of_edge gives every run its own rate: leave learning_rate out")
+        return self
+
+
+class UnlimitedOptimizer(EdgeOptimizer):
     """Base of those whose stability on a quadratic is no matter of its largest curvature alone."""
 
     @property
@@ -97,7 +101,7 @@ class UnlimitedOptimizer(GradientOptimizer):
         return None
 
 
-def limit_of_plain_steps(optimizer: GradientOptimizer) -> float | None:
+def limit_of_plain_steps(optimizer: EdgeOptimizer) -> float | None:
     """Give 2 / learning rate, less the curvature that decoupled decay adds; None if rates vary.
 
     A clipped gradient changes nothing of it: near a minimum no gradient is large.

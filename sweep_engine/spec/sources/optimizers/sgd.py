@@ -6,13 +6,14 @@ from pydantic import Field
 
 from sweep_engine.spec.base import TRACED, Count, Flag, Fraction, NonNegative, Positive
 from sweep_engine.spec.sources.optimizers.optimizer import (
+    EdgeOptimizer,
     GradientOptimizer,
     UnlimitedOptimizer,
     limit_of_plain_steps,
 )
 
 
-class Sgd(GradientOptimizer):
+class Sgd(EdgeOptimizer):
     """SGD with heavy-ball or Nesterov momentum."""
 
     kind: Literal["sgd"] = "sgd"
@@ -35,7 +36,7 @@ class Sgd(GradientOptimizer):
         return growth * plain - self.l2
 
 
-class Langevin(GradientOptimizer):
+class Langevin(EdgeOptimizer):
     """Gradient descent with noise: theta <- theta - lr g + sqrt(2 lr T / n) xi, xi ~ N(0, I).
 
     g is the gradient of the mean loss over n training examples, plus the penalty's. At small
@@ -80,7 +81,7 @@ class Sam(UnlimitedOptimizer):
     )
 
 
-class SharpnessLimited(UnlimitedOptimizer):
+class SharpnessLimited(GradientOptimizer):
     """Gradient descent that goes no faster than a share of its own edge of stability.
 
     The step is min(learning_rate, share * 2 / (S + l2 + weight_decay)); S is the largest
@@ -90,7 +91,7 @@ class SharpnessLimited(UnlimitedOptimizer):
     A step costs 1 + 2 `iterations` gradients.
     """
 
-    knows_edge: ClassVar[bool] = False  # `share` is of the edge at every step
+    curvature_limit: ClassVar[None] = None
 
     kind: Literal["sharpness_limited"] = "sharpness_limited"
     learning_rate: Annotated[Positive, TRACED] = Field(default=1.0, description="at most")
@@ -100,7 +101,7 @@ class SharpnessLimited(UnlimitedOptimizer):
     iterations: Count = Field(default=2, description="of power iteration, at every step")
 
 
-class StraightThrough(UnlimitedOptimizer):
+class StraightThrough(GradientOptimizer):
     """SGD on real weights behind a network whose weights are +scale and -scale.
 
     The gradient is that at the binary weights; the real ones take the step and are kept
@@ -111,7 +112,7 @@ class StraightThrough(UnlimitedOptimizer):
         Courbariaux, Bengio & David (2015), BinaryConnect, NeurIPS, algorithm 1, deterministic.
     """
 
-    knows_edge: ClassVar[bool] = False  # the network that is tested jumps
+    curvature_limit: ClassVar[None] = None
 
     kind: Literal["straight_through"] = "straight_through"
     scale: Annotated[Positive, TRACED] = Field(
