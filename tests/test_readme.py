@@ -1,4 +1,4 @@
-"""What README shows is so: its sweep files load, its queries and its Python run as they stand."""
+"""What the pages show is so: sweep files load, queries and Python run as they stand, links lead."""
 
 import json
 import re
@@ -15,13 +15,45 @@ from sweep_engine.planning import plan
 from sweep_engine.store import open_results
 from tests.examples import BOOLEAN
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = [
+    README,
+    *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "cluster/README.md")),
+    *ROOT.glob("sweep_engine/examples/*.md"),
+    *ROOT.glob("tests/**/*.md"),
+]
 
 
 def blocks(language):
-    found = re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    assert found, f"README has no block of {language}"
+    text = "".join(page.read_text() for page in PAGES)
+    found = re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert found, f"no page has a block of {language}"
     return found
+
+
+def links(page):
+    """Every relative link of a page, as (file, heading)."""
+    urls = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    inside = [url for url in urls if not url.startswith("http")]
+    return [(page.parent / url.split("#")[0], url.partition("#")[2]) for url in inside]
+
+
+def headings(page):
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target, heading in links(page):
+        there = page if target == page.parent else target
+        assert there.exists(), f"{page}: {target}"
+        assert not heading or heading in headings(there), f"{page}: #{heading}"
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text().splitlines()) <= 200
 
 
 def load_text(text, folder):
@@ -70,5 +102,15 @@ def test_python_runs(text, boolean_results, tmp_path, monkeypatch, capsys):
     script.write_text(briefly.replace("DIR", str(boolean_results)))
     names = runpy.run_path(str(script))
     if "sweep" in names:
-        assert open_results("results/circle").runs(["largest_weight"]).num_rows == 512
+        assert open_results("results/circle").runs(["l2_norm"]).num_rows == 512
         assert capsys.readouterr().out.splitlines()[1].startswith("ks_distance ")
+
+
+def test_own_objects(tmp_path, monkeypatch, capsys):
+    """As they stand, but for fewer steps."""
+    monkeypatch.chdir(tmp_path)
+    example = ROOT / "sweep_engine" / "examples" / "own_objects.py"
+    (tmp_path / "briefly.py").write_text(example.read_text().replace("1000", "10"))
+    runpy.run_path(str(tmp_path / "briefly.py"), run_name="__main__")
+    assert open_results("results/own_objects").runs(["largest_weight"]).num_rows == 768
+    assert capsys.readouterr().out.count("ks_distance ") == 2
