@@ -88,6 +88,37 @@ def level(
     return _lowest(accept.rules, accept, loss, outputs, targets, scale)
 
 
+def error_level(
+    accept: Accept, loss: Loss, outputs: Float[Array, "N C"], targets: Array
+) -> Float[Array, ""]:
+    """Compute a level that passes the numbers of wrong labels one by one.
+
+    Positive where the rule, a `train_error` alone, holds. Else it is the number of wrong labels
+    too many, with a minus, plus a number below 1 that tells ties apart: it grows to 1 as the
+    margin of the wrong label that is nearest to right goes to 0. `level` may pass from half of
+    the labels wrong to none in one leap, by outputs that shrink.
+
+    Args:
+        accept: The rule.
+        loss: The task's loss.
+        outputs: The network's outputs on the training inputs.
+        targets: The training targets.
+    """
+    too_many = _allowed(accept, targets)
+    margins = _margins(loss, outputs, targets)
+    wrong = jnp.sum(margins <= 0)
+    nearest = jnp.max(jnp.where(margins <= 0, margins, -jnp.inf))
+    # The fourth root, since float32 holds few numbers between -5 and -5 + 1e-6.
+    share = 1 / (1 + jnp.abs(nearest) ** 0.25)
+    return jnp.where(wrong > too_many, too_many - wrong + share, 1.0)
+
+
+def _allowed(accept: Accept, targets: Array) -> int:
+    """Count the labels that may be wrong."""
+    assert accept.train_error is not None
+    return int(accept.train_error * len(targets) + 1e-3)
+
+
 def _lowest(
     rules: Sequence[str],
     accept: Accept,
@@ -106,8 +137,7 @@ def _lowest(
 
 
 def _of_error(accept: Accept, loss: Loss, outputs: Outputs, targets: Array) -> Float[Array, ""]:
-    assert accept.train_error is not None
-    allowed = int(accept.train_error * len(targets) + 1e-3)
+    allowed = _allowed(accept, targets)
     if allowed >= len(targets):
         return jnp.float32(jnp.inf)
     margins = _margins(loss, outputs, targets)

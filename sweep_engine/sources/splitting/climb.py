@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from sweep_engine.sources.splitting.estimate import log_share
+from sweep_engine.sources.splitting.left_behind import LeftBehind, Weighted
 from sweep_engine.sources.splitting.particle import Particle
 from sweep_engine.sources.splitting.programs import Ended, Moved, SplittingPrograms, Unit
 from sweep_engine.sources.work import Control
@@ -27,12 +28,11 @@ class Repetition:
         arrived: Whether the last threshold was 0: all particles are where they should be.
         acceptance: Share of moves that found an angle; NaN before any.
         width: The last bracket of angles, in radians.
-        theta: Parameters, shape (N, P).
-        fit: Whether they pass the acceptance rule, shape (N,).
-        accepted: Whether their level is positive, shape (N,).
-        ancestor: Which of the first particles each descends from, shape (N,).
+        accepted: Which of the last particles' levels are positive, shape (N,).
+        ancestor: Which of the first particles each of them descends from, shape (N,).
         distance: Mean square of the change in its normals over the last level's moves, of a
             fresh draw's; shape (N,).
+        rows: The N draws that are kept.
     """
 
     log_p_reached: float
@@ -40,11 +40,10 @@ class Repetition:
     arrived: bool
     acceptance: float
     width: float
-    theta: Float[np.ndarray, "N P"]
-    fit: Bool[np.ndarray, " N"]
     accepted: Bool[np.ndarray, " N"]
     ancestor: Int[np.ndarray, " N"]
     distance: Float[np.ndarray, " N"]
+    rows: Weighted
 
     @property
     def log_p(self) -> float:
@@ -61,6 +60,7 @@ def climb(programs: SplittingPrograms, unit: Unit, control: Control, pace: "Pace
     spec = programs.spec
     key, population = programs.start(unit, programs.bucket.root)
     before = population.normals
+    left = LeftBehind(spec.particles, key) if spec.keep_levels else None
     moved = Moved.first()
     log_p, levels, threshold, accepted = 0.0, 0, -np.inf, 0
     while threshold < 0 and levels < spec.max_levels:
@@ -69,6 +69,8 @@ def climb(programs: SplittingPrograms, unit: Unit, control: Control, pace: "Pace
         if survivors == 0:
             break
         levels, threshold = levels + 1, float(selection.threshold)
+        if left is not None:
+            left.add(_as_rows(programs, unit, population, before), threshold, log_p)
         log_p += log_share(survivors, spec.particles)
         population, before = selected, selected.normals
         for first, stop in pace.segments(spec.moves):
@@ -80,26 +82,29 @@ def climb(programs: SplittingPrograms, unit: Unit, control: Control, pace: "Pace
         count, moved = moved.counted()
         accepted += count
     moves = levels * spec.moves * spec.particles
+    ended = _as_rows(programs, unit, population, before)
+    last = Weighted.equally(ended, log_p)
     return Repetition(
         log_p_reached=log_p,
         levels=levels,
         arrived=threshold >= 0,
         acceptance=accepted / moves if moves else np.nan,
         width=float(moved.width),
-        **_rows(programs, unit, population, before),
+        accepted=ended["level"] > 0,
+        ancestor=ended["ancestor"],
+        distance=ended["distance"],
+        rows=last if left is None else left.with_last(last),
     )
 
 
-def _rows(
+def _as_rows(
     programs: SplittingPrograms, unit: Unit, population: Particle, before: jax.Array
 ) -> dict[str, np.ndarray]:
     train = programs.bucket.data.train
     ended: Ended = programs.end(population, before, unit.hyper, train)
     blocks = ended._asdict() | {"level": population.level, "ancestor": population.ancestor}
     count = programs.spec.particles
-    rows = {k: np.asarray(v).reshape(-1, *v.shape[2:])[:count] for k, v in blocks.items()}
-    rows["accepted"] = rows.pop("level") > 0
-    return rows
+    return {k: np.asarray(v).reshape(-1, *v.shape[2:])[:count] for k, v in blocks.items()}
 
 
 @dataclass

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from sweep_engine import laws
 from sweep_engine.models import Network
-from sweep_engine.sources.acceptance import accepts, level, output_scale
+from sweep_engine.sources.acceptance import accepts, error_level, level, output_scale
 from sweep_engine.sources.bucket import Data, Hyper
 from sweep_engine.spec.base import with_traced
 from sweep_engine.spec.sources import Accept, Splitting
@@ -84,6 +84,8 @@ class Climber:
         params = self.network.layout.unflatten(self.theta(normals, hyper))
         scale = output_scale(self.rule, self.network, params, data.x)
         outputs = self.network.apply(params, data.x)
+        if self.spec.climb == "error":
+            return error_level(self.rule, self.loss, outputs, data.y)
         return level(self.rule, self.loss, outputs, data.y, scale)
 
     def fits(self, theta: Float[Array, " P"], train: Data) -> Bool[Array, ""]:

@@ -91,6 +91,8 @@ class SplittingPrograms(SourcePrograms):
                 "splitting: the law `module` cannot be moved, since only the module can draw from "
                 "it; give one of the others, such as fan_in or lecun_normal"
             )
+        if self.spec.climb == "error" and self.bucket.setting.accept.rules != ("train_error",):
+            raise ValueError("splitting: climb: error is for accept.train_error alone")
         _ = self.bucket.root, self.bucket.data, self.bucket.observe, self.functions
         _ = self.start, self.select, self.move, self.end
 

@@ -13,6 +13,7 @@ from sweep_engine.sources.observe import observe
 from sweep_engine.sources.splitting.climb import Pace, Repetition, climb
 from sweep_engine.sources.splitting.estimate import stderr_of_log, warn_of_collapse
 from sweep_engine.sources.splitting.functions import function_data, pack_labels
+from sweep_engine.sources.splitting.left_behind import Weighted
 from sweep_engine.sources.splitting.programs import SplittingPrograms, Unit
 from sweep_engine.sources.tally import tally
 from sweep_engine.sources.work import Control, Finished, Inputs, Runs
@@ -94,19 +95,19 @@ def _solutions(programs: SplittingPrograms, climbed: Sequence[Climbed]) -> Solut
     if not climbed:
         return _no_solutions(programs)
     ended = [one.repetition for one in climbed]
-    fit = np.concatenate([one.fit for one in ended])
+    rows = Weighted.joined([one.rows for one in ended])
     size = programs.spec.particles
     status = [RunStatus.DRAWN if one.arrived else RunStatus.MAX_STEPS for one in ended]
     return Solutions(
         run_id=np.concatenate([one.runs.ids for one in climbed]),
         setting=np.concatenate([one.runs.setting for one in climbed]),
         status=np.repeat(np.array(status, np.int32), size),
-        steps=np.zeros(len(fit), np.int64),
-        fit=fit,
-        fit_step=np.where(fit, 0, -1),
-        log_weight=np.repeat([one.log_p_reached - math.log(size) for one in ended], size),
-        theta=np.concatenate([one.theta for one in ended]),
-        ancestor=np.concatenate([one.ancestor for one in ended]),
+        steps=np.zeros(len(rows.fit), np.int64),
+        fit=rows.fit,
+        fit_step=np.where(rows.fit, 0, -1),
+        log_weight=rows.log_weight,
+        theta=rows.theta,
+        ancestor=rows.ancestor,
     )
 
 

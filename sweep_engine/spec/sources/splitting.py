@@ -1,10 +1,10 @@
 """`splitting`: a law given a fit, by adaptive multilevel splitting."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sweep_engine.spec.base import Count, Positive, RunCount
+from sweep_engine.spec.base import Count, Flag, Positive, RunCount
 from sweep_engine.spec.laws import Gaussian, LawSpec
 from sweep_engine.spec.sources import sizes
 from sweep_engine.spec.sources.source import Source, SourceRole, only_final
@@ -33,6 +33,12 @@ class Splitting(Source):
     `status` is `drawn`; `max_steps` where a repetition did not arrive, because it ran out of
     levels or nobody was above the last.
 
+    With `keep_levels` half of a repetition's rows are draws that its levels left behind, as many
+    of each level, with the weight of what lies between it and the one before. All rows together
+    are then a weighted sample of the law itself, from its bulk down to a fit: the density of
+    states of the training error, jointly with any other column. Give it `climb: error`, or
+    errors between chance and 0 are passed in leaps: a margin also rises where outputs shrink.
+
     Tallies, one of each a unit:
         log_p_fit: ln P(fit) in nats, or `log_p_function`; -inf where no particle fits: then
             P(fit) was estimated as 0, as an unbiased estimate of something small must be now
@@ -46,7 +52,12 @@ class Splitting(Source):
             fresh draw from the law.
         distinct_ancestors: first draws that the particles descend from; few of them are a
             warning.
+
+    Source:
+        Skilling (2006), Bayesian Analysis 1(4), for levels as a density of states.
     """
+
+    later_keys: ClassVar[tuple[str, ...]] = ("climb", "keep_levels")
 
     kind: Literal["splitting"] = "splitting"
     law: LawSpec = Field(default=Gaussian(), description="the law that is conditioned on a fit")
@@ -70,6 +81,22 @@ class Splitting(Source):
             "a Boolean task), or the commonest among the fits of a source",
         )
     )
+
+    climb: Literal["margin", "error"] | None = Field(
+        default=None,
+        description="what rises from level to level: margin, also where left out, the level of the "
+        "acceptance rule; error: fewer training examples are wrong, one after the other",
+    )
+    keep_levels: Flag | None = Field(
+        default=None,
+        description="true: half of the rows are draws that the levels left behind, with weights",
+    )
+
+    @model_validator(mode="after")
+    def _climbs_to_a_fit(self) -> Self:
+        if self.functions is not None and (self.climb is not None or self.keep_levels):
+            raise ValueError("climb and keep_levels are for climbing to a fit, not to functions")
+        return self
 
     @property
     def num_functions(self) -> int:
