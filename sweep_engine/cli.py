@@ -130,6 +130,7 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
     """Say what a sweep would run and cost, and run nothing."""
     from sweep_engine.execution import DRAWS_PER_FIT, Programs, costs
     from sweep_engine.planning import plan as make_plan
+    from sweep_engine.spec.design_shown import as_data, as_table
 
     planned = make_plan(_load(spec))
     programs = Programs(planned)
@@ -146,9 +147,13 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
         "seconds_at_most": seconds,
         "disk_bytes_at_most": disk,
     }
+    design = planned.sweep.design
     if as_json:
-        _print_json(total | {"by_bucket": [asdict(cost) for cost in found]})
+        designed = {} if design is None else {"design": as_data(design)}
+        _print_json(total | {"by_bucket": [asdict(cost) for cost in found]} | designed)
         return
+    if design is not None:
+        out.print(as_table(design).to_text(), markup=False, highlight=False)
     table = Table("source", "buckets", "settings", "runs", "lanes", "params", "memory/lane",
                   "disk", "time", "of it observing")  # fmt: skip
     for source in planned.sweep.sources:
