@@ -42,7 +42,7 @@ _DRAWN: dict[str, Any] = {
 
 
 def _examples(**needed: Any) -> ConfigDict:
-    examples = [each | needed for each in (_EXAMPLE, _CROSSED, _DRAWN)]
+    examples: list[Any] = [each | needed for each in (_EXAMPLE, _CROSSED, _DRAWN)]
     return ConfigDict(json_schema_extra={"examples": examples})
 
 
