@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sweep_engine.atlas.splits import OPTIMISER, TASK, Split, kinds_of_factors, 
 from sweep_engine.atlas.standardised import UNKNOWN, Response
 from sweep_engine.atlas.universality import Universality, universality
 from sweep_engine.densities import Study
+from sweep_engine.densities.estimate import to_json
 from sweep_engine.densities.multiplicity import each_of
 from sweep_engine.designs import Term, term_text
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
@@ -125,6 +126,32 @@ class Effects(Shown):
     granulated: Mapping[str, Granulated] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """Give all but the draws as strict JSON."""
+        told = _plain(replace(self, rows=(), splits=()))
+        told["rows"] = [
+            {
+                "levels": dict(row.levels),
+                "data": _plain(row.data),
+                "optimiser": _plain(row.optimiser),
+                "ceiling": to_json(row.ceiling),
+                "balance": to_json(row.balance),
+                "shifts": _plain(row.shifts),
+                "superiority": _plain(row.superiorities),
+            }
+            for row in self.rows
+        ]
+        told["splits"] = [
+            {
+                "levels": dict(each.row.levels),
+                "property": each.prop,
+                "parts": _plain(each.parts),
+                "total": _plain(each.total),
+            }
+            for each in self.splits
+        ]
+        return told
+
     def short_table(self) -> ShortTable:
         """List every effect with the interval that holds at once with all others."""
         rows = []
@@ -157,6 +184,17 @@ def _tasks_text(found: Universality | None) -> str:
     if found is None:
         return ""
     return f"{found.num_agree}/{found.num_tasks}, I² {found.i_squared:.0%}: {found.verdict}"
+
+
+def _plain(value: Any) -> Any:
+    """Give dataclasses, mappings and sequences as JSON has them."""
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    return to_json(value)
 
 
 def effects(results: Path | str | Study) -> list[Effects]:
