@@ -325,8 +325,10 @@ class Analysis:
         matrix, balance = self._with_balance(model.matrix, rows, tasks)
         fit = meta_regression(values, covariance, matrix, tasks)
         mean = Contrast((), MEAN, np.eye(len(model.matrix[0]))[0])
-        contrasts = [mean, *model.contrasts]
-        read = _read(contrasts, fit, each_of(num_responses, CONFIDENCE), self.seed)
+        confidence = each_of(num_responses, CONFIDENCE)
+        read = _read([mean, *model.contrasts], fit, confidence, self.seed)
+        if tasks is not None:
+            read[0] = _over_tasks(read[0], len(np.unique(tasks)) - 1, confidence)
         by_task = self._by_task(rows, responses, fixed, tasks)
         read = [_with_tasks(each, by_task.get((each.term, each.words))) for each in read]
         return ResponseEffects(
@@ -407,6 +409,13 @@ def _read(contrasts: Sequence[Contrast], fit: Fit, confidence: float, seed: int)
         Effect(c.term, c.words, float(v), float(s), float(v - r), float(v + r), c.aliased_with)
         for c, v, s, r in zip(contrasts, values, deviations, reach, strict=True)
     ]
+
+
+def _over_tasks(mean: Effect, degrees: int, confidence: float) -> Effect:
+    """Widen the mean's interval to that of as many independent draws as there are tasks."""
+    reach = float(stats.t.ppf((1 + confidence) / 2, degrees)) * mean.stderr
+    low, high = min(mean.low, mean.value - reach), max(mean.high, mean.value + reach)
+    return replace(mean, low=low, high=high)
 
 
 def _with_tasks(effect: Effect, tasks: Universality | None) -> Effect:

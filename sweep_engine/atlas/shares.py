@@ -12,7 +12,7 @@ from sweep_engine.designs import model_matrix
 
 NUM_RESAMPLES = 200
 MAX_FACTORS = 12
-REST = "interactions and unknown"
+REST = "the rest"
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Share:
     """A factor's share of the variance between rows.
 
     Attributes:
-        factor: Its name; `REST` is what no main effect explains.
+        factor: Its name; `REST` is what no main effect explains: interactions, and
+            what no factor does.
         value: From 0 to 1; all shares sum to 1.
         low: Lower end of the 95 % interval, by a bootstrap over rows.
         high: Upper end.

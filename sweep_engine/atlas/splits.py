@@ -20,7 +20,7 @@ from sweep_engine.densities import Draws, Study
 TASK, ARCHITECTURE, INITIALISATION, OPTIMISER = (
     "task", "architecture", "initialisation", "optimiser",
 )  # fmt: skip
-INTERACTION = f"{ARCHITECTURE} × {INITIALISATION}"
+INTERACTION = "interaction"
 BOTH = f"{ARCHITECTURE} and {INITIALISATION}"
 TOTAL = "total"
 
