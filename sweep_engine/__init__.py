@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sweep_engine.atlas import effects
     from sweep_engine.columns import Column
     from sweep_engine.densities import Estimate, compare
     from sweep_engine.errors import SweepEngineError
@@ -28,6 +29,7 @@ _HOMES = {
     "SweepEngineError": "errors",
     "Task": "tasks",
     "compare": "densities",
+    "effects": "atlas",
     "load": "spec",
     "make_task": "tasks",
     "observe": "execution",
@@ -47,6 +49,7 @@ __all__ = [
     "SweepEngineError",
     "Task",
     "compare",
+    "effects",
     "load",
     "make_task",
     "observe",

@@ -34,7 +34,8 @@ from sweep_engine.stopping import INTERRUPTED, Stop, heeded
 from sweep_engine.streams import is_terminal, protect
 
 if TYPE_CHECKING:
-    from sweep_engine.densities import Compared
+    from sweep_engine.atlas import Effects
+    from sweep_engine.densities import Compared, Study
     from sweep_engine.execution import BucketCost, RunSummary
     from sweep_engine.spec import Sweep
     from sweep_engine.store import LedgerEntry, StoredRun
@@ -130,6 +131,7 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
     """Say what a sweep would run and cost, and run nothing."""
     from sweep_engine.execution import DRAWS_PER_FIT, Programs, costs
     from sweep_engine.planning import plan as make_plan
+    from sweep_engine.spec.design_shown import as_data, as_table
 
     planned = make_plan(_load(spec))
     programs = Programs(planned)
@@ -146,9 +148,13 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
         "seconds_at_most": seconds,
         "disk_bytes_at_most": disk,
     }
+    design = planned.sweep.design
     if as_json:
-        _print_json(total | {"by_bucket": [asdict(cost) for cost in found]})
+        designed = {} if design is None else {"design": as_data(design)}
+        _print_json(total | {"by_bucket": [asdict(cost) for cost in found]} | designed)
         return
+    if design is not None:
+        out.print(as_table(design).to_text(), markup=False, highlight=False)
     table = Table("source", "buckets", "settings", "runs", "lanes", "params", "memory/lane",
                   "disk", "time", "of it observing")  # fmt: skip
     for source in planned.sweep.sources:
@@ -373,28 +379,47 @@ def compare(
     study = Study.open(results)
     other = None if other_results is None else Study.open(other_results)
     compared, refused = compare_all(study, other)
+    found = _effects(study, refused) if other is None else []
     not_kept: OSError | None = None
     if other is None:
         try:
             write_comparisons(OutputDirectory(results).files, compared)
         except OSError as error:
             not_kept = error  # what was computed is shown all the same
-    _print_comparisons(compared, refused, as_json=as_json)
+    _print_comparisons(compared, refused, found, as_json=as_json)
     if refused and not compared:
         sys.exit(FAILED)  # the reasons are printed
     if not_kept is not None:
         _end([f"not kept in comparisons.parquet: {explain(not_kept)}"], BAD_INPUT)
 
 
+def _effects(study: "Study", refused: list[str]) -> "list[Effects]":
+    """Estimate the effects of a design's factors; what cannot be is told like a comparison."""
+    from sweep_engine.atlas import effects
+
+    if study.sweep.design is None:
+        return []
+    try:
+        return effects(study)
+    except (IncomparableSources, InsufficientSamples) as error:
+        refused.append(f"effects: {error}")
+        return []
+
+
 def _print_comparisons(
-    compared: "Sequence[Compared]", refused: Sequence[str], *, as_json: bool
+    compared: "Sequence[Compared]",
+    refused: Sequence[str],
+    found: "Sequence[Effects]",
+    *,
+    as_json: bool,
 ) -> None:
     if as_json:
         rows = [
             {**one.pair.comparison.model_dump(mode="json"), "at": one.pair.at} | one.to_dict()
             for one in compared
         ]
-        _print_json({"estimates": rows, "refused": refused})
+        told: dict[str, Any] = {"estimates": rows, "refused": refused}
+        _print_json(told | ({"effects": [each.to_dict() for each in found]} if found else {}))
         return
     if compared:
         _print_estimates(compared)
@@ -402,6 +427,8 @@ def _print_comparisons(
         err.print("no comparison could be made:")
     else:
         out.print("no comparisons: the sweep file's `compare` lists none")
+    for each in found:
+        out.print(f"\n{each}", markup=False, highlight=False)
     for line in refused:
         err.print(line, markup=False, highlight=False)
 

@@ -14,6 +14,7 @@ from sweep_engine.densities import (
 )
 from sweep_engine.densities.estimator import Table
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
+from sweep_engine.report.atlas import atlas_sections
 from sweep_engine.report.decomposition import decompositions
 from sweep_engine.report.decomposition_rows import WORDS, decomposition_rows
 from sweep_engine.report.diagnostics import diagnostics
@@ -86,6 +87,7 @@ def write_report(root: Path | str) -> str:
 
 
 def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
+    yield from atlas_sections(study)
     if along := tuple(decomposition_figures(study, decompositions(compared))):
         yield Section("The KL decomposition along the sweep", "", along)
     if plane := plane_figures(study):

@@ -20,13 +20,15 @@ FROM_IS_FIXED = "which source runs start from cannot be swept: give every start 
 
 
 def axis_groups(sweep: Sweep) -> list[tuple[Location, dict[str, Axis]]]:
-    """List the groups that are crossed with one another: single axes, zips, Sobol sets."""
+    """List the groups that are crossed with one another: single axes, zips, Sobol sets, rows."""
     axes = sweep.axes
     groups: list[tuple[Location, dict[str, Axis]]] = [
         (("axes",), {path: axis}) for path, axis in axes.crossed.items()
     ]
     groups += [(("axes", "zip", i), dict(group)) for i, group in enumerate(axes.zip)]
     groups += [(("axes", "sobol", i, "over"), sobol.over) for i, sobol in enumerate(axes.sobol)]
+    if sweep.design is not None and sweep.design.table:
+        groups.append((("design", "factors"), sweep.design.axes))
     return groups
 
 

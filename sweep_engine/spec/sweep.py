@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,7 +16,8 @@ from pydantic import (
 
 from sweep_engine.shown import ShortTable, Shown
 from sweep_engine.spec.axes import Axis, AxisSpec, Sobol
-from sweep_engine.spec.base import Count, Name, PartName, Spec
+from sweep_engine.spec.base import Count, Growing, Name, PartName, Spec
+from sweep_engine.spec.design import DesignSpec, drawn
 from sweep_engine.spec.models import ModelSpec
 from sweep_engine.spec.observables import Observables
 from sweep_engine.spec.renamed import ESTIMATOR, IMPLEMENTATION
@@ -90,6 +91,9 @@ class Match(Spec):
     )
 
 
+ALL = "all"
+"""`by` of a comparison that pools nothing."""
+
 NETWORKS = "networks"
 """The observable of estimators that take the networks themselves."""
 
@@ -132,7 +136,8 @@ class Comparison(Shown, Spec):
     )
     by: str | tuple[str, ...] | None = Field(
         default=None,
-        description="a swept axis, or several: one estimate per value",
+        description="a swept axis, or several: one estimate per value; `all`: every axis and "
+        "factor, so that nothing is pooled",
         examples=["sources.sgd.optimizer.learning_rate"],
     )
     over: Literal["task.seed"] | None = Field(
@@ -186,8 +191,14 @@ class Comparison(Shown, Spec):
 
     @property
     def split_by(self) -> tuple[str, ...]:
-        """The axes that `by` names."""
+        """The axes that `by` names one by one."""
+        if self.by == ALL:
+            return ()
         return (self.by,) if isinstance(self.by, str) else self.by or ()
+
+    def is_split_by(self, path: str) -> bool:
+        """Say whether every value of an axis has an estimate of its own."""
+        return self.by == ALL or path in self.split_by
 
 
 def _listed(value: Any) -> Any:
@@ -227,8 +238,10 @@ class Axes(Spec):
         return self.__pydantic_extra__
 
 
-class Sweep(Spec):
+class Sweep(Growing):
     """The sources crossed with swept axes, the observables and the comparisons."""
+
+    later_keys: ClassVar[tuple[str, ...]] = ("design",)
 
     name: Name = Field(description="what the sweep is called in reports and messages")
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = Field(
@@ -249,6 +262,11 @@ class Sweep(Spec):
     axes: Axes = Field(
         default=Axes(),
         description="what is swept: the path of a field, and the values that it takes",
+    )
+    design: Annotated[DesignSpec | None, AfterValidator(drawn)] = Field(
+        default=None,
+        description="factors with named levels, and which rows of levels are run; every row meets "
+        "every point of the axes",
     )
     observables: Observables = Field(
         default=(), description="what is computed of every stored network, as columns of runs"

@@ -112,6 +112,12 @@ class Results(Shown):
         """As `runs`, the table `tallies`: one row a shard and thing counted, to be added up."""
         return self.table("tallies").read(columns, where)
 
+    def iter_tallies(
+        self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """As `tallies`, in a stream of batches."""
+        return self.table("tallies").stream(columns, where)
+
     def curves(
         self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
     ) -> pa.Table:

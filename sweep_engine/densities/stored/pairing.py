@@ -2,6 +2,7 @@
 
 import itertools
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from sweep_engine.errors import IncomparableSources
 from sweep_engine.planning import Plan
 from sweep_engine.spec import Comparison, Setting, axis_paths, touches
 from sweep_engine.spec.base import canonical_json
+from sweep_engine.spec.design import text_of
+from sweep_engine.spec.points import points_of
 from sweep_engine.spec.settings import identity
 from sweep_engine.spec.wording import point_text
 
@@ -25,24 +28,27 @@ class Pair:
         at: The axis values that tell this pair from the others.
         source: Setting ids of the source; pooled when there are several.
         reference: Setting ids of the reference.
+        words: Where it stands, and what it pools; left out, the axis values.
     """
 
     comparison: Comparison
     at: dict[str, Any]
     source: tuple[int, ...]
     reference: tuple[int, ...]
+    words: str | None = None
 
     def label(self) -> str:
-        """The axis values in words."""
-        return point_text(self.at)
+        """Say where the pair stands, and which axes it pools."""
+        return point_text(self.at) if self.words is None else self.words
 
 
 def pairs(plan: Plan, comparison: Comparison, other: Plan | None = None) -> list[Pair]:
-    """Pair settings on the axes that both sources share, and split them by one more.
+    """Pair settings on the axes that both sources share, and split them by more.
 
     Task and model axes touch every source, so a comparison never mixes two tasks. Axes that
-    only one side has are pooled, unless `by` names them, and so is the one that `over` names;
-    `at` picks values before.
+    only one side has are pooled, unless `by` names them or is `all`, and so is the one that
+    `over` names; the pair's label says which. `at` picks values before. Paths that move together,
+    in a zip or a row of a design, are paired as they stand there.
 
     Args:
         plan: Of the sweep that the source stands in.
@@ -63,8 +69,13 @@ def pairs(plan: Plan, comparison: Comparison, other: Plan | None = None) -> list
         if path in comparison.split_by
         or (
             path != comparison.over
-            and touches(plan.sweep, path, comparison.source)
-            and touches(reference_plan.sweep, path, comparison.reference)
+            and (
+                comparison.is_split_by(path)
+                or (
+                    touches(plan.sweep, path, comparison.source)
+                    and touches(reference_plan.sweep, path, comparison.reference)
+                )
+            )
         )
     ]
     at = comparison.at or {}
@@ -73,11 +84,66 @@ def pairs(plan: Plan, comparison: Comparison, other: Plan | None = None) -> list
         _groups(plan, comparison.source, split_on, at),
         _groups(reference_plan, comparison.reference, split_on, at),
     )
+    if other is None:
+        paired = list(_together(plan, paired))
     if at and not paired:
         raise IncomparableSources(f"no setting of both sources is at {at}")
     if other is not None and comparison.observable == "function":
         _check_tasks(plan, other, paired)
-    return paired
+    return [_with_words(pair, plan, reference_plan) for pair in paired]
+
+
+def _together(plan: Plan, paired: Iterable[Pair]) -> Iterator[Pair]:
+    """Keep the pairs that stand at a point of every group of axes that move together.
+
+    Two sources may each have paths of their own in one group, such as an initialisation and the
+    law of a prior: only what stands in one row belongs together.
+    """
+    groups = [points for points in points_of(plan.sweep) if len(points[0]) > 1]
+    known: dict[tuple[int, frozenset[str]], set[str]] = {}
+    for pair in paired:
+        values = [plan.settings[side[0]].values for side in (pair.source, pair.reference)]
+        for i, points in enumerate(groups):
+            paths = pair.at.keys() & points[0].keys()
+            if any(paths <= side.keys() for side in values):
+                continue  # one setting has them all, and it stands at a point
+            key = (i, frozenset(paths))
+            if key not in known:
+                known[key] = {_key({path: point[path] for path in paths}) for point in points}
+            if _key({path: pair.at[path] for path in paths}) not in known[key]:
+                break
+        else:
+            yield pair
+
+
+def _key(values: Mapping[str, Any]) -> str:
+    """One text per point; a field of real numbers holds 1 as 1.0."""
+    return canonical_json(
+        {path: float(value) if type(value) is int else value for path, value in values.items()}
+    )
+
+
+def _with_words(pair: Pair, plan: Plan, reference_plan: Plan) -> Pair:
+    """Say where a pair stands: factors by their levels, other axes by their values."""
+    design = plan.sweep.design
+    row = {} if design is None else design.at(pair.at)
+    named = {path for name in row if design for path in next(iter(design.levels[name].values()))}
+    rest = {path: value for path, value in pair.at.items() if path not in named}
+    pooled = [*_pooled(plan, pair.source), *_pooled(reference_plan, pair.reference)]
+    names = ", ".join(dict.fromkeys(path.split(".")[-1] for path in pooled))
+    words = (text_of(row), point_text(rest), f"pooled over {names}" if names else "")
+    return Pair(
+        pair.comparison, pair.at, pair.source, pair.reference, ", ".join(filter(None, words))
+    )
+
+
+def _pooled(plan: Plan, settings: Iterable[int]) -> Iterator[str]:
+    """The axes on which settings differ."""
+    seen: dict[str, Any] = {}
+    for i in settings:
+        for path, value in plan.settings[i].values.items():
+            if seen.setdefault(path, value) != value:
+                yield path
 
 
 def _check_tasks(plan: Plan, other: Plan, paired: list[Pair]) -> None:

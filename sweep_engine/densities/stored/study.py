@@ -153,8 +153,7 @@ class Study:
         where = (pc.field("source") == source) & (pc.field("what") == what)
         where &= pc.field("setting").isin(list(settings))
         where &= pc.field("function_id").is_valid()
-        stream = self.results.table("tallies").stream(["function_id", "count"], where)
-        added = add_up(stream)
+        added = add_up(self.results.iter_tallies(["function_id", "count"], where))
         return fixed_width(added["function_id"]), added["count"].to_numpy()
 
     def functions(self, source: str, settings: Sequence[int]) -> dict[str, bytes]:

@@ -47,6 +47,13 @@ SEQUENTIAL = (  # from few to many
     Shade("#1b6cae", "#79b8e3"),
     Shade("#0b3a75", "#dceefb"),
 )
+DIVERGING = (  # from below 0 to above it
+    Shade("#b4560f", "#f0904d"),
+    Shade("#eebd96", "#6d4022"),
+    Shade("#f7f7f5", "#20262c"),
+    Shade("#a6cbe4", "#1d4c74"),
+    Shade("#1b6cae", "#79b8e3"),
+)
 INK = Shade("#2b3137", "#d6dce1")
 GRID = Shade("#e3e7ea", "#2c343b")
 

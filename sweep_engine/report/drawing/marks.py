@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep_engine.report.drawing.axes import DrawnAxis, Values
-from sweep_engine.report.drawing.colours import Colour, Role
+from sweep_engine.report.drawing.colours import DIVERGING, SEQUENTIAL, Colour, Role, Shade
 
 Dash: TypeAlias = Literal["solid", "dash", "dot"]
 
@@ -192,6 +192,7 @@ class Heatmap:
         log: Colour by the logarithm; cells that are not positive stay empty.
         limits: The values at the ends of the colours; the least and the largest if left out.
         counts: Where values are counts of runs, of which settings; for the page.
+        is_signed: Values below 0 and above it have colours of their own: give even limits.
     """
 
     x_edges: Values
@@ -201,6 +202,7 @@ class Heatmap:
     log: bool = False
     limits: tuple[float, float] | None = None
     counts: Counts | None = None
+    is_signed: bool = False
 
     def __post_init__(self) -> None:
         expected = (len(self.y_edges) - 1, len(self.x_edges) - 1)
@@ -208,6 +210,11 @@ class Heatmap:
             raise ValueError(f"Heatmap: expected values {expected}, got {self.values.shape}")
         if not np.isfinite(self.cells).any():
             raise ValueError(f"Heatmap: no {'positive' if self.log else 'finite'} value to show")
+
+    @property
+    def colours(self) -> tuple[Shade, ...]:
+        """The colours from the least value to the largest."""
+        return DIVERGING if self.is_signed else SEQUENTIAL
 
     @property
     def cells(self) -> Values:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
 from sweep_engine.report.drawing.axes import DrawnAxis
-from sweep_engine.report.drawing.colours import GRID, INK, SEQUENTIAL, Colour, shade
+from sweep_engine.report.drawing.colours import DIVERGING, GRID, INK, SEQUENTIAL, Colour, shade
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import (
     Band,
@@ -60,7 +60,10 @@ _STYLE: Any = {
 }
 _STYLE_LOCK = Lock()  # the style is process-wide while a figure is drawn
 _DASHES: dict[Dash, str] = {"solid": "-", "dash": "--", "dot": ":"}
-_SEQUENTIAL = LinearSegmentedColormap.from_list("few_to_many", [s.light for s in SEQUENTIAL])
+_MAPS = {
+    colours: LinearSegmentedColormap.from_list("shades", [shade.light for shade in colours])
+    for colours in (SEQUENTIAL, DIVERGING)
+}
 _PANEL_WIDTH, _PANEL_HEIGHT = 4.7, 3.6  # inches
 _CHARACTERS_PER_INCH = 9.0  # of the bold title; a little less than fits of the other texts
 
@@ -249,7 +252,7 @@ def _draw_heatmap(mark: Heatmap, axes: Axes, panel: Panel) -> None:
         mark.x_edges,
         mark.y_edges,
         np.ma.masked_invalid(mark.cells),
-        cmap=_SEQUENTIAL,
+        cmap=_MAPS[mark.colours],
         norm=norm,
         rasterized=True,
     )

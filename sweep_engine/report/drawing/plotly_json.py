@@ -11,7 +11,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sweep_engine.report.drawing.axes import DrawnAxis, Values
-from sweep_engine.report.drawing.colours import CATEGORICAL, GRID, INK, ROLES, SEQUENTIAL, Shade
+from sweep_engine.report.drawing.colours import (
+    CATEGORICAL,
+    DIVERGING,
+    GRID,
+    INK,
+    ROLES,
+    SEQUENTIAL,
+    Shade,
+)
 
 Json: TypeAlias = dict[str, Any]
 
@@ -44,6 +52,6 @@ def _rgb(hex_colour: str) -> str:
 
 DARK = {
     _rgb(colour.light): _rgb(colour.dark)
-    for colour in (*CATEGORICAL, *ROLES.values(), *SEQUENTIAL, INK, GRID)
+    for colour in (*CATEGORICAL, *ROLES.values(), *SEQUENTIAL, *DIVERGING, INK, GRID)
 }
 """`r,g,b` on a light ground to `r,g,b` on a dark one."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sweep_engine.report.drawing.axes import Values, power_of_ten
-from sweep_engine.report.drawing.colours import INK, SEQUENTIAL, Colour, shade
+from sweep_engine.report.drawing.colours import INK, Colour, shade
 from sweep_engine.report.drawing.figure import Panel
 from sweep_engine.report.drawing.marks import (
     Band,
@@ -164,7 +164,7 @@ def _stepstraces(mark: Steps, panel: Panel) -> list[Json]:
 def _heatmaptraces(mark: Heatmap, panel: Panel) -> list[Json]:
     values = np.log10(mark.cells) if mark.log else mark.cells
     low, high = _ends(mark)
-    stops = np.linspace(0, 1, len(SEQUENTIAL)).tolist()
+    stops = np.linspace(0, 1, len(mark.colours)).tolist()
     heatmap = {
         "type": "heatmap",
         "x": array(coordinate(mark.x_edges, panel.x)),
@@ -176,7 +176,7 @@ def _heatmaptraces(mark: Heatmap, panel: Panel) -> list[Json]:
         "zmin": low,
         "zmax": high,
         "colorscale": [
-            [stop, rgba(colour)] for stop, colour in zip(stops, SEQUENTIAL, strict=True)
+            [stop, rgba(colour)] for stop, colour in zip(stops, mark.colours, strict=True)
         ],
         "colorbar": {
             "title": {"text": text_of(mark.label), "side": "right"},

@@ -1,0 +1,123 @@
+"""The section of a report on a design: which factor puts which preference there."""
+
+from collections.abc import Iterator, Sequence
+
+from sweep_engine.atlas import Effect, Effects, ResponseEffects, effects
+from sweep_engine.atlas.analysis import OPTIMISER_NATS
+from sweep_engine.atlas.shares import REST
+from sweep_engine.atlas.splits import Split
+from sweep_engine.atlas.universality import TASK_DEPENDENT
+from sweep_engine.densities import Study
+from sweep_engine.designs import term_text
+from sweep_engine.errors import IncomparableSources, InsufficientSamples
+from sweep_engine.report.figures.atlas import atlas_figures
+from sweep_engine.report.page.contents import Section
+
+MAX_ALIASES = 12
+
+
+def atlas_sections(study: Study) -> Iterator[Section]:
+    """Give the section of every source that is compared with its prior row by row."""
+    if study.sweep.design is None:
+        return
+    try:
+        found = effects(study)
+    except (IncomparableSources, InsufficientSamples) as error:
+        yield Section("What puts it there", f"The effects cannot be estimated: {error}")
+        return
+    for each in found:
+        if each.responses:
+            title = f"What puts it there: {each.asked.source} against {each.asked.reference}"
+            yield Section(title, "\n\n".join(_words(each)), tuple(atlas_figures(study, each)))
+
+
+def _words(found: Effects) -> Iterator[str]:
+    yield (
+        f"{len(found.rows)} rows of factors; in each, {found.asked.source} is compared with its "
+        f"own prior given a fit, {found.asked.reference}. A shift is a difference of means in "
+        "standard deviations (sd) of that prior. An effect is what a change of levels does to it, "
+        "averaged over the other factors, with an interval that holds at once for all effects of "
+        "all responses (95%). The rows' own sampling errors are known, and what rows differ by "
+        "beyond them is estimated. To see one row's own comparisons, tick its levels in the filter."
+    )
+    for response in found.responses:
+        yield " ".join(_on(response, found))
+    if found.splits:
+        yield " ".join(_on_splits(found.splits))
+    aliased = {
+        f"{term_text(each.term)} may be {' or '.join(map(term_text, each.aliased_with))}"
+        for response in found.responses
+        for each in response.effects
+        if each.aliased_with
+    }
+    if aliased:
+        more = f" (and {len(aliased) - MAX_ALIASES} more)" if len(aliased) > MAX_ALIASES else ""
+        yield (
+            "These rows cannot tell some effects apart: "
+            f"{'; '.join(sorted(aliased)[:MAX_ALIASES])}{more}."
+        )
+
+
+def _on(response: ResponseEffects, found: Effects) -> Iterator[str]:
+    """Put the answer on one response into words made from its numbers."""
+    unit, mean = response.unit, response.mean
+    name = response.response
+    if mean.is_shown:
+        yield f"{name}: {_number(mean.value)} {unit} over all rows ({_interval(mean)})"
+    else:
+        yield f"{name}: no shift over all rows is shown ({_interval(mean)} {unit})"
+    if mean.tasks is not None:
+        yield f"({mean.tasks})."
+        if mean.tasks.verdict == TASK_DEPENDENT:
+            yield "The answer is task dependent."
+    else:
+        yield "."
+    if name == OPTIMISER_NATS:
+        ceilings = [row.ceiling for row in found.rows if row.ceiling == row.ceiling]
+        if ceilings:
+            yield f"It is a lower bound, which cannot exceed {min(ceilings):.2g} nats."
+    yield from _on_factors(response)
+
+
+def _on_factors(response: ResponseEffects) -> Iterator[str]:
+    shown = sorted(
+        (each for each in response.effects if each.is_shown), key=lambda each: -abs(each.value)
+    )
+    if shown:
+        texts = [f"{each.name} {_number(each.value)} ({_interval(each)})" for each in shown[:4]]
+        more = f", and {len(shown) - 4} more" if len(shown) > 4 else ""
+        yield f"What moves it: {'; '.join(texts)}{more}."
+    else:
+        yield "No factor is shown to move it."
+    best = max(response.shares, key=lambda each: each.value, default=None)
+    if best is not None and best.value == best.value:
+        owner = "interactions and what is not known" if best.factor == REST else best.factor
+        yield (
+            f"Most of the variance between rows is due to {owner}: {best.value:.0%} "
+            f"({best.low:.0%} to {best.high:.0%})."
+        )
+    dependent = [
+        each for each in response.main_effects
+        if each.tasks is not None and each.tasks.verdict == TASK_DEPENDENT
+    ]  # fmt: skip
+    if dependent:
+        yield f"Task dependent: {', '.join(each.name for each in dependent)}."
+
+
+def _on_splits(splits: Sequence[Split]) -> Iterator[str]:
+    for prop in dict.fromkeys(each.prop for each in splits):
+        largest: dict[str, int] = {}
+        mine = [each for each in splits if each.prop == prop]
+        for each in mine:
+            part = max(each.parts, key=lambda name: abs(each.parts[name].value))
+            largest[part] = largest.get(part, 0) + 1
+        counts = ", ".join(f"{part} in {count}" for part, count in largest.items())
+        yield f"Of {prop}, the largest part of the shift from the base prior is {counts} rows."
+
+
+def _number(value: float) -> str:
+    return f"{value:+.2g}".replace("-", "−")
+
+
+def _interval(effect: Effect) -> str:
+    return f"{_number(effect.low)} to {_number(effect.high)}"
