@@ -16,6 +16,7 @@ from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate, Interval
 from sweep_engine.densities.estimator import (
     Estimator,
+    Part,
     Quantity,
     Reading,
     Readings,
@@ -52,6 +53,7 @@ KL = Quantity(
     "The source's preference over the reference, from nearest neighbours.".format,
     Table.HEADLINES,
     Verdict.TEST,
+    part=Part.NATS,
 )
 ENTROPIES = tuple(
     Quantity(

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from sweep_engine.numbers import format_bound, format_interval
 from sweep_engine.report.drawing.figure import ANYWHERE, Figure, SweptPlace
-from sweep_engine.report.numbers import format_bound, format_interval
 from sweep_engine.report.places import SweptAxis
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from sweep_engine.numbers import format_interval
 from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Line
-from sweep_engine.report.numbers import format_interval
 from sweep_engine.report.page.contents import (
     DecompositionRow,
     Page,
