@@ -1,6 +1,6 @@
 """Densities: how far one source's law is from another's. Every estimator returns Estimates."""
 
-from sweep_engine.densities.answer import Answer, Judgement, by_comparison, summarise
+from sweep_engine.densities.answer import Answer, Judgement, by_comparison, spans, summarise
 from sweep_engine.densities.columns.density_ratio import density_ratio
 from sweep_engine.densities.columns.histograms import histogram, histograms
 from sweep_engine.densities.columns.plane import histogram_2d
@@ -38,6 +38,7 @@ __all__ = [
     "read_pair",
     "refusals",
     "scatter",
+    "spans",
     "summarise",
     "write_comparisons",
 ]

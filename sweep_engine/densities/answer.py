@@ -344,17 +344,30 @@ def _also(answer: Answer) -> str:
     }[answer.judgement]
 
 
-def _spans(answers: Sequence[Answer]) -> str:
-    """Give the range of the numbers over the settings."""
+def spans(answers: Sequence[Answer]) -> tuple[str, str, str] | None:
+    """Give the ranges of both medians and of the shift over the settings, as texts.
+
+    Args:
+        answers: Of one comparison; None where none has medians.
+    """
     known = [each for each in answers if each.median_texts]
     if not known:
-        return _span_of_sizes(answers)
-    sides = [
+        return None
+    source, reference = (
         _span([(each.medians[i].value, each.median_texts[i]) for each in known]) for i in (0, 1)
-    ]
+    )
     shifts = [(each.shift.value, each.shift_text.split(" (")[0]) for each in known if each.shift]
-    unit = known[0].subject.unit_after
-    return f". Median {sides[0]} against {sides[1]}{unit}, shift {_span(shifts)}"
+    return source, reference, _span(shifts)
+
+
+def _spans(answers: Sequence[Answer]) -> str:
+    """Say the range of the numbers over the settings."""
+    ranges = spans(answers)
+    if ranges is None:
+        return _span_of_sizes(answers)
+    source, reference, shift = ranges
+    unit = answers[0].subject.unit_after
+    return f". Median {source} against {reference}{unit}, shift {shift}"
 
 
 def _span_of_sizes(answers: Sequence[Answer]) -> str:

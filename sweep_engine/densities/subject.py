@@ -7,7 +7,7 @@ import pyarrow as pa
 from sweep_engine.spec import Comparison
 from sweep_engine.spec.sweep import NETWORKS
 
-_SHORT = {"l2": "L2", "l1": "L1", "lz": "LZ", "kl": "KL", "nats": "nats", "ood": "OOD", "ln": "ln"}
+_SHORT = {"l1": "L1", "l2": "L2", "lz": "LZ", "kl": "KL", "ood": "OOD", "hessian": "Hessian"}
 """Parts of columns' names that are not written in small letters."""
 
 _NOT_COLUMNS = {
@@ -107,7 +107,7 @@ def unit_of(runs: pa.Schema, name: str) -> str:
 def axis_label(runs: pa.Schema, name: str) -> str:
     """Label an axis by a column: its words and its unit."""
     words, unit = column_words(name), unit_of(runs, name)
-    return f"{words}, {unit}" if unit and unit != "1" else words
+    return f"{words}, {unit}" if unit not in ("", "1", "fraction", words) else words
 
 
 def _given(comparison: Comparison) -> str:

@@ -87,6 +87,12 @@ def draw_files(figure: Figure) -> dict[str, bytes]:
     return {f"{figure.name}.png": png.getvalue(), f"{figure.name}.svg": svg.getvalue()}
 
 
+def draw_sheet(figure: Figure) -> Sheet:
+    """Draw a figure as matplotlib's, to change, show or save."""
+    with _STYLE_LOCK, mpl.rc_context(_STYLE):
+        return _draw_figure(figure)
+
+
 def _draw_figure(figure: Figure) -> Sheet:
     columns = min(figure.columns, len(figure.panels))
     rows = -(-len(figure.panels) // columns)
