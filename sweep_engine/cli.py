@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
@@ -35,9 +36,9 @@ from sweep_engine.streams import is_terminal, protect
 
 if TYPE_CHECKING:
     from sweep_engine.atlas import Effects
-    from sweep_engine.densities import Compared, Study
+    from sweep_engine.densities import Answer, Compared, Study
     from sweep_engine.execution import BucketCost, RunSummary
-    from sweep_engine.spec import Sweep
+    from sweep_engine.spec import Comparison, Sweep
     from sweep_engine.store import LedgerEntry, StoredRun
 
 FAILED, BAD_INPUT = 1, 2
@@ -367,18 +368,24 @@ def compare(
         typer.Option("--with", metavar="DIR2", help="Read every reference from here instead."),
     ] = None,
     as_json: AsJson = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Print every estimate, with its null and its warnings.")
+    ] = False,
 ) -> None:
-    """Make the sweep's comparisons and keep them in comparisons.parquet.
+    """Answer the sweep's comparisons, and keep the estimates in comparisons.parquet.
 
-    `interval` is of one setting by itself, `all settings` holds for every setting of the
-    comparison at once. With DIR2 the references are read from there, and nothing is kept.
+    First a sentence a comparison, then a row for each of its settings: both medians, the shift
+    between them, nats, and one verdict, which allows for all comparisons of the sweep. Intervals
+    hold for all settings of a comparison at once. With DIR2 the references are read from there,
+    and nothing is kept. Exit code 1: nothing could be compared; the reasons are printed.
     """
-    from sweep_engine.densities import Study, compare_all, write_comparisons
+    from sweep_engine.densities import Study, answer_all, refusals, write_comparisons
     from sweep_engine.store import OutputDirectory
 
     study = Study.open(results)
     other = None if other_results is None else Study.open(other_results)
-    compared, refused = compare_all(study, other)
+    answers = answer_all(study, other)
+    compared, refused = [each for a in answers for each in a.compared], refusals(answers)
     found = _effects(study, refused) if other is None else []
     not_kept: OSError | None = None
     if other is None:
@@ -386,7 +393,12 @@ def compare(
             write_comparisons(OutputDirectory(results).files, compared)
         except OSError as error:
             not_kept = error  # what was computed is shown all the same
-    _print_comparisons(compared, refused, found, as_json=as_json)
+    if as_json:
+        _print_json(_comparisons_as_json(answers, compared, refused, found))
+    else:
+        _print_comparisons(answers, compared, refused, every=every, results=results)
+        for each in found:
+            out.print(f"\n{each}", markup=False, highlight=False)
     if refused and not compared:
         sys.exit(FAILED)  # the reasons are printed
     if not_kept is not None:
@@ -406,31 +418,68 @@ def _effects(study: "Study", refused: list[str]) -> "list[Effects]":
         return []
 
 
-def _print_comparisons(
+def _comparisons_as_json(
+    answers: "Sequence[Answer]",
     compared: "Sequence[Compared]",
     refused: Sequence[str],
     found: "Sequence[Effects]",
+) -> dict[str, Any]:
+    rows = [
+        {**one.pair.comparison.model_dump(mode="json"), "at": one.pair.at} | one.to_dict()
+        for one in compared
+    ]
+    told = {"estimates": rows, "refused": refused, "answers": [each.to_dict() for each in answers]}
+    return told | ({"effects": [each.to_dict() for each in found]} if found else {})
+
+
+def _print_comparisons(
+    answers: "Sequence[Answer]",
+    compared: "Sequence[Compared]",
+    refused: Sequence[str],
     *,
-    as_json: bool,
+    every: bool,
+    results: str,
 ) -> None:
-    if as_json:
-        rows = [
-            {**one.pair.comparison.model_dump(mode="json"), "at": one.pair.at} | one.to_dict()
-            for one in compared
-        ]
-        told: dict[str, Any] = {"estimates": rows, "refused": refused}
-        _print_json(told | ({"effects": [each.to_dict() for each in found]} if found else {}))
+    if not answers and not refused:
+        out.print("nothing to compare: the sweep file lists no comparison under `compare`")
         return
     if compared:
-        _print_estimates(compared)
-    elif refused:
-        err.print("no comparison could be made:")
+        _print_answers(answers)
+        if every:
+            _print_estimates(compared)
+        else:
+            more = f"every estimate: sweep-engine compare {results} --all"
+            out.print(f"\n{more}", markup=False, highlight=False)
     else:
-        out.print("no comparisons: the sweep file's `compare` lists none")
-    for each in found:
-        out.print(f"\n{each}", markup=False, highlight=False)
+        err.print("no comparison could be made:")
     for line in refused:
         err.print(line, markup=False, highlight=False)
+
+
+MAX_ANSWERS = 30
+"""Rows of the table of answers: a screen."""
+
+
+def _print_answers(answers: "Sequence[Answer]") -> None:
+    """Print a sentence for each comparison, and a row for each of its settings."""
+    from sweep_engine.densities import by_comparison, summarise
+
+    groups = by_comparison(answers)
+    for i, group in enumerate(groups, start=1):
+        out.print(f"{i}. {summarise(group)}", markup=False, highlight=False)
+    out.print()
+    table = Table(box=None, header_style="dim", padding=(0, 1))
+    for name in ("", "setting", "median", "reference's", "shift, or size", "nats"):
+        table.add_column(name, overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    rows = [
+        (f"{i}.", *answer.cells()) for i, group in enumerate(groups, start=1) for answer in group
+    ]
+    for row in rows[:MAX_ANSWERS]:
+        table.add_row(*map(escape, row))  # a name in brackets is no markup
+    out.print(table)
+    if len(rows) > MAX_ANSWERS:
+        out.print(f"and {len(rows) - MAX_ANSWERS} more settings: --all or --json has them")
 
 
 _ESTIMATE_COLUMNS = {
@@ -444,7 +493,7 @@ def _print_estimates(compared: Sequence["Compared"]) -> None:
     from sweep_engine.densities import format_p
 
     notes: dict[str, int] = {}
-    for title, group in itertools.groupby(compared, _comparison_title):
+    for title, group in itertools.groupby(compared, _estimates_title):
         out.print(f"\n{title}", markup=False, highlight=False)
         table = Table(box=None, header_style="dim")
         for name, width in _ESTIMATE_COLUMNS.items():
@@ -476,12 +525,15 @@ def _ends(name: str, ends: tuple[float, float]) -> str:
     return "{:.4g} to {:.4g}".format(*ends)
 
 
-def _comparison_title(one: "Compared") -> str:
-    asked = one.pair.comparison
-    given = " given fit" if asked.given == "fit" else ""
+def _estimates_title(one: "Compared") -> str:
     at = f", {one.pair.label()}" if one.pair.at else ""
+    return f"{_comparison_title(one.pair.comparison)}{at}"
+
+
+def _comparison_title(asked: "Comparison") -> str:
+    given = " given fit" if asked.given == "fit" else ""
     sides = asked.source if asked.is_within_one else f"{asked.source} | {asked.reference}"
-    return f"{sides}: {asked.observable}{given}{at}"
+    return f"{sides}: {asked.observable}{given}"
 
 
 @app.command()
@@ -731,8 +783,18 @@ def _report_run(summary: "RunSummary", directory: str) -> None:
         _end([f"{summary.failed} shards failed{behind}: {where}"], FAILED)
     if summary.short:
         _end([*map(str, summary.short)], FAILED)
-    step = "report" if summary.is_complete else "run SPEC --out"
-    out.print(f"next: sweep-engine {step} {directory}", markup=False, highlight=False)
+    for line in _next_steps(summary, directory):
+        out.print(line, markup=False, highlight=False)
+
+
+def _next_steps(summary: "RunSummary", directory: str) -> Iterator[str]:
+    if not summary.is_complete:
+        yield f"next: sweep-engine run SPEC --out {directory}"
+        return
+    if num := len(summary.plan.sweep.compare):
+        answers = "the answer" if num == 1 else f"the answers to its {num} comparisons"
+        yield f"{answers}: sweep-engine compare {directory}"
+    yield f"next: sweep-engine report {directory}"
 
 
 def _run_line(run: dict[str, Any]) -> str:

@@ -182,7 +182,7 @@ def test_compare(ran):
     assert pq.read_metadata(out / "comparisons.parquet").num_rows == len(found["estimates"])
     text = call("compare", out)
     assert text.code == COMPLETE
-    assert bool(asked) == ("no comparisons" not in text.out)
+    assert bool(asked) == ("nothing to compare" not in text.out)
 
 
 def test_report(ran):

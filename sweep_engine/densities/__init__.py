@@ -1,10 +1,11 @@
 """Densities: how far one source's law is from another's. Every estimator returns Estimates."""
 
+from sweep_engine.densities.answer import Answer, Judgement, by_comparison, spans, summarise
 from sweep_engine.densities.columns.density_ratio import density_ratio
 from sweep_engine.densities.columns.histograms import histogram, histograms
 from sweep_engine.densities.columns.plane import histogram_2d
 from sweep_engine.densities.columns.quantiles import quantiles
-from sweep_engine.densities.comparing import compare, compare_all
+from sweep_engine.densities.comparing import answer_all, compare, compare_all, refusals
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate, format_p
 from sweep_engine.densities.functions.plots import rank_plot, scatter
@@ -14,11 +15,15 @@ from sweep_engine.densities.stored.sides import function_cells, read_pair
 from sweep_engine.densities.stored.study import Study
 
 __all__ = [
+    "Answer",
     "Compared",
     "Draws",
     "Estimate",
+    "Judgement",
     "Pair",
     "Study",
+    "answer_all",
+    "by_comparison",
     "compare",
     "compare_all",
     "density_ratio",
@@ -31,6 +36,9 @@ __all__ = [
     "quantiles",
     "rank_plot",
     "read_pair",
+    "refusals",
     "scatter",
+    "spans",
+    "summarise",
     "write_comparisons",
 ]

@@ -3,13 +3,28 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, Self
 
 from sweep_engine.shown import ShortTable, Shown
 
 SMALLEST_P = 1e-300
 """No p-value is below this: what underflows is a bound, not a zero."""
+
+
+class Answering(Protocol):
+    """The answer that an estimate is a part of: `densities.answer.Answer`."""
+
+    @property
+    def sentence(self) -> str:
+        """The answer in words."""
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Estimators that could not be used, each with its reason."""
+
+    def plot(self) -> Any:
+        """Draw both laws."""
 
 
 class Interval(NamedTuple):
@@ -51,6 +66,7 @@ class Estimate(Shown):
         unit: `nats`, `1` for a pure number, or the observable's unit.
         method: One line: how value and interval were made, and what they assume.
         warnings: What a reader must know before quoting the value.
+        answer: What all estimates of the comparison say together, where a person asked for one.
     """
 
     name: str
@@ -70,6 +86,7 @@ class Estimate(Shown):
     p_value: float | None = None
     seed: int | None = None
     warnings: tuple[str, ...] = ()
+    answer: Answering | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_confidence(self.confidence)
@@ -88,8 +105,30 @@ class Estimate(Shown):
             "of the reference": f"{self.num_reference:,}" if self.num_reference else "",
         }
         known = {name: text for name, text in numbers.items() if text}
-        notes = (f"method: {self.method}", *(f"warning: {text}" for text in self.warnings))
-        return ShortTable("", ("estimate", *known), [(self.name, *known.values())], notes)
+        left_out = self.answer.left_out if self.answer else ()
+        notes = (
+            f"method: {self.method}",
+            *(f"warning: {text}" for text in self.warnings),
+            *(f"left out: {text}" for text in left_out),
+        )
+        return ShortTable(
+            self.sentence, ("estimate", *known), [(self.name, *known.values())], notes
+        )
+
+    @property
+    def sentence(self) -> str:
+        """The answer in words; empty where the estimate was made by itself."""
+        return self.answer.sentence if self.answer else ""
+
+    def plot(self) -> Any:
+        """Draw both laws, and return matplotlib's figure.
+
+        Raises:
+            ValueError: The estimate was made by itself, not by `compare`.
+        """
+        if self.answer is None:
+            raise ValueError("only an estimate that `compare` gave knows what to plot")
+        return self.answer.plot()
 
     def with_null(self, null: Interval) -> Self:
         """Set the same-source null beside the estimate."""
@@ -99,7 +138,8 @@ class Estimate(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields as strict JSON: a float that is not finite becomes its name."""
-        return {name: to_json(value) for name, value in dataclasses.asdict(self).items()}
+        names = [each.name for each in dataclasses.fields(self) if each.name != "answer"]
+        return {name: to_json(getattr(self, name)) for name in names}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:

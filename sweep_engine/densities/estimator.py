@@ -77,6 +77,16 @@ class Verdict(Enum):
     NONE = "no verdict: the sentence says all"
 
 
+class Part(Enum):
+    """The place of an estimate in the sentence that answers a comparison."""
+
+    CENTRES = "where each side lies: of the source first"
+    SHIFT = "how far the source lies above the reference, which tells the direction"
+    SIZE = "how different the two laws are, in any direction"
+    NATS = "how different they are, in nats"
+    NONE = "not in the sentence"
+
+
 @dataclass(frozen=True)
 class Quantity:
     """What a report says of the estimates of one name.
@@ -88,6 +98,8 @@ class Quantity:
         verdict: The rule of what is added to the sentence.
         is_lower_bound: The truth may be more than the value, so the interval is open upwards: it
             ends at the largest value that there can be, 1, ln 2 or infinity.
+        part: Its place in the sentence that answers a comparison.
+        clause: What the estimate adds to that sentence; left out, its name and its numbers.
     """
 
     name: str
@@ -95,6 +107,8 @@ class Quantity:
     table: Table = Table.OTHERS
     verdict: Verdict = Verdict.NONE
     is_lower_bound: bool = False
+    part: Part = Part.NONE
+    clause: Callable[[Estimate], str] | None = None
 
     def meaning(self, estimate: Estimate, p_adjusted: float | None = None) -> str:
         """Say what an estimate means, and whether the two sources differ.
@@ -110,15 +124,24 @@ class Quantity:
             estimate: Of this name.
             p_adjusted: Its p-value, adjusted for all tests of the report.
         """
-        differ = self._differ(estimate, p_adjusted)
+        differ = self.differ(estimate, p_adjusted)
         if differ is None:
             return self.says(estimate)
         words = "They differ." if differ else "No difference is shown."
         return f"{self.says(estimate)} {words}"
 
-    def _differ(self, estimate: Estimate, p_adjusted: float | None) -> bool | None:
+    def differ(
+        self, estimate: Estimate, p_adjusted: float | None, level: float = LEVEL
+    ) -> bool | None:
+        """Judge an estimate by its rule; None where there is none, or no p-value.
+
+        Args:
+            estimate: Of this name; the confidence of its interval is the caller's choice.
+            p_adjusted: Its p-value, adjusted for all tests that are judged together.
+            level: Below which that p-value shows a difference.
+        """
         if self.verdict is Verdict.TEST and p_adjusted is not None:
-            return p_adjusted < LEVEL
+            return p_adjusted < level
         if self.verdict is Verdict.INTERVAL:
             return estimate.low > 0 or estimate.high < 0
         return None
@@ -146,6 +169,10 @@ class Estimator(ABC, Generic[Sample]):
         lacking = [part for part in Estimator.__annotations__ if not hasattr(cls, part)]
         if lacking:
             raise TypeError(f"estimator {cls.__name__} lacks {', '.join(lacking)}")
+
+    def parts(self, source: Sample) -> "tuple[Estimator[Sample], ...]":
+        """List the estimators that it consists of, each of which may lack draws by itself."""
+        return (self,)
 
     @abstractmethod
     def look(self, source: Sample, reference: Sample, seed: int) -> Reading:

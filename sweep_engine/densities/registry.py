@@ -10,6 +10,7 @@ from sweep_engine.densities.columns.binned import Binned
 from sweep_engine.densities.columns.correlate import Correlate
 from sweep_engine.densities.columns.ks import KolmogorovSmirnov
 from sweep_engine.densities.columns.mean import MeanDifference
+from sweep_engine.densities.columns.medians import MedianShift
 from sweep_engine.densities.columns.wasserstein import Wasserstein
 from sweep_engine.densities.decomposition.decomposition import Decomposition
 from sweep_engine.densities.draws import Draws
@@ -43,15 +44,21 @@ class Suited(Estimator[Draws]):
 
     def look(self, source: Draws, reference: Draws, seed: int) -> Reading:
         """Look with each of those that suit."""
+        chosen = self.parts(source)
+        return Readings(tuple(each.look(source, reference, seed) for each in chosen))
+
+    def parts(self, source: Draws) -> tuple[Estimator[Draws], ...]:
+        """List those that suit."""
         suited: dict[int, tuple[Estimator[Draws], ...]] = {
             1: (KolmogorovSmirnov(), Binned()),
             2: (Binned(),),
         }
-        chosen = suited.get(source.dimension, (ClassifierTest(),))
-        return Readings(tuple(each.look(source, reference, seed) for each in chosen))
+        return suited.get(source.dimension, (ClassifierTest(),))
 
 
 ENSEMBLE = Ensemble()
+MEANS = MeanDifference()
+MEDIANS = MedianShift()
 FUNCTIONS = FunctionSpace()
 PAIRS = Pairs()
 SUITED = Suited()
@@ -59,7 +66,7 @@ SUITED = Suited()
 _NAMED: tuple[Estimator[Any], ...] = (
     Binned(),
     KolmogorovSmirnov(),
-    MeanDifference(),
+    MEANS,
     Wasserstein(),
     Energy(),
     Mmd(),
@@ -71,6 +78,7 @@ _NAMED: tuple[Estimator[Any], ...] = (
     PAIRS,
     ENSEMBLE,
     Decomposition(),
+    MEDIANS,
 )
 
 ESTIMATORS: dict[str, Estimator[Any]] = {estimator.name: estimator for estimator in _NAMED}

@@ -8,12 +8,14 @@ from sweep_engine.densities import (
     Estimate,
     Pair,
     Study,
-    compare_all,
+    answer_all,
     pairs,
+    refusals,
     write_comparisons,
 )
 from sweep_engine.densities.estimator import Table
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
+from sweep_engine.report.answers import answer_groups, pictures
 from sweep_engine.report.atlas import atlas_sections
 from sweep_engine.report.decomposition import decompositions
 from sweep_engine.report.decomposition_rows import WORDS, decomposition_rows
@@ -37,7 +39,7 @@ from sweep_engine.report.page.contents import Page, Section
 from sweep_engine.report.page.render import render_page
 from sweep_engine.report.places import swept_axes, texts_of
 from sweep_engine.report.rows import row_of
-from sweep_engine.report.words import question, table_of
+from sweep_engine.report.words import READING, question, table_of
 from sweep_engine.store import OutputDirectory
 from sweep_engine.store.layout import FIGURES, REPORT
 from sweep_engine.store.manifest import describe_choices, read_manifest
@@ -60,16 +62,19 @@ def write_report(root: Path | str) -> str:
     study = Study.open(root)
     directory = OutputDirectory(root)
     files = directory.files
-    alone, refused = compare_all(study)
+    answers = answer_all(study)
+    alone = [each for answer in answers for each in answer.compared]
     write_comparisons(files, alone)
     compared = [each.at_once() for each in alone]
+    picture, along = pictures(study, answers)
     sections = tuple(_sections(study, compared))
-    for section in sections:
-        for figure in section.figures:
-            drawn = draw_files(figure)
-            files.write_all({f"{FIGURES}/{name}": data for name, data in drawn.items()})
+    if along:
+        sections = (Section("Setting by setting", "", along), *sections)
     page = Page(
         title=study.sweep.name,
+        answers=tuple(answer_groups(study, answers)),
+        picture=picture,
+        reading=READING,
         question=question(study.sweep),
         decomposition_words=WORDS,
         decomposition=tuple(decomposition_rows(study, decompositions(compared))),
@@ -77,11 +82,14 @@ def write_report(root: Path | str) -> str:
             row_of(study, each) for each in compared if table_of(each.estimate) is Table.HEADLINES
         ),
         sections=sections,
-        diagnostics=tuple(diagnostics(study, compared, refused)),
+        diagnostics=tuple(diagnostics(study, compared, refusals(answers))),
         provenance=tuple(_provenance(directory, study)),
         axes=swept_axes(study.plan),
         settings={i: (each.source, texts_of(each)) for i, each in study.plan.settings.items()},
     )
+    for figure in page.figures():
+        drawn = draw_files(figure)
+        files.write_all({f"{FIGURES}/{name}": data for name, data in drawn.items()})
     files.write(REPORT, render_page(page).encode())
     return f"{files.location}/{REPORT}"
 

@@ -7,8 +7,8 @@ import numpy as np
 from sweep_engine.densities import Estimate, Study
 from sweep_engine.densities.decomposition.nats import DATA, OPTIMISER, TOTAL
 from sweep_engine.densities.registry import QUANTITIES
+from sweep_engine.numbers import format_bound, format_interval
 from sweep_engine.report.decomposition import Decomposed, error_labels
-from sweep_engine.report.numbers import format_bound, format_interval
 from sweep_engine.report.page.contents import DecompositionRow
 from sweep_engine.report.places import place_of_pair
 

@@ -8,8 +8,8 @@ from sweep_engine.densities import Compared, Study
 from sweep_engine.densities.estimator import Table as Listed
 from sweep_engine.densities.stored.mixing import Mixing, mixing
 from sweep_engine.errors import InsufficientSamples
+from sweep_engine.numbers import format_interval
 from sweep_engine.report.figures.observables import majority_error
-from sweep_engine.report.numbers import format_interval
 from sweep_engine.report.page.contents import Table
 from sweep_engine.report.places import place_of, place_of_pair
 from sweep_engine.report.rows import row_of

@@ -28,13 +28,18 @@ def question(sweep: Sweep) -> str:
     if not sweep.compare:
         return "Where do these networks land?"
     known = [source_words(name, spec) for name, spec in sweep.sources.items()]
-    return (
-        f"{_asked(sweep.compare)}\n\n"
-        f"{'; '.join(known)}.\n\n"
-        "Each row below compares one source with one reference in one observable: a number, its "
-        "95% interval, which holds for all settings of a comparison at once, and beside it what "
-        "the same estimator says of two halves of one source."
-    )
+    return f"{_asked(sweep.compare)}\n\n{'; '.join(known)}."
+
+
+READING = (
+    "Shift: the source's median less the reference's, with an interval that holds for all settings "
+    "of a comparison at once, at 95%; where there is no median, how much of one law would have to "
+    "move. Nats: the KL divergence of the source from the reference; ≥ marks a lower bound. "
+    "Verdict: one test a row, chosen before the data; the chance of any false “differ” "
+    "among all rows is at most 5%. “No difference shown” is no proof that there is none. "
+    "“Too few draws” means that a difference of a standard deviation could go unseen."
+)
+"""How to read the table of answers."""
 
 
 def _asked(comparisons: Sequence[Comparison]) -> str:

@@ -72,7 +72,7 @@ Zipped = Annotated[dict[str, AxisSpec], Field(min_length=1)]
 
 EstimatorName = Literal[
     "binned", "ks", "mean", "wasserstein", "energy", "mmd", "knn", "kde", "c2st", "flow",
-    "correlate", "pairs", "ensemble", "decomposition",
+    "correlate", "pairs", "ensemble", "decomposition", "median",
 ]  # fmt: skip
 
 Bound = Annotated[float, Field(strict=True)]

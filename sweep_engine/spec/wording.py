@@ -85,7 +85,8 @@ def point_text(values: Mapping[str, Any]) -> str:
     >>> point_text({"sources.sgd.optimizer.learning_rate": 0.1, "model": {"kind": "linear"}})
     'learning_rate = 0.1, model = linear'
     """
-    return ", ".join(f"{path.split('.')[-1]} = {value_text(at)}" for path, at in values.items())
+    words = (f"{path.split('.')[-1]} = {value_text(at)}" for path, at in values.items())
+    return ", ".join(dict.fromkeys(words))  # one value of two sources' axes is said once
 
 
 def shortened(text: str, limit: int = 60) -> str:

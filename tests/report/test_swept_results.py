@@ -10,6 +10,7 @@ import pytest
 
 import sweep_engine as se
 from sweep_engine.densities import Study, compare_all
+from sweep_engine.numbers import format_bound
 from sweep_engine.report.build import _sections, write_report
 from sweep_engine.report.drawing.axes import scale_of
 from sweep_engine.report.figures import runs as run_figures_module
@@ -18,7 +19,6 @@ from sweep_engine.report.figures.curves import curve_figures
 from sweep_engine.report.figures.plane import plane_figures
 from sweep_engine.report.figures.runs import run_figures
 from sweep_engine.report.figures.swept import swept_figures
-from sweep_engine.report.numbers import format_bound
 
 RATE, STD = "sources.gd.optimizer.learning_rate", "sources.gd.init.std"
 RATES, STDS = (0.05, 0.1, 0.2), (0.5, 1.0)

@@ -7,7 +7,7 @@ from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.cells.divergences import LARGEST, NAMES, UNITS, cell_divergences
 from sweep_engine.densities.cells.held_out import NUM_FOLDS, HeldOut, above_pinsker
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
-from sweep_engine.densities.estimator import Quantity, Table
+from sweep_engine.densities.estimator import Part, Quantity, Table, Verdict
 from sweep_engine.densities.trust import ceiling
 
 METHODS = {
@@ -22,7 +22,7 @@ NOTHING_LEFT = "all was pooled into one cell for want of repeats: no difference 
 
 def tv_bound_words(estimate: Estimate) -> str:
     """Say what a lower bound of the total variation means."""
-    return _bound_words(estimate, "At least {0.low:.0%} of the networks would have to move.")
+    return f"At least {max(estimate.low, 0.0):.0%} of the networks would have to move."
 
 
 def kl_bound_words(estimate: Estimate) -> str:
@@ -42,11 +42,23 @@ def _bound_words(estimate: Estimate, shown: str) -> str:
     return shown.format(estimate)
 
 
+def _tv_clause(estimate: Estimate) -> str:
+    return f"at least {max(estimate.low, 0.0):.0%} of one law would have to move"
+
+
 TV_BOUND = Quantity(
-    "total_variation_lower_bound", tv_bound_words, Table.HEADLINES, is_lower_bound=True
+    "total_variation_lower_bound",
+    tv_bound_words,
+    Table.HEADLINES,
+    Verdict.INTERVAL,
+    is_lower_bound=True,
+    part=Part.SIZE,
+    clause=_tv_clause,
 )
 JS_BOUND = Quantity("jensen_shannon_lower_bound", _js_bound_words, is_lower_bound=True)
-KL_BOUND = Quantity("kl_lower_bound", kl_bound_words, Table.HEADLINES, is_lower_bound=True)
+KL_BOUND = Quantity(
+    "kl_lower_bound", kl_bound_words, Table.HEADLINES, is_lower_bound=True, part=Part.NATS
+)
 BOUNDS = (TV_BOUND, JS_BOUND, KL_BOUND)
 """In the order of `NAMES`."""
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from sweep_engine.densities.draws import Draws, sample_warnings
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
-from sweep_engine.densities.estimator import Estimator, Quantity, Table, Takes, Verdict
+from sweep_engine.densities.estimator import Estimator, Part, Quantity, Table, Takes, Verdict
 from sweep_engine.densities.trust import Trust
 
 DISTANCE = Quantity(
@@ -20,6 +20,8 @@ DISTANCE = Quantity(
     "The cumulative shares differ by {0.value:.0%} where they differ most.".format,
     Table.HEADLINES,
     Verdict.TEST,
+    part=Part.SIZE,
+    clause="{0.value:.0%} of one law or more would have to move".format,
 )
 
 

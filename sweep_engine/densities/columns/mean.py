@@ -25,20 +25,28 @@ from sweep_engine.densities.draws import (
     sample_warnings,
 )
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
-from sweep_engine.densities.estimator import Estimator, Quantity, Table, Takes, Verdict
+from sweep_engine.densities.estimator import Estimator, Part, Quantity, Table, Takes, Verdict
 from sweep_engine.densities.trust import Trust
 from sweep_engine.errors import InsufficientSamples
+from sweep_engine.numbers import format_interval
 
 NUM_RESAMPLES = 1000
 MIN_UNITS = 2
 MAX_UNITS = 2000
 """More runs than this are resampled in so many random groups: the same variance, sooner."""
 
+
+def _clause(estimate: Estimate) -> str:
+    return f"shift of the mean {format_interval(estimate.value, estimate.low, estimate.high)}"
+
+
 DIFFERENCE = Quantity(
     "mean_difference",
     "The source's mean less the reference's, in the column's unit.".format,
     Table.HEADLINES,
     Verdict.INTERVAL,
+    part=Part.SHIFT,
+    clause=_clause,
 )
 
 Sums = tuple[Float[np.ndarray, " u"], Float[np.ndarray, " u"]]

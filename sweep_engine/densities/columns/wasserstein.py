@@ -9,7 +9,7 @@ from scipy import special, stats
 
 from sweep_engine.densities.draws import LEFT_OUT, Draws, require_finite, sample_warnings
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
-from sweep_engine.densities.estimator import Estimator, Quantity, Table, Takes, Verdict
+from sweep_engine.densities.estimator import Estimator, Part, Quantity, Table, Takes, Verdict
 from sweep_engine.densities.null import same_source_null
 from sweep_engine.densities.trust import Trust
 
@@ -22,6 +22,8 @@ DISTANCE = Quantity(
     "Mass must move this far on average, in the column's unit.".format,
     Table.HEADLINES,
     Verdict.INTERVAL,
+    part=Part.SIZE,
+    clause="a network's value must move by {0.value:.3g} on average".format,
 )
 
 Values = Float[np.ndarray, " n"]

@@ -14,7 +14,7 @@ import dataclasses
 import math
 
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
-from sweep_engine.densities.estimator import Quantity, Table
+from sweep_engine.densities.estimator import Part, Quantity, Table, Verdict
 
 
 def _data_words(estimate: Estimate) -> str:
@@ -25,13 +25,18 @@ def _data_words(estimate: Estimate) -> str:
 
 def _optimiser_words(estimate: Estimate) -> str:
     if estimate.low <= 0:
-        return "No preference of the optimiser is shown in this observable."
+        return "The optimiser adds nothing that this observable shows."
     return f"The optimiser adds at least {estimate.low:.2g} nats."
 
 
 DATA = Quantity("decomposition_data", _data_words, Table.DECOMPOSITION)
 OPTIMISER = Quantity(
-    "decomposition_optimiser", _optimiser_words, Table.DECOMPOSITION, is_lower_bound=True
+    "decomposition_optimiser",
+    _optimiser_words,
+    Table.DECOMPOSITION,
+    Verdict.INTERVAL,
+    is_lower_bound=True,
+    part=Part.NATS,
 )
 TOTAL = Quantity(
     "decomposition_total",

@@ -15,7 +15,7 @@ from sweep_engine.densities.cells.divergences import (
 from sweep_engine.densities.cells.held_out import HeldOut
 from sweep_engine.densities.cells.lower_bounds import lower_bounds
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
-from sweep_engine.densities.estimator import Quantity, Table
+from sweep_engine.densities.estimator import Part, Quantity, Table, Verdict
 from sweep_engine.densities.functions.split_half import Halves, function_log_ratio, split_half
 from sweep_engine.densities.functions.unseen_mass import good_turing
 from sweep_engine.densities.null import same_source_null
@@ -35,8 +35,19 @@ def _words(estimate: Estimate) -> str:
     return "Plug-in: above what two halves of one source show."
 
 
+def _total_variation_words(estimate: Estimate) -> str:
+    return f"Plug-in, biased upwards: {estimate.value:.0%} of the networks would have to move."
+
+
 PLUG_INS = (
-    Quantity("total_variation", _words, Table.HEADLINES),
+    Quantity(
+        "total_variation",
+        _total_variation_words,
+        Table.HEADLINES,
+        Verdict.INTERVAL,
+        part=Part.SIZE,
+        clause="{0.low:.0%} to {0.high:.0%} of one law would have to move".format,
+    ),
     Quantity("jensen_shannon", _words),
     Quantity("kl", _words),
 )

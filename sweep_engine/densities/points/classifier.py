@@ -18,7 +18,7 @@ from threadpoolctl import ThreadpoolController
 
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate, Interval
-from sweep_engine.densities.estimator import Estimator, Quantity, Table, Takes, Verdict
+from sweep_engine.densities.estimator import Estimator, Part, Quantity, Table, Takes, Verdict
 from sweep_engine.densities.points.independent import Points, points
 from sweep_engine.densities.points.witness import Witness, p_value, tv_bound, witness_quantities
 from sweep_engine.densities.trust import Trust
@@ -37,6 +37,8 @@ ACCURACY = Quantity(
     "A classifier tells the two apart {0.value:.0%} of the time (chance: 50%).".format,
     Table.HEADLINES,
     Verdict.TEST,
+    part=Part.SIZE,
+    clause="a classifier tells them apart {0.value:.0%} of the time (chance: 50%)".format,
 )
 
 

@@ -19,9 +19,9 @@ from scipy import stats
 
 from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.cells.held_out import HeldOut, above_pinsker, held_out
-from sweep_engine.densities.cells.lower_bounds import METHODS, kl_bound_words, tv_bound_words
+from sweep_engine.densities.cells.lower_bounds import KL_BOUND, METHODS, TV_BOUND
 from sweep_engine.densities.estimate import Estimate, Interval
-from sweep_engine.densities.estimator import Quantity, Table
+from sweep_engine.densities.estimator import Quantity
 from sweep_engine.densities.points.independent import Points
 from sweep_engine.densities.probabilities.proportions import clopper_pearson
 from sweep_engine.densities.trust import Trust, ceiling
@@ -38,8 +38,8 @@ Values = Float[np.ndarray, " n"]
 def witness_quantities(estimator: str) -> tuple[Quantity, Quantity]:
     """Name the two bounds that an estimator's log density ratio gives."""
     return (
-        Quantity(f"tv_bound_{estimator}", tv_bound_words, Table.HEADLINES, is_lower_bound=True),
-        Quantity(f"kl_bound_{estimator}", kl_bound_words, Table.HEADLINES, is_lower_bound=True),
+        replace(TV_BOUND, name=f"tv_bound_{estimator}"),
+        replace(KL_BOUND, name=f"kl_bound_{estimator}"),
     )
 
 

@@ -19,7 +19,15 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
 from sweep_engine.report.drawing.axes import DrawnAxis
-from sweep_engine.report.drawing.colours import DIVERGING, GRID, INK, SEQUENTIAL, Colour, shade
+from sweep_engine.report.drawing.colours import (
+    DIVERGING,
+    GRID,
+    INK,
+    SEQUENTIAL,
+    Colour,
+    Shade,
+    shade,
+)
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import (
     Band,
@@ -60,7 +68,7 @@ _STYLE: Any = {
 }
 _STYLE_LOCK = Lock()  # the style is process-wide while a figure is drawn
 _DASHES: dict[Dash, str] = {"solid": "-", "dash": "--", "dot": ":"}
-_MAPS = {
+_MAPS: dict[tuple[Shade, ...], LinearSegmentedColormap] = {
     colours: LinearSegmentedColormap.from_list("shades", [shade.light for shade in colours])
     for colours in (SEQUENTIAL, DIVERGING)
 }
@@ -88,6 +96,12 @@ def draw_files(figure: Figure) -> dict[str, bytes]:
         sheet.savefig(png, format="png", dpi=150)
         sheet.savefig(svg, format="svg", dpi=150, metadata={"Date": None})
     return {f"{figure.name}.png": png.getvalue(), f"{figure.name}.svg": svg.getvalue()}
+
+
+def draw_sheet(figure: Figure) -> Sheet:
+    """Draw a figure as matplotlib's, to change, show or save."""
+    with _STYLE_LOCK, mpl.rc_context(_STYLE):
+        return _draw_figure(figure)
 
 
 def _draw_figure(figure: Figure) -> Sheet:

@@ -8,6 +8,7 @@ import numpy as np
 
 from sweep_engine.densities import Compared, Pair, Study
 from sweep_engine.densities.estimator import Table
+from sweep_engine.densities.subject import column_words
 from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Along, Figure, Panel, SweptPlace
@@ -67,7 +68,7 @@ def _figure(study: Study, path: str, group: Sequence[Compared]) -> Figure:
         "Dotted: what the same estimator says of two halves of one source, where it has such a "
         f"null; only what stands above it is a difference.{more}",
         panels=tuple(_panel(study, path, others, group) for others, group in shown),
-        columns=min(4, len(shown)),
+        columns=min(3, len(shown)),
         query='SELECT "at", value, low_simultaneous, high_simultaneous, null_value FROM '
         f"'comparisons.parquet' WHERE source = '{comparison.source}' AND reference = "
         f"'{comparison.reference}' AND name = '{estimate.name}'",
@@ -89,7 +90,7 @@ def _panel(
     x = np.arange(len(group), dtype=float)
     return Panel(
         title=", ".join(f"{k.split('.')[-1]} = {v}" for k, v in others),
-        x=DrawnAxis(path.split(".")[-1], categories=values),
+        x=DrawnAxis(column_words(path.split(".")[-1]), categories=values),
         y=DrawnAxis(quantity(group[0].estimate)),
         marks=tuple(_marks(x, group)),
         place=SweptPlace(whole.at, tuple(over for over in whole.over if over != path)),

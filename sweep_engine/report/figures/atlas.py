@@ -129,9 +129,10 @@ def _shares(study: Study, pairs: Sequence[Pair], responses: Sequence[ResponseEff
         if known:
             bars = Bars(
                 tuple(each.factor.split(".")[-1] for each in known),
-                *(np.array([getattr(each, name) for each in known])
-                  for name in ("value", "low", "high")),
-            )  # fmt: skip
+                np.array([each.value for each in known]),
+                np.array([each.low for each in known]),
+                np.array([each.high for each in known]),
+            )
             axis = DrawnAxis("share of variance", limits=(0.0, 1.0))
             panels.append(Panel(response.response, DrawnAxis(""), axis, (bars,), place=place))
     return Figure(

@@ -6,21 +6,20 @@ import numpy as np
 
 from sweep_engine.comparability import list_columns, split_columns
 from sweep_engine.densities import (
-    Draws,
     Pair,
     Study,
     density_ratio,
-    histogram,
     histogram_2d,
     read_pair,
 )
+from sweep_engine.densities.subject import axis_label, column_words
 from sweep_engine.errors import InsufficientSamples
 from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Figure, Panel
-from sweep_engine.report.drawing.marks import Heatmap, Points, Rule, Steps
+from sweep_engine.report.drawing.marks import Heatmap, Points, Rule
+from sweep_engine.report.figures.laws import Window, laws_panel, share_heights
 from sweep_engine.report.figures.names import figure_name
-from sweep_engine.report.figures.palette import source_colours
 from sweep_engine.report.places import place_of_pair
 from sweep_engine.spec import Comparison
 
@@ -35,26 +34,46 @@ def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
     columns = split_columns(comparison.observable)
     if len(columns) > 2 or comparison.observable in list_columns(study.sweep):
         return None
-    shown = pairs[:MAX_PAIRS]
+    shown, left_out = pairs[:MAX_PAIRS], max(0, len(pairs) - MAX_PAIRS)
     if len(columns) == 1:
-        panels = tuple(panel for pair in shown for panel in _density_panels(study, pair, columns))
+        panels, outside = _column_panels(study, shown)
     else:
-        panels = tuple(_heat_panel(study, pair, columns) for pair in shown)
-    left_out = len(pairs) - len(shown)
-    more = f" {left_out} more settings are left out." if left_out else ""
+        panels, outside = tuple(_heat_panel(study, pair, columns) for pair in shown), ""
+    more = f"{left_out} more settings are left out." if left_out else ""
     given = ", networks that fit" if comparison.given == "fit" else ""
-    words = _caption(study, columns) + more
+    names = " and ".join(map(column_words, columns))
     return Figure(
-        name=figure_name(_kind(comparison), pairs[0].__class__(comparison, {}, (), ())),
-        title=f"{' and '.join(columns)}: {comparison.source} and {comparison.reference}{given}",
-        caption=words,
+        name=figure_name(kind_of(comparison), Pair(comparison, {}, (), ())),
+        title=f"{names}: {comparison.source} and {comparison.reference}{given}",
+        caption=" ".join(filter(None, (_caption(study, columns), outside, more))),
         panels=panels,
-        columns=min(4 if len(columns) == 1 else 3, len(panels)),
+        columns=min(2, len(panels)),
         query=_query(comparison, columns),
     )
 
 
-def _kind(comparison: Comparison) -> str:
+def _column_panels(study: Study, pairs: Sequence[Pair]) -> tuple[tuple[Panel, ...], str]:
+    """Draw both laws of each pair, with the ratio beside; and say what the axis leaves out."""
+    window = window_of(study, pairs)
+    if window is None:
+        raise InsufficientSamples("no draw is a finite number")
+    laws = share_heights([laws_panel(study, pair, window, more=_baseline(study, pair, window))
+                          for pair in pairs])  # fmt: skip
+    panels = [
+        panel
+        for pair, law in zip(pairs, laws, strict=True)
+        for panel in (law, *_ratio_panel(study, pair, window))
+    ]
+    words = window.words, _baseline_words(study, pairs, window)
+    return tuple(panels), " ".join(filter(None, words))
+
+
+def window_of(study: Study, pairs: Sequence[Pair], other: Study | None = None) -> Window | None:
+    """Fit one window to the draws of several pairs."""
+    return Window.of([side for pair in pairs for side in read_pair(study, pair, other)])
+
+
+def kind_of(comparison: Comparison) -> str:
     """What a figure is of, so that no two figures of one name differ."""
     words = split_columns(comparison.observable)
     words += [f"{name}={span}" for name, span in (comparison.where or {}).items()]
@@ -79,44 +98,18 @@ def _caption(study: Study, columns: Sequence[str]) -> str:
         if name in schema.names
     ]
     kind = (
-        "Bands are exact 95% intervals, bin by bin. Beside each: ln of the density ratio "
-        f"in bins of equal mass, cut at {MAX_LN:g}; its intervals hold all at once, at 95%. "
-        "Above 0 the source is denser."
+        "Bands are exact 95% intervals, bin by bin; dotted lines are medians. Beside each: ln of "
+        f"the density ratio in bins of equal mass, cut at {MAX_LN:g}; its intervals hold all at "
+        "once, at 95%. Above 0 the source is denser."
         if len(columns) == 1
         else ""
     )
     return " ".join([*meanings, kind]).strip()
 
 
-def _density_panels(study: Study, pair: Pair, columns: Sequence[str]) -> list[Panel]:
-    colours = source_colours(study.sweep)
-    sides = read_pair(study, pair)
-    hist = histogram(*sides, num_bins=40)
-    names = (pair.comparison.source, pair.comparison.reference)
-    marks = [
-        Steps(
-            hist.edges,
-            density.density,
-            label=name,
-            colour=colours[name],
-            fill=True,
-            low=density.low,
-            high=density.high,
-        )
-        for name, density in zip(names, (hist.source, hist.reference), strict=True)
-    ]
-    baseline = _baseline(study, pair, columns)
-    place = place_of_pair(study, pair)
-    axes = DrawnAxis(columns[0]), DrawnAxis("density")
-    density = Panel(pair.label(), *axes, (*marks, *baseline), place=place)
-    return [density, *_ratio_panel(study, pair, columns, sides)]
-
-
-def _ratio_panel(
-    study: Study, pair: Pair, columns: Sequence[str], sides: Sequence[Draws]
-) -> list[Panel]:
+def _ratio_panel(study: Study, pair: Pair, window: Window) -> list[Panel]:
     try:
-        ratio = density_ratio(*sides, seed=study.sweep.seed)
+        ratio = density_ratio(*read_pair(study, pair), seed=study.sweep.seed)
     except InsufficientSamples:
         return []
     drawn = ratio.source.counts + ratio.reference.counts > 0
@@ -129,19 +122,42 @@ def _ratio_panel(
     at = (ratio.lower[inner] + ratio.upper[inner]) / 2
     marks = (
         Rule(0.0, "horizontal", "equal", Role.NULL),
-        Points(at, centre, label="ln ratio", colour=Role.SOURCE, y_low=low, y_high=high),
+        Points(at, centre, label="ln ratio", colour=Role.EXACT, y_low=low, y_high=high),
     )
+    label = axis_label(study.results.table("runs").schema, pair.comparison.observable)
     title = f"{pair.comparison.source} over {pair.comparison.reference}"
-    axes = DrawnAxis(columns[0]), DrawnAxis("ln density ratio, nats")
-    return [Panel(title, *axes, marks, place=place_of_pair(study, pair))]
+    return [
+        Panel(
+            ", ".join(filter(None, (title, pair.label()))),
+            DrawnAxis(label, limits=(window.low, window.high)),
+            DrawnAxis("ln of the density ratio, nats"),
+            marks,
+            place=place_of_pair(study, pair),
+        )
+    ]
 
 
-def _baseline(study: Study, pair: Pair, columns: Sequence[str]) -> list[Rule]:
-    """The majority-class baseline beside every test error."""
-    if columns[0] != "test_error":
+def _baseline(study: Study, pair: Pair, window: Window) -> list[Rule]:
+    """The majority-class baseline beside a test error, where the axis reaches it."""
+    error = _majority(study, pair)
+    if error is None or not window.holds(error):
         return []
-    error = majority_error(study, pair.source[0])
-    return [] if error is None else [Rule(error, "vertical", "majority class", Role.EXACT)]
+    return [Rule(error, "vertical", "majority class", Role.EXACT)]
+
+
+def _baseline_words(study: Study, pairs: Sequence[Pair], window: Window) -> str:
+    """Say the majority class's errors that lie off the axis."""
+    errors = {e for pair in pairs if (e := _majority(study, pair)) is not None}
+    outside = sorted(error for error in errors if not window.holds(error))
+    if not outside:
+        return ""
+    values = " to ".join(dict.fromkeys((f"{outside[0]:.3g}", f"{outside[-1]:.3g}")))
+    return f"Always answering the commonest label would err on {values}, off the axis."
+
+
+def _majority(study: Study, pair: Pair) -> float | None:
+    is_error = pair.comparison.observable == "test_error"
+    return majority_error(study, pair.source[0]) if is_error else None
 
 
 def majority_error(study: Study, setting: int) -> float | None:
@@ -157,12 +173,13 @@ def majority_error(study: Study, setting: int) -> float | None:
 
 
 def _heat_panel(study: Study, pair: Pair, columns: Sequence[str]) -> Panel:
+    schema = study.results.table("runs").schema
     plane = histogram_2d(*read_pair(study, pair))
     title = f"ln of {pair.comparison.source} over {pair.comparison.reference} {pair.label()}"
     return Panel(
         title.strip(),
-        DrawnAxis(columns[0]),
-        DrawnAxis(columns[1]),
+        DrawnAxis(axis_label(schema, columns[0])),
+        DrawnAxis(axis_label(schema, columns[1])),
         (Heatmap(plane.edges[0], plane.edges[1], plane.log_ratio.T, label="ln ratio"),),
         place=place_of_pair(study, pair),
     )

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from jaxtyping import Float
 
 from sweep_engine.densities import Study
+from sweep_engine.densities.subject import column_words
 from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Mark, Points, ShownRuns
@@ -172,7 +173,7 @@ def _panel(
         for name, (at, runs) in dots.items()
         if len(at)
     ]
-    axes = [DrawnAxis(label, limits=limits) for label in plane.labels]
+    axes = [DrawnAxis(column_words(label), limits=limits) for label in plane.labels]
     return Panel(title, axes[0], axes[1], tuple(marks), equal_aspect=True)
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.types as types
 
 from sweep_engine.densities import Study
+from sweep_engine.densities.subject import axis_label
 from sweep_engine.report.drawing.axes import DrawnAxis, scale_of
 from sweep_engine.report.drawing.colours import Colour
 from sweep_engine.report.drawing.figure import Figure, Panel
@@ -102,7 +103,7 @@ def _panel(
     return Panel(
         title="",
         x=DrawnAxis(clock),
-        y=DrawnAxis(name, scale=scale_of(shown)),
+        y=DrawnAxis(axis_label(table.schema, name), scale=scale_of(shown)),
         marks=tuple(marks),
         place=place_of(settings),
     )

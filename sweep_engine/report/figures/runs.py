@@ -8,11 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sweep_engine.comparability import numeric_columns, split_columns
-from sweep_engine.densities import Study
+from sweep_engine.densities import Draws, Study
 from sweep_engine.densities.columns.histograms import shared_edges
+from sweep_engine.densities.subject import axis_label, column_words
 from sweep_engine.report.drawing.axes import DrawnAxis, Values
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Counts, Heatmap, Points, ShownRuns
+from sweep_engine.report.figures.laws import Window
 from sweep_engine.report.figures.palette import source_colours
 
 ADDRESS = ("run_id", "setting")
@@ -76,12 +78,13 @@ def _read(study: Study, source: str, columns: list[str]) -> pa.Table:
 
 def _dots(study: Study, tables: Mapping[str, pa.Table], columns: list[str]) -> Figure:
     colours = source_colours(study.sweep)
+    axes = {column: _axis(study, tables, column) for column in columns}
     pairs = [(x, y) for i, x in enumerate(columns) for y in columns[i + 1 :]]
     panels = tuple(
         Panel(
             "",
-            DrawnAxis(x),
-            DrawnAxis(y),
+            axes[x],
+            axes[y],
             tuple(
                 Points(
                     _values(table, x),
@@ -100,12 +103,20 @@ def _dots(study: Study, tables: Mapping[str, pa.Table], columns: list[str]) -> F
     return Figure(
         name="runs",
         title="Every stored run",
-        caption="Each dot is one network. A run without a finite value has no dot. Stored runs: "
+        caption="Each dot is one network. A run without a finite value, or far from all others, "
+        "has no dot. Stored runs: "
         f"{_numbers(tables)}.",
         panels=panels,
         columns=3,
         query=QUERY.format(", ".join(columns)),
     )
+
+
+def _axis(study: Study, tables: Mapping[str, pa.Table], column: str) -> DrawnAxis:
+    """Fit an axis to most of every source's runs; the legend says how many are left out."""
+    label = axis_label(study.results.table("runs").schema, column)
+    window = Window.of([Draws.of(_values(table, column)) for table in tables.values()])
+    return DrawnAxis(label, limits=None if window is None else (window.low, window.high))
 
 
 def _cells(tables: Mapping[str, pa.Table], columns: list[str]) -> Figure:
@@ -116,7 +127,7 @@ def _cells(tables: Mapping[str, pa.Table], columns: list[str]) -> Figure:
     everything = np.concatenate(list(by_source.values()), axis=1)
     edges = [shared_edges(values[np.isfinite(values)], NUM_BINS) for values in everything]
     x, y = (
-        DrawnAxis(column, limits=(float(ends[0]), float(ends[-1])))
+        DrawnAxis(column_words(column), limits=(float(ends[0]), float(ends[-1])))
         for column, ends in zip(columns, edges, strict=True)
     )
     counted = {

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from sweep_engine.comparability import numeric_columns, split_columns
 from sweep_engine.densities import Study
+from sweep_engine.densities.subject import axis_label, column_words
 from sweep_engine.report.drawing.axes import DrawnAxis, scale_of
 from sweep_engine.report.drawing.colours import Colour
 from sweep_engine.report.drawing.figure import Along, Detail, Figure, Panel, SweptPlace
@@ -78,7 +79,7 @@ def _figure(path: str, panels: Sequence[Panel]) -> Figure:
     pooled = "Other swept axes are pooled here. " if panels[0].place.over else ""
     return Figure(
         name=f"along_{path.replace('.', '_')}",
-        title=f"Along {path}",
+        title=f"Along {path.removeprefix('sources.')}",
         caption=f"Thin bar: 5 to 95% of the runs; thick bar: 25 to 75%; dot: median. {pooled}Runs "
         "that diverged have no finite value and are not in the quantiles: the table of statuses "
         "counts them.",
@@ -108,10 +109,11 @@ def _panel(
     ]
     marks = tuple(mark for mark in whole if np.isfinite(mark.values).any())
     drawn = np.concatenate([mark.values.ravel() for mark in marks]) if marks else np.empty(0)
+    words = axis_label(study.results.table("runs").schema, column.name)
     return Panel(
-        column.name,
+        words,
         x,
-        DrawnAxis(column.name, scale=scale_of(drawn)),
+        DrawnAxis(words, scale=scale_of(drawn)),
         marks,
         place=SweptPlace(place.at, over),
         along=Along(path, tuple(values), numbers),
@@ -161,7 +163,7 @@ def _details(
 def _axis(path: str, numbers: Float[np.ndarray, " n"]) -> DrawnAxis:
     """Show all values of the axis, whichever of them the page's filter leaves."""
     is_wide = numbers.min() > 0 and numbers.max() > 10 * numbers.min()
-    axis = DrawnAxis(path.split(".")[-1], scale="log" if is_wide else "linear")
+    axis = DrawnAxis(column_words(path.split(".")[-1]), scale="log" if is_wide else "linear")
     low, high = _beside(numbers, axis, -0.8)[0], _beside(numbers, axis, 0.8)[-1]
     return replace(axis, limits=(float(low), float(high)))
 

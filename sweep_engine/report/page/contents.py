@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from sweep_engine.numbers import format_bound, format_interval
 from sweep_engine.report.drawing.figure import ANYWHERE, Figure, SweptPlace
-from sweep_engine.report.numbers import format_bound, format_interval
 from sweep_engine.report.places import SweptAxis
 
 
@@ -43,6 +43,63 @@ class Row:
         if self.is_lower_bound:
             return format_bound(self.value, self.low)
         return format_interval(self.value, self.low, self.high)
+
+
+MANY_SETTINGS = 3
+"""Rows of one comparison above which they fold: a figure shows them along their axis."""
+
+
+@dataclass(frozen=True)
+class AnswerRow:
+    """The answer at one setting; numbers are words, with their intervals.
+
+    Attributes:
+        setting: The point of the swept axes, or what stands for all of them.
+        source_median: Of the source; empty where the observable is no single column.
+        reference_median: Of the reference.
+        shift: From the reference to the source; or how different the two are.
+        nats: The same in nats.
+        verdict: One of `densities.Judgement`.
+        remarks: What a reader must know, the reason of the verdict first.
+        place: Where on the swept axes.
+    """
+
+    setting: str
+    source_median: str
+    reference_median: str
+    shift: str
+    nats: str
+    verdict: str
+    remarks: tuple[str, ...] = ()
+    place: SweptPlace = ANYWHERE
+
+
+@dataclass(frozen=True)
+class AnswerGroup:
+    """The answer of one comparison: a sentence, and a row for each of its settings.
+
+    Attributes:
+        sentence: With direction and size.
+        source: Its name.
+        reference: Its name; empty where a source is looked at by itself.
+        observable: In words.
+        verdicts: How many settings have which verdict.
+        spans: Of both medians and of the shift over the settings, as texts.
+        rows: At least one.
+    """
+
+    sentence: str
+    source: str
+    reference: str
+    observable: str
+    verdicts: str
+    rows: tuple[AnswerRow, ...]
+    spans: tuple[str, str, str] = ("", "", "")
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether its rows open on demand."""
+        return len(self.rows) > MANY_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -113,6 +170,10 @@ class Page:
     """The report: the question, the answer, figures, diagnostics, provenance.
 
     Attributes:
+        answers: The first screen: sentences and a compact table.
+        picture: Beside them.
+        reading: How to read the table.
+        summary: All headline estimates, which open on demand.
         axes: What the page can be filtered by.
         settings: By id, the axis values of each setting and its source, as text.
     """
@@ -127,6 +188,9 @@ class Page:
     decomposition: tuple[DecompositionRow, ...] = ()
     axes: tuple[SweptAxis, ...] = ()
     settings: Mapping[int, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
+    answers: tuple[AnswerGroup, ...] = ()
+    picture: Figure | None = None
+    reading: str = ""
 
     def __post_init__(self) -> None:
         names = [figure.name for figure in self.figures()]
@@ -135,5 +199,7 @@ class Page:
 
     def figures(self) -> Iterator[Figure]:
         """Go through the figures in order."""
+        if self.picture is not None:
+            yield self.picture
         for section in self.sections:
             yield from section.figures

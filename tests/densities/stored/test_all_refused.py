@@ -58,4 +58,4 @@ def test_some_were_refused(run_with):
 def test_nothing_was_asked_for(run_with):
     ended = call("compare", run_with())
     assert ended.code == 0
-    assert "lists none" in ended.out
+    assert "the sweep file lists no comparison" in ended.out

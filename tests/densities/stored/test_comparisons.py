@@ -290,13 +290,22 @@ def test_refuses_to_pick_among_settings_and_estimators(out):
         compare(out, "sgd", "init", "l2_norm", at={"task.target": "x1"}, estimator="kolmogorov")
 
 
-def test_too_few_draws_are_refused_with_a_number(study, out):
-    with pytest.raises(InsufficientSamples, match="100"):
-        compare(out, "init", "lax", "l2_norm", at={"task.target": "x1"})
-    found, refused = compare_all(study)
-    assert "lax" not in {one.pair.comparison.reference for one in found}
-    assert [line.split(":")[0] for line in refused] == [
-        f"init against lax, l2_norm target = {target}" for target in TARGETS
+def test_few_draws_give_what_they_allow_and_the_rest_is_named_with_a_number(study, out):
+    asked = (out, "init", "lax", "l2_norm")
+    found = compare(*asked, at={"task.target": "x1"})
+    assert (found.name, found.num_reference) == ("ks_distance", 9)
+    assert found.sentence in str(found)
+    (left_out,) = found.answer.left_out
+    assert left_out.startswith("binned: ")
+    assert "100" in left_out
+    for at_least_100 in ({"estimator": "binned"}, {"estimator": "kde"}):
+        with pytest.raises(InsufficientSamples, match="100"):
+            compare(*asked, at={"task.target": "x1"}, **at_least_100)
+    with pytest.raises(IncomparableSources, match=r"left out: binned: .* 100 "):
+        compare(*asked, at={"task.target": "x1"}, quantity="kl_lower_bound")
+    _, refused = compare_all(study)
+    assert [line.split(": ")[:2] for line in refused] == [
+        [f"init against lax, l2_norm target = {target}", "binned"] for target in TARGETS
     ]
 
 

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from sweep_engine.numbers import format_interval
 from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Line
-from sweep_engine.report.numbers import format_interval
 from sweep_engine.report.page.contents import (
+    AnswerGroup,
+    AnswerRow,
     DecompositionRow,
     Page,
     Row,
@@ -45,8 +47,12 @@ class Reader(HTMLParser):
 
 def page_of(text, figures=()):
     row = Row(text, text, text, text, text, 1.0, 0.5, 1.5, text, text, (text,))
+    answer = AnswerRow(text, text, text, text, text, text, (text,))
+    groups = (AnswerGroup(*(text,) * 5, (answer,)), AnswerGroup(*(text,) * 5, (answer,) * 9))
     return Page(
         title=text,
+        answers=groups,
+        reading=text,
         question=text,
         summary=(row,) * 6,
         sections=(Section(text, text, figures),),
@@ -83,9 +89,11 @@ def test_the_page_loads_nothing(every_mark):
     assert not any(word in outside for word in ("http:", "https:", "@import", "url("))
 
 
-def test_the_order_is_question_answer_figures_diagnostics_provenance(every_mark):
-    html = render_page(page_of("word", (every_mark,)))
-    marks = ['class="question"', 'id="answer"', "<figure", 'id="diagnostics"', 'id="provenance"']
+def test_the_first_screen_is_question_sentences_picture_and_table(every_mark):
+    page = dataclasses.replace(page_of("word"), picture=every_mark)
+    html = render_page(page)
+    marks = ['class="question"', 'class="sentences"', "<figure", 'id="answers"', 'id="estimates"',
+             "<nav", 'id="diagnostics"', 'id="provenance"']  # fmt: skip
     places = [html.index(mark) for mark in marks]
     assert places == sorted(places)
 
@@ -99,8 +107,8 @@ def test_all_headers_of_tables_have_a_scope_and_all_plots_a_label(every_mark):
 
 
 def test_only_long_tables_collapse():
-    page = dataclasses.replace(page_of("word"), decomposition=())  # its remarks open and close too
-    assert Reader(render_page(page)).count("details") == 1
+    page = dataclasses.replace(page_of("word"), decomposition=(), answers=(), summary=())
+    assert Reader(render_page(page)).count("details") == 1  # their remarks open and close too
 
 
 def test_plotly_is_written_once():

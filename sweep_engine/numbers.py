@@ -1,6 +1,7 @@
 """How numbers and their intervals are printed."""
 
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 
 
@@ -33,6 +34,26 @@ def format_bound(value: float, low: float) -> str:
     """
     shown, least = _printed(value, low, value)[:2]
     return f"at least {least}" if math.isnan(value) else f"{shown} ({least} or more)"
+
+
+def format_beside(numbers: Sequence[float], low: float, high: float) -> list[str]:
+    """Print numbers with as many decimals as an interval of their difference supports.
+
+    >>> format_beside([11.8731, 13.0412], -1.3127, -0.9104)
+    ['11.87', '13.04']
+
+    Args:
+        numbers: In the interval's unit.
+        low: Of the interval.
+        high: Of the interval.
+    """
+    power = _common_power(*numbers)
+    decimals = max(_decimals(number, low, high, power) for number in numbers)
+    texts = [_format(number, power, decimals) for number in numbers]
+    return [  # what would be shown as 0 and is none has digits of its own
+        text if text.strip("−0.") or not number else format_interval(number)
+        for number, text in zip(numbers, texts, strict=True)
+    ]
 
 
 def _printed(value: float, low: float, high: float) -> list[str]:
