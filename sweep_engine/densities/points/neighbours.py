@@ -16,6 +16,7 @@ from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate, Interval
 from sweep_engine.densities.estimator import (
     Estimator,
+    Part,
     Quantity,
     Reading,
     Readings,
@@ -39,6 +40,9 @@ MAX_PERMUTED = 400
 BIAS = 0.1
 """Share of the value by which it fell short, at most, where it is trusted; as measured."""
 
+FEW_OUTSIDE, MOST_OUTSIDE = 4, 0.02
+"""Draws out of the reference's reach, or their share, that `BIAS` makes up for."""
+
 FEW_REPEATS = 3
 """Repeats beyond twice what rounding makes on average, by chance."""
 
@@ -52,6 +56,7 @@ KL = Quantity(
     "The source's preference over the reference, from nearest neighbours.".format,
     Table.HEADLINES,
     Verdict.TEST,
+    part=Part.NATS,
 )
 ENTROPIES = tuple(
     Quantity(
@@ -70,8 +75,10 @@ class NearestNeighbours(Estimator[Draws]):
         KL = (D / n) Σ ln(nu_i / rho_i) + ln(m / (n - 1)).
 
     Interval: a jackknife over 20 random groups of both samples, and upwards 10 % more, the
-    most by which it was seen to fall short where it is trusted. The p-value is of
-    permutations, for the draws that they can afford.
+    most by which it was seen to fall short where it is trusted. Where more than 2 % of the
+    source's draws lie out of the reference's reach, its density there is anyone's guess, too
+    large as a rule: the interval is then open upwards. The p-value is of permutations, for the
+    draws that they can afford.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -101,7 +108,9 @@ class NearestNeighbours(Estimator[Draws]):
         sample = points(source, reference, self.trust, rng, max_draws=MAX_DRAWS)
         _refuse_atoms(sample)
         value = kl_of(sample.source, sample.reference)
-        kl = KlReading(sample, seed, value, _jackknife_stderr(sample, rng), _p_value(sample, rng))
+        outside = out_of_reach(sample.source, sample.reference)
+        stderr, p_value = _jackknife_stderr(sample, rng), _p_value(sample, rng)
+        kl = KlReading(sample, seed, value, stderr, p_value, outside)
         entropies = (
             EntropyReading(
                 sample,
@@ -117,18 +126,29 @@ class NearestNeighbours(Estimator[Draws]):
 
 @dataclass(frozen=True)
 class KlReading:
-    """The divergence with its jackknife's standard error."""
+    """The divergence with its jackknife's standard error.
+
+    Attributes:
+        outside: How many of the source's draws lie out of the reference's reach.
+    """
 
     sample: Points
     seed: int
     value: float
     stderr: float
     p_value: float
+    outside: int
 
     def at(self, confidence: float) -> tuple[Estimate]:
         """Put the jackknife's t interval around it, wider upwards by the bias."""
         reach = float(stats.t.ppf((1 + confidence) / 2, NUM_GROUPS - 1)) * self.stderr
-        high = self.value + reach + BIAS * abs(self.value)
+        count = len(self.sample.source)
+        is_bound = self.outside > max(FEW_OUTSIDE, MOST_OUTSIDE * count)
+        high = math.inf if is_bound else self.value + reach + BIAS * abs(self.value)
+        bound = (
+            f"{self.outside:,} of {count:,} draws lie where the reference has none near: the "
+            "value is too small rather than too large, and its interval is open upwards"
+        )
         trust = NearestNeighbours.trust
         return (
             self.sample.estimate(
@@ -144,6 +164,7 @@ class KlReading:
                 warnings=(
                     *trust.warnings(self.sample.dimension, self.value),
                     ceiling(self.sample.n_eff[1]),
+                    *((bound,) if is_bound else ()),
                 ),
             ),
         )
@@ -181,6 +202,25 @@ class EntropyReading:
                 ),
             ),
         )
+
+
+def out_of_reach(source: Cloud, reference: Cloud) -> int:
+    """Count the source's draws that the reference's neighbourhoods do not reach.
+
+    Its nearest reference point is then farther away than that point's own k-th neighbour.
+
+    Example:
+        >>> line = np.arange(20.0)[:, None]
+        >>> out_of_reach(np.array([[3.5], [19.5], [30.0]]), line)
+        1
+
+    Args:
+        source: One point a row.
+        reference: One point a row, more than k of them.
+    """
+    own = nearest(reference, reference, NUM_NEIGHBOURS + 1).distance[:, -1]
+    found = nearest(source, reference, 1)
+    return int((found.distance[:, 0] > own[found.which[:, 0]]).sum())
 
 
 def kl_of(source: Cloud, reference: Cloud) -> float:

@@ -305,6 +305,20 @@ def test_knn_covers_where_it_is_trusted(dimension, distance):
 
 
 @pytest.mark.usefixtures("few_permutations")
+@pytest.mark.parametrize(("wide", "shift"), [(2.0, 0.0), (1.0, 4.0)])
+def test_knn_is_a_lower_bound_where_the_reference_has_no_draws(wide, shift):
+    """Its value falls short there, so an interval that is closed upwards would not cover."""
+    truth = (wide**2 - 1 + shift**2) / 2 - math.log(wide)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        sides = Draws.of(rng.normal(shift, wide, 400)), Draws.of(rng.normal(size=400))
+        (kl, *_) = knn_kl(*sides, seed=seed)
+        assert kl.low < truth < kl.high == math.inf
+        assert kl.value < 0.8 * truth
+        assert any("open upwards" in warning for warning in kl.warnings)
+
+
+@pytest.mark.usefixtures("few_permutations")
 def test_knn_entropy_covers_that_of_a_gaussian():
     found = repeated(knn_kl, 60, 400, 2, 1.0)
     truth = math.log(2 * math.pi * math.e)
@@ -316,7 +330,8 @@ def test_knn_entropy_covers_that_of_a_gaussian():
 def test_knn_says_so_outside_its_range():
     rng = np.random.default_rng(0)
     (far, *_) = knn_kl(*gaussians.shifted(rng, 400, 10, 4.0), seed=0)
-    assert far.high < gaussians.kl(4.0), "it saturates"
+    assert far.value < gaussians.kl(4.0), "it saturates"
+    assert far.high == math.inf
     (warning,) = (w for w in far.warnings if "trusted" in w)
     assert "10 dimensions (at most 2)" in warning
     assert "a test, not a measurement" in warning
