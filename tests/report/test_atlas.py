@@ -1,13 +1,17 @@
 """A design's effects on the page and on the command line, of one small stored sweep."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import sweep_engine as se
 from sweep_engine.atlas import effects
-from sweep_engine.densities import Study
+from sweep_engine.atlas.held import held
+from sweep_engine.atlas.rows import asked_of
+from sweep_engine.densities import Study, pairs
+from sweep_engine.densities.stored.sides import Side
 from sweep_engine.report.atlas import atlas_sections
 from sweep_engine.report.drawing.marks import Heatmap, Line
 from sweep_engine.report.drawing.matplotlib_files import draw_files
@@ -76,6 +80,24 @@ def test_every_row_has_both_laws_and_its_parts_add_up(results):
     norm = {effect.name: effect for effect in by_name["l2_norm"].effects}
     assert norm["start: wide - narrow"].value < 0  # wide starts hardly move while they learn
     assert by_name["l2_norm"].mean.tasks.num_agree == 3
+
+
+def test_rows_from_memory_are_those_of_the_files(results):
+    study = Study.open(results)
+    (asked,) = asked_of(study)
+    quick = held(study, [asked.source, asked.reference], asked.properties)
+    pair = pairs(study.plan, study.sweep.compare[0])[3]
+    for side in (Side(study, "sgd", pair.source, pair.comparison),
+                 Side(study, "prior", pair.reference, pair.comparison)):  # fmt: skip
+        other = replace(side, study=quick)
+        for column in asked.properties:
+            one, two = side.draws([column]), other.draws([column])
+            assert np.array_equal(one.values, two.values)
+            assert np.array_equal(one.weights, two.weights)
+        for one, two in zip(side.counts(), other.counts(), strict=True):
+            assert sorted(one.tolist()) == sorted(two.tolist())
+        assert study.fit_probability(side.chosen) == quick.fit_probability(side.chosen)
+    assert quick.results.runs(["steps"]).num_rows == study.results.runs(["steps"]).num_rows
 
 
 def test_the_section_has_its_figures_and_words(results):

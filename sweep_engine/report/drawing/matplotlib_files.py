@@ -19,7 +19,15 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
 from sweep_engine.report.drawing.axes import DrawnAxis
-from sweep_engine.report.drawing.colours import DIVERGING, GRID, INK, SEQUENTIAL, Colour, shade
+from sweep_engine.report.drawing.colours import (
+    DIVERGING,
+    GRID,
+    INK,
+    SEQUENTIAL,
+    Colour,
+    Shade,
+    shade,
+)
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import (
     Band,
@@ -60,7 +68,7 @@ _STYLE: Any = {
 }
 _STYLE_LOCK = Lock()  # the style is process-wide while a figure is drawn
 _DASHES: dict[Dash, str] = {"solid": "-", "dash": "--", "dot": ":"}
-_MAPS = {
+_MAPS: dict[tuple[Shade, ...], LinearSegmentedColormap] = {
     colours: LinearSegmentedColormap.from_list("shades", [shade.light for shade in colours])
     for colours in (SEQUENTIAL, DIVERGING)
 }
