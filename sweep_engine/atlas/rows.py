@@ -155,7 +155,7 @@ def _row(study: Study, asked: Asked, pair: Pair, reader: "_Reader") -> Row:
         source=read[0][0],
         reference=read[1][0],
         balance=_balance(study, pair),
-        notes=tuple(notes),
+        notes=tuple(f"{pair.label()}: {note}" for note in notes),
     )
 
 

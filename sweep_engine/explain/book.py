@@ -113,7 +113,7 @@ class Book:
             Section("keys of a sweep file", "KEY", tuple(_line(*each) for each in keys.items())),
             *(_kinds(title, path, self.find(path)) for title, path in (
                 ("tasks", "task"), ("models", "model"), ("sources", "sources"), ("laws", "law"),
-                ("optimisers", "optimizer"), ("observables", "observables"),
+                ("optimisers", "optimizer"), ("observables", "observables"), ("designs", "design"),
             )),
             Section("estimators", "estimator.NAME",
                     tuple(Listed(name, "") for name in get_args(EstimatorName))),

@@ -65,7 +65,7 @@ def _on(response: ResponseEffects, found: Effects) -> Iterator[str]:
     if mean.is_shown:
         yield f"{name}: {_number(mean.value)} {unit} over all rows ({_interval(mean)})"
     else:
-        yield f"{name}: no shift over all rows is shown ({_interval(mean)} {unit})"
+        yield f"{name}: the mean over all rows is not told from 0 ({_interval(mean)} {unit})"
     if mean.tasks is not None:
         yield f"({mean.tasks})."
         if mean.tasks.verdict == TASK_DEPENDENT:

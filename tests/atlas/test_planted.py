@@ -216,6 +216,26 @@ def test_class_balance_is_a_covariate_of_tasks():
     assert found_in(responses, ROWS).balance is None  # one balance on all tasks: nothing to tell
 
 
+def test_reml_is_the_analysis_of_variance_where_that_is_exact():
+    rng = np.random.default_rng(0)
+    # No regressors, equal errors: τ² is the sample variance less that of the errors.
+    y = rng.normal(0, 2, 30)
+    fit = meta_regression(y, 0.5**2 * np.eye(30), np.ones((30, 1)))
+    assert fit.heterogeneity == pytest.approx(y.var(ddof=1) - 0.25, rel=1e-3)
+    assert fit.covariance[0, 0] == pytest.approx(y.var(ddof=1) / 30, rel=1e-3)
+    # 8 tasks of 5 rows each: ω² = (mean square between - within) / 5.
+    tasks = np.repeat(np.arange(8), 5)
+    y = rng.normal(0, 3, 8)[tasks] + rng.normal(0, 1, 40)
+    fit = meta_regression(y, 1e-6 * np.eye(40), np.ones((40, 1)), tasks)
+    groups = y.reshape(8, 5)
+    within = groups.var(axis=1, ddof=1).mean()
+    between = 5 * groups.mean(axis=1).var(ddof=1)
+    assert fit.heterogeneity == pytest.approx(within, rel=1e-2)
+    assert fit.task_variance == pytest.approx((between - within) / 5, rel=1e-2)
+    # Errors that explain all of it leave no heterogeneity.
+    assert meta_regression(y, 1e3 * np.eye(40), np.ones((40, 1))).heterogeneity < 1e-3
+
+
 def test_critical_values_lie_between_one_interval_and_bonferroni():
     model = model_of(Levels.of([each.levels for each in ROWS]), order=1)
     y = np.random.default_rng(0).normal(size=len(ROWS))

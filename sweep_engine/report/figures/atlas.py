@@ -127,12 +127,9 @@ def _shares(study: Study, pairs: Sequence[Pair], responses: Sequence[ResponseEff
     for response in responses:
         known = [each for each in response.shares if np.isfinite(each.value)]
         if known:
-            bars = Bars(
-                tuple(each.factor.split(".")[-1] for each in known),
-                np.array([each.value for each in known]),
-                np.array([each.low for each in known]),
-                np.array([each.high for each in known]),
-            )
+            names = tuple(each.factor.split(".")[-1] for each in known)
+            values, low, high = np.array([(e.value, e.low, e.high) for e in known]).T
+            bars = Bars(names, values, low, high)
             axis = DrawnAxis("share of variance", limits=(0.0, 1.0))
             panels.append(Panel(response.response, DrawnAxis(""), axis, (bars,), place=place))
     return Figure(
