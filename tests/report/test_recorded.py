@@ -34,10 +34,10 @@ def test_every_recorded_number_is_a_panel_with_a_line_a_setting(tmp_path):
     (figure,) = recorded_figures(Study.open(tmp_path))
     drawn = {panel.y.label: panel.marks for panel in figure.panels}
     assert set(drawn) == {
-        "balance_u", "balance_c", "l2_norm", "frobenius_product", "spectral_product",
+        "balance u", "balance c", "L2 norm", "frobenius product", "spectral product",
     }  # fmt: skip
     rows = open_results(tmp_path).curves().to_pandas()
-    for setting, line in zip(settings(SWEEP), drawn["balance_c"], strict=False):
+    for setting, line in zip(settings(SWEEP), drawn["balance c"], strict=False):
         rate = setting.values["sources.gd.optimizer.learning_rate"]
         assert line.label == f"gd, learning_rate = {rate}"
         mine = (
@@ -48,7 +48,7 @@ def test_every_recorded_number_is_a_panel_with_a_line_a_setting(tmp_path):
         )
         np.testing.assert_array_equal(line.x, mine.index)
         np.testing.assert_allclose(line.y, mine)
-    assert len(drawn["balance_c"]) == 2
+    assert len(drawn["balance c"]) == 2
 
 
 def test_steps_that_are_observed_are_regular_beside_the_checks():
@@ -80,11 +80,11 @@ def test_flows_are_drawn_along_their_time(tmp_path):
     np.testing.assert_array_equal(times.marks[0].x, [0, 0.5, 2])
     assert {mark.label for mark in times.marks} == {"flow", ""}
     drawn = {(panel.x.label, panel.y.label): panel.marks for panel in recorded.panels}
-    assert drawn.keys() == {(x, y) for x in ("step", "time") for y in ("balance_u", "balance_c")}
-    (line,) = drawn["time", "balance_c"]
+    assert drawn.keys() == {(x, y) for x in ("step", "time") for y in ("balance u", "balance c")}
+    (line,) = drawn["time", "balance c"]
     assert line.label == "flow"
     np.testing.assert_array_equal(line.x, [0, 0.5])
     np.testing.assert_allclose(line.y[0], line.y[1], atol=1e-4)  # it is conserved
-    (trained,) = drawn["step", "balance_c"]
+    (trained,) = drawn["step", "balance c"]
     assert trained.label == "gd"
     assert trained.colour != line.colour
