@@ -32,7 +32,7 @@ SWEEP = Sweep(
 def test_every_recorded_number_is_a_panel_with_a_line_a_setting(tmp_path):
     assert run(SWEEP, tmp_path).is_complete
     (figure,) = recorded_figures(Study.open(tmp_path))
-    drawn = {panel.y.label: panel.marks for panel in figure.panels}
+    drawn = {panel.y.label.replace(" ", "_").lower(): panel.marks for panel in figure.panels}
     assert set(drawn) == {
         "balance_u", "balance_c", "l2_norm", "frobenius_product", "spectral_product",
     }  # fmt: skip
@@ -79,7 +79,9 @@ def test_flows_are_drawn_along_their_time(tmp_path):
     assert (steps.x.label, times.x.label) == ("step", "time")
     np.testing.assert_array_equal(times.marks[0].x, [0, 0.5, 2])
     assert {mark.label for mark in times.marks} == {"flow", ""}
-    drawn = {(panel.x.label, panel.y.label): panel.marks for panel in recorded.panels}
+    drawn = {
+        (panel.x.label, panel.y.label.replace(" ", "_")): panel.marks for panel in recorded.panels
+    }
     assert drawn.keys() == {(x, y) for x in ("step", "time") for y in ("balance_u", "balance_c")}
     (line,) = drawn["time", "balance_c"]
     assert line.label == "flow"
