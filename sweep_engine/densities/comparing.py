@@ -86,9 +86,14 @@ def compare(
         reference_results: The output directory of the reference, if it is another one.
         confidence: Of the interval.
 
+    Returns:
+        The estimate. Its `sentence` says the answer in words, its `answer` has the verdict, both
+        medians, what else was estimated and which estimators were left out for too few draws;
+        `plot()` draws both laws.
+
     Raises:
         IncomparableSources: the comparison means nothing, or `at` does not pick one setting.
-        InsufficientSamples: too few draws; says how many are needed.
+        InsufficientSamples: too few draws for all that is asked for; says how many are needed.
     """
     study = results if isinstance(results, Study) else Study.open(results)
     other = _opened(reference_results)
