@@ -208,9 +208,8 @@ class Looked:
         if not self.expects_verdict:
             return DESCRIBED
         reasons = dict.fromkeys(text for each in estimates for text in each.warnings)
-        return Ruling(
-            Judgement.TOO_FEW, "; ".join(reasons) or "the estimate that decides is missing"
-        )
+        first = [*reasons][:2]  # what is missing, and why; the others are of what is there
+        return Ruling(Judgement.TOO_FEW, "; ".join(first) or "the estimate that decides is missing")
 
     def at(self, confidence: float) -> tuple[Estimate, ...]:
         """Read all, in order."""
