@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -452,8 +453,16 @@ def _print_comparisons(
             out.print(f"\n{more}", markup=False, highlight=False)
     else:
         err.print("no comparison could be made:")
-    for line in refused:
+    for line in refused if every or not compared else _refused_in_short(answers):
         err.print(line, markup=False, highlight=False)
+
+
+def _refused_in_short(answers: "Sequence[Answer]") -> Iterator[str]:
+    """Say what was left out: the sentences say which comparisons have no estimate at all."""
+    names = Counter(line.split(":")[0] for answer in answers for line in answer.left_out)
+    for name, count in names.items():
+        rows = "row" if count == 1 else "rows"
+        yield f"{name} left out in {count} {rows}: --all says why"
 
 
 MAX_ANSWERS = 30

@@ -103,7 +103,7 @@ def test_python_runs(text, boolean_results, tmp_path, monkeypatch, capsys):
     names = runpy.run_path(str(script))
     if "sweep" in names:
         assert open_results("results/circle").runs(["l2_norm"]).num_rows == 512
-        assert capsys.readouterr().out.splitlines()[1].startswith("ks_distance ")
+        assert capsys.readouterr().out.splitlines()[2].startswith("ks_distance ")
 
 
 def test_own_objects(tmp_path, monkeypatch, capsys):

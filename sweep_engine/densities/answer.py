@@ -44,6 +44,10 @@ class Judgement(Enum):
     REFUSED = "not compared"
 
 
+OPEN = (Judgement.TOO_FEW, Judgement.REFUSED)
+"""Of what is left open, the reason is said where there are no numbers."""
+
+
 @dataclass(frozen=True)
 class Ruling:
     """A judgement with its reason.
@@ -150,7 +154,11 @@ class Answer(Shown):
         }[judgement]
 
     def _no_direction(self) -> str:
-        return "" if self.shift is None else ", but their medians are not shown to"
+        if self.shift is None:
+            return ""
+        if math.isinf(self.shift.low) and math.isinf(self.shift.high):
+            return ", with too few draws for an interval of the shift"
+        return ", but their medians are not shown to"
 
     def _numbers(self) -> list[str]:
         if not self.compared:
@@ -163,8 +171,7 @@ class Answer(Shown):
             known.append(size)
         if known := [text for text in known if text]:
             return known
-        is_open = self.judgement in (Judgement.TOO_FEW, Judgement.REFUSED)
-        return [self.ruling.reason] if is_open else [described(self._first)]
+        return [self.ruling.reason] if self.judgement in OPEN else [described(self._first)]
 
     @property
     def _first(self) -> Estimate:
@@ -336,7 +343,7 @@ def _also(answer: Answer) -> str:
     if answer.direction:
         return f"they have {answer.direction} values"
     return {
-        Judgement.DIFFER: "the two differ, their medians not shown to",
+        Judgement.DIFFER: "the two differ, without a direction that is shown",
         Judgement.NOT_SHOWN: "no difference is shown",
         Judgement.TOO_FEW: "there are too few draws",
         Judgement.DESCRIBED: "there is no verdict",
@@ -374,7 +381,7 @@ def _span_of_sizes(answers: Sequence[Answer]) -> str:
     sizes = [each.size or each.nats for each in answers]
     known = sorted((size for size in sizes if size), key=lambda size: size.low)
     if not known:
-        return ""
+        return f": {answers[0].ruling.reason}" if answers[0].judgement in OPEN else ""
     least, most = _clause(known[0]), _clause(known[-1])
     return f". {least.capitalize()}" + ("" if least == most else f"; at most, {most}")
 

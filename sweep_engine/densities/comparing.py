@@ -86,9 +86,14 @@ def compare(
         reference_results: The output directory of the reference, if it is another one.
         confidence: Of the interval.
 
+    Returns:
+        The estimate. Its `sentence` says the answer in words, its `answer` has the verdict, both
+        medians, what else was estimated and which estimators were left out for too few draws;
+        `plot()` draws both laws.
+
     Raises:
         IncomparableSources: the comparison means nothing, or `at` does not pick one setting.
-        InsufficientSamples: too few draws; says how many are needed.
+        InsufficientSamples: too few draws for all that is asked for; says how many are needed.
     """
     study = results if isinstance(results, Study) else Study.open(results)
     other = _opened(reference_results)
@@ -189,16 +194,22 @@ class Looked:
 
     parts: tuple[Reading, ...]
     failed: Mapping[str, Refused]
+    expects_verdict: bool = False
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """Name what could not be used, each with its reason."""
         return tuple(f"{name}: {error}" for name, error in self.failed.items())
 
-    @property
-    def undecided(self) -> Ruling:
+    def undecided(self, estimates: Sequence[Estimate]) -> Ruling:
         """Say why there is no verdict, where no estimate has a rule for one."""
-        return next(map(_refusal, self.failed.values()), DESCRIBED)
+        if self.failed:
+            return _refusal(next(iter(self.failed.values())))
+        if not self.expects_verdict:
+            return DESCRIBED
+        reasons = dict.fromkeys(text for each in estimates for text in each.warnings)
+        first = [*reasons][:2]  # what is missing, and why; the others are of what is there
+        return Ruling(Judgement.TOO_FEW, "; ".join(first) or "the estimate that decides is missing")
 
     def at(self, confidence: float) -> tuple[Estimate, ...]:
         """Read all, in order."""
@@ -237,7 +248,7 @@ def _estimated(
         Answer(
             pair,
             _subject(study, pair),
-            looked.undecided,
+            looked.undecided([each.estimate for each in compared]),
             tuple(compared),
             looked.left_out,
             study,
@@ -322,12 +333,14 @@ def look_at_pair(study: Study, pair: Pair, other: Study | None = None) -> Looked
         IncomparableSources: the observable is no column that both sources fill.
         InsufficientSamples: too few draws for every estimator that is asked for.
     """
-    asked, beside = _looks(*sides_of(study, pair, other))
+    sides = sides_of(study, pair, other)
+    chosen = _chosen(*sides)
+    asked, beside = _looks(chosen, *sides)
     parts, failed = _tried(asked)
     if not parts:  # medians alone are not what was asked for
         raise next(iter(failed.values()))
     more, lacking = _tried(beside)
-    return Looked((*parts, *more), failed | lacking)
+    return Looked((*parts, *more), failed | lacking, _expects_verdict(pair, chosen))
 
 
 def _tried(looks: Mapping[str, Look]) -> tuple[list[Reading], dict[str, Refused]]:
@@ -342,12 +355,20 @@ def _tried(looks: Mapping[str, Look]) -> tuple[list[Reading], dict[str, Refused]
     return parts, failed
 
 
-def _looks(source: Side, reference: Side) -> tuple[dict[str, Look], dict[str, Look]]:
+def _expects_verdict(pair: Pair, chosen: Sequence[Estimator[Any]]) -> bool:
+    """Whether an estimate that decides is missing where there is none."""
+    rules = (quantity.verdict for each in chosen for quantity in each.quantities)
+    return not pair.comparison.is_within_one and any(each is not Verdict.NONE for each in rules)
+
+
+def _looks(
+    chosen: Sequence[Estimator[Any]], source: Side, reference: Side
+) -> tuple[dict[str, Look], dict[str, Look]]:
     """List what is to look at both sides: the estimators asked for, and those beside, by name."""
     seed = source.study.sweep.seed
     asked: dict[str, Look] = {}
     beside: dict[str, Look] = {}
-    for estimator in _chosen(source, reference):
+    for estimator in chosen:
         if estimator.takes is Takes.SIDES:
             asked[estimator.name] = partial(estimator.look, source, reference, seed)
         elif estimator.takes is Takes.FUNCTIONS:

@@ -18,7 +18,7 @@ from sweep_engine.densities.trust import Trust
 from sweep_engine.errors import IncomparableSources
 
 LEVEL = 0.05
-"""Chance of any false "They differ" among all tests that a report shows."""
+"""Chance of any false `differ` among all comparisons that are judged together."""
 
 Sample = TypeVar("Sample", contravariant=True)
 
@@ -111,14 +111,14 @@ class Quantity:
     clause: Callable[[Estimate], str] | None = None
 
     def meaning(self, estimate: Estimate, p_adjusted: float | None = None) -> str:
-        """Say what an estimate means, and whether the two sources differ.
+        """Say what an estimate means, and whether it shows a difference by itself.
 
         Example:
             >>> shift = Quantity("shift", "It moved by {0.value:g}.".format,
             ...                  verdict=Verdict.INTERVAL)
             >>> shift.meaning(Estimate(name="shift", value=2.0, low=1.0, high=3.0, num_source=9,
             ...                        n_eff_source=9.0, unit="1", method="example"))
-            'It moved by 2. They differ.'
+            'It moved by 2. By itself it shows a difference.'
 
         Args:
             estimate: Of this name.
@@ -127,7 +127,7 @@ class Quantity:
         differ = self.differ(estimate, p_adjusted)
         if differ is None:
             return self.says(estimate)
-        words = "They differ." if differ else "No difference is shown."
+        words = "By itself it shows a difference." if differ else "By itself it shows none."
         return f"{self.says(estimate)} {words}"
 
     def differ(

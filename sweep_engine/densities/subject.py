@@ -7,8 +7,22 @@ import pyarrow as pa
 from sweep_engine.spec import Comparison
 from sweep_engine.spec.sweep import NETWORKS
 
-_SHORT = {"l1": "L1", "l2": "L2", "lz": "LZ", "kl": "KL", "ood": "OOD", "hessian": "Hessian"}
+_SHORT = {
+    "l1": "L1",
+    "l2": "L2",
+    "lz": "LZ",
+    "kl": "KL",
+    "ood": "OOD",
+    "frobenius": "Frobenius",
+    "hessian": "Hessian",
+}
 """Parts of columns' names that are not written in small letters."""
+
+_WHICH = ("LZ", "Frobenius")
+"""Last words of names that say which kind of complexity or margin it is."""
+
+_SINGULAR = ("ss", "us", "is", "as")
+"""Ends of words that have an s in the singular: loss, radius, basis, bias."""
 
 _NOT_COLUMNS = {
     "function": "the functions that they compute",
@@ -75,7 +89,7 @@ class Subject:
             >>> Subject("sgd", "guess", "steps", given=" that fit").have("larger")
             'networks of sgd that fit have larger steps than those of guess'
         """
-        is_plural = self.observable.endswith("s") and not self.observable.endswith("ss")
+        is_plural = self.observable.endswith("s") and not self.observable.endswith(_SINGULAR)
         article = "" if is_plural else "a "
         return (
             f"{self.networks} have {article}{comparative} {self.observable} than those of "
@@ -91,8 +105,8 @@ def column_words(name: str) -> str:
         ('L2 norm', 'complexity (LZ)')
     """
     words = [_SHORT.get(word, word) for word in name.split("_")]
-    if len(words) > 1 and words[-1] == "LZ":
-        words[-1] = "(LZ)"
+    if len(words) > 1 and words[-1] in _WHICH:
+        words[-1] = f"({words[-1]})"
     return " ".join(words)
 
 

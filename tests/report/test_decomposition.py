@@ -86,8 +86,8 @@ def test_along_the_training_set_size():
 def test_a_test_is_read_after_adjusting_it():
     one = dataclasses.replace(kl(0.2, 0.1), name="mmd_squared", unit="1", p_value=0.01)
     pair = other_estimate().pair
-    assert meaning(Compared(pair, one, 0.02)).endswith("They differ.")
-    assert meaning(Compared(pair, one, 0.20)).endswith("No difference is shown.")
+    assert meaning(Compared(pair, one, 0.02)).endswith("By itself it shows a difference.")
+    assert meaning(Compared(pair, one, 0.20)).endswith("By itself it shows none.")
     assert null_words(Compared(pair, one, 0.20)) == "p = 0.01, 0.2 among all tests here"
     accuracy = dataclasses.replace(one, name="c2st_accuracy", value=0.75)
     assert "75% of the time" in meaning(Compared(pair, accuracy, 0.01))

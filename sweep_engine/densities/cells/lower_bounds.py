@@ -38,7 +38,7 @@ def _js_bound_words(estimate: Estimate) -> str:
 
 def _bound_words(estimate: Estimate, shown: str) -> str:
     if estimate.low <= 0:
-        return "No difference is shown at this number of draws."
+        return "The bound is 0: so few draws show no more."
     return shown.format(estimate)
 
 

@@ -13,6 +13,8 @@ from sweep_engine.numbers import format_interval
 
 
 def _shift(estimate: Estimate) -> str:
+    if math.isinf(estimate.low) and math.isinf(estimate.high):
+        return f"shift {format_interval(estimate.value)} (too few draws for an interval)"
     return f"shift {format_interval(estimate.value, estimate.low, estimate.high)}"
 
 

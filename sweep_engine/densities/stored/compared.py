@@ -9,13 +9,14 @@ import pyarrow as pa
 
 from sweep_engine.densities.estimate import Estimate, to_json
 from sweep_engine.densities.stored.pairing import Pair
+from sweep_engine.shown import ShortTable, Shown
 from sweep_engine.store import Files
 from sweep_engine.store.encoding import to_sealed_parquet
 from sweep_engine.store.layout import COMPARISONS
 
 
 @dataclass(frozen=True)
-class Compared:
+class Compared(Shown):
     """One estimate of one comparison at one point of the axes.
 
     Attributes:
@@ -39,6 +40,15 @@ class Compared:
             return self
         low, high = self.simultaneous
         return replace(self, estimate=replace(self.estimate, low=low, high=high))
+
+    def short_table(self) -> ShortTable:
+        """Say what was compared, and the estimate."""
+        comparison = self.pair.comparison
+        sides = dict.fromkeys((comparison.source, comparison.reference))
+        title = f"{' against '.join(sides)}, {comparison.observable}"
+        label = self.pair.label()
+        table = self.estimate.short_table()
+        return replace(table, title=f"{title}, {label}" if label else title)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the estimate's fields, and what was corrected, as strict JSON."""

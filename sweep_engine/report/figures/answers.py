@@ -18,7 +18,7 @@ from sweep_engine.report.drawing.marks import Band, Line, Mark, Points
 from sweep_engine.report.figures.functions import function_figures
 from sweep_engine.report.figures.laws import laws_panel, share_heights
 from sweep_engine.report.figures.names import figure_name
-from sweep_engine.report.figures.observables import kind_of, window_of
+from sweep_engine.report.figures.observables import kind_of, query_of, window_of
 from sweep_engine.report.figures.palette import source_colours
 from sweep_engine.report.places import place_of_pair
 from sweep_engine.spec import Comparison
@@ -73,6 +73,7 @@ def _laws(study: Study, answers: Sequence[Answer]) -> Figure | None:
         f"{window.words}".strip(),
         panels=panels,
         columns=min(2, len(panels)),
+        query=query_of(comparison, [comparison.observable]),
     )
 
 
@@ -102,6 +103,10 @@ def _medians(study: Study, answers: Sequence[Answer]) -> Figure:
         f"95%.{more}",
         panels=tuple(_panel(study, path, words, group, limits) for words, group in shown),
         columns=min(2, len(shown)),
+        query='SELECT "at", name, value, low_simultaneous, high_simultaneous FROM '
+        f"'comparisons.parquet' WHERE source = '{comparison.source}' AND reference = "
+        f"'{comparison.reference}' AND observable = '{comparison.observable}' AND name LIKE "
+        "'median%'",
     )
 
 

@@ -58,8 +58,9 @@ class Window:
         if most - least <= WORTH_A_CUT * (high - low):
             low, high = least, most
         margin = 0.03 * (high - low) or 0.5 * max(abs(high), 1.0)
+        low, high = low - margin, high + margin
         inside = [np.average(_inside(side, low, high), weights=side.weights) for side in finite]
-        return cls(low - margin, high + margin, round(1 - float(min(inside)), 9))
+        return cls(low, high, round(1 - float(min(inside)), 9))
 
     def cut(self, draws: Draws) -> Draws:
         """Send draws outside the window to no bin; the others keep their density."""

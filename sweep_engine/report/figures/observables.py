@@ -48,7 +48,7 @@ def comparison_figure(study: Study, pairs: Sequence[Pair]) -> Figure | None:
         caption=" ".join(filter(None, (_caption(study, columns), outside, more))),
         panels=panels,
         columns=min(2, len(panels)),
-        query=_query(comparison, columns),
+        query=query_of(comparison, columns),
     )
 
 
@@ -82,7 +82,8 @@ def kind_of(comparison: Comparison) -> str:
     return " ".join(words)
 
 
-def _query(comparison: Comparison, columns: Sequence[str]) -> str:
+def query_of(comparison: Comparison, columns: Sequence[str]) -> str:
+    """Ask for the columns of a comparison, as SQL over the results' folder."""
     fits = " WHERE fit" if comparison.given == "fit" else ""
     return (
         f"SELECT source, {', '.join(columns)} FROM read_parquet('runs/**/*.parquet', "

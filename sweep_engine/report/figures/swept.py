@@ -75,7 +75,7 @@ def _columns(study: Study, trained: Sequence[Setting]) -> list[RunColumn]:
 
 
 def _figure(path: str, panels: Sequence[Panel]) -> Figure:
-    first = panels[0].y.label
+    first = panels[0].title
     pooled = "Other swept axes are pooled here. " if panels[0].place.over else ""
     return Figure(
         name=f"along_{path.replace('.', '_')}",
@@ -111,7 +111,7 @@ def _panel(
     drawn = np.concatenate([mark.values.ravel() for mark in marks]) if marks else np.empty(0)
     words = axis_label(study.results.table("runs").schema, column.name)
     return Panel(
-        words,
+        column.name,
         x,
         DrawnAxis(words, scale=scale_of(drawn)),
         marks,
