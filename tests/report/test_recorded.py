@@ -34,7 +34,7 @@ def test_every_recorded_number_is_a_panel_with_a_line_a_setting(tmp_path):
     (figure,) = recorded_figures(Study.open(tmp_path))
     drawn = {panel.y.label: panel.marks for panel in figure.panels}
     assert set(drawn) == {
-        "balance u", "balance c", "L2 norm", "frobenius product", "spectral product",
+        "balance u", "balance c", "L2 norm", "Frobenius product", "spectral product",
     }  # fmt: skip
     rows = open_results(tmp_path).curves().to_pandas()
     for setting, line in zip(settings(SWEEP), drawn["balance c"], strict=False):
