@@ -5,6 +5,7 @@ python -m tests.benchmarks.compared DIR    after `report`; writes records/NAME.j
     --mean COLUMN         also the mean of a column for every source and setting: of its fits, of
                           all that a prior draws
     --share COLUMN        also the share of runs in which a column is 0
+    --commonest COLUMN    also in how many data sets a column is 0 for the commonest function
     --slope COLUMN AXIS   also how a column changes when an axis doubles
     --paired SOURCE REFERENCE COLUMN
                           also the mean of the difference of runs that start alike
@@ -88,6 +89,18 @@ def slopes(runs, swept, priors, column, axis):
         }
 
 
+def commonest(runs, swept, priors, column):
+    """One row a source: in how many data sets the commonest function has 0 in a column."""
+    for source, mine, _, unit in of_source(runs, swept, priors):
+        first = [
+            rows.groupby("function_id")[column].agg(["size", "max"]).nlargest(1, "size")["max"]
+            for _, rows in mine.groupby(unit)
+        ]
+        count = sum(float(value.iloc[0]) == 0 for value in first)
+        shared = {"source": source, "observable": column, "at": "{}", "name": "commonest_has_0"}
+        yield shared | {"value": count, "n": len(first)}
+
+
 def pairs(runs, swept, priors, source, reference, column):
     """One row a setting of the source: run i less run i of the reference, which starts alike."""
     indexed = runs.assign(index=runs["run_id"].astype("uint64") & 0xFFFFFFFF)
@@ -106,11 +119,11 @@ def pairs(runs, swept, priors, source, reference, column):
             } | t_interval(both[column] - both[f"{column}_of_reference"])
 
 
-def record(out, mean=(), share=(), slope=(), paired=(), only=None):
+def record(out, mean=(), share=(), slope=(), paired=(), top=(), only=None):
     """Collect the rows of a record."""
     rows = pq.read_table(out / "comparisons.parquet").select(SHOWN).to_pylist()
     rows = [row for row in rows if only is None or row["name"] in only]
-    if mean or share or slope or paired:
+    if mean or share or slope or paired or top:
         runs = open_results(out).runs().to_pandas()
         sources = json.loads((out / "sweep.json").read_text())["sweep"]["sources"]
         priors = {name for name, source in sources.items() if source["kind"] == "prior"}
@@ -122,6 +135,8 @@ def record(out, mean=(), share=(), slope=(), paired=(), only=None):
             rows += means(zero, *known, column, "share_of_0")
         for column, axis in slope:
             rows += slopes(runs, *known, column, axis)
+        for column in top:
+            rows += commonest(runs, *known, column)
         for names in paired:
             rows += pairs(runs, *known, *names)
     return rows
@@ -134,6 +149,7 @@ def arguments():
     parser.add_argument("--mean", action="append", default=[])
     parser.add_argument("--share", action="append", default=[])
     parser.add_argument("--slope", action="append", nargs=2, default=[])
+    parser.add_argument("--commonest", action="append", default=[])
     parser.add_argument("--paired", action="append", nargs=3, default=[])
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--from", dest="only", nargs="*")
@@ -143,7 +159,15 @@ def arguments():
 if __name__ == "__main__":
     asked = arguments()
     name = json.loads((asked.out / "sweep.json").read_text())["sweep"]["name"]
-    rows = record(asked.out, asked.mean, asked.share, asked.slope, asked.paired, asked.only)
+    rows = record(
+        asked.out,
+        asked.mean,
+        asked.share,
+        asked.slope,
+        asked.paired,
+        asked.commonest,
+        asked.only,
+    )
     if asked.seconds:
         rows.append({"name": "minutes_on_two_cores", "value": asked.seconds / 120})
     kept = [{k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows]
