@@ -3,7 +3,7 @@
 sweep-engine run sweep_engine/examples/NAME.yaml --out DIR
 python -m tests.benchmarks.compared DIR    after `report`; writes records/NAME.json
     --mean COLUMN         also the mean of a column for every source and setting: of its fits, of
-                          all that a prior draws
+                          all that a prior draws; COLUMN.2 is the third entry of a list
     --share COLUMN        also the share of runs in which a column is 0
     --commonest COLUMN    also in how many data sets a column is 0 for the commonest function
     --slope COLUMN AXIS   also how a column changes when an axis doubles
@@ -50,6 +50,12 @@ def of_source(runs, swept, priors):
         units = mine["unit"].dropna()
         unit = SEED if SEED in axes else "unit" if units.duplicated().any() else "run_id"
         yield name, mine, [a for a in axes if a != SEED], unit
+
+
+def with_entry(runs, column):
+    """Add a column of one entry of a list, where `column` asks for one."""
+    name, _, entry = column.partition(".")
+    return runs.assign(**{column: runs[name].str[int(entry)]}) if entry.isdigit() else runs
 
 
 def per_unit(mine, axes, unit, column):
@@ -129,7 +135,7 @@ def record(out, mean=(), share=(), slope=(), paired=(), top=(), only=None):
         priors = {name for name, source in sources.items() if source["kind"] == "prior"}
         known = [c for c in runs.columns if "." in c], priors
         for column in mean:
-            rows += means(runs, *known, column, "mean")
+            rows += means(with_entry(runs, column), *known, column, "mean")
         for column in share:
             zero = runs.assign(**{column: runs[column] == 0})
             rows += means(zero, *known, column, "share_of_0")
