@@ -1,4 +1,4 @@
-"""Laws of balanced networks: what gradient flow conserves is given at the start."""
+"""Laws of products of factors: balanced ones, which gradient flow keeps so, and of given norm."""
 
 import math
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ MAX_SWEEPS = 1000
 
 
 class _Singular:
-    """Refuse what balanced networks, a set of volume 0, do not have."""
+    """Refuse what networks on a set of volume 0, as balanced ones are, do not have."""
 
     def log_density(self, theta: Float[Array, " n"]) -> Float[Array, ""]:
-        raise ValueError("balanced networks have volume 0: their law has no density")
+        raise ValueError("networks of this law have volume 0: their law has no density")
 
     def std(self) -> Float[Array, " n"]:
-        raise ValueError("the deviations of balanced networks' parameters are not known")
+        raise ValueError("the deviations of this law's parameters are not known")
 
     def atoms(self) -> None:
         return None
@@ -215,6 +215,46 @@ class BalancedUnits(_Singular):
         kernels = [layer[: len(kernel)] for layer, kernel in zip(layers, kernels, strict=True)]
         biases = [layer[-1] for layer in layers[: len(biases)]]
         return _joined(self.layout, kernels, biases) * settled
+
+
+@dataclass(frozen=True)
+class UnitProduct(_Singular):
+    """Another law, with every factor divided by the L-th root of the product's Frobenius norm.
+
+    Raises:
+        ValueError: the layout is not a chain of factors, or it has biases.
+    """
+
+    layout: Layout
+    law: Distribution
+    scale: FloatLike
+
+    def __post_init__(self) -> None:
+        if len(_chain(self.layout, "unit_product")) < len(self.layout.leaves):
+            raise ValueError("unit_product: with biases the network is no product: leave them out")
+
+    @property
+    def num_params(self) -> int:
+        return self.law.num_params
+
+    @property
+    def num_normals(self) -> int:
+        return self.law.num_normals
+
+    def sample(self, key: Key[Array, ""]) -> Float[Array, " n"]:
+        return self._divided(self.law.sample(key))
+
+    def from_normals(self, z: Float[Array, " m"]) -> Float[Array, " n"]:
+        return self._divided(self.law.from_normals(z))
+
+    def _divided(self, theta: Float[Array, " n"]) -> Float[Array, " n"]:
+        kernels = [_value(theta, leaf) for leaf in _chain(self.layout, "unit_product")]
+        product = kernels[0]
+        for kernel in kernels[1:]:
+            product = jnp.matmul(product, kernel, precision=jax.lax.Precision.HIGHEST)
+        # A product of exactly 0 has no direction: theta is NaN, and its run counts as diverged.
+        size = jnp.sqrt(jnp.sum(product**2))
+        return theta * (self.scale / size ** (1 / len(kernels)))
 
 
 def _swept(layers: list[Array]) -> tuple[list[Array], Array]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from sweep_engine.laws.balanced import BalancedFactors, BalancedUnits
+from sweep_engine.laws.balanced import BalancedFactors, BalancedUnits, UnitProduct
 from sweep_engine.laws.distribution import Distribution
 from sweep_engine.laws.element_wise import (
     Fixed,
@@ -104,7 +104,7 @@ def log_density(law: LawSpec, layout: Layout, theta: Float[Array, " P"]) -> Floa
     it. Differentiable in theta inside the support of laws with a density in R^P.
 
     Raises:
-        ValueError: the law is one of balanced networks, which has none.
+        ValueError: the law is one of balanced networks or of products of one norm: it has none.
     """
     return bind(law, layout).log_density(theta)
 
@@ -116,7 +116,8 @@ def std(law: LawSpec, layout: Layout) -> Float[Array, " P"]:
     freedom, which has none.
 
     Raises:
-        ValueError: the law is one of balanced networks, where they are not known.
+        ValueError: the law is one of balanced networks or of products of one norm, where they are
+            not known.
     """
     return bind(law, layout).std()
 
@@ -258,6 +259,7 @@ DISTRIBUTIONS: dict[type[specs.Law], Callable[[Any, Layout], Distribution]] = {
         of, law.kind, law.std, law.scale, law.imbalance, law.pattern or 1.0
     ),
     specs.BalancedUnits: lambda law, of: BalancedUnits(of, bind(law.law, of)),
+    specs.UnitProduct: lambda law, of: UnitProduct(of, bind(law.law, of), law.scale),
     specs.Scaled: lambda law, of: bind(law.whole, of),
     specs.ModuleInit: _of_the_module,
     specs.CustomLaw: lambda law, of: law.value.distribution(of),

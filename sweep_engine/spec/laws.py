@@ -497,7 +497,41 @@ class BalancedUnits(Law):
         return self.model_copy(update={"law": self.law.scaled(factor)})
 
 
-WholeLaw = LayerLaw | Layers | Arrays | Balanced | RelaxedBalanced | BalancedUnits
+class UnitProduct(Law):
+    """A draw of another law, each of L factors divided by the L-th root of their product's norm.
+
+    So the product W_L ... W_1 of a deep linear network or matrix factorisation has Frobenius norm
+    1, or scale^L, as where what networks of different depth are drawn from is compared. There is
+    no density with respect to volume.
+
+    Source:
+        Alexander, Slutzky, Ran-Milo & Cohen (2025), arXiv 2506.03931, whose guesses of several
+        depths have products of norm 1.
+    """
+
+    scales: ClassVar[tuple[str, ...]] = ("scale",)
+    support: ClassVar[str] = "factors of a product of given norm"
+
+    kind: Literal["unit_product"] = "unit_product"
+    scale: Annotated[Positive, TRACED] = Field(
+        default=1.0, description="multiplies every factor after that"
+    )
+    law: Annotated[LayerLaw | Layers, Field(discriminator="kind")] = Field(
+        description="the law that is drawn from before the product is given its norm"
+    )
+
+    @model_validator(mode="after")
+    def _shared_as_a_whole(self) -> Self:
+        if self.law.shared:
+            raise ValueError("shared is for the whole law: put it beside law")
+        return self
+
+    @property
+    def parts(self) -> tuple[Law, ...]:
+        return (self, *self.law.parts)
+
+
+WholeLaw = LayerLaw | Layers | Arrays | Balanced | RelaxedBalanced | BalancedUnits | UnitProduct
 """Laws of all of theta that can be scaled."""
 
 

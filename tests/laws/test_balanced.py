@@ -150,9 +150,16 @@ def test_a_draw_is_the_image_of_its_keys_normals():
     assert np.array_equal(laws.sample(BALANCED, layout, key), expected)
 
 
-@pytest.mark.parametrize("law", [BALANCED, law_of("balanced_units", law={"kind": "gaussian"})])
+@pytest.mark.parametrize(
+    "law",
+    [
+        BALANCED,
+        law_of("balanced_units", law={"kind": "gaussian"}),
+        law_of("unit_product", law={"kind": "gaussian"}),
+    ],
+)
 def test_what_is_not_known_of_them_is_refused(law):
-    layout = BIASED.layout
+    layout = SQUARE.layout
     with pytest.raises(ValueError, match="volume 0: their law has no density"):
         laws.log_density(law, layout, jnp.zeros(layout.num_params))
     with pytest.raises(ValueError, match=r"deviations .* not known"):
@@ -169,6 +176,7 @@ def test_what_is_not_known_of_them_is_refused(law):
         (PATTERNED, DeepLinear(depth=3, width=2), (3,), "pattern: .* has 2, got 3"),
         (BALANCED, InfinitelyDeepLinear(cells=2), (2,), "chain of dense layers or factors"),
         (law_of("balanced_units", law={"kind": "box"}), Diagonal(), (3,), "chain of dense"),
+        (law_of("unit_product", law={"kind": "box"}), Mlp(widths=(3,)), (2,), "leave them out"),
     ],
 )
 def test_models_that_have_no_such_factors(law, model, shape, message):
@@ -215,11 +223,31 @@ def test_units_are_balanced_and_functions_are_those_of_the_law(widths, bias):
     assert np.all(np.sum(balanced**2, axis=1) < np.sum(plain**2, axis=1))
 
 
+# --- products of given norm ---------------------------------------------------------------------
+
+UNIT = law_of("unit_product", scale=0.5, law={"kind": "fan_in", "weight_std": 3.0})
+
+
+@pytest.mark.parametrize("network", [THIN, SQUARE])
+def test_products_have_their_norm_and_the_direction_of_the_laws(network):
+    def products(law):
+        factors = kernels_of(network, drawn(law, network)[:50])
+        return functools.reduce(lambda product, factor: factor @ product, factors)
+
+    depth = len(network.layout.leaves)
+    given, plain = products(UNIT), products(UNIT.law)
+    sizes = np.linalg.norm(plain, axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(given, 0.5**depth * plain / sizes, rtol=1e-4, atol=1e-6)
+    factors = drawn(UNIT, network)[:50] / drawn(UNIT.law, network)[:50]
+    np.testing.assert_allclose(factors, factors[:, :1].repeat(factors.shape[1], 1), rtol=1e-5)
+
+
 # --- scaled laws --------------------------------------------------------------------------------
 
 SCALED = [
     (PATTERNED, THIN),
     (UNITS, BIASED),
+    (UNIT, SQUARE),
     (law_of("layers", layers=[{"kind": "sphere"}, {"kind": "box"}, {"kind": "fan_in"}]), BIASED),
 ]
 
@@ -247,7 +275,7 @@ def test_supports_in_words():
     assert laws.support(UNITS) == "balanced units, rescaled from: R^P"
 
 
-@pytest.mark.parametrize("kind", ["scaled", "balanced_units"])
+@pytest.mark.parametrize("kind", ["scaled", "balanced_units", "unit_product"])
 def test_shared_is_for_the_whole_law(kind):
     fields = {"scale": 1.0} if kind == "scaled" else {}
     with pytest.raises(ValueError, match="shared is for the whole law"):

@@ -72,6 +72,24 @@ def test_an_ellipsoid_is_measured_exactly(preconditioner, outcome, rounding):
     assert found["local_nats_loss"] == -found["local_log_measure_loss"]
 
 
+def test_the_landscape_of_the_first_examples_is_that_of_no_others():
+    """Of every input twice the first half has the curvatures of the first half, and 0 elsewhere."""
+    spec = LocalVolume(preconditioners=("hessian_diagonal",), directions=4, examples=SIZE)
+    outcome = quadratic(copies=2)
+    part = outcome_at(
+        outcome.network,
+        np.zeros(SIZE),
+        SQUARED,
+        np.asarray(outcome.train_inputs)[:SIZE],
+        np.asarray(outcome.train_targets)[:SIZE],
+    )
+    found = values(spec, outcome)
+    alone = values(spec.model_copy(update={"examples": None}), part)
+    assert found == {f"{name}_{SIZE}": value for name, value in alone.items()}
+    whole = values(spec.model_copy(update={"examples": None}), outcome)
+    assert whole["local_nats_loss"] > found[f"local_nats_loss_{SIZE}"] + 1
+
+
 @pytest.mark.parametrize(
     ("preconditioner", "outcome"),
     [("none", quadratic()), ("hessian_diagonal", quadratic(ROTATION))],

@@ -1,6 +1,7 @@
 """The observable `local_volume`: ln of the measure of the basin around a network."""
 
 import math
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,7 @@ STEPS = np.geomspace(1e-4, 1.0, 25, dtype=np.float32)
 
 
 def local_volume(spec: LocalVolume) -> Observable:
-    """Make the observable; its columns end in the name of the cost.
+    """Make the observable; its columns end in the name of the cost, and the number of `examples`.
 
     The bound holds around any network of the law's support whose cost is finite: the star domain
     is what its lines reach before the cost has risen over *its own* by the threshold. That this is
@@ -48,7 +49,7 @@ def local_volume(spec: LocalVolume) -> Observable:
     """
 
     def named(name: str) -> str:
-        return f"local_{name}_{spec.cost}"
+        return f"local_{name}_{spec.cost}" + (f"_{spec.examples}" if spec.examples else "")
 
     kinds = ", ".join(spec.preconditioners)
     return Observable(
@@ -70,10 +71,23 @@ def local_volume(spec: LocalVolume) -> Observable:
                    "basin is not that of a solution, but what lies around this network"),
         ),
         compute=lambda outcome: {
-            named(name): value for name, value in _columns(spec, outcome).items()
+            named(name): value for name, value in _columns(spec, _landscape(spec, outcome)).items()
         },
         needs=("labels",) if spec.cost == "error" else (),
     )  # fmt: skip
+
+
+def _landscape(spec: LocalVolume, outcome: Outcome) -> Outcome:
+    """Keep the training examples whose cost is measured."""
+    count = spec.examples
+    if count is None:
+        return outcome
+    return replace(
+        outcome,
+        train_inputs=outcome.train_inputs[:count],
+        train_outputs=outcome.train_outputs[:count],
+        train_targets=outcome.train_targets[:count],
+    )
 
 
 def _columns(spec: LocalVolume, outcome: Outcome) -> dict[str, Array]:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sweep_engine.spec.base import Count, NonNegative, Positive, Share
+from sweep_engine.spec.base import Count, Growing, NonNegative, Positive, Share
 from sweep_engine.spec.laws import Box, FanIn, Gaussian
 from sweep_engine.spec.observables.kind import ObservableKind
 
@@ -15,16 +15,20 @@ Measure = Annotated[Box | Gaussian | FanIn, Field(discriminator="kind")]
 Preconditioner = Literal["law", "none", "hessian_diagonal", "adam", "low_rank"]
 
 
-class LocalVolume(ObservableKind):
+class LocalVolume(Growing, ObservableKind):
     """How much of a law lies in the basin around a solution, by star-domain Monte Carlo.
 
     The basin is what straight lines from the solution reach before `cost` has risen by
     `threshold`. Every preconditioner gives a stochastic lower bound of ln of its measure.
     Expensive: `directions` lines a preconditioner, some 70 passes over the training set each.
+    With `examples` the landscape is that of the first so many training examples. Where
+    `task.train` is swept, these are the same ones for all, unless `stratified`: so networks of
+    large training sets can be measured in the landscape of a small one.
     """
 
     fit_source: ClassVar[None] = None
     projection_plane: ClassVar[None] = None
+    later_keys: ClassVar[tuple[str, ...]] = ("examples",)
 
     kind: Literal["local_volume"] = "local_volume"
     cost: Literal["loss", "kl", "error"] = Field(
@@ -45,6 +49,11 @@ class LocalVolume(ObservableKind):
         default=64, description="random straight lines from the solution, for each preconditioner"
     )
     rank: Count = Field(default=16, description="Lanczos steps of `low_rank`")
+    examples: Count | None = Field(
+        default=None,
+        description="measure the cost on the first training examples, so many at most, and end the "
+        "names of the columns in this number; left out, on all",
+    )
 
     @model_validator(mode="after")
     def _has_volume(self) -> Self:
