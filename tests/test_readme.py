@@ -21,7 +21,7 @@ PAGES = [
     README,
     *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "cluster/README.md")),
     *ROOT.glob("sweep_engine/examples/*.md"),
-    *ROOT.glob("tests/**/*.md"),
+    *ROOT.glob("tests/**/README.md"),
 ]
 
 
