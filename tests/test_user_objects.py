@@ -13,7 +13,8 @@ import pytest
 from pydantic import ValidationError
 
 import sweep_engine
-from sweep_engine import cli
+from sweep_engine import cli, densities
+from sweep_engine.densities.columns.ks import KolmogorovSmirnov
 
 
 class Bump(nn.Module):
@@ -160,6 +161,67 @@ def test_compare_from_python(out):
     estimate = sweep_engine.compare(out, "gd", "init", "spread")
     assert (estimate.num_source, estimate.num_reference) == (110, 130)
     assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """What the user's estimator saw."""
+
+    ratio: float
+    sides: tuple[float, float]
+
+    def at(self, confidence):
+        found = sweep_engine.Estimate(
+            name="spread_ratio", value=self.ratio, low=0.9 * self.ratio, high=1.1 * self.ratio,
+            confidence=confidence, num_source=int(self.sides[0]), n_eff_source=self.sides[0],
+            num_reference=int(self.sides[1]), n_eff_reference=self.sides[1], unit="1",
+            method="ratio of standard deviations",
+        )  # fmt: skip
+        return (found,)
+
+
+class SpreadRatio(densities.Estimator):
+    """A user's own estimator: the ratio of two standard deviations."""
+
+    name = "spread_ratio"
+    takes = densities.Takes.ONE_COLUMN
+    trust = densities.Trust(name, 10)
+    quantities = (
+        densities.Quantity(
+            "spread_ratio", "The source's values spread {0.value:.2f} times.".format
+        ),
+    )
+
+    def look(self, source, reference, seed):
+        return Spreads(
+            source.values.std() / reference.values.std(), (source.n_eff, reference.n_eff)
+        )
+
+
+def test_an_estimator_of_ones_own(out):
+    found = sweep_engine.compare(out, "gd", "init", "spread", estimator=SpreadRatio())
+    runs = {name: sweep_engine.open_results(out).runs(["spread"], pc.field("source") == name)
+            for name in ("gd", "init")}  # fmt: skip
+    gd, init = (np.std(runs[name]["spread"].to_numpy()) for name in ("gd", "init"))
+    assert found.value == pytest.approx(gd / init)
+    assert f"spread {found.value:.2f} times" in densities.registry.QUANTITIES[found.name].says(
+        found
+    )
+    assert {each.estimate.name for each in found.answer.compared} >= {"spread_ratio"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"name": "ks"}, "the engine's own"), ({"quantities": KolmogorovSmirnov.quantities}, None)],
+)
+def test_an_estimator_takes_no_others_name(out, changes, message):
+    """That of an estimate may be used again by the same words, and not by others."""
+    if message is None:
+        other = dataclasses.replace(changes["quantities"][0], says="Something else.".format)
+        changes, message = {"quantities": (other,)}, "another's"
+    mine = type("Mine", (SpreadRatio,), changes)
+    with pytest.raises(ValueError, match=message):
+        sweep_engine.compare(out, "gd", "init", "spread", estimator=mine())
 
 
 @pytest.fixture

@@ -8,20 +8,27 @@ from sweep_engine.densities.columns.quantiles import quantiles
 from sweep_engine.densities.comparing import answer_all, compare, compare_all, refusals
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate, format_p
+from sweep_engine.densities.estimator import Estimator, Quantity, Reading, Takes
 from sweep_engine.densities.functions.plots import rank_plot, scatter
 from sweep_engine.densities.stored.compared import Compared, write_comparisons
 from sweep_engine.densities.stored.pairing import Pair, pairs
 from sweep_engine.densities.stored.sides import function_cells, read_pair
 from sweep_engine.densities.stored.study import Study
+from sweep_engine.densities.trust import Trust
 
 __all__ = [
     "Answer",
     "Compared",
     "Draws",
     "Estimate",
+    "Estimator",
     "Judgement",
     "Pair",
+    "Quantity",
+    "Reading",
     "Study",
+    "Takes",
+    "Trust",
     "answer_all",
     "by_comparison",
     "compare",

@@ -30,6 +30,7 @@ from sweep_engine.densities.registry import (
     PAIRS,
     QUANTITIES,
     SUITED,
+    admit,
 )
 from sweep_engine.densities.stored.compared import Compared
 from sweep_engine.densities.stored.pairing import Pair, pairs
@@ -61,7 +62,7 @@ def compare(
     over: str | None = None,
     where: dict[str, tuple[float, float]] | None = None,
     match: dict[str, Any] | None = None,
-    estimator: str | None = None,
+    estimator: str | Estimator[Draws] | None = None,
     quantity: str | None = None,
     reference_results: Path | str | Study | None = None,
     confidence: float = CONFIDENCE,
@@ -80,7 +81,7 @@ def compare(
         where: Column: (low, high), of the runs that are looked at.
         match: `column` and `bins`: weigh the reference so that the column's bins agree.
         estimator: As in the sweep file, such as `mmd` or `decomposition`; or the name of an
-            estimate that is made when it is left out.
+            estimate that is made when it is left out; or an `Estimator` of your own, of columns.
         quantity: Which of the estimator's estimates, such as `decomposition_total`; left out,
             the first: total variation for functions, the Kolmogorov-Smirnov distance for a column.
         reference_results: The output directory of the reference, if it is another one.
@@ -97,8 +98,11 @@ def compare(
     """
     study = results if isinstance(results, Study) else Study.open(results)
     other = _opened(reference_results)
-    estimator = None if estimator is None else _current_name(estimator)
-    family = estimator if estimator in ESTIMATORS else None
+    own = estimator if isinstance(estimator, Estimator) else None
+    if own is not None:
+        admit(own)
+    asked = _current_name(estimator) if isinstance(estimator, str) else None
+    family = asked if asked in ESTIMATORS else None
     comparison = Comparison.model_validate(
         {
             "source": source,
@@ -119,8 +123,8 @@ def compare(
             f"{len(chosen)} settings are paired here: pick one with `at`, from "
             f"{[pair.at for pair in paired]}"
         )
-    name = quantity or (None if family else estimator)
-    looked = look_at_pair(study, chosen[0], other)
+    name = quantity or (None if family else asked)
+    looked = look_at_pair(study, chosen[0], other, own)
     estimate = _named(looked.at(confidence), name, looked.left_out)
     (answer,) = judged([_estimated(study, chosen[0], other, looked, 1, 1)])
     return replace(estimate, answer=answer)
@@ -323,8 +327,12 @@ def _adjusted(answers: Sequence[Answer]) -> list[Answer]:
     ]
 
 
-def look_at_pair(study: Study, pair: Pair, other: Study | None = None) -> Looked:
+def look_at_pair(
+    study: Study, pair: Pair, other: Study | None = None, own: Estimator[Draws] | None = None
+) -> Looked:
     """Look at the draws of one pair, with every estimator that its comparison asks for.
+
+    With a user's own estimator that one is asked, and no other.
 
     One that lacks draws, or cannot use them, is left out and named. The medians of one column
     are looked at beside, whatever is asked for.
@@ -334,7 +342,7 @@ def look_at_pair(study: Study, pair: Pair, other: Study | None = None) -> Looked
         InsufficientSamples: too few draws for every estimator that is asked for.
     """
     sides = sides_of(study, pair, other)
-    chosen = _chosen(*sides)
+    chosen = _chosen(*sides) if own is None else (own,)
     asked, beside = _looks(chosen, *sides)
     parts, failed = _tried(asked)
     if not parts:  # medians alone are not what was asked for

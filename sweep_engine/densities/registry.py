@@ -90,3 +90,17 @@ QUANTITIES: dict[str, Quantity] = {
     for quantity in estimator.quantities
 }
 """All that is estimated, by name; in the order in which a figure prefers them as its headline."""
+
+
+def admit(estimator: Estimator[Any]) -> None:
+    """Make known what a user's own estimator says of its estimates.
+
+    Raises:
+        ValueError: Its name, or that of an estimate, is another's.
+    """
+    if estimator.name in ESTIMATORS:
+        raise ValueError(f"estimator: {estimator.name!r} is the engine's own: give it another name")
+    for quantity in estimator.quantities:
+        if QUANTITIES.get(quantity.name, quantity) != quantity:
+            raise ValueError(f"quantities: {quantity.name!r} is another's: give it another name")
+    QUANTITIES.update({quantity.name: quantity for quantity in estimator.quantities})
