@@ -34,6 +34,7 @@ from sweep_engine.report.figures.plane import plane_figures
 from sweep_engine.report.figures.recorded import recorded_figures
 from sweep_engine.report.figures.runs import run_figures
 from sweep_engine.report.figures.side_by_side import side_by_side_figures
+from sweep_engine.report.figures.states import state_figures
 from sweep_engine.report.figures.swept import swept_figures
 from sweep_engine.report.page.contents import Page, Section
 from sweep_engine.report.page.render import render_page
@@ -98,6 +99,8 @@ def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
     yield from atlas_sections(study)
     if along := tuple(decomposition_figures(study, decompositions(compared))):
         yield Section("The KL decomposition along the sweep", "", along)
+    if states := tuple(state_figures(study)):
+        yield Section("From the bulk of the law down to a fit", "", states)
     if plane := plane_figures(study):
         yield Section("The two pictures", "", tuple(plane))
     functions, observables, left_out = [], [*side_by_side_figures(study)], 0

@@ -144,6 +144,10 @@ class Walk(Source):
         return False
 
     @property
+    def weighs_law(self) -> bool:
+        return False
+
+    @property
     def measures_fit_of_law(self) -> bool:
         return False
 

@@ -78,6 +78,8 @@ class LeftBehind:
             ValueError: There are more levels than rows to keep.
         """
         left = rows["level"] <= threshold
+        if not left.any():  # all are above 0 already
+            return
         shell = {name: column[left] for name, column in rows.items()}
         self._shells.append(Weighted.equally(shell, log_p + math.log(left.mean())))
         each = self._particles // 2 // len(self._shells)

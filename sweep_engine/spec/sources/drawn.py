@@ -56,6 +56,10 @@ class Drawn(Source):
         return only_final(at, name)
 
     @property
+    def weighs_law(self) -> bool:
+        return False
+
+    @property
     def measures_fit_of_law(self) -> bool:
         return True
 

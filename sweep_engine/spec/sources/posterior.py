@@ -230,6 +230,10 @@ class Posterior(Source):
         return False
 
     @property
+    def weighs_law(self) -> bool:
+        return False
+
+    @property
     def measures_fit_of_law(self) -> bool:
         return False
 

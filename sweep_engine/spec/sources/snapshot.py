@@ -125,6 +125,10 @@ class Snapshot(Source, ParentAt):
         return False
 
     @property
+    def weighs_law(self) -> bool:
+        return False
+
+    @property
     def measures_fit_of_law(self) -> bool:
         return False
 

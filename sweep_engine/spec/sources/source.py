@@ -175,6 +175,11 @@ class Source(Growing, ABC):
 
     @property
     @abstractmethod
+    def weighs_law(self) -> bool:
+        """Whether its rows with their weights are a sample of the law itself, down to a fit."""
+
+    @property
+    @abstractmethod
     def measures_fit_of_law(self) -> bool:
         """Whether its tallies tell P(fit) of `start_law`."""
 

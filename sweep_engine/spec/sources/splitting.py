@@ -202,6 +202,10 @@ class Splitting(Source):
         return False
 
     @property
+    def weighs_law(self) -> bool:
+        return bool(self.keep_levels)
+
+    @property
     def measures_fit_of_law(self) -> bool:
         return self.functions is None
 

@@ -86,6 +86,10 @@ class Stepped(Source):
         return False
 
     @property
+    def weighs_law(self) -> bool:
+        return False
+
+    @property
     def measures_fit_of_law(self) -> bool:
         return False
 

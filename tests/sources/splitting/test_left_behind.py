@@ -119,6 +119,15 @@ def test_thinning_keeps_the_weight_of_a_shell():
     assert len(set(thin.ancestor)) == 4
 
 
+def test_a_level_that_leaves_nobody_behind_adds_nothing():
+    left = LeftBehind(8, jax.random.key(0))
+    rows = {"theta": np.zeros((8, 1)), "fit": np.ones(8, bool), "ancestor": np.arange(8),
+            "level": np.ones(8)}  # fmt: skip
+    left.add(rows, 0.0, 0.0)
+    last = Weighted.equally(rows, -1.0)
+    assert np.exp(left.with_last(last).log_weight).sum() == pytest.approx(np.exp(-1))
+
+
 def test_more_levels_than_rows_are_said():
     left = LeftBehind(8, jax.random.key(0))
     rows = {"theta": np.zeros((8, 1)), "fit": np.zeros(8, bool), "ancestor": np.arange(8),
