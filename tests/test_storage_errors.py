@@ -134,7 +134,7 @@ def test_what_is_missing_cannot_be_added_where_one_may_only_read(spec, complete,
 
 def test_estimates_that_cannot_be_kept_are_shown(complete, read_only):
     ended = call("compare", complete)
-    assert "l2_norm" in ended.out
+    assert "L2 norm" in ended.out
     assert_one_line(ended, BAD_INPUT, "not kept", "read-only")
 
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from sweep_engine.execution import run
 from sweep_engine.planning import plan
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
 from sweep_engine.spec.sources import Train
+from sweep_engine.store import open_results
 
 NUM_RUNS = 5
 EDGE = "sources.sgd.optimizer.of_edge"
@@ -89,6 +91,16 @@ def test_the_rate_stays_that_of_the_start_whatever_the_minibatches():
     assert set(parts.solutions.steps) == {5}
     np.testing.assert_array_equal(np.isfinite(start), True)
     np.testing.assert_allclose(start, other, rtol=1e-5)
+
+
+def test_an_axis_may_give_the_edge_to_some_settings_alone(tmp_path):
+    """Their rates stand in the column; those of the others are the settings' own."""
+    levels = [{"kind": "sgd", "learning_rate": 0.01}, {"kind": "adam", "of_edge": 0.5}]
+    sweep = sweep_of({"kind": "sgd"}, {"sources.sgd.optimizer": levels})
+    assert run(sweep, tmp_path).is_complete
+    rates = open_results(tmp_path).runs(["learning_rate"])["learning_rate"]
+    assert rates.null_count == NUM_RUNS
+    assert len(rates) == 2 * NUM_RUNS
 
 
 def test_one_program_for_all_shares_and_a_column_only_where_rates_vary():

@@ -184,7 +184,9 @@ def sweep_runs_schema(plan: Plan) -> pa.Schema:
     axes = axis_columns(axis_paths(plan.sweep), list(plan.settings.values()))
     found = [c for o in observables(plan.sweep.observables)
              if not o.is_late for c in o.columns]  # fmt: skip
-    return runs_schema(axes, found, plan.sweep.own_columns)
+    # An axis may give a source what fills a column that its plain specification does not.
+    own = {name for setting in plan.settings.values() for name in setting.spec.own_columns}
+    return runs_schema(axes, found, own)
 
 
 @contextmanager

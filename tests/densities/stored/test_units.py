@@ -107,7 +107,7 @@ def test_the_report_shows_it(ran):
     assert "distinct_ancestors" in page
 
 
-def test_the_page_says_what_is_outside_its_range_and_opens_with_the_decomposition(ran):
+def test_the_page_says_what_is_outside_its_range_and_opens_with_the_answers(ran):
     study, page = ran
     outside = "outside the trusted range of kde: 3 dimensions (at most 2): a lower bound"
     assert outside in page
@@ -116,7 +116,8 @@ def test_the_page_says_what_is_outside_its_range_and_opens_with_the_decompositio
         quantity="kl_bound_kde",
     )  # fmt: skip
     assert any(outside in warning for warning in found.warnings)
-    assert page.index('id="decomposition"') < page.index('id="summary"')
+    assert page.index('id="answers"') < page.index('id="summary"')
+    assert page.index('id="answers"') < page.index('id="decomposition"')
 
 
 def test_the_decomposition_of_dependent_draws(study):
