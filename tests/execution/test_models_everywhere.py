@@ -87,7 +87,7 @@ def test_every_one_has_its_rows_and_a_page(whole):
 
 def test_stored_networks_are_observed_later(whole):
     observe(whole, ["input_gradient"])
-    assert rows(whole)["test_input_gradient"].null_count == 0
+    assert rows(whole)["input_gradient_norm"].null_count == 0
 
 
 def test_the_same_rows_on_ray_uncut(whole, local_ray, monkeypatch, tmp_path):
