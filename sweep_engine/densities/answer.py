@@ -158,7 +158,7 @@ class Answer(Shown):
             return ""
         if math.isinf(self.shift.low) and math.isinf(self.shift.high):
             return ", with too few draws for an interval of the shift"
-        return ", but their medians are not shown to"
+        return ", with no shift of their medians shown"
 
     def _numbers(self) -> list[str]:
         if not self.compared:
@@ -383,7 +383,9 @@ def _span_of_sizes(answers: Sequence[Answer]) -> str:
     if not known:
         return f": {answers[0].ruling.reason}" if answers[0].judgement in OPEN else ""
     least, most = _clause(known[0]), _clause(known[-1])
-    return f". {least.capitalize()}" + ("" if least == most else f"; at most, {most}")
+    if least == most:
+        return f". {least.capitalize()}"
+    return f". Where it is least, {least}; where it is most, {most}"
 
 
 def _span(values: Sequence[tuple[float, str]]) -> str:

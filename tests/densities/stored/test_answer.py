@@ -59,7 +59,7 @@ def test_a_difference_has_a_direction_and_its_size():
 def test_laws_that_differ_in_their_width_alone_have_no_direction():
     wider = answer(13 + 4 * (NORMS - 13), NORMS)
     assert (wider.judgement, wider.direction) == (Judgement.DIFFER, "")
-    assert "differ in L2 norm, but their medians are not shown to: median" in wider.sentence
+    assert "differ in L2 norm, with no shift of their medians shown: median" in wider.sentence
 
 
 def test_what_is_not_shown_claims_no_size():
