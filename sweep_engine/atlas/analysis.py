@@ -37,7 +37,7 @@ DATA_NATS, OPTIMISER_NATS = "nats of the data", "nats of the optimiser"
 
 @dataclass(frozen=True)
 class Effect:
-    """What a change of levels does to a response.
+    """Hold what a change of levels does to a response.
 
     Attributes:
         term: The factors; none for the mean over all rows.
@@ -62,7 +62,7 @@ class Effect:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the interval leaves 0 out."""
+        """Say whether the interval leaves 0 out."""
         return self.low > 0 or self.high < 0
 
     @property
@@ -108,7 +108,7 @@ class ResponseEffects:
 
 @dataclass(frozen=True)
 class Effects(Shown):
-    """What the factors of a sweep do.
+    """Hold what the factors of a sweep do.
 
     Attributes:
         asked: The source, its prior, the properties.
@@ -279,7 +279,7 @@ def _task_factor(levels: Levels, kinds: Mapping[str, str]) -> str | None:
 
 @dataclass(frozen=True)
 class Analysis:
-    """How effects are estimated.
+    """Say how effects are estimated.
 
     Attributes:
         order: Of levels, by factor: the first is the one that others are compared with.
@@ -432,7 +432,11 @@ def _balance_effect(fit: Fit, tasks: np.ndarray | None) -> Effect:
 
 
 def _granulated(rows: Sequence[Row], levels: Levels, name: str, seed: int) -> Granulated:
-    sides: Any = [[row.means.get(column, UNKNOWN) for row in rows] for column in (name, TEST_ERROR)]
+    sides = []
+    for column in (name, TEST_ERROR):
+        found = [row.means.get(column, UNKNOWN) for row in rows]
+        # A mean without an error is unknown: it must not count as one that is exact.
+        sides.append([each if each.is_known else UNKNOWN for each in found])
     values, errors = (np.array([each.value for each in side]) for side in sides)
-    stderrs = tuple(np.nan_to_num([each.stderr for each in side]) for side in sides)
-    return granulated(values, errors, (stderrs[0], stderrs[1]), levels, seed)
+    of_values, of_errors = (np.array([each.stderr for each in side]) for side in sides)
+    return granulated(values, errors, (of_values, of_errors), levels, seed)

@@ -1,4 +1,4 @@
-"""Which effects rows can tell, and each as a contrast of coefficients."""
+"""Find which effects rows can tell, and each as a contrast of coefficients."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Levels:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """How many levels each factor has."""
+        """Count the levels of each factor."""
         return {factor: len(levels) for factor, levels in self.names.items()}
 
     def without(self, *factors: str) -> "Levels":
@@ -68,7 +68,7 @@ class Levels:
         )
 
     def structure(self) -> Structure:
-        """What the rows cannot tell apart."""
+        """Name what the rows cannot tell apart."""
         return structure(self.codes, self.sizes)
 
 

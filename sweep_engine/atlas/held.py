@@ -10,7 +10,7 @@ from sweep_engine.store import Results
 
 _ADDRESS = ("source", "setting", "unit", "log_weight", "status", "fit")
 _OF_ALL_DRAWS = "function"
-"""What tallies of all functions drawn say they are: as many as draws, and not given a fit."""
+"""Name of the tallies of all functions drawn: as many as draws, and not given a fit."""
 
 
 class HeldResults(Results):

@@ -78,7 +78,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the effects are of.
+    """Say what the effects are of.
 
     Attributes:
         source: The source, such as `sgd`.

@@ -38,7 +38,7 @@ class Response:
 
     @property
     def is_known(self) -> bool:
-        """Whether both the value and its error are finite."""
+        """Say whether both the value and its error are finite."""
         return math.isfinite(self.value) and math.isfinite(self.stderr)
 
 

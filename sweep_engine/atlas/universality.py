@@ -1,4 +1,4 @@
-"""Whether an effect is the same on every task."""
+"""Test whether an effect is the same on every task."""
 
 import math
 from collections.abc import Sequence

@@ -35,7 +35,7 @@ FEW = 20
 
 
 class Judgement(Enum):
-    """What a comparison at one setting comes to."""
+    """Name what a comparison at one setting comes to."""
 
     DIFFER = "differ"
     NOT_SHOWN = "no difference shown"
@@ -67,7 +67,7 @@ HEADER = ("setting", "source", "reference", "shift, or size", "nats", "verdict")
 
 @dataclass(frozen=True)
 class Answer(Shown):
-    """What the estimates of one pair say together.
+    """Hold what the estimates of one pair say together.
 
     Attributes:
         pair: What was compared, and at which setting.
@@ -104,17 +104,17 @@ class Answer(Shown):
 
     @property
     def shift(self) -> Estimate | None:
-        """How far the source lies above the reference."""
+        """Find how far the source lies above the reference."""
         return next(iter(self._all(Part.SHIFT)), None)
 
     @property
     def size(self) -> Estimate | None:
-        """How different the two laws are, in any direction."""
+        """Find how different the two laws are, in any direction."""
         return next(iter(self._all(Part.SIZE)), None)
 
     @property
     def nats(self) -> Estimate | None:
-        """How different they are in nats."""
+        """Find how different they are in nats."""
         return next(iter(self._all(Part.NATS)), None)
 
     def _all(self, part: Part) -> list[Estimate]:

@@ -194,7 +194,7 @@ def refusals(answers: Sequence[Answer]) -> list[str]:
 
 @dataclass(frozen=True)
 class Looked:
-    """What the estimators of a pair saw, and which of them could not be used."""
+    """Hold what the estimators of a pair saw, and which of them could not be used."""
 
     parts: tuple[Reading, ...]
     failed: Mapping[str, Refused]
@@ -364,7 +364,7 @@ def _tried(looks: Mapping[str, Look]) -> tuple[list[Reading], dict[str, Refused]
 
 
 def _expects_verdict(pair: Pair, chosen: Sequence[Estimator[Any]]) -> bool:
-    """Whether an estimate that decides is missing where there is none."""
+    """Say whether an estimate that decides is missing where there is none."""
     rules = (quantity.verdict for each in chosen for quantity in each.quantities)
     return not pair.comparison.is_within_one and any(each is not Verdict.NONE for each in rules)
 

@@ -35,7 +35,7 @@ class Alias:
 
     @property
     def is_full(self) -> bool:
-        """Whether some part of one is some part of the other."""
+        """Say whether some part of one is some part of the other."""
         return self.correlation >= ALIASED
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class Alias:
 
 @dataclass(frozen=True)
 class Structure:
-    """What a design's rows tell of main effects and two-way interactions.
+    """Hold what a design's rows tell of main effects and two-way interactions.
 
     Attributes:
         num_rows: Of the design.

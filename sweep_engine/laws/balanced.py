@@ -1,6 +1,7 @@
 """Laws of products of factors: balanced ones, which gradient flow keeps so, and of given norm."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -160,18 +161,15 @@ def _factor_values(values: Float[Array, " k"], lambdas: Float[Array, " l"]) -> F
 
 
 @dataclass(frozen=True)
-class BalancedUnits(_Singular):
-    """Another law, with every hidden unit rescaled until its two sides have one norm.
-
-    Raises:
-        ValueError: the layout is not a chain of dense layers.
-    """
+class _Changed(_Singular, ABC):
+    """Base of laws that change a draw of another one."""
 
     layout: Layout
     law: Distribution
 
-    def __post_init__(self) -> None:
-        _chain(self.layout, "balanced_units")
+    @abstractmethod
+    def _changed(self, theta: Float[Array, " n"]) -> Float[Array, " n"]:
+        """Change a draw of the other law."""
 
     @property
     def num_params(self) -> int:
@@ -182,12 +180,24 @@ class BalancedUnits(_Singular):
         return self.law.num_normals
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, " n"]:
-        return self._balanced(self.law.sample(key))
+        return self._changed(self.law.sample(key))
 
     def from_normals(self, z: Float[Array, " m"]) -> Float[Array, " n"]:
-        return self._balanced(self.law.from_normals(z))
+        return self._changed(self.law.from_normals(z))
 
-    def _balanced(self, theta: Float[Array, " n"]) -> Float[Array, " n"]:
+
+@dataclass(frozen=True)
+class BalancedUnits(_Changed):
+    """Another law, with every hidden unit rescaled until its two sides have one norm.
+
+    Raises:
+        ValueError: the layout is not a chain of dense layers.
+    """
+
+    def __post_init__(self) -> None:
+        _chain(self.layout, "balanced_units")
+
+    def _changed(self, theta: Float[Array, " n"]) -> Float[Array, " n"]:
         """Rescale layer after layer, until a sweep over all changes nothing but rounding.
 
         Each step lowers |theta|^2 as far as it can by one layer's scales, in whose logarithms
@@ -218,36 +228,20 @@ class BalancedUnits(_Singular):
 
 
 @dataclass(frozen=True)
-class UnitProduct(_Singular):
+class UnitProduct(_Changed):
     """Another law, with every factor divided by the L-th root of the product's Frobenius norm.
 
     Raises:
         ValueError: the layout is not a chain of factors, or it has biases.
     """
 
-    layout: Layout
-    law: Distribution
     scale: FloatLike
 
     def __post_init__(self) -> None:
         if len(_chain(self.layout, "unit_product")) < len(self.layout.leaves):
             raise ValueError("unit_product: with biases the network is no product: leave them out")
 
-    @property
-    def num_params(self) -> int:
-        return self.law.num_params
-
-    @property
-    def num_normals(self) -> int:
-        return self.law.num_normals
-
-    def sample(self, key: Key[Array, ""]) -> Float[Array, " n"]:
-        return self._divided(self.law.sample(key))
-
-    def from_normals(self, z: Float[Array, " m"]) -> Float[Array, " n"]:
-        return self._divided(self.law.from_normals(z))
-
-    def _divided(self, theta: Float[Array, " n"]) -> Float[Array, " n"]:
+    def _changed(self, theta: Float[Array, " n"]) -> Float[Array, " n"]:
         kernels = [_value(theta, leaf) for leaf in _chain(self.layout, "unit_product")]
         product = kernels[0]
         for kernel in kernels[1:]:

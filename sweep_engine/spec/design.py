@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -113,7 +114,7 @@ class Design(Growing):
 
     @cached_property
     def levels(self) -> dict[str, dict[str, Level]]:
-        """What every level of every factor changes; the base level of each is the first."""
+        """Give what every level of every factor changes; the base level of each is the first."""
         return {name: self._ordered(name) for name in self.names}
 
     def _ordered(self, name: str) -> dict[str, Level]:
@@ -180,9 +181,9 @@ class Design(Growing):
                 table.append(tuple(at[name] for name in self.names))
         return self.model_copy(update={"table": tuple(table)})
 
+    @abstractmethod
     def _chosen(self, free: list[str], sizes: list[int], rng: np.random.Generator) -> np.ndarray:
         """Choose the rows of the factors that are not crossed: numbers of levels."""
-        raise NotImplementedError
 
 
 class FullDesign(Design):
@@ -266,7 +267,7 @@ def _check_number(num_rows: int) -> None:
 
 
 def _fits(changes: Level, values: Mapping[str, Any]) -> bool:
-    """Whether values agree with a level in all of its paths that they have, one at least."""
+    """Say whether values agree with a level in all of its paths that they have, one at least."""
     shared = changes.keys() & values.keys()
     return bool(shared) and all(changes[path] == values[path] for path in shared)
 

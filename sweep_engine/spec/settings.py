@@ -250,8 +250,8 @@ def _setting(
         source=source,
         values=values,
         task=parts["task"],  # type: ignore[arg-type]  # a union member by construction
-        model=parts["model"],  # type: ignore[arg-type]  # likewise
-        spec=parts["source"],  # type: ignore[arg-type]  # likewise
+        model=parts["model"],  # type: ignore[arg-type]  # a union member by construction
+        spec=parts["source"],  # type: ignore[arg-type]  # a union member by construction
         accept=parts["accept"],  # type: ignore[arg-type]  # a rule by construction
         parent=None if parent is None else parent.id,
         digest=digest,

@@ -98,7 +98,7 @@ class AnswerGroup:
 
     @property
     def is_folded(self) -> bool:
-        """Whether its rows open on demand."""
+        """Say whether its rows open on demand."""
         return len(self.rows) > MANY_SETTINGS
 
 

@@ -48,7 +48,7 @@ class Weighted(NamedTuple):
 
 
 class LeftBehind:
-    """What the levels of one repetition leave behind: as many draws of each.
+    """Hold what the levels of one repetition leave behind: as many draws of each.
 
     A population above a threshold is a sample of the law there. Those of it that the next
     threshold leaves behind are one of the shell between the two; shells and the last population

@@ -176,7 +176,7 @@ class Source(Growing, ABC):
     @property
     @abstractmethod
     def weighs_law(self) -> bool:
-        """Whether its rows with their weights are a sample of the law itself, down to a fit."""
+        """Say whether its rows with their weights are a sample of the law itself, down to a fit."""
 
     @property
     @abstractmethod
