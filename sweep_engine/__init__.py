@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sweep_engine.atlas import effects
     from sweep_engine.columns import Column
-    from sweep_engine.densities import Estimate, compare
+    from sweep_engine.densities import Estimate, add_estimator, compare
     from sweep_engine.errors import SweepEngineError
     from sweep_engine.execution import observe, run
     from sweep_engine.observables import Observable, Outcome
@@ -28,6 +28,7 @@ _HOMES = {
     "Sweep": "spec",
     "SweepEngineError": "errors",
     "Task": "tasks",
+    "add_estimator": "densities",
     "compare": "densities",
     "effects": "atlas",
     "load": "spec",
@@ -48,6 +49,7 @@ __all__ = [
     "Sweep",
     "SweepEngineError",
     "Task",
+    "add_estimator",
     "compare",
     "effects",
     "load",

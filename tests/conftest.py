@@ -19,8 +19,8 @@ HEAD = "ray"
 
 OPTIMISED = (
     "backends", "bench", "kernels", "theory", "test_lanes.py", "test_shared_ray.py",
-    "execution/test_backends_agree.py", "execution/test_choosing", "execution/test_submission.py",
-    "models/test_lanes.py",
+    "execution/test_backends_agree.py", "execution/test_choosing",
+    "execution/test_models_everywhere.py", "execution/test_submission.py", "models/test_lanes.py",
     "observables/test_every_observable.py", "sources/draw", "sources/test_compilations.py",
     "sources/test_invariants.py",
     "sources/test_lowering.py", "sources/test_training",
@@ -125,5 +125,7 @@ def joined_ray(ray_head: heads.Head) -> Iterator[heads.Head]:
 @pytest.fixture
 def local_ray(joined_ray: heads.Head) -> Iterator[Path]:
     """That Ray for this test alone; returns its home."""
+    alike = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "0"
+    assert alike, "its workers compile with all optimisations: name this test in OPTIMISED"
     with joined_ray.turn():
         yield joined_ray.home

@@ -114,3 +114,5 @@ def test_own_objects(tmp_path, monkeypatch, capsys):
     runpy.run_path(str(tmp_path / "briefly.py"), run_name="__main__")
     assert open_results("results/own_objects").runs(["largest_weight"]).num_rows == 768
     assert capsys.readouterr().out.count("ks_distance ") == 2
+    page = Path("results/own_objects/report.html").read_text()
+    assert page.count("where the highest tenth of the reference lies") == 2

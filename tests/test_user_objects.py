@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -14,7 +16,9 @@ from pydantic import ValidationError
 
 import sweep_engine
 from sweep_engine import cli, densities
+from sweep_engine.densities import registry
 from sweep_engine.densities.columns.ks import KolmogorovSmirnov
+from sweep_engine.spec.sweep import OWN_ESTIMATORS
 
 
 class Bump(nn.Module):
@@ -188,7 +192,9 @@ class SpreadRatio(densities.Estimator):
     trust = densities.Trust(name, 10)
     quantities = (
         densities.Quantity(
-            "spread_ratio", "The source's values spread {0.value:.2f} times.".format
+            "spread_ratio",
+            "The source's values spread {0.value:.2f} times.".format,
+            table=densities.Table.HEADLINES,
         ),
     )
 
@@ -198,7 +204,7 @@ class SpreadRatio(densities.Estimator):
         )
 
 
-def test_an_estimator_of_ones_own(out):
+def test_an_estimator_of_ones_own(out, added):
     found = sweep_engine.compare(out, "gd", "init", "spread", estimator=SpreadRatio())
     runs = {name: sweep_engine.open_results(out).runs(["spread"], pc.field("source") == name)
             for name in ("gd", "init")}  # fmt: skip
@@ -210,11 +216,57 @@ def test_an_estimator_of_ones_own(out):
     assert {each.estimate.name for each in found.answer.compared} >= {"spread_ratio"}
 
 
+@pytest.fixture
+def added(monkeypatch):
+    """The user's estimator is known by its name, until the test ends."""
+    monkeypatch.setattr(registry, "_OWN", {})
+    before = dict(registry.QUANTITIES)
+    sweep_engine.add_estimator(SpreadRatio())
+    yield
+    registry.QUANTITIES.clear()
+    registry.QUANTITIES.update(before)
+    OWN_ESTIMATORS.discard("spread_ratio")
+
+
+def test_a_sweep_names_an_estimator_of_ones_own(out, added, tmp_path, command, monkeypatch):
+    """It answers where the process knows it; elsewhere the reason is given, and nothing else."""
+    asked = {"source": "gd", "reference": "init", "observable": "spread"}
+    named = sweep(compare=[asked | {"estimator": "spread_ratio"}, asked | {"estimator": "ks"}])
+    shutil.copytree(out, tmp_path, dirs_exist_ok=True)
+    assert sweep_engine.run(named, tmp_path).computed == 0
+    alone = sweep_engine.compare(tmp_path, "gd", "init", "spread", estimator="spread_ratio")
+    (found,) = (each.estimate for each in densities.compare_all(densities.Study.open(tmp_path))[0]
+                if each.estimate.name == "spread_ratio")  # fmt: skip
+    assert found.value == alone.value
+    says = f"spread {found.value:.2f} times"
+    assert says in Path(sweep_engine.write_report(tmp_path)).read_text()
+
+    monkeypatch.setattr(registry, "_OWN", {})
+    OWN_ESTIMATORS.discard("spread_ratio")
+    page = Path(sweep_engine.write_report(tmp_path)).read_text()
+    assert says not in page
+    assert "give it to sweep_engine.add_estimator" in page
+    code, printed, err = command("compare", tmp_path)
+    assert code == 0, "the other comparison was answered"
+    assert "'spread_ratio' is an estimator of a user's own" in printed + err
+    with pytest.raises(ValidationError, match="'median'"):
+        sweep(compare=[asked | {"estimator": "spread_ratio"}])
+
+
+def test_an_estimator_given_again_takes_the_place_of_the_old(out, added):
+    """As when a cell of a notebook is run again; its words may be others."""
+    words = densities.Quantity("spread_ratio", "{0.value:.1f} times as wide.".format)
+    again = type("Again", (SpreadRatio,), {"quantities": (words,)})()
+    sweep_engine.add_estimator(again)
+    assert registry.estimator_of("spread_ratio") is again
+    assert registry.QUANTITIES["spread_ratio"] == words
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [({"name": "ks"}, "the engine's own"), ({"quantities": KolmogorovSmirnov.quantities}, None)],
 )
-def test_an_estimator_takes_no_others_name(out, changes, message):
+def test_an_estimator_takes_no_others_name(out, added, changes, message):
     """That of an estimate may be used again by the same words, and not by others."""
     if message is None:
         other = dataclasses.replace(changes["quantities"][0], says="Something else.".format)

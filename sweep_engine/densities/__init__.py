@@ -8,8 +8,17 @@ from sweep_engine.densities.columns.quantiles import quantiles
 from sweep_engine.densities.comparing import answer_all, compare, compare_all, refusals
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate, format_p
-from sweep_engine.densities.estimator import Estimator, Quantity, Reading, Takes
+from sweep_engine.densities.estimator import (
+    Estimator,
+    Part,
+    Quantity,
+    Reading,
+    Table,
+    Takes,
+    Verdict,
+)
 from sweep_engine.densities.functions.plots import rank_plot, scatter
+from sweep_engine.densities.registry import add_estimator
 from sweep_engine.densities.stored.compared import Compared, write_comparisons
 from sweep_engine.densities.stored.pairing import Pair, pairs
 from sweep_engine.densities.stored.sides import function_cells, read_pair
@@ -24,11 +33,15 @@ __all__ = [
     "Estimator",
     "Judgement",
     "Pair",
+    "Part",
     "Quantity",
     "Reading",
     "Study",
+    "Table",
     "Takes",
     "Trust",
+    "Verdict",
+    "add_estimator",
     "answer_all",
     "by_comparison",
     "compare",

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from sweep_engine.densities.answer import Answer, Judgement, Ruling, deciding, rule
-from sweep_engine.densities.decomposition.decomposition import Decomposition, can_be_decomposed
+from sweep_engine.densities.decomposition.decomposition import can_be_decomposed
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.estimator import (
@@ -22,15 +22,17 @@ from sweep_engine.densities.estimator import (
 )
 from sweep_engine.densities.multiplicity import each_of, holm
 from sweep_engine.densities.registry import (
+    DECOMPOSITION,
     ENSEMBLE,
-    ESTIMATORS,
     FUNCTIONS,
     MEANS,
     MEDIANS,
     PAIRS,
     QUANTITIES,
     SUITED,
-    admit,
+    add_estimator,
+    estimator_of,
+    is_estimator,
 )
 from sweep_engine.densities.stored.compared import Compared
 from sweep_engine.densities.stored.pairing import Pair, pairs
@@ -62,7 +64,7 @@ def compare(
     over: str | None = None,
     where: dict[str, tuple[float, float]] | None = None,
     match: dict[str, Any] | None = None,
-    estimator: str | Estimator[Draws] | None = None,
+    estimator: str | Estimator[Any] | None = None,
     quantity: str | None = None,
     reference_results: Path | str | Study | None = None,
     confidence: float = CONFIDENCE,
@@ -81,7 +83,8 @@ def compare(
         where: Column: (low, high), of the runs that are looked at.
         match: `column` and `bins`: weigh the reference so that the column's bins agree.
         estimator: As in the sweep file, such as `mmd` or `decomposition`; or the name of an
-            estimate that is made when it is left out; or an `Estimator` of your own, of columns.
+            estimate that is made when it is left out; or an `Estimator` of your own, or the name
+            of one that `add_estimator` was given.
         quantity: Which of the estimator's estimates, such as `decomposition_total`; left out,
             the first: total variation for functions, the Kolmogorov-Smirnov distance for a column.
         reference_results: The output directory of the reference, if it is another one.
@@ -98,11 +101,11 @@ def compare(
     """
     study = results if isinstance(results, Study) else Study.open(results)
     other = _opened(reference_results)
-    own = estimator if isinstance(estimator, Estimator) else None
-    if own is not None:
-        admit(own)
-    asked = _current_name(estimator) if isinstance(estimator, str) else None
-    family = asked if asked in ESTIMATORS else None
+    if isinstance(estimator, Estimator):
+        add_estimator(estimator)
+        estimator = estimator.name
+    asked = None if estimator is None else _current_name(estimator)
+    family = asked if asked is not None and is_estimator(asked) else None
     comparison = Comparison.model_validate(
         {
             "source": source,
@@ -124,7 +127,7 @@ def compare(
             f"{[pair.at for pair in paired]}"
         )
     name = quantity or (None if family else asked)
-    looked = look_at_pair(study, chosen[0], other, own)
+    looked = look_at_pair(study, chosen[0], other)
     estimate = _named(looked.at(confidence), name, looked.left_out)
     (answer,) = judged([_estimated(study, chosen[0], other, looked, 1, 1)])
     return replace(estimate, answer=answer)
@@ -327,12 +330,8 @@ def _adjusted(answers: Sequence[Answer]) -> list[Answer]:
     ]
 
 
-def look_at_pair(
-    study: Study, pair: Pair, other: Study | None = None, own: Estimator[Draws] | None = None
-) -> Looked:
+def look_at_pair(study: Study, pair: Pair, other: Study | None = None) -> Looked:
     """Look at the draws of one pair, with every estimator that its comparison asks for.
-
-    With a user's own estimator that one is asked, and no other.
 
     One that lacks draws, or cannot use them, is left out and named. The medians of one column
     are looked at beside, whatever is asked for.
@@ -342,7 +341,7 @@ def look_at_pair(
         InsufficientSamples: too few draws for every estimator that is asked for.
     """
     sides = sides_of(study, pair, other)
-    chosen = _chosen(*sides) if own is None else (own,)
+    chosen = _chosen(*sides)
     asked, beside = _looks(chosen, *sides)
     parts, failed = _tried(asked)
     if not parts:  # medians alone are not what was asked for
@@ -418,12 +417,11 @@ def _chosen(source: Side, reference: Side) -> tuple[Estimator[Any], ...]:
     """The estimator that is named, or those that suit the observable."""
     comparison = source.comparison
     if comparison.over is not None:
-        return (ESTIMATORS["mean"],)
+        return (MEANS,)
     if comparison.estimator is not None:
-        return (ESTIMATORS[comparison.estimator],)
+        return (estimator_of(comparison.estimator),)
     if comparison.observable == NETWORKS:
         return (PAIRS, ENSEMBLE) if source == reference else (PAIRS,)
     if comparison.is_of_columns:
         return (SUITED,)
-    decomposition = ESTIMATORS[Decomposition.name]
-    return (FUNCTIONS, decomposition) if can_be_decomposed(source, reference) else (FUNCTIONS,)
+    return (FUNCTIONS, DECOMPOSITION) if can_be_decomposed(source, reference) else (FUNCTIONS,)

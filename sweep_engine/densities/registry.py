@@ -24,6 +24,8 @@ from sweep_engine.densities.points.kernel_density import KernelDensity
 from sweep_engine.densities.points.kernel_tests import Energy, Mmd
 from sweep_engine.densities.points.neighbours import NearestNeighbours
 from sweep_engine.densities.trust import Trust
+from sweep_engine.errors import IncomparableSources
+from sweep_engine.spec.sweep import OWN_ESTIMATORS
 
 
 class Suited(Estimator[Draws]):
@@ -56,6 +58,7 @@ class Suited(Estimator[Draws]):
         return suited.get(source.dimension, (ClassifierTest(),))
 
 
+DECOMPOSITION = Decomposition()
 ENSEMBLE = Ensemble()
 MEANS = MeanDifference()
 MEDIANS = MedianShift()
@@ -77,30 +80,64 @@ _NAMED: tuple[Estimator[Any], ...] = (
     Correlate(),
     PAIRS,
     ENSEMBLE,
-    Decomposition(),
+    DECOMPOSITION,
     MEDIANS,
 )
 
 ESTIMATORS: dict[str, Estimator[Any]] = {estimator.name: estimator for estimator in _NAMED}
 """By the name under which a sweep file asks for it."""
 
+_ALL: tuple[Estimator[Any], ...] = (FUNCTIONS, *_NAMED, SUITED)
+
 QUANTITIES: dict[str, Quantity] = {
-    quantity.name: quantity
-    for estimator in (FUNCTIONS, *_NAMED, SUITED)
-    for quantity in estimator.quantities
+    quantity.name: quantity for estimator in _ALL for quantity in estimator.quantities
 }
 """All that is estimated, by name; in the order in which a figure prefers them as its headline."""
 
 
-def admit(estimator: Estimator[Any]) -> None:
-    """Make known what a user's own estimator says of its estimates.
+_OWN: dict[str, Estimator[Any]] = {}
+
+
+def add_estimator(estimator: Estimator[Any]) -> None:
+    """Make an estimator of your own known to this process, by its name.
+
+    From then on sweeps name it under `compare`, and comparisons and reports that are made in this
+    process ask it. What it is called and what it says stand on its class. Given again, as when a
+    cell of a notebook is run again, the new one takes the old one's place.
+
+    Args:
+        estimator: `takes` says what of each side it is given.
 
     Raises:
         ValueError: Its name, or that of an estimate, is another's.
     """
     if estimator.name in ESTIMATORS:
         raise ValueError(f"estimator: {estimator.name!r} is the engine's own: give it another name")
+    others = [one for name, one in _OWN.items() if name != estimator.name]
+    known = {one.name: one for each in (*_ALL, *others) for one in each.quantities}
     for quantity in estimator.quantities:
-        if QUANTITIES.get(quantity.name, quantity) != quantity:
+        if known.get(quantity.name, quantity) != quantity:
             raise ValueError(f"quantities: {quantity.name!r} is another's: give it another name")
+    _OWN[estimator.name] = estimator
+    OWN_ESTIMATORS.add(estimator.name)
     QUANTITIES.update({quantity.name: quantity for quantity in estimator.quantities})
+
+
+def is_estimator(name: str) -> bool:
+    """Say whether an estimator, and not only an estimate, has this name here."""
+    return name in ESTIMATORS or name in _OWN
+
+
+def estimator_of(name: str) -> Estimator[Any]:
+    """Give the estimator of a name, the engine's or a user's own.
+
+    Raises:
+        IncomparableSources: It is a user's own and was not added in this process.
+    """
+    found = ESTIMATORS.get(name) or _OWN.get(name)
+    if found is None:
+        raise IncomparableSources(
+            f"{name!r} is an estimator of a user's own: from Python, give it to "
+            "sweep_engine.add_estimator, then compare or write the report there"
+        )
+    return found

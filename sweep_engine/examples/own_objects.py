@@ -1,4 +1,4 @@
-"""A sweep whose network, loss, task, optimiser, law and observable are objects of your own.
+"""A sweep of your own objects: network, loss, task, optimiser, law, observable and estimator.
 
     python sweep_engine/examples/own_objects.py
 
@@ -15,6 +15,8 @@ import numpy as np
 import optax
 
 import sweep_engine as se
+from sweep_engine.densities import Draws, Estimator, Quantity, Table, Takes, Trust
+from sweep_engine.errors import IncomparableSources
 from sweep_engine.laws import Distribution, Independent, Standard
 from sweep_engine.models import Layout
 
@@ -94,6 +96,62 @@ def largest(outcome: se.Outcome) -> dict[str, jax.Array]:
     return {"largest_weight": jnp.max(jnp.abs(outcome.theta))}
 
 
+@dataclass(frozen=True)
+class Share:
+    """What your own estimator saw: a share, and copies of it by resampled runs."""
+
+    value: float
+    copies: np.ndarray
+    source: Draws
+    reference: Draws
+
+    def at(self, confidence: float) -> tuple[se.Estimate, ...]:
+        """Read it with an interval at this confidence."""
+        low, high = np.quantile(self.copies, [(1 - confidence) / 2, (1 + confidence) / 2])
+        found = se.Estimate(
+            name=Beyond.name, value=self.value, low=float(low), high=float(high),
+            confidence=confidence, unit="1", method="percentile bootstrap",
+            num_source=len(self.source), n_eff_source=self.source.n_eff,
+            num_reference=len(self.reference), n_eff_reference=self.reference.n_eff,
+        )  # fmt: skip
+        return (found,)
+
+
+class Beyond(Estimator[Draws]):
+    """Your own estimator: how many of the source's runs lie beyond nine tenths of the reference."""
+
+    name = "beyond"
+    takes = Takes.ONE_COLUMN
+    trust = Trust(name, min_draws=50)
+    quantities = (
+        Quantity(
+            name,
+            "{0.value:.0%} of its runs lie where the highest tenth of the reference lies.".format,
+            table=Table.HEADLINES,
+        ),
+    )
+
+    def look(self, source: Draws, reference: Draws, seed: int) -> Share:
+        """Look at one column of both sides."""
+        for draws in (source, reference):
+            if draws.units is not None or np.ptp(draws.weights) or not draws.is_finite.all():
+                raise IncomparableSources("beyond is for independent runs of finite numbers")
+        random, values, others = np.random.default_rng(seed), source.values, reference.values
+
+        def resampled(of: np.ndarray) -> np.ndarray:
+            return random.choice(of, of.shape, axis=0)
+
+        copies = [share_beyond(resampled(values), resampled(others)) for _ in range(1000)]
+        return Share(share_beyond(values, others), np.array(copies), source, reference)
+
+
+def share_beyond(values: np.ndarray, others: np.ndarray) -> float:
+    """Compute which share of `values` is above the 90 % quantile of `others`."""
+    return float(np.mean(values > np.quantile(others, 0.9)))
+
+
+se.add_estimator(Beyond())
+
 RATE = "sources.trained.optimizer.learning_rate"
 SWEEP = se.Sweep.model_validate(
     {
@@ -114,6 +172,15 @@ SWEEP = se.Sweep.model_validate(
         "observables": [
             se.Observable(columns=(se.Column("largest_weight", "float32"),), compute=largest)
         ],
+        "compare": [
+            {
+                "source": "trained",
+                "reference": "prior",
+                "observable": "largest_weight",
+                "by": RATE,
+                "estimator": "beyond",
+            }
+        ],
     }
 )
 
@@ -123,3 +190,4 @@ if __name__ == "__main__":
     for rate in (0.003, 0.01):
         found = se.compare(out, "trained", "prior", "largest_weight", by=RATE, at={RATE: rate})
         print(rate, found, sep="\n")
+    print(se.write_report(out))

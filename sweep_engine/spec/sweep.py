@@ -11,6 +11,8 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
 
@@ -74,6 +76,16 @@ EstimatorName = Literal[
     "binned", "ks", "mean", "wasserstein", "energy", "mmd", "knn", "kde", "c2st", "flow",
     "correlate", "pairs", "ensemble", "decomposition", "median",
 ]  # fmt: skip
+
+OWN_ESTIMATORS: set[str] = set()
+"""The names of a user's own, which `sweep_engine.add_estimator` gave to this process."""
+
+
+def _or_own(name: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """Take a user's own estimator: where it is known, and wherever results name it."""
+    is_own = isinstance(name, str) and (name in OWN_ESTIMATORS or info.context == "stored")
+    return name if is_own else read(name)
+
 
 Bound = Annotated[float, Field(strict=True)]
 Span = tuple[Bound, Bound]
@@ -156,8 +168,10 @@ class Comparison(Shown, Spec):
     match: Match | None = Field(
         default=None, description="weigh the reference's runs so that bins of a column agree"
     )
-    estimator: Annotated[EstimatorName | None, ESTIMATOR.reader()] = Field(
-        default=None, description="how it is estimated; left out, what suits the observable"
+    estimator: Annotated[EstimatorName | None, WrapValidator(_or_own), ESTIMATOR.reader()] = Field(
+        default=None,
+        description="how it is estimated; left out, what suits the observable. In Python also the "
+        "name of one of your own, given to `sweep_engine.add_estimator` before",
     )
 
     @model_validator(mode="before")
