@@ -2,12 +2,15 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
 from hypothesis import settings
+from jax._src import compiler
 
 from sweep_engine.execution import run
 from sweep_engine.spec import Sweep
@@ -47,16 +50,37 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _flags_are_read() -> None:
+    """Have XLA read its flags, before tests change them for the processes that they start."""
+    jax.jit(lambda: 0)()
+
+
 @pytest.fixture(scope="module", autouse=True)
-def _compiled_quickly(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Leave most of XLA's optimisation out, here and in processes that tests start."""
+def _compiled_quickly(request: pytest.FixtureRequest, _flags_are_read: None) -> Iterator[None]:
+    """Leave most of XLA's optimisation out, here and in processes that tests start.
+
+    And its newest code generator, which takes twice as long to compile as the one before.
+    """
     place = request.path.relative_to(Path(__file__).parent).as_posix()
     is_quick = not place.startswith(OPTIMISED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", str(int(is_quick)))
         jax.config.update("jax_disable_most_optimizations", is_quick)
+        if is_quick:
+            name, options = "xla_cpu_use_fusion_emitters", compiler.get_compile_options
+            patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} --{name}=false")
+            patch.setattr(compiler, "get_compile_options", partial(_with_option, options, name))
+        else:
+            jax.clear_caches()  # of what other modules compiled quickly
         yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+def _with_option(make: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
+    options = make(*args, **kwargs)
+    options.env_option_overrides = [*options.env_option_overrides, (name, False)]
+    return options
 
 
 @pytest.fixture(scope="session", autouse=True)
