@@ -118,6 +118,11 @@ def unit_of(runs: pa.Schema, name: str) -> str:
     return unit.decode()
 
 
+def meaning_of(runs: pa.Schema, name: str) -> str:
+    """Give the one line that a column says of itself; nothing where it says none."""
+    return str((runs.field(name).metadata or {}).get(b"meaning", b"").decode())
+
+
 def axis_label(runs: pa.Schema, name: str) -> str:
     """Label an axis by a column: its words and its unit."""
     words, unit = column_words(name), unit_of(runs, name)

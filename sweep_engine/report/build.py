@@ -25,6 +25,7 @@ from sweep_engine.report.drawing.matplotlib_files import draw_files
 from sweep_engine.report.figures.along import along_figures
 from sweep_engine.report.figures.curves import curve_figures
 from sweep_engine.report.figures.decomposition import decomposition_figures
+from sweep_engine.report.figures.entries import entry_figures
 from sweep_engine.report.figures.functions import function_figures
 from sweep_engine.report.figures.observables import (
     MAX_PAIRS,
@@ -119,7 +120,7 @@ def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
     if observables:
         yield Section("Where they land", "", tuple(observables))
     further = [*along_figures(study, compared), *swept_figures(study)]
-    further += [*curve_figures(study), *recorded_figures(study)]
+    further += [*entry_figures(study), *curve_figures(study), *recorded_figures(study)]
     if further:
         yield Section("Along the sweep, and on the way", "", tuple(further))
     if runs := tuple(run_figures(study)):

@@ -12,7 +12,7 @@ from sweep_engine.densities import (
     histogram_2d,
     read_pair,
 )
-from sweep_engine.densities.subject import axis_label, column_words
+from sweep_engine.densities.subject import axis_label, column_words, meaning_of
 from sweep_engine.errors import InsufficientSamples
 from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
@@ -93,11 +93,7 @@ def query_of(comparison: Comparison, columns: Sequence[str]) -> str:
 
 def _caption(study: Study, columns: Sequence[str]) -> str:
     schema = study.results.table("runs").schema
-    meanings = [
-        f"{name}: {(schema.field(name).metadata or {}).get(b'meaning', b'').decode()}."
-        for name in columns
-        if name in schema.names
-    ]
+    meanings = [f"{name}: {meaning_of(schema, name)}." for name in columns if name in schema.names]
     kind = (
         "Bands are exact 95% intervals, bin by bin; dotted lines are medians. Beside each: ln of "
         f"the density ratio in bins of equal mass, cut at {MAX_LN:g}; its intervals hold all at "

@@ -1,6 +1,5 @@
 """Observables that were recorded on the way, step by step."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -10,17 +9,13 @@ import pyarrow.types as types
 from sweep_engine.densities import Study
 from sweep_engine.densities.subject import axis_label
 from sweep_engine.report.drawing.axes import DrawnAxis, scale_of
-from sweep_engine.report.drawing.colours import Colour
 from sweep_engine.report.drawing.figure import Figure, Panel
 from sweep_engine.report.drawing.marks import Line, Points
 from sweep_engine.report.figures.curves import CLOCKS
-from sweep_engine.report.figures.palette import source_colours
-from sweep_engine.report.places import place_of, texts_of, words_of
+from sweep_engine.report.figures.groups import Group, groups_of
+from sweep_engine.report.places import place_of
 from sweep_engine.spec import Setting
 from sweep_engine.store import curves_schema
-
-MAX_LINES = 8
-"""Settings that are drawn each by itself; of more all runs of a source are one line."""
 
 MAX_PANELS = 12
 
@@ -36,7 +31,7 @@ def recorded_figures(study: Study) -> Iterator[Figure]:
     clocks = [clock for clock in CLOCKS if clock in schema.names]
     table = study.results.curves(["source", "run_id", *clocks, *names])
     recorded = [s for s in study.plan.settings.values() if s.spec.recorded]
-    groups = _groups(study, recorded)
+    groups = groups_of(study, recorded)
     panels = [
         _panel(table, name, clock, groups, mine)
         for name in names
@@ -66,25 +61,11 @@ def _is_drawn(field: pa.Field) -> bool:
     return is_number and not is_own and not field.name.endswith("_stderr")
 
 
-def _groups(study: Study, settings: Sequence[Setting]) -> list[tuple[str, Colour, frozenset[int]]]:
-    """Say what is drawn as one line: its label, its colour, and the settings."""
-    if len(settings) <= MAX_LINES:
-        return [
-            (words_of(each.source, texts_of(each)), rank, frozenset({each.id}))
-            for rank, each in enumerate(settings)
-        ]
-    pooled: dict[str, set[int]] = defaultdict(set)
-    for each in settings:
-        pooled[each.source].add(each.id)
-    colours = source_colours(study.sweep)
-    return [(name, colours[name], frozenset(ids)) for name, ids in pooled.items()]
-
-
 def _panel(
     table: pa.Table,
     name: str,
     clock: str,
-    groups: Sequence[tuple[str, Colour, frozenset[int]]],
+    groups: Sequence[Group],
     settings: Sequence[Setting],
 ) -> Panel:
     along = table[clock].to_numpy()

@@ -16,12 +16,12 @@ from sweep_engine.report.drawing.colours import Colour
 from sweep_engine.report.drawing.figure import Along, Detail, Figure, Panel, SweptPlace
 from sweep_engine.report.drawing.marks import Quantiles
 from sweep_engine.report.figures.palette import source_colours
+from sweep_engine.report.figures.quantiles import LEVELS, QUANTILE_WORDS
 from sweep_engine.report.places import place_of, texts_of, words_of
 from sweep_engine.spec import Setting, axis_paths
 from sweep_engine.spec.sources import SourceRole
 from sweep_engine.spec.wording import value_text
 
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 MEASURED = ("test_error", "l2_norm", "steps", "hessian_eigenvalue_max", "edge_ratio")
 MAX_DETAILS = 24
 """Points of the other axes that a figure can be taken apart into."""
@@ -76,13 +76,11 @@ def _columns(study: Study, trained: Sequence[Setting]) -> list[RunColumn]:
 
 def _figure(path: str, panels: Sequence[Panel]) -> Figure:
     first = panels[0].title
-    pooled = "Other swept axes are pooled here. " if panels[0].place.over else ""
+    pooled = " Other swept axes are pooled here." if panels[0].place.over else ""
     return Figure(
         name=f"along_{path.replace('.', '_')}",
         title=f"Along {path.removeprefix('sources.')}",
-        caption=f"Thin bar: 5 to 95% of the runs; thick bar: 25 to 75%; dot: median. {pooled}Runs "
-        "that diverged have no finite value and are not in the quantiles: the table of statuses "
-        "counts them.",
+        caption=f"{QUANTILE_WORDS}{pooled}",
         panels=tuple(panels),
         columns=3,
         query=f'SELECT source, "{path}", quantile_cont({first}, {list(LEVELS)}) FROM '

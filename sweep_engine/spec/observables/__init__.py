@@ -72,6 +72,7 @@ class CustomObservable(Custom, ObservableKind):  # type: ignore[misc]  # a liter
 
     fit_source: ClassVar[None] = None
     projection_plane: ClassVar[None] = None
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
 
 ObservableSpec = Annotated[

@@ -1,6 +1,6 @@
 """Coordinates of theta on a fitted or random basis."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -21,6 +21,8 @@ class Coordinates(ObservableKind):
         serialize_by_alias=True,
         json_schema_extra={"examples": [{"method": "random"}, {"fitted_on": "sgd"}]},
     )
+
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
     kind: Literal["coordinates"] = "coordinates"
     method: Literal["pca", "random"] = Field(

@@ -27,6 +27,7 @@ class Lifting(ObservableKind):
     model_config = ConfigDict(json_schema_extra={"examples": [{}, {"projections": 4}]})
 
     fit_source: ClassVar[None] = None
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
     kind: Literal["lifting"] = "lifting"
     projections: Annotated[int, Field(strict=True, ge=1, le=64)] | None = Field(
@@ -62,6 +63,7 @@ class IntrinsicDynamics(ObservableKind):
 
     fit_source: ClassVar[None] = None
     projection_plane: ClassVar[None] = None
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
     kind: Literal["intrinsic_dynamics"] = "intrinsic_dynamics"
     tolerance: Positive = Field(
@@ -81,6 +83,7 @@ class KernelMovement(ObservableKind):
 
     fit_source: ClassVar[None] = None
     projection_plane: ClassVar[None] = None
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
     kind: Literal["kernel_movement"] = "kernel_movement"
     inputs: Literal["train", "test"] = Field(

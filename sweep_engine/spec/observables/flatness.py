@@ -23,6 +23,7 @@ class Flatness(ObservableKind):
 
     fit_source: ClassVar[None] = None
     projection_plane: ClassVar[None] = None
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
     kind: Literal["flatness"] = "flatness"
     measures: Annotated[tuple[FlatnessMeasure, ...], Field(min_length=1)] = Field(

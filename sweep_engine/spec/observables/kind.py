@@ -37,12 +37,18 @@ class ObservableKind(Spec):
     def projection_plane(self) -> ProjectionPlane | None:
         """The plane that its columns span, to draw networks in; None where they span none."""
 
+    @property
+    @abstractmethod
+    def entry_names(self) -> tuple[str, ...]:
+        """What each entry of its lists stands for; empty where the network's shape says that."""
+
 
 class Bare(ObservableKind):
     """Base of the kinds without settings: in a file and in `sweep.json` they are names alone."""
 
     fit_source: ClassVar[None] = None
     projection_plane: ClassVar[None] = None
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
     @model_serializer
     def _name(self) -> str:

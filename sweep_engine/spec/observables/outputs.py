@@ -33,6 +33,7 @@ class NormalisedLoss(ObservableKind):
 
     fit_source: ClassVar[None] = None
     projection_plane: ClassVar[None] = None
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
     kind: Literal["normalised_loss"] = "normalised_loss"
     by: Annotated[tuple[OutputScale, ...], Field(min_length=1)] = Field(
@@ -60,6 +61,7 @@ class Calibration(ObservableKind):
 
     fit_source: ClassVar[None] = None
     projection_plane: ClassVar[None] = None
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
     kind: Literal["calibration"] = "calibration"
     sets: Annotated[tuple[InputSet, ...], Field(min_length=1)] = Field(

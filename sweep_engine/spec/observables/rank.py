@@ -17,6 +17,7 @@ class Rank(ObservableKind):
 
     fit_source: ClassVar[None] = None
     projection_plane: ClassVar[None] = None
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
     kind: Literal["rank"] = "rank"
     tolerance: Share = Field(

@@ -17,6 +17,7 @@ class Smoothness(ObservableKind):
 
     fit_source: ClassVar[None] = None
     projection_plane: ClassVar[None] = None
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
     kind: Literal["smoothness"] = "smoothness"
     on: Literal["line", "plane", "grid"] = Field(

@@ -55,6 +55,10 @@ class LocalVolume(Growing, ObservableKind):
         "names of the columns in this number; left out, on all",
     )
 
+    @property
+    def entry_names(self) -> tuple[str, ...]:
+        return self.preconditioners
+
     @model_validator(mode="after")
     def _has_volume(self) -> Self:
         if self.threshold == 0 and self.cost != "error":
@@ -73,6 +77,7 @@ class LearningCoefficient(ObservableKind):
 
     fit_source: ClassVar[None] = None
     projection_plane: ClassVar[None] = None
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
     kind: Literal["learning_coefficient"] = "learning_coefficient"
     temperature: Positive = Field(default=1e-3, description="1 / (n beta)")
@@ -102,6 +107,7 @@ class VolumeExponent(ObservableKind):
 
     fit_source: ClassVar[None] = None
     projection_plane: ClassVar[None] = None
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
     kind: Literal["volume_exponent"] = "volume_exponent"
     half_width: Positive = Field(
@@ -125,6 +131,7 @@ class MapEstimate(ObservableKind):
 
     fit_source: ClassVar[None] = None
     projection_plane: ClassVar[None] = None
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
     kind: Literal["map_estimate"] = "map_estimate"
     law: Annotated[Gaussian | FanIn, Field(discriminator="kind")] = Field(
