@@ -1,12 +1,20 @@
 """Densities: how far one source's law is from another's. Every estimator returns Estimates."""
 
-from sweep_engine.densities.answer import Answer, Judgement, by_comparison, spans, summarise
+from sweep_engine.densities.answer import (
+    Answer,
+    Judgement,
+    by_comparison,
+    opening,
+    spans,
+    summarise,
+)
 from sweep_engine.densities.columns.density_ratio import density_ratio
 from sweep_engine.densities.columns.histograms import histogram, histograms
 from sweep_engine.densities.columns.plane import histogram_2d
 from sweep_engine.densities.columns.quantiles import quantiles
 from sweep_engine.densities.comparing import answer_all, compare, compare_all, refusals
 from sweep_engine.densities.draws import Draws
+from sweep_engine.densities.effort import seconds_to_answer
 from sweep_engine.densities.estimate import Estimate, format_p
 from sweep_engine.densities.estimator import (
     Estimator,
@@ -52,12 +60,14 @@ __all__ = [
     "histogram",
     "histogram_2d",
     "histograms",
+    "opening",
     "pairs",
     "quantiles",
     "rank_plot",
     "read_pair",
     "refusals",
     "scatter",
+    "seconds_to_answer",
     "spans",
     "summarise",
     "write_comparisons",

@@ -313,6 +313,12 @@ def by_comparison(answers: Sequence[Answer]) -> list[list[Answer]]:
     return list(groups.values())
 
 
+def opening(answers: Sequence[Answer]) -> list[str]:
+    """Say in a numbered sentence what each comparison comes to."""
+    groups = by_comparison(answers)
+    return [f"{i}. {summarise(group)}" for i, group in enumerate(groups, start=1)]
+
+
 def summarise(answers: Sequence[Answer]) -> str:
     """Say in one sentence what a comparison comes to over all its settings.
 
