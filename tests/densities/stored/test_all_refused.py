@@ -108,8 +108,8 @@ def test_a_column_of_runs_of_which_none_is_kept(run_with):
     ("changes", "seconds"),
     [
         ({"observable": "l2_norm"}, 2 * Estimator.seconds),
-        ({"observable": "l1_norm, l2_norm, steps"}, ClassifierTest.seconds),
-        ({"observable": "l1_norm, l2_norm", "estimator": "flow"}, Flow.seconds),
+        ({"observable": "l2_norm, train_loss, train_error"}, ClassifierTest.seconds),
+        ({"observable": "l2_norm, train_loss", "estimator": "flow"}, Flow.seconds),
     ],
     ids=["one column", "a classifier is asked", "flow"],
 )
