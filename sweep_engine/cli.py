@@ -528,10 +528,11 @@ def _print_estimates(compared: Sequence["Compared"]) -> None:
 def _ends(name: str, ends: tuple[float, float]) -> str:
     """Print an interval; that of a lower bound is open upwards."""
     from sweep_engine.densities.registry import QUANTITIES
+    from sweep_engine.numbers import format_ends
 
     if QUANTITIES[name].is_lower_bound:
         return f"{ends[0]:.4g} or more"
-    return "{:.4g} to {:.4g}".format(*ends)
+    return format_ends(*ends)
 
 
 def _estimates_title(one: "Compared") -> str:

@@ -1,13 +1,6 @@
 """Densities: how far one source's law is from another's. Every estimator returns Estimates."""
 
-from sweep_engine.densities.answer import (
-    Answer,
-    Judgement,
-    by_comparison,
-    opening,
-    spans,
-    summarise,
-)
+from sweep_engine.densities.answer import Answer, Judgement
 from sweep_engine.densities.columns.density_ratio import density_ratio
 from sweep_engine.densities.columns.histograms import histogram, histograms
 from sweep_engine.densities.columns.plane import histogram_2d
@@ -26,6 +19,7 @@ from sweep_engine.densities.estimator import (
     Verdict,
 )
 from sweep_engine.densities.functions.plots import rank_plot, scatter
+from sweep_engine.densities.over_settings import by_comparison, opening, spans, summarise
 from sweep_engine.densities.registry import add_estimator
 from sweep_engine.densities.stored.compared import Compared, write_comparisons
 from sweep_engine.densities.stored.pairing import Pair, pairs
