@@ -671,6 +671,16 @@ def bench(
     _print_json(run_bench(experiments or (), out=record, quick=quick))
 
 
+def _complete_topic(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """Complete a path of `explain`, whose last step is a word by itself or stands behind a dot."""
+    from sweep_engine.explain import Book, commands
+
+    before = "".join(f"{word}." for word in context.params.get("path") or ())
+    book = Book(commands(typer.main.get_command(app)))
+    for each in book.complete(before + incomplete):
+        yield each.name.removeprefix(before), each.meaning
+
+
 @app.command("explain")
 def explain_topic(
     path: Annotated[
@@ -679,6 +689,7 @@ def explain_topic(
             metavar="[PATH]",
             help="What to explain, as task.boolean.bits, estimator.knn or column l2_norm; all "
             "that there is if left out.",
+            autocompletion=_complete_topic,
         ),
     ] = None,
     as_json: AsJson = False,
