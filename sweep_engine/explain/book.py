@@ -107,7 +107,9 @@ class Book:
             except NoSuchTopic:
                 continue
             more = {} if parent else {short: self.find(short) for short in _SHORT}
-            found = {name: each for name, each in {**names, **more}.items() if name.startswith(begun)}
+            found = {
+                name: each for name, each in {**names, **more}.items() if name.startswith(begun)
+            }
             if found:
                 yield from (_line(path[: place + 1] + name, each) for name, each in found.items())
                 return
