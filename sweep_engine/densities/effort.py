@@ -23,15 +23,14 @@ def seconds_to_answer(study: Study) -> float:
 
 def _comparison_seconds(study: Study, comparison: Comparison) -> float:
     sides = {comparison.source, comparison.reference}
-    rows = sum(_num_rows(study, source) for source in sides)
+    table = "tallies" if comparison.observable == "function" else "runs"
+    rows = sum(_num_rows(study, table, source) for source in sides)
     own = sum(_pair_seconds(study, pair) for pair in pairs(study.plan, comparison))
     return own + rows / ROWS_A_SECOND
 
 
-def _num_rows(study: Study, source: str) -> int:
-    """Count what estimates read of a source: its runs, and its counts of functions."""
-    tables = (study.results.table(name, source) for name in ("runs", "tallies"))
-    return sum(record.rows for table in tables for record in table.records)
+def _num_rows(study: Study, table: str, source: str) -> int:
+    return sum(record.rows for record in study.results.table(table, source).records)
 
 
 def _pair_seconds(study: Study, pair: Pair) -> float:
