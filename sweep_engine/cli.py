@@ -214,7 +214,7 @@ def run(
     summary = _run(
         context.obj, sweep, text, out_dir, fail_fast=fail_fast, backend=backend, address=address
     )
-    _report_run(summary, out_dir)
+    _report_run(context.obj, summary, out_dir)
 
 
 @app.command()
@@ -276,7 +276,7 @@ def retry(
         context.obj, sweep, None, results, fail_fast=fail_fast, failed_only=True, backend=backend,
         address=address,
     )  # fmt: skip
-    _report_run(summary, results)
+    _report_run(context.obj, summary, results)
 
 
 @app.command()
@@ -471,11 +471,11 @@ MAX_ANSWERS = 30
 
 def _print_answers(answers: "Sequence[Answer]") -> None:
     """Print a sentence for each comparison, and a row for each of its settings."""
-    from sweep_engine.densities import by_comparison, summarise
+    from sweep_engine.densities import by_comparison, opening
 
     groups = by_comparison(answers)
-    for i, group in enumerate(groups, start=1):
-        out.print(f"{i}. {summarise(group)}", markup=False, highlight=False)
+    for sentence in opening(answers):
+        out.print(sentence, markup=False, highlight=False)
     out.print()
     table = Table(box=None, header_style="dim", padding=(0, 1))
     for name in ("", "setting", "median", "reference's", "shift, or size", "nats"):
@@ -528,10 +528,11 @@ def _print_estimates(compared: Sequence["Compared"]) -> None:
 def _ends(name: str, ends: tuple[float, float]) -> str:
     """Print an interval; that of a lower bound is open upwards."""
     from sweep_engine.densities.registry import QUANTITIES
+    from sweep_engine.numbers import format_ends
 
     if QUANTITIES[name].is_lower_bound:
         return f"{ends[0]:.4g} or more"
-    return "{:.4g} to {:.4g}".format(*ends)
+    return format_ends(*ends)
 
 
 def _estimates_title(one: "Compared") -> str:
@@ -670,6 +671,16 @@ def bench(
     _print_json(run_bench(experiments or (), out=record, quick=quick))
 
 
+def _complete_topic(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """Complete a path of `explain`, whose last step is a word by itself or stands behind a dot."""
+    from sweep_engine.explain import Book, commands
+
+    before = "".join(f"{word}." for word in context.params.get("path") or ())
+    book = Book(commands(typer.main.get_command(app)))
+    for each in book.complete(before + incomplete):
+        yield each.name.removeprefix(before), each.meaning
+
+
 @app.command("explain")
 def explain_topic(
     path: Annotated[
@@ -678,6 +689,7 @@ def explain_topic(
             metavar="[PATH]",
             help="What to explain, as task.boolean.bits, estimator.knn or column l2_norm; all "
             "that there is if left out.",
+            autocompletion=_complete_topic,
         ),
     ] = None,
     as_json: AsJson = False,
@@ -784,7 +796,7 @@ def _summary_line(name: str, summary: "RunSummary") -> str:
     )
 
 
-def _report_run(summary: "RunSummary", directory: str) -> None:
+def _report_run(stop: Stop, summary: "RunSummary", directory: str) -> None:
     out.print(_summary_line(summary.plan.sweep.name, summary), highlight=False)
     if summary.failed:
         where = f"see {directory}/failed, then sweep-engine retry {directory}"
@@ -792,18 +804,40 @@ def _report_run(summary: "RunSummary", directory: str) -> None:
         _end([f"{summary.failed} shards failed{behind}: {where}"], FAILED)
     if summary.short:
         _end([*map(str, summary.short)], FAILED)
-    for line in _next_steps(summary, directory):
-        out.print(line, markup=False, highlight=False)
-
-
-def _next_steps(summary: "RunSummary", directory: str) -> Iterator[str]:
     if not summary.is_complete:
-        yield f"next: sweep-engine run SPEC --out {directory}"
+        out.print(f"next: sweep-engine run SPEC --out {directory}", markup=False, highlight=False)
         return
-    if num := len(summary.plan.sweep.compare):
-        answers = "the answer" if num == 1 else f"the answers to its {num} comparisons"
-        yield f"{answers}: sweep-engine compare {directory}"
-    yield f"next: sweep-engine report {directory}"
+    compare_command = f"sweep-engine compare {directory}"
+    with stop.last_words(f"the sweep is complete; its answer: {compare_command}"):
+        for line in _answer(directory, compare_command) if summary.plan.sweep.compare else ():
+            out.print(line, markup=False, highlight=False)
+    out.print(f"next: sweep-engine report {directory}", markup=False, highlight=False)
+
+
+MAX_SENTENCES = 10
+"""Sentences that end a run: a screen, where each fills two lines."""
+
+MAX_ANSWER_SECONDS = 6.0
+"""What takes longer to compare is left to `compare`: whoever has run a sweep may not want it."""
+
+
+def _answer(directory: str, compare_command: str) -> Iterator[str]:
+    """Say what the comparisons of a complete sweep come to, as `compare` opens, if that is quick.
+
+    What lacks draws is said in its sentence, and is no failure of the run.
+    """
+    from sweep_engine.densities import Study, answer_all, opening, seconds_to_answer
+
+    study = Study.open(directory)
+    seconds = seconds_to_answer(study)
+    if seconds > MAX_ANSWER_SECONDS:
+        yield f"the answer takes {_duration(seconds)} or so: {compare_command}"
+        return
+    sentences = opening(answer_all(study))
+    yield from sentences[:MAX_SENTENCES]
+    if num_more := len(sentences[MAX_SENTENCES:]):
+        yield f"and {num_more} more comparison{'s' if num_more > 1 else ''}"
+    yield f"the numbers: {compare_command}"
 
 
 def _run_line(run: dict[str, Any]) -> str:

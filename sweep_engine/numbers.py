@@ -48,17 +48,64 @@ def format_beside(numbers: Sequence[float], low: float, high: float) -> list[str
         high: Of the interval.
     """
     power = _common_power(*numbers)
-    decimals = max(_decimals(number, low, high, power) for number in numbers)
+    return _alike(numbers, power, max(_decimals(each, low, high, power) for each in numbers))
+
+
+def format_range(ends: Sequence[tuple[float, float, float]]) -> list[str]:
+    """Print estimates of several settings, as the ends of a range, with equally many decimals.
+
+    The widest interval tells how many; more only where two would read alike, or as 0.
+
+    >>> format_range([(0.32101, 0.29, 0.35), (0.348217, 0.3479, 0.3485)])
+    ['0.321', '0.348']
+    >>> format_range([(19.93, 12.0, 25.0), (20.31, 20.30, 20.32)])
+    ['19.9', '20.3']
+
+    Args:
+        ends: Value, low and high of each estimate.
+    """
+    values = [value for value, _, _ in ends]
+    power = _common_power(*values)
+    return _alike(values, power, min(_decimals(*each, power) for each in ends))
+
+
+def format_ends(low: float, high: float) -> str:
+    """Print an interval by itself, in a table of all numbers: three digits of its width.
+
+    >>> format_ends(0.321, 0.34821)
+    '0.3210 to 0.3482'
+    """
+    if math.isnan(low) and math.isnan(high):
+        return _format(low, 0, 0)
+    return " to ".join(_printed(low, low, high, digits=3)[1:])
+
+
+MORE_DECIMALS = 2
+"""How many there may be beyond those that the intervals support."""
+
+
+def _alike(numbers: Sequence[float], power: int, decimals: int) -> list[str]:
+    """Print numbers with equally many decimals, enough to tell them apart and from 0."""
+    num_values = len(set(numbers))
+    for more in range(MORE_DECIMALS + 1):
+        texts = [_format(number, power, decimals + more) for number in numbers]
+        if len(set(texts)) == num_values and not any(map(_vanishes, numbers, texts)):
+            return texts
     texts = [_format(number, power, decimals) for number in numbers]
-    return [  # what would be shown as 0 and is none has digits of its own
-        text if text.strip("−0.") or not number else format_interval(number)
+    return [
+        format_interval(number) if _vanishes(number, text) else text
         for number, text in zip(numbers, texts, strict=True)
     ]
 
 
-def _printed(value: float, low: float, high: float) -> list[str]:
+def _vanishes(number: float, text: str) -> bool:
+    """Say whether a number that is not 0 is shown as 0."""
+    return bool(number) and not text.strip("−0.")
+
+
+def _printed(value: float, low: float, high: float, digits: int = 2) -> list[str]:
     power = _common_power(value, low, high)
-    decimals = _decimals(value, low, high, power)
+    decimals = _decimals(value, low, high, power, digits)
     return [_format(number, power, decimals) for number in (value, low, high)]
 
 
@@ -77,13 +124,13 @@ def _common_power(*numbers: float) -> int:
     return leading if leading < -4 or leading >= 7 else 0
 
 
-def _decimals(value: float, low: float, high: float, power: int) -> int:
-    """Decimals to print after dividing by 10^power."""
+def _decimals(value: float, low: float, high: float, power: int, digits: int = 2) -> int:
+    """Decimals to print after dividing by 10^power, for so many digits of the width."""
     width = high - low
     if math.isfinite(width) and width > 0:
-        decimals = 1 - _magnitude(width)
+        decimals = digits - 1 - _magnitude(width)
     else:
-        decimals = 2 - max(map(_magnitude, _finite(value, low, high)), default=0)
+        decimals = digits - max(map(_magnitude, _finite(value, low, high)), default=0)
     return min(max(decimals + power, 0), 12)
 
 

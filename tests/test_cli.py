@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from sweep_engine import cli
+from sweep_engine.densities import Estimator
 from sweep_engine.store import OutputDirectory, open_results
 from tests.shell import call
 
@@ -183,6 +185,29 @@ def test_compare(ran):
     text = call("compare", out)
     assert text.code == COMPLETE
     assert bool(asked) == ("nothing to compare" not in text.out)
+
+
+def test_a_complete_run_ends_with_the_sentences_that_compare_begins_with(ran, monkeypatch):
+    spec, out = ran
+    num = len(yaml.safe_load(spec.read_text()).get("compare", []))
+    ended = call("run", spec, "--out", out)
+    summary, *sentences, last = ended.out.splitlines()
+    assert "0 missing" in summary
+    assert last == f"next: sweep-engine report {out}"
+    if not num:
+        assert not sentences
+        return
+    assert sentences.pop() == f"the numbers: sweep-engine compare {out}"
+    assert sentences == call("compare", out).out.splitlines()[:num]
+    assert sentences[0].startswith("1. ")
+
+    monkeypatch.setattr(cli, "MAX_SENTENCES", num - 1)
+    assert "and 1 more comparison\n" in call("run", spec, "--out", out).out
+    monkeypatch.setattr(Estimator, "seconds", 1e4)
+    ended = call("run", spec, "--out", out)
+    assert ended.code == COMPLETE
+    assert f"or so: sweep-engine compare {out}" in ended.out
+    assert sentences[0] not in ended.out
 
 
 def test_report(ran):

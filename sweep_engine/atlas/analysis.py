@@ -24,6 +24,7 @@ from sweep_engine.densities.estimate import to_json
 from sweep_engine.densities.multiplicity import each_of
 from sweep_engine.designs import Term, term_text
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
+from sweep_engine.numbers import format_ends
 from sweep_engine.shown import ShortTable, Shown
 
 CONFIDENCE = 0.95
@@ -163,7 +164,7 @@ class Effects(Shown):
                         f"{response.response} ({response.unit})",
                         each.name,
                         f"{each.value:.3g}",
-                        f"{each.low:.3g} to {each.high:.3g}",
+                        format_ends(each.low, each.high),
                         "yes" if each.is_shown else "",
                         _tasks_text(each.tasks),
                         aliased,

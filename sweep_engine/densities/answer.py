@@ -12,7 +12,6 @@ that decide share theirs by Holm's rule. So the chance of any false `differ` is 
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -165,9 +164,9 @@ class Answer(Shown):
             return [self.ruling.reason]
         if self.judgement is Judgement.DESCRIBED:
             return [described(self._first)]
-        known = [", ".join(filter(None, (self._medians_text(), _clause(self.shift))))]
+        known = [", ".join(filter(None, (self._medians_text(), clause_of(self.shift))))]
         if self.judgement is Judgement.DIFFER:
-            size = _clause(self.size) or (f"{self.nats_text} nats" if self.nats else "")
+            size = clause_of(self.size) or (f"{self.nats_text} nats" if self.nats else "")
             known.append(size)
         if known := [text for text in known if text]:
             return known
@@ -193,7 +192,7 @@ class Answer(Shown):
     @property
     def shift_text(self) -> str:
         """The shift with its interval; without one, the size in words."""
-        return _clause(self.shift).removeprefix("shift ") or _clause(self.size)
+        return clause_of(self.shift).removeprefix("shift ") or clause_of(self.size)
 
     @property
     def nats_text(self) -> str:
@@ -257,7 +256,8 @@ def described(estimate: Estimate) -> str:
     return f"{estimate.name.replace('_', ' ')} {numbers}{unit}"
 
 
-def _clause(estimate: Estimate | None) -> str:
+def clause_of(estimate: Estimate | None) -> str:
+    """Say what an estimate adds to the sentence of an answer; nothing without one."""
     if estimate is None:
         return ""
     clause = QUANTITIES[estimate.name].clause
@@ -303,91 +303,3 @@ def _deciding_numbers(quantity: Quantity, estimate: Estimate, p_adjusted: float 
         f"{name}, at the {estimate.confidence:.5g} confidence that allows for all comparisons "
         f"here: {format_interval(estimate.value, estimate.low, high)}"
     )
-
-
-def by_comparison(answers: Sequence[Answer]) -> list[list[Answer]]:
-    """Group answers by their comparison, in order."""
-    groups: dict[int, list[Answer]] = {}
-    for each in answers:  # all settings of a comparison share its object
-        groups.setdefault(id(each.pair.comparison), []).append(each)
-    return list(groups.values())
-
-
-def summarise(answers: Sequence[Answer]) -> str:
-    """Say in one sentence what a comparison comes to over all its settings.
-
-    Args:
-        answers: Of one comparison, at least one.
-    """
-    if len(answers) == 1:
-        return answers[0].sentence
-    findings = Counter((each.judgement, each.direction) for each in answers).most_common()
-    leads: list[str] = []
-    for finding, count in findings:
-        group = [each for each in answers if (each.judgement, each.direction) == finding]
-        words = _also(group[0]) if leads else group[0].lead
-        one = count == 1 and group[0].setting
-        leads.append(f"at {one or _some(count, len(answers))} {words}")
-    text = "; ".join(leads) + _spans(answers)
-    return f"{text[0].upper()}{text[1:]}."
-
-
-def _some(count: int, total: int) -> str:
-    if count == total:
-        return "both settings" if total == 2 else f"all {total} settings"
-    return f"{count} of {total} settings"
-
-
-def _also(answer: Answer) -> str:
-    """Say a finding after another of the same comparison."""
-    if answer.direction:
-        return f"they have {answer.direction} values"
-    return {
-        Judgement.DIFFER: "the two differ, without a direction that is shown",
-        Judgement.NOT_SHOWN: "no difference is shown",
-        Judgement.TOO_FEW: "there are too few draws",
-        Judgement.DESCRIBED: "there is no verdict",
-        Judgement.REFUSED: "nothing was compared",
-    }[answer.judgement]
-
-
-def spans(answers: Sequence[Answer]) -> tuple[str, str, str] | None:
-    """Give the ranges of both medians and of the shift over the settings, as texts.
-
-    Args:
-        answers: Of one comparison; None where none has medians.
-    """
-    known = [each for each in answers if each.median_texts]
-    if not known:
-        return None
-    source, reference = (
-        _span([(each.medians[i].value, each.median_texts[i]) for each in known]) for i in (0, 1)
-    )
-    shifts = [(each.shift.value, each.shift_text.split(" (")[0]) for each in known if each.shift]
-    return source, reference, _span(shifts)
-
-
-def _spans(answers: Sequence[Answer]) -> str:
-    """Say the range of the numbers over the settings."""
-    ranges = spans(answers)
-    if ranges is None:
-        return _span_of_sizes(answers)
-    source, reference, shift = ranges
-    unit = answers[0].subject.unit_after
-    return f". Median {source} against {reference}{unit}, shift {shift}"
-
-
-def _span_of_sizes(answers: Sequence[Answer]) -> str:
-    sizes = [each.size or each.nats for each in answers]
-    known = sorted((size for size in sizes if size), key=lambda size: size.low)
-    if not known:
-        return f": {answers[0].ruling.reason}" if answers[0].judgement in OPEN else ""
-    least, most = _clause(known[0]), _clause(known[-1])
-    if least == most:
-        return f". {least.capitalize()}"
-    return f". Where it is least, {least}; where it is most, {most}"
-
-
-def _span(values: Sequence[tuple[float, str]]) -> str:
-    low, high = min(values)[1], max(values)[1]
-    return low if low == high else f"{low} to {high}"

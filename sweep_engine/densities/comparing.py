@@ -341,7 +341,7 @@ def look_at_pair(study: Study, pair: Pair, other: Study | None = None) -> Looked
         InsufficientSamples: too few draws for every estimator that is asked for.
     """
     sides = sides_of(study, pair, other)
-    chosen = _chosen(*sides)
+    chosen = chosen_estimators(*sides)
     asked, beside = _looks(chosen, *sides)
     parts, failed = _tried(asked)
     if not parts:  # medians alone are not what was asked for
@@ -413,8 +413,12 @@ def _look_at_functions(estimator: Estimator[Any], source: Side, reference: Side)
     return Noted(estimator.look(counts.source, counts.reference, source.study.sweep.seed), notes)
 
 
-def _chosen(source: Side, reference: Side) -> tuple[Estimator[Any], ...]:
-    """The estimator that is named, or those that suit the observable."""
+def chosen_estimators(source: Side, reference: Side) -> tuple[Estimator[Any], ...]:
+    """List the estimator that is named, or those that suit the observable.
+
+    Raises:
+        IncomparableSources: The one that is named is a user's own and not known here.
+    """
     comparison = source.comparison
     if comparison.over is not None:
         return (MEANS,)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, Self
 
+from sweep_engine.numbers import format_ends
 from sweep_engine.shown import ShortTable, Shown
 
 SMALLEST_P = 1e-300
@@ -97,7 +98,7 @@ class Estimate(Shown):
         """Say the value, its interval, and what they rest on."""
         numbers = {
             "value": f"{self.value:.4g}",
-            f"{self.confidence:.0%} interval": f"{self.low:.4g} to {self.high:.4g}",
+            f"{self.confidence:.0%} interval": format_ends(self.low, self.high),
             "unit": "" if self.unit == "1" else self.unit,
             "null": "" if self.null_value is None else f"{self.null_value:.3g}",
             "p": "" if self.p_value is None else format_p(self.p_value),

@@ -51,11 +51,16 @@ class Suited(Estimator[Draws]):
 
     def parts(self, source: Draws) -> tuple[Estimator[Draws], ...]:
         """List those that suit."""
-        suited: dict[int, tuple[Estimator[Draws], ...]] = {
-            1: (KolmogorovSmirnov(), Binned()),
-            2: (Binned(),),
-        }
-        return suited.get(source.dimension, (ClassifierTest(),))
+        return suited_to(source.dimension)
+
+
+def suited_to(num_columns: int) -> tuple[Estimator[Draws], ...]:
+    """List the estimators that suit a number of columns."""
+    suited: dict[int, tuple[Estimator[Draws], ...]] = {
+        1: (KolmogorovSmirnov(), Binned()),
+        2: (Binned(),),
+    }
+    return suited.get(num_columns, (ClassifierTest(),))
 
 
 DECOMPOSITION = Decomposition()

@@ -94,6 +94,26 @@ class Book:
                 raise NoSuchTopic(_no_such(topic, rest))
         return topic
 
+    def complete(self, path: str) -> Iterator[Listed]:
+        """List the paths of topics that begin so, one step further.
+
+        Args:
+            path: Whole steps, and the beginning of one; a name may itself have dots.
+        """
+        for place in reversed([-1, *(i for i, letter in enumerate(path) if letter == ".")]):
+            parent, begun = path[: max(place, 0)], path[place + 1 :]
+            try:
+                names = self.find(parent).children
+            except NoSuchTopic:
+                continue
+            more = {} if parent else {short: self.find(short) for short in _SHORT}
+            found = {
+                name: each for name, each in {**names, **more}.items() if name.startswith(begun)
+            }
+            if found:
+                yield from (_line(path[: place + 1] + name, each) for name, each in found.items())
+                return
+
     def _in_full(self, path: str) -> str:
         """Write a path's first step as it is listed: one and many are the same."""
         first, dot, rest = path.partition(".")

@@ -10,6 +10,7 @@ from sweep_engine.atlas.universality import TASK_DEPENDENT
 from sweep_engine.densities import Study
 from sweep_engine.designs import term_text
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
+from sweep_engine.numbers import format_ends
 from sweep_engine.report.figures.atlas import atlas_figures
 from sweep_engine.report.page.contents import Section
 
@@ -120,4 +121,4 @@ def _number(value: float) -> str:
 
 
 def _interval(effect: Effect) -> str:
-    return f"{_number(effect.low)} to {_number(effect.high)}"
+    return format_ends(effect.low, effect.high)

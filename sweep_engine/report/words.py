@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from sweep_engine.densities import Compared, Estimate, format_p
 from sweep_engine.densities.estimator import Table
 from sweep_engine.densities.registry import QUANTITIES
+from sweep_engine.numbers import format_interval
 from sweep_engine.spec import Comparison, Sweep
 from sweep_engine.spec.sources import Source
 
@@ -92,4 +93,4 @@ def null_words(compared: Compared) -> str:
         return f"p = {alone}, {among} among all tests here".replace("= <", "< ")
     if estimate.null_value is None or estimate.null_low is None or estimate.null_high is None:
         return ""
-    return f"{estimate.null_value:.3g} ({estimate.null_low:.3g} to {estimate.null_high:.3g})"
+    return format_interval(estimate.null_value, estimate.null_low, estimate.null_high)

@@ -64,6 +64,38 @@ def test_a_narrow_window_never_scrolls_sideways(browser, address):
     assert len(columns.split()) == 1
 
 
+LOOK = """(() => {
+  const plots = [...document.querySelectorAll('.plot')].filter((plot) => plot.clientWidth);
+  const sizes = plots.map((plot) => [plot, plot.querySelector('.main-svg')]
+    .map((part) => [part.clientWidth, part.clientHeight]));
+  return {
+    folded: document.querySelectorAll('details:not([open])').length,
+    ground: getComputedStyle(document.body).backgroundColor,
+    width: document.body.clientWidth,
+    sizes,
+    ink: plots[0].layout.font.color,
+  };
+})()"""
+
+
+def test_paper_shows_all_in_light_colours_and_nothing_runs_over(browser, address):
+    """And the screen is as before, once it is printed."""
+    browser.open(address, dark=True)
+    screen = browser.run(LOOK)
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    paper = browser.run(LOOK)
+    assert (paper["folded"], paper["width"]) == (0, 688)
+    assert paper["ground"] == "rgb(255, 255, 255)"
+    assert paper["ink"] != screen["ink"]
+    assert all(place == drawn for place, drawn in paper["sizes"])
+    assert max(place[0] for place, _ in paper["sizes"]) < 688
+    browser.run("dispatchEvent(new Event('afterprint'))")
+    browser.run("new Promise((done) => setTimeout(done, 500))")  # plotly resizes a little later
+    assert browser.run(LOOK) == screen
+    assert screen["folded"] > 0
+    assert screen["ground"] == "rgb(17, 22, 27)"
+
+
 def test_words_hide_rows(browser, address):
     browser.open(address)
     browser.run(

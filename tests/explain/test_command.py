@@ -24,6 +24,29 @@ def test_a_path_is_one_word_or_several(path: tuple[str, ...]):
     assert (ended.code, json.loads(ended.out)["path"]) == (0, "column.l2_norm")
 
 
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("sources.train.opt", {"sources.train.optimizer"}),
+        ("sources.train.optimizer.sgd.mo", {"sources.train.optimizer.sgd.momentum"}),
+        ("optimizer.sgd.mo", {"optimizer.sgd.momentum"}),
+        ("comp", {"compare"}),
+        ("task.boolean.b", {"task.boolean.bits"}),
+        ("column l2_n", {"l2_norm"}),
+        ("command.re", {"command.report", "command.retry"}),
+        ("estimate.reference_quantile_0.05", {"estimate.reference_quantile_0.05"}),
+        ("nothing.like_it", set()),
+    ],
+)
+def test_a_shell_completes_a_path(monkeypatch, words: str, completed: set[str]):
+    """As bash asks: by the words of the line, and which of them is to be completed."""
+    line = f"sweep-engine explain {words}"
+    monkeypatch.setenv("_SWEEP_ENGINE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+    assert set(call().out.split()) == completed
+
+
 def test_a_misspelt_path_is_bad_input():
     ended = call("explain", "task.boolen")
     assert (ended.code, ended.out) == (BAD_INPUT, "")

@@ -67,6 +67,7 @@ class Ensemble(Estimator[Side]):
     name = "ensemble"
     takes = Takes.SIDES
     trust = Trust(name, SIZE * MIN_ENSEMBLES)
+    seconds = 1.0
     quantities = tuple(
         _quantity(where, score, words)
         for where in SETS

@@ -78,6 +78,7 @@ class Pairs(Estimator[Side]):
     name = "pairs"
     takes = Takes.SIDES
     trust = Trust(name, 8)
+    seconds = 1.0
     quantities = (AGREEMENT, BARRIER, BARRIER_MATCHED, DISTANCE, DISTANCE_MATCHED, CKA)
 
     def look(self, source: Side, reference: Side, seed: int) -> "PairsReading":

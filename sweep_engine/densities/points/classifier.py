@@ -64,6 +64,7 @@ class ClassifierTest(Estimator[Draws]):
     name = "c2st"
     takes = Takes.COLUMNS
     trust = Trust(name, 100, max_nats=2.0, beyond="a lower bound, and far below")
+    seconds = 1.5
     quantities = (ACCURACY, *witness_quantities(name))
 
     def look(self, source: Draws, reference: Draws, seed: int) -> "ClassifierReading":

@@ -47,6 +47,7 @@ class Flow(Estimator[Draws]):
     name = "flow"
     takes = Takes.TWO_COLUMNS_OR_MORE
     trust = Trust(name, 500, max_dimension=4, max_nats=2.0, beyond="a lower bound, and far below")
+    seconds = 30.0
     quantities = witness_quantities(name)
 
     def look(self, source: Draws, reference: Draws, seed: int) -> Witness:

@@ -39,6 +39,7 @@ class KernelDensity(Estimator[Draws]):
     name = "kde"
     takes = Takes.COLUMNS
     trust = Trust(name, 100, max_dimension=2, max_nats=2.0, beyond="a lower bound, and far below")
+    seconds = 1.0
     quantities = witness_quantities(name)
 
     def look(self, source: Draws, reference: Draws, seed: int) -> Witness:

@@ -68,6 +68,7 @@ class Mmd(Estimator[Draws]):
     name = "mmd"
     takes = Takes.COLUMNS
     trust = Trust(name, MIN_DRAWS)
+    seconds = 1.5
     quantities = (MMD_SQUARED,)
 
     def __init__(self, bandwidth: float | None = None) -> None:
@@ -101,6 +102,7 @@ class Energy(Estimator[Draws]):
     name = "energy"
     takes = Takes.COLUMNS
     trust = Trust(name, MIN_DRAWS)
+    seconds = 1.5
     quantities = (ENERGY_DISTANCE,)
 
     def look(self, source: Draws, reference: Draws, seed: int) -> "KernelReading":

@@ -95,6 +95,7 @@ class NearestNeighbours(Estimator[Draws]):
     name = "knn"
     takes = Takes.COLUMNS
     trust = Trust(name, 200, max_dimension=2, max_nats=1.0)
+    seconds = 1.5
     quantities = (KL, *ENTROPIES)
 
     def look(self, source: Draws, reference: Draws, seed: int) -> Reading:

@@ -101,6 +101,13 @@ class Study:
     def _runs(
         self, source: str, settings: Sequence[int], given: str, inside: Where | None = None
     ) -> pc.Expression:
+        """Choose runs.
+
+        Raises:
+            InsufficientSamples: No run of the sweep is stored, so that no column is known.
+        """
+        if not self.results.table("runs").records:
+            raise InsufficientSamples("no run is stored: `keep` of a source says which are")
         where = pc.field("source") == source
         where &= pc.field("setting").isin(list(settings))
         for column, (low, high) in (inside or {}).items():

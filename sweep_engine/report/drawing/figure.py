@@ -108,6 +108,7 @@ class Figure:
         caption: What is shown, how to read it, how many draws it rests on.
         columns: Panels side by side.
         query: How to get the data shown, for example as SQL.
+        last_is_wide: Whether the last panel takes a row of its own, as wide as the others together.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Figure:
     panels: tuple[Panel, ...]
     columns: int = 2
     query: str = ""
+    last_is_wide: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):

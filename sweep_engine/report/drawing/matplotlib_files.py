@@ -106,15 +106,16 @@ def draw_sheet(figure: Figure) -> Sheet:
 
 def _draw_figure(figure: Figure) -> Sheet:
     columns = min(figure.columns, len(figure.panels))
-    rows = -(-len(figure.panels) // columns)
+    num_narrow = len(figure.panels) - figure.last_is_wide
+    rows = -(-num_narrow // columns) + figure.last_is_wide
     width = max(columns * _PANEL_WIDTH, 1.3 * _PANEL_WIDTH)
     sheet = Sheet(figsize=(width, rows * _PANEL_HEIGHT + 0.8), layout="constrained")
     FigureCanvasAgg(sheet)
-    grid = list(sheet.subplots(rows, columns, squeeze=False).flat)
-    for axes, panel in zip(grid, figure.panels, strict=False):
-        _draw_panel(axes, panel)
-    for axes in grid[len(figure.panels) :]:
-        axes.set_axis_off()
+    grid = sheet.add_gridspec(rows, columns)
+    places = [grid[i // columns, i % columns] for i in range(num_narrow)]
+    places += [grid[-1, :]] * figure.last_is_wide
+    for place, panel in zip(places, figure.panels, strict=True):
+        _draw_panel(sheet.add_subplot(place), panel)
     sheet.suptitle(_plain(figure.title, width), x=0.01, ha="left", weight="bold", size=12)
     _draw_legend(sheet, columns)
     return sheet

@@ -8,6 +8,7 @@ import numpy as np
 from sweep_engine.atlas import Effect, Effects, ResponseEffects
 from sweep_engine.atlas.splits import Split
 from sweep_engine.densities import Pair, Study
+from sweep_engine.numbers import format_interval
 from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Figure, Panel
@@ -95,7 +96,7 @@ def _intervals(study: Study, pairs: Sequence[Pair], responses: Sequence[Response
         values, low, high = np.array([(e.value, e.low, e.high) for e in chosen]).T
         points = Points(
             values, y, opacity=1.0, size=6.0,
-            hover=tuple(f"{e.name}: {e.value:.3g} ({e.low:.3g} to {e.high:.3g})" for e in chosen),
+            hover=tuple(f"{e.name}: {format_interval(e.value, e.low, e.high)}" for e in chosen),
         )  # fmt: skip
         apart = np.full(len(y), np.nan)
         bars = Line(np.stack([low, high, apart], 1).ravel(), np.repeat(y, 3), colour=Role.SOURCE)

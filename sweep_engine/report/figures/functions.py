@@ -7,6 +7,7 @@ import numpy as np
 from sweep_engine.densities import Estimate, Pair, Study, function_cells, rank_plot, scatter
 from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.estimator import Table
+from sweep_engine.densities.functions.plots import Scatter
 from sweep_engine.errors import IncomparableSources
 from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
@@ -19,6 +20,14 @@ from sweep_engine.report.words import table_of
 MAX_FUNCTIONS = 500
 MAX_RANKS = 500
 """Points of a rank plot's curve: the first so many, and as many spread over the others."""
+
+_ROOM = 1.3
+"""An axis of P(f) ends so many times above the highest interval."""
+
+_BESIDE_NULL = (
+    "Below: each divergence beside what the same estimator says of two halves of one source (the "
+    "null): only what stands above the null is a difference. "
+)
 
 SHORT = {
     "total_variation": "TV",
@@ -35,6 +44,7 @@ def function_figures(study: Study, pair: Pair, estimates: list[Estimate]) -> lis
     except IncomparableSources:
         return []
     source, reference = pair.comparison.source, pair.comparison.reference
+    beside_null = _null_panels(estimates)
     given = " given a fit" if pair.comparison.given == "fit" else ""
     return [
         Figure(
@@ -43,21 +53,17 @@ def function_figures(study: Study, pair: Pair, estimates: list[Estimate]) -> lis
             caption=(
                 f"Left: each dot is one function, of the {MAX_FUNCTIONS} most frequent, with exact "
                 "95% intervals; on the line both sources find it equally often. A function that "
-                "one side never drew stands at that side's edge. Middle: all functions by rank. "
-                "Right: each divergence beside what the same estimator says of two halves of one "
-                "source (the null): only what stands above the null is a difference. "
+                "one side never drew stands at that side's edge. Right: all functions by rank. "
+                f"{_BESIDE_NULL if beside_null else ''}"
                 f"{round(counts.num_source):,} networks of {source}, "
                 f"{round(counts.num_reference):,} of {reference}."
             ),
             panels=tuple(
                 replace(panel, place=place_of_pair(study, pair))
-                for panel in (
-                    _scatter_panel(ids, counts, pair),
-                    _rank_panel(counts, pair),
-                    _null_panel(estimates),
-                )
+                for panel in (*_probability_panels(ids, counts, pair), *beside_null)
             ),
-            columns=3,
+            columns=2,
+            last_is_wide=bool(beside_null),
             query=(
                 "SELECT source, function_id, sum(count) FROM read_parquet('tallies/**/*.parquet', "
                 "hive_partitioning = true) WHERE what LIKE 'function%' GROUP BY ALL"
@@ -70,19 +76,26 @@ def _at(pair: Pair) -> str:
     return f", {pair.label()}" if pair.at else ""
 
 
-def _scatter_panel(ids: np.ndarray, counts: CellCounts, pair: Pair) -> Panel:
+def _probability_panels(ids: np.ndarray, counts: CellCounts, pair: Pair) -> tuple[Panel, Panel]:
+    """Draw every function, and all by rank, on one scale of P(f) that ends where the data do."""
     points = scatter(ids, counts, num_functions=MAX_FUNCTIONS)
     floor = 0.5 / max(counts.num_source, counts.num_reference)
-    x, y = points.reference, points.source
-    line = np.array([floor, 1.0])
+    highest = max(side.high.max(initial=floor) for side in (points.reference, points.source))
+    limits = (floor, min(1.0, float(_ROOM * highest)))
+    return _scatter_panel(points, limits, pair), _rank_panel(counts, limits, pair)
+
+
+def _scatter_panel(points: Scatter, limits: tuple[float, float], pair: Pair) -> Panel:
+    floor, x, y = limits[0], points.reference, points.source
+    line = np.array(limits)
     hover = tuple(
         f"{name.decode()[:12]}: {int(a):,} and {int(b):,} draws"
         for name, a, b in zip(points.ids, y.counts, x.counts, strict=True)
     )
     return Panel(
         "Every function",
-        DrawnAxis(f"P(f), {pair.comparison.reference}", scale="log", limits=(floor, 1.0)),
-        DrawnAxis(f"P(f), {pair.comparison.source}", scale="log", limits=(floor, 1.0)),
+        DrawnAxis(f"P(f), {pair.comparison.reference}", scale="log", limits=limits),
+        DrawnAxis(f"P(f), {pair.comparison.source}", scale="log", limits=limits),
         (
             Line(line, line, label="equal", colour=Role.NULL, dash="dash"),
             Points(
@@ -100,7 +113,7 @@ def _scatter_panel(ids: np.ndarray, counts: CellCounts, pair: Pair) -> Panel:
     )
 
 
-def _rank_panel(counts: CellCounts, pair: Pair) -> Panel:
+def _rank_panel(counts: CellCounts, limits: tuple[float, float], pair: Pair) -> Panel:
     marks = []
     for name, side, colour in (
         (pair.comparison.source, counts.source, Role.SOURCE),
@@ -111,9 +124,8 @@ def _rank_panel(counts: CellCounts, pair: Pair) -> Panel:
         marks.append(
             Line(plot.rank[shown], plot.frequencies.probability[shown], label=name, colour=colour)
         )
-    return Panel(
-        "By rank", DrawnAxis("rank", scale="log"), DrawnAxis("P(f)", scale="log"), tuple(marks)
-    )
+    y = DrawnAxis("P(f)", scale="log", limits=limits)
+    return Panel("By rank", DrawnAxis("rank", scale="log"), y, tuple(marks))
 
 
 def _log_spaced(num_ranks: int) -> np.ndarray:
@@ -122,8 +134,8 @@ def _log_spaced(num_ranks: int) -> np.ndarray:
     return np.unique(np.concatenate([np.arange(min(num_ranks, MAX_RANKS)), places[:num_ranks]]))
 
 
-def _null_panel(estimates: list[Estimate]) -> Panel:
-    """Bars of what is finite on both sides; an infinite KL stands in the tables."""
+def _null_panels(estimates: list[Estimate]) -> tuple[Panel, ...]:
+    """Draw bars of what is finite on both sides, if anything is; the rest stands in the tables."""
     shown = [
         e
         for e in estimates
@@ -131,8 +143,10 @@ def _null_panel(estimates: list[Estimate]) -> Panel:
         and np.isfinite([e.value, e.null_value]).all()
         and table_of(e) is not Table.DECOMPOSITION
     ]
+    if not shown:
+        return ()
     names = tuple(_short(e.name) for e in shown)
-    return Panel(
+    panel = Panel(
         "Beside the same-source null",
         DrawnAxis("", categories=names),
         DrawnAxis("divergence"),
@@ -155,6 +169,7 @@ def _null_panel(estimates: list[Estimate]) -> Panel:
             ),
         ),
     )
+    return (panel,)
 
 
 def _short(name: str) -> str:

@@ -2,20 +2,21 @@
 const plots = read("plots");
 const darkOf = read("dark");
 const darkGround = matchMedia("(prefers-color-scheme: dark)");
+const isPrinting = () => document.documentElement.classList.contains("printing");
 const touch = matchMedia("(pointer: coarse)").matches;
 const hidden = new Map();  // plot -> names switched off in its legend
 for (const plot of document.querySelectorAll(".plot")) hidden.set(plot, new Set());
 const config = { responsive: true, displayModeBar: false };
 
 // A copy in the colours of the ground; plotly changes what it is given.
-const themed = (value) => {
+const themed = (value, isDark = darkGround.matches && !isPrinting()) => {
   if (typeof value === "string") {
     return value.replace(/^rgba\((\d+,\d+,\d+),/, (whole, rgb) =>
-      `rgba(${(darkGround.matches && darkOf[rgb]) || rgb},`);
+      `rgba(${(isDark && darkOf[rgb]) || rgb},`);
   }
-  if (Array.isArray(value)) return value.map(themed);
+  if (Array.isArray(value)) return value.map((item) => themed(item, isDark));
   if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, themed(item)]));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, themed(item, isDark)]));
 };
 
 const numbers = (array) => array.bdata === undefined
@@ -80,6 +81,10 @@ const draw = (plot) => {
   const data = traces.map(({ meta, ...look }) => (meta ? { ...themed(look), meta } : themed(look)));
   const layout = themed(panel.layout);
   const shown = (item) => !hidden.get(plot).has(item.name);
+  if (isPrinting()) {
+    const font = { ...layout.font, size: 10 };
+    Object.assign(layout, { width: plot.clientWidth, height: plot.clientHeight, font });
+  }
   if (touch) layout.dragmode = false;  // a finger scrolls the page
   const shapes = layout.shapes.filter(shown);
   Plotly.react(plot, data.filter(shown), { ...layout, shapes }, config);

@@ -10,7 +10,7 @@ from sweep_engine.report.drawing.plotly_json import DARK
 from sweep_engine.report.drawing.plotly_page import to_plotly
 from sweep_engine.report.page.contents import Page
 
-SCRIPTS = ("filter.js", "runs.js", "plots.js", "page.js")
+SCRIPTS = ("filter.js", "runs.js", "plots.js", "page.js", "print.js")
 """In the order in which they need one another."""
 
 

@@ -4,6 +4,13 @@ import json
 
 import pytest
 
+import sweep_engine as se
+from sweep_engine.densities import Estimator, Study, registry, seconds_to_answer
+from sweep_engine.densities.columns.ks import KolmogorovSmirnov
+from sweep_engine.densities.effort import ROWS_A_SECOND
+from sweep_engine.densities.points.classifier import ClassifierTest
+from sweep_engine.densities.points.flow import Flow
+from sweep_engine.spec.sweep import OWN_ESTIMATORS
 from tests.shell import call
 
 LAW = {"kind": "gaussian", "std": 1.0}
@@ -14,6 +21,7 @@ SWEEP = {
     "task": {"kind": "boolean", "bits": 2, "target": "x1", "train": 2},
     "model": {"kind": "linear"},
     "accept": {"train_error": 0.5},
+    "observables": ["norms"],
     "sources": {
         "few": {"kind": "prior", "law": LAW, "draws": 20, "keep": "none"},
         "many": {"kind": "prior", "law": LAW, "draws": 400, "keep": "none"},
@@ -59,3 +67,56 @@ def test_nothing_was_asked_for(run_with):
     ended = call("compare", run_with())
     assert ended.code == 0
     assert "the sweep file lists no comparison" in ended.out
+
+
+def test_a_run_that_lacks_draws_says_so_and_succeeds(run_with):
+    out = run_with(REFUSED)
+    ended = call("run", out.parent / "sweep.yaml", "--out", out)
+    assert ended.code == 0
+    (sentence,) = [line for line in ended.out.splitlines() if line.startswith("1. ")]
+    assert "oo few draws to tell networks of few and of many apart" in sentence
+    assert "needs at least 100" in sentence
+    assert not ended.err.count("no comparison")
+
+
+def test_a_run_whose_estimator_is_not_known_here_says_so_and_succeeds(run_with, monkeypatch):
+    """As on a machine of a cluster; a sweep file cannot name one, so it is retried."""
+    monkeypatch.setattr(registry, "_OWN", {})
+    se.add_estimator(type("Own", (KolmogorovSmirnov,), {"name": "own"})())
+    asked = {"source": "few", "reference": "many", "observable": "l2_norm", "estimator": "own"}
+    out = run_with()
+    try:
+        se.run(se.Sweep(**SWEEP, compare=[asked]), out)
+    finally:
+        OWN_ESTIMATORS.discard("own")
+    assert "L2 norm: no run is stored" in call("retry", out).out
+    registry._OWN.clear()
+    ended = call("retry", out)
+    assert ended.code == 0
+    assert "'own' is an estimator of a user's own" in ended.out
+
+
+def test_a_column_of_runs_of_which_none_is_kept(run_with):
+    """No table knows the column then."""
+    asked = {"source": "few", "reference": "many", "observable": "l2_norm"}
+    ended = call("compare", run_with(asked))
+    assert ended.code == 1
+    assert "l2_norm: no run is stored: `keep`" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({"observable": "function"}, Estimator.seconds),
+        ({"observable": "l2_norm"}, 2 * Estimator.seconds),
+        ({"observable": "l2_norm, train_loss, train_error"}, ClassifierTest.seconds),
+        ({"observable": "l2_norm, train_loss", "estimator": "flow"}, Flow.seconds),
+    ],
+    ids=["functions", "one column", "a classifier is asked", "flow"],
+)
+def test_how_long_an_answer_takes_is_known_before(run_with, changes, seconds):
+    """Its estimators' time, and that of reading what both sides have: no run is kept here."""
+    study = Study.open(run_with(REFUSED | changes))
+    num_rows = study.results.tallies().num_rows if changes["observable"] == "function" else 0
+    assert num_rows or not study.results.runs().num_rows
+    assert seconds_to_answer(study) == pytest.approx(seconds + num_rows / ROWS_A_SECOND)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from sweep_engine.densities.answer import Answer, Judgement, Ruling, rule, summarise
+from sweep_engine.densities.answer import Answer, Judgement, Ruling, rule
 from sweep_engine.densities.columns.ks import KolmogorovSmirnov
 from sweep_engine.densities.columns.medians import MedianShift
 from sweep_engine.densities.comparing import Estimated, judged
@@ -15,6 +15,7 @@ from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.estimator import LEVEL
 from sweep_engine.densities.multiplicity import each_of
+from sweep_engine.densities.over_settings import spans, summarise
 from sweep_engine.densities.stored.compared import Compared
 from sweep_engine.densities.stored.pairing import Pair
 from sweep_engine.densities.subject import Subject, column_words
@@ -83,7 +84,18 @@ def test_one_sentence_tells_of_all_settings():
     text = summarise(answers)
     assert text.startswith("At 2 of 3 settings networks of sgd have a smaller L2 norm than")
     assert "; at rate = 0.3 no difference is shown" in text
-    assert text.endswith("shift −2.00 to 0.00.")
+    assert ". Over the 3 settings the median of sgd goes from 11.02 to 13.02 and that" in text
+    assert "of adam is 13.02; the shift" in text
+    assert text.endswith("the shift goes from −2.00 (rate = 0.2) to 0.00 (rate = 0.3).")
+    assert spans(answers) == ("11.02 to 13.02, by setting", "13.02", "−2.00 to 0.00, by setting")
+
+
+def test_settings_without_medians_are_not_counted_among_those_that_have_them():
+    at = [{"rate": rate} for rate in (0.1, 0.2, 0.3)]
+    one, two, three = (answer(NORMS - 1, NORMS, where) for where in at)
+    refused = replace(three, compared=(), ruling=Ruling(Judgement.TOO_FEW, "too few"))
+    assert "Over 2 of the 3 settings the median of sgd is 12.02" in summarise([one, two, refused])
+    assert spans([refused]) is None
 
 
 @dataclass
