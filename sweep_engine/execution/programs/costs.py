@@ -15,7 +15,11 @@ from sweep_engine.execution.programs.observable_costs import (
     observable_costs,
     rows_of,
 )
-from sweep_engine.execution.programs.programs import Programs, num_workers
+from sweep_engine.execution.programs.programs import (
+    Programs,
+    compilation_cache,
+    num_workers,
+)
 from sweep_engine.planning import Plan, Shard, num_runs
 from sweep_engine.sources import XLA, Bucket, KernelPrograms, SourcePrograms
 from sweep_engine.spec import Setting
@@ -76,7 +80,8 @@ class BucketCost:
 
 
 def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
-    """Estimate what every bucket costs; compiles and times a few of them."""
+    """Estimate what every bucket costs; compiles and times a few of them, which a run finds."""
+    compilation_cache()
     found: list[BucketCost] = []
     stopwatch = Stopwatch()
     shards_of: dict[str, list[Shard]] = defaultdict(list)
