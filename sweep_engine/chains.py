@@ -14,7 +14,6 @@ import math
 
 import numpy as np
 from jaxtyping import Float
-from scipy import special, stats
 
 MIN_DRAWS = 4
 TAILS = (0.05, 0.95)
@@ -73,6 +72,8 @@ def _halves(draws: np.ndarray) -> np.ndarray:
 
 def _normal_scores(chains: np.ndarray) -> np.ndarray:
     """Each draw's rank among all of them, as a standard normal's quantile."""
+    from scipy import special, stats  # whoever only trains never needs them
+
     ranks = stats.rankdata(chains, axis=None).reshape(chains.shape)
     scores: np.ndarray = special.ndtri((ranks - 3 / 8) / (chains.size + 1 / 4))
     return scores

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 FAILED, BAD_INPUT = 1, 2
 BAD_INPUTS = (PlanError, OutputError, ClusterError, IncomparableSources, InsufficientSamples)
 WATCH_SECONDS = 2.0
+MUCH_PADDING = 2.0
+"""Lanes over the runs in them from which `plan` says so."""
+
 DEMOS = ("landscape", "boolean", "digits")
 
 
@@ -180,6 +183,9 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
             out.print(f"Labels of the data file as classes: {classes}.", highlight=False)
     for line in dict.fromkeys(_dear(found)):
         out.print(line, highlight=False)
+    if planned.sweep.execution.lanes is None:
+        for line in dict.fromkeys(_padded(found)):
+            out.print(line, highlight=False)
     parents = {cost.source: cost.starts_from for cost in found if cost.starts_from}
     if parents:
         starts = ", ".join(f"{source} needs {parent}" for source, parent in parents.items())
@@ -961,6 +967,16 @@ def _dear(found: "Sequence[BucketCost]") -> Iterator[str]:
                 yield (f"{source}: {kind} takes {_duration(total)} of it, at most "
                        f"{1e3 * max(one.seconds for one in these):.3g} ms for each of "
                        f"{networks:,} networks{where}.")  # fmt: skip
+
+
+def _padded(found: "Sequence[BucketCost]") -> Iterator[str]:
+    """Say where blocks are mostly padding."""
+    for source in dict.fromkeys(cost.source for cost in found):
+        worst = max((c for c in found if c.source == source), key=lambda cost: cost.padding)
+        if worst.padding >= MUCH_PADDING:
+            yield (f"{source}: {worst.runs:,} runs in blocks of {worst.lanes:,} lanes take the "
+                   f"time of {worst.runs * worst.padding:,.0f}; a new sweep with `execution: "
+                   "{lanes: by_runs}` has narrower blocks (and other last bits).")  # fmt: skip
 
 
 def _duration(seconds: float) -> str:

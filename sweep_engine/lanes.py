@@ -116,6 +116,11 @@ class Program:
         return precision
 
 
+def padded_length(count: int, lanes: int) -> int:
+    """Count the lanes of the blocks that hold so many: the last block is computed as a whole."""
+    return -(-count // lanes) * lanes
+
+
 def pad(rows: np.ndarray, lanes: int) -> np.ndarray:
     """Repeat the last row until the first axis is `lanes` long."""
     missing = lanes - len(rows)

@@ -94,6 +94,14 @@ def copied(ran, tmp_path):
     return ran[0], shutil.copytree(ran[1], tmp_path / "out")
 
 
+@pytest.fixture
+def complete_factorisation(spec, tmp_path):
+    """The small sweep file and the directory of its complete run, both to be changed."""
+    out = tmp_path / "out"
+    assert call("run", spec, "--out", out).code == COMPLETE
+    return spec, out
+
+
 # --- every command ------------------------------------------------------------------------
 
 
@@ -336,6 +344,57 @@ CHECK_IMPORTS = "assert not {'jax', 'ray', 'flax', 'pyarrow'} & set(sys.modules)
 def test_imports_neither_jax_nor_ray(program):
     code = f"{program}\n{CHECK_IMPORTS}"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+COMPUTING = {"jax", "flax", "optax", "blackjax", "ray", "torch"}
+ANALYSIS = {"scipy", "sklearn", "pandas", "matplotlib", "plotly"}
+LIGHT = [
+    # command, and what it has no need of
+    ("run {spec} --out {out}", COMPUTING | ANALYSIS),
+    ("status {out}", COMPUTING | ANALYSIS),
+    ("verify {out}", COMPUTING | ANALYSIS - {"pandas"}),
+    ("explain task.boolean.bits", COMPUTING | ANALYSIS | {"pyarrow"}),
+    ("compare {out}", {"blackjax", "ray", "torch", "sklearn", "matplotlib", "plotly"}),
+]
+CALL = """\
+import sys
+from sweep_engine.cli import main
+sys.argv = ["sweep-engine", *sys.argv[1:]]
+try: main()
+except SystemExit as end: assert not end.code
+print("imported:", *sys.modules)
+"""
+
+
+def test_a_command_imports_what_it_needs(complete_factorisation):
+    spec, out = complete_factorisation
+    question = "{source: gd, reference: box, observable: balance_u}"
+    spec.write_text(f"{FACTORISATION}compare: [{question}]\n")
+    assert call("run", spec, "--out", out).code == COMPLETE  # opened once for the new question
+    for command, heavy in LIGHT:
+        words = command.format(spec=spec, out=out).split()
+        ended = subprocess.run(
+            [sys.executable, "-c", CALL, *words], check=True, capture_output=True, text=True
+        )
+        _, said = ended.stdout.split("imported:")
+        imported = set(said.split())
+        assert "typer" in imported  # a list of nothing would say nothing
+        assert not heavy & imported, command
+
+
+def test_a_complete_sweep_is_checked_once_more_where_it_changed(complete_factorisation):
+    spec, out = complete_factorisation
+    before = contents(out)
+    asked = {
+        "boks": "reference: boks, observable: balance_u",
+        "no_such": "reference: box, observable: no_such",
+    }
+    for unknown, wrong in asked.items():
+        spec.write_text(f"{FACTORISATION}compare:\n  - {{source: gd, {wrong}}}\n")
+        ended = call("run", spec, "--out", out)
+        assert ended.code == BAD_INPUT
+        assert f"'{unknown}'" in ended.err
+        assert contents(out) == before
 
 
 # --- bad input ----------------------------------------------------------------------------

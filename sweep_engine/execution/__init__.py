@@ -1,15 +1,45 @@
-"""Execution: the schedule (pure), the worker, and the driver that owns a backend."""
+"""Execution: the schedule (pure), the worker, and the driver that owns a backend.
 
-from sweep_engine.execution.driver.heartbeat import read_heartbeat
-from sweep_engine.execution.driver.loop import RunSummary
-from sweep_engine.execution.driver.progress import Display, Quiet, display_for
-from sweep_engine.execution.driver.run import choose_backend, fits_of_done, run
-from sweep_engine.execution.driver.schedule import Schedule, needed
-from sweep_engine.execution.driver.shortfalls import Shortfall, shortfalls
-from sweep_engine.execution.later.observing import Observed, observe
-from sweep_engine.execution.programs.costs import BucketCost, costs
-from sweep_engine.execution.programs.observable_costs import DRAWS_PER_FIT, ObservableCost
-from sweep_engine.execution.programs.programs import Programs
+Importing it imports nothing of it: `status` and a `run` that finds all done need no jax.
+"""
+
+from typing import TYPE_CHECKING
+
+from sweep_engine.deferred import deferred
+
+if TYPE_CHECKING:
+    from sweep_engine.execution.driver.heartbeat import read_heartbeat
+    from sweep_engine.execution.driver.loop import RunSummary
+    from sweep_engine.execution.driver.progress import Display, Quiet, display_for
+    from sweep_engine.execution.driver.run import choose_backend, fits_of_done, run
+    from sweep_engine.execution.driver.schedule import Schedule, needed
+    from sweep_engine.execution.driver.shortfalls import Shortfall, shortfalls
+    from sweep_engine.execution.later.observing import Observed, observe
+    from sweep_engine.execution.programs.costs import BucketCost, costs
+    from sweep_engine.execution.programs.observable_costs import DRAWS_PER_FIT, ObservableCost
+    from sweep_engine.execution.programs.programs import Programs
+
+_HOMES = {
+    "BucketCost": "programs.costs",
+    "DRAWS_PER_FIT": "programs.observable_costs",
+    "Display": "driver.progress",
+    "ObservableCost": "programs.observable_costs",
+    "Observed": "later.observing",
+    "Programs": "programs.programs",
+    "Quiet": "driver.progress",
+    "RunSummary": "driver.loop",
+    "Schedule": "driver.schedule",
+    "Shortfall": "driver.shortfalls",
+    "choose_backend": "driver.run",
+    "costs": "programs.costs",
+    "display_for": "driver.progress",
+    "fits_of_done": "driver.run",
+    "needed": "driver.schedule",
+    "observe": "later.observing",
+    "read_heartbeat": "driver.heartbeat",
+    "run": "driver.run",
+    "shortfalls": "driver.shortfalls",
+}
 
 __all__ = [
     "DRAWS_PER_FIT",
@@ -32,3 +62,5 @@ __all__ = [
     "run",
     "shortfalls",
 ]
+
+__getattr__ = deferred(__name__, _HOMES)

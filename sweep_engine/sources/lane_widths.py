@@ -9,6 +9,16 @@ import jax
 from sweep_engine.lanes import choose_lanes
 from sweep_engine.models import Network
 
+ALL_AT_ONCE = 32
+"""So many runs go side by side. Narrower blocks would take about as long for each operation."""
+
+REFILLS = 8
+"""So many runs a lane takes in turn where there are more: then the last ones, for which all lanes
+wait, are a small part. Runs stop at very different times."""
+
+WHOLE_TILES = 1024
+"""Lanes of an accelerator come in multiples of this, which fill a TPU's tiles of 8 x 128."""
+
 HELD = ("dot_general", "conv_general_dilated", "concatenate")
 """Operations whose results a pass holds: of layers, and of a convolution's patches."""
 
@@ -23,6 +33,21 @@ def usual_lanes(network: Network, num_examples: int, *, trains: bool) -> int:
     """
     values, num_params = values_per_example(network), network.layout.num_params
     return choose_lanes(jax.default_backend(), num_params, num_examples * values, trains=trains)
+
+
+def lanes_by_runs(usual: int, abreast: int, platform: str) -> int:
+    """Narrow a block to as many lanes as the runs keep busy.
+
+    Args:
+        usual: The width that a block can hold.
+        abreast: Runs that could go side by side.
+        platform: JAX's name of the platform.
+    """
+    if platform != "cpu":
+        return min(usual, WHOLE_TILES * math.ceil(abreast / WHOLE_TILES))
+    if abreast <= ALL_AT_ONCE:
+        return min(usual, abreast)
+    return min(usual, max(ALL_AT_ONCE, 2 ** int(math.log2(abreast / REFILLS))))
 
 
 def values_per_example(network: Network) -> int:

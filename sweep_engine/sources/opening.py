@@ -1,28 +1,43 @@
 """Opening a source: from a setting to the programs of its bucket."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
 from sweep_engine import laws
 from sweep_engine.errors import FieldError
-from sweep_engine.models import build
+from sweep_engine.models import Network, build
 from sweep_engine.observables import observables
 from sweep_engine.sources.acceptance import check_rule
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.kinds import KINDS
+from sweep_engine.sources.lane_widths import lanes_by_runs
 from sweep_engine.sources.programs import SourcePrograms
 from sweep_engine.spec.settings import Setting
 from sweep_engine.spec.sweep import Execution
-from sweep_engine.tasks import load_task
+from sweep_engine.tasks import Task, load_task
 
 
 def open_source(
-    setting: Setting, seed: int, folder: Path, names: tuple[Any, ...], execution: Execution
+    setting: Setting,
+    seed: int,
+    folder: Path,
+    names: tuple[Any, ...],
+    execution: Execution,
+    runs: int | None = None,
 ) -> SourcePrograms:
     """Load the task, bind the model and make the programs of a setting's bucket.
+
+    Args:
+        setting: Any of the bucket's.
+        seed: The sweep's.
+        folder: What the paths of data files are relative to.
+        names: What the sweep observes.
+        execution: How the programs compute.
+        runs: The bucket's, for a width that follows them; those of the setting, if left out.
 
     Raises:
         ValueError: task, model, law, observables and acceptance rule do not fit one another.
@@ -43,11 +58,29 @@ def open_source(
             raise ValueError(f"observable {observable.columns[0].name}: {problem}")
     check_rule(setting.accept, task.loss, setting.model)
     kind = KINDS[type(setting.spec)]
-    lanes = execution.lanes or kind.programs.choose_lanes(setting, task, network)
+    count = setting.spec.num_runs if runs is None else runs
+    lanes = _choose_lanes(kind.programs, setting, task, network, execution.lanes, count)
     at_once = [observable for observable in observed if not observable.is_late]
     programs = kind.programs(Bucket(setting, task, network, at_once, execution, seed, lanes))
     programs.prepare()
     return programs
+
+
+def _choose_lanes(
+    programs: type[SourcePrograms],
+    setting: Setting,
+    task: Task,
+    network: Network,
+    asked: int | Literal["by_runs"] | None,
+    runs: int | None,
+) -> int:
+    if isinstance(asked, int):
+        return asked
+    usual = programs.choose_lanes(setting, task, network)
+    if asked is None or runs is None:
+        return usual
+    abreast = programs.most_abreast(setting, runs)
+    return lanes_by_runs(usual, abreast, jax.default_backend())
 
 
 def check_tokens(inputs: Float[np.ndarray, "N ..."], num_tokens: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from sweep_engine.lanes import Program
+from sweep_engine.lanes import Program, padded_length
 from sweep_engine.models import Network
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.spec.settings import Setting
@@ -51,6 +51,11 @@ class SourcePrograms(ABC):
     def choose_lanes(cls, setting: Setting, task: Task, network: Network) -> int:
         """Choose K, where the sweep does not: a rule, so that it is the same in every run."""
 
+    @classmethod
+    def most_abreast(cls, setting: Setting, runs: int) -> int:
+        """Count what could fill lanes side by side, of a bucket of so many runs."""
+        return runs
+
     @abstractmethod
     def prepare(self) -> None:
         """Make everything that is made once, compiling nothing, before threads share it."""
@@ -58,6 +63,10 @@ class SourcePrograms(ABC):
     @abstractmethod
     def to_compile(self) -> Iterator[Example]:
         """Every program that a shard calls, in that order, so that it can be compiled before."""
+
+    def with_padding(self, runs: int) -> int:
+        """Count the runs that so many of one shard take the time of, where they run longest."""
+        return padded_length(runs, self.bucket.lanes)
 
     @abstractmethod
     def timed(self) -> Timed:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +16,11 @@ from sweep_engine.shown import ShortTable, Shown
 from sweep_engine.store.directory import OutputDirectory
 from sweep_engine.store.inventory import take_inventory
 from sweep_engine.store.layout import LEDGER, split_table_path
-from sweep_engine.store.network import CallableNetwork, callable_network
 from sweep_engine.store.scan import TableFiles, read_schema
 from sweep_engine.store.schema import curves_schema, file_metadata, runs_schema, tallies_schema
+
+if TYPE_CHECKING:
+    from sweep_engine.store.network import CallableNetwork
 
 
 @dataclass(frozen=True)
@@ -171,12 +173,16 @@ class Results(Shown):
             for batch in table.stream(where=where, batch_rows=batch_rows):
                 yield _params(name, pa.Table.from_batches([batch]))
 
-    def network(self, run_id: int) -> CallableNetwork:
+    def network(self, run_id: int) -> "CallableNetwork":
         """Give back one stored network, in its final state, as a function of inputs (N, ...).
 
         Raises:
             OutputError: The run is not there, or its parameters were not stored.
         """
+        from sweep_engine.store.network import (
+            callable_network,
+        )  # it takes jax, no other reading does
+
         mine = pc.field("run_id") == run_id
         rows = self.runs(["source", "bucket", "setting"], mine).to_pylist()
         found = self.params(rows[0]["source"], rows[0]["bucket"], mine) if rows else []

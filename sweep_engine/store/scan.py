@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from sweep_engine.errors import CorruptResults
@@ -16,9 +16,9 @@ from sweep_engine.store.files import Files
 from sweep_engine.store.layout import split_table_path
 from sweep_engine.store.ledger import FileRecord
 
-_CHECKED_PARQUET = ds.ParquetFileFormat(
-    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-)
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
 _PATH_FIELDS = (
     pa.field("source", pa.string(), metadata={"unit": "", "meaning": "what drew the run"}),
     pa.field("bucket", pa.string(), metadata={"unit": "", "meaning": "the compiled program"}),
@@ -95,11 +95,14 @@ class TableFiles:
         )
         return _checked(scanner.to_batches(), self.files, records)
 
-    def _dataset(self) -> ds.FileSystemDataset:
+    def _dataset(self) -> "ds.FileSystemDataset":
+        import pyarrow.dataset as ds  # it imports pandas, and half a second passes
+
+        checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
         return ds.FileSystemDataset.from_paths(
             [record.path for record in self.records],
             schema=self.schema,
-            format=_CHECKED_PARQUET,
+            format=ds.ParquetFileFormat(default_fragment_scan_options=checked),
             filesystem=self.files.arrow(),
             partitions=[_path_values(record) for record in self.records],
         )

@@ -2,12 +2,14 @@
 
 import json
 
+import pytest
 from typer.testing import CliRunner
 
 from sweep_engine import cli
 from sweep_engine.execution import Programs, costs
+from sweep_engine.execution.programs.observable_costs import Blocks, Taken, observable_costs
 from sweep_engine.planning import plan
-from sweep_engine.spec import Sweep, dump_sweep
+from sweep_engine.spec import Sweep, dump_sweep, settings
 
 SWEEP = {
     "name": "costs",
@@ -66,3 +68,21 @@ def test_plan_says_which_observable_takes_long(tmp_path):
     said = " ".join(result.output.split())
     assert "sgd: learning_coefficient takes" in said
     assert "ms for each of 1,000,000 networks." in said
+
+
+@pytest.mark.parametrize(
+    ("networks", "shards", "padding"),
+    [(8, 1, 8.0), (64, 1, 1.0), (65, 1, 128 / 65), (128, 4, 2.0), (0, 1, 1.0)],
+)
+def test_the_last_block_of_every_shard_is_padded(networks, shards, padding):
+    assert Blocks(64, shards).padding(networks) == padding
+
+
+def test_functions_are_described_without_padding():
+    """A block of 64 lanes computes 64 networks for 20; of functions there are 20."""
+    sgd = [one for one in settings(Sweep.model_validate(SWEEP)) if one.source == "sgd"]
+    timing = {("norms", False): Taken(1.0, True), ("complexity", False): Taken(1.0, False)}
+    norms, complexity = observable_costs(sgd, timing, Blocks(64, 1))
+    assert (norms.networks, complexity.networks) == (20, 20)
+    assert norms.networks * norms.seconds == pytest.approx(64.0)
+    assert complexity.networks * complexity.seconds == 20.0

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
-from sklearn.neighbors import NearestNeighbors
 
 MAX_TREE_DIMENSION = 8
 """Beyond, a tree looks at most points, one by one."""
@@ -51,6 +50,8 @@ def nearest(at: Cloud, cloud: Cloud, num: int) -> Nearest:
     if cloud.shape[1] <= MAX_TREE_DIMENSION:
         distance, index = cKDTree(cloud).query(at, np.arange(1, num + 1))
     else:
+        from sklearn.neighbors import NearestNeighbors  # half a second that few comparisons need
+
         centre = cloud.mean(axis=0)  # products of far points would round their distance away
         search = NearestNeighbors(n_neighbors=num, algorithm="brute").fit(cloud - centre)
         distance, index = search.kneighbors(at - centre)

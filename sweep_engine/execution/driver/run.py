@@ -1,22 +1,23 @@
-"""The driver: prepares the output directory, then keeps a backend busy until all is done."""
+"""The driver: prepares the output directory, then keeps a backend busy until all is done.
+
+What computes is imported where it is used: a sweep that is complete is told from its plan and its
+ledger, without JAX.
+"""
 
 import hashlib
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sweep_engine.backends import Backend, LocalBackend
 from sweep_engine.errors import OutputError, PlanError
 from sweep_engine.execution.driver.loop import Loop, RunSummary
 from sweep_engine.execution.driver.progress import Display, Quiet
-from sweep_engine.execution.later.observing import observe_late
-from sweep_engine.execution.programs.costs import disk_bytes
-from sweep_engine.execution.programs.programs import Programs, compilation_cache
-from sweep_engine.execution.worker.workers import Assignment, open_workers, survey
 from sweep_engine.planning import Plan, plan
-from sweep_engine.spec import Sweep
+from sweep_engine.spec import Sweep, dump_sweep
 from sweep_engine.store import (
     OutputDirectory,
     discard_leftovers,
@@ -35,6 +36,9 @@ from sweep_engine.store.manifest import (
     with_stored_observables,
     write_manifest,
 )
+
+if TYPE_CHECKING:
+    from sweep_engine.execution.programs.programs import Programs
 
 MakeBackend = Callable[[], Backend]
 
@@ -112,14 +116,14 @@ class Prepared:
     Attributes:
         directory: Where results go.
         plan: What is to be there in the end.
-        programs: The plan's.
         previous: What is there already; None where nothing is.
+        should_stop: Asked between the trials of kernels.
     """
 
     directory: OutputDirectory
     plan: Plan
-    programs: Programs
     previous: Previous | None
+    should_stop: Callable[[], bool]
 
     def is_frozen(self) -> bool:
         """Whether earlier runs chose for every bucket what decides its bits."""
@@ -127,11 +131,35 @@ class Prepared:
             self.plan.buckets.keys() <= self.previous.frozen.lanes.keys()
         )
 
+    def is_known(self) -> bool:
+        """Whether an earlier run was for this very sweep, and found nothing to refuse in it."""
+        before = self.previous
+        return before is not None and dump_sweep(self.plan.sweep) == dump_sweep(before.sweep)
+
+    @cached_property
+    def programs(self) -> "Programs":
+        """Open the plan's programs.
+
+        Raises:
+            SpecError: the sweep is not valid.
+            PlanError: it needs more disk than there is.
+        """
+        from sweep_engine.execution.programs.programs import Programs, compilation_cache
+
+        compilation_cache()
+        frozen = self.previous.frozen if self.previous else None
+        programs = Programs(self.plan, frozen, should_stop=self.should_stop)
+        programs.open_all()
+        _check_disk(self.plan, programs, self.directory)
+        return programs
+
 
 def prepare(
     sweep: Sweep, out: Path | str, *, should_stop: Callable[[], bool] = lambda: False
 ) -> Prepared:
     """Plan a run and refuse what cannot work, writing nothing.
+
+    The programs of a sweep that was run before are opened once something is found to be missing.
 
     Raises:
         SpecError: the sweep is not valid.
@@ -146,12 +174,10 @@ def prepare(
     planned = plan(sweep, previous.shards, previous.ids) if previous else plan(sweep)
     if previous is not None:
         check_growth(previous, sweep, str(directory.root))
-    compilation_cache()
-    frozen = previous.frozen if previous else None
-    programs = Programs(planned, frozen, should_stop=should_stop)
-    programs.open_all()
-    _check_disk(planned, programs, directory)
-    return Prepared(directory, planned, programs, previous)
+    prepared = Prepared(directory, planned, previous, should_stop)
+    if not prepared.is_known():
+        _ = prepared.programs
+    return prepared
 
 
 def carry_out(
@@ -179,15 +205,27 @@ def carry_out(
         loop = Loop(planned, directory.files, fits, skip, display, fail_fast)
         if prepared.previous and prepared.is_frozen() and loop.schedule.is_over:
             # Comparisons may have changed, though there is nothing to compute.
-            _, manifest = _write_down(prepared, prepared.previous.frozen, sweep_text)
-            observe_late(directory, manifest, should_stop)
+            kept = prepared.previous.frozen
+            _, manifest = _write_down(prepared, prepared.previous, kept, sweep_text)
+            _observe_late(directory, manifest, should_stop)
             return loop.summary()
+        _ = prepared.programs  # refused before a backend starts anything
         with closing(make_backend()) as backend:
             manifest = _begin(prepared, backend, display, loop.buckets, sweep_text)
             summary = loop.run(backend, should_stop)
         if summary.is_done:
-            observe_late(directory, manifest, should_stop)
+            _observe_late(directory, manifest, should_stop)
         return summary
+
+
+def _observe_late(
+    directory: OutputDirectory, manifest: Manifest, should_stop: Callable[[], bool]
+) -> None:
+    """Compute the observables that need all runs, where there are such."""
+    if any(one.fit_source is not None for one in manifest.plan.sweep.observables):
+        from sweep_engine.execution.later.observing import observe_late
+
+        observe_late(directory, manifest, should_stop)
 
 
 def _begin(
@@ -202,6 +240,8 @@ def _begin(
     It is written before any worker opens: they look for it to know that they see the same
     directory as the driver.
     """
+    from sweep_engine.execution.worker.workers import Assignment, open_workers
+
     files, programs = prepared.directory.files, prepared.programs
     manifest, here = _survey(prepared, backend, display, sweep_text)
     assignment = Assignment(files, files.sha256(SWEEP_JSON), here, buckets)
@@ -217,26 +257,32 @@ def _survey(
     A trial takes seconds to minutes, so what was found is written down after each: whoever
     stops in between goes on from there.
     """
-    programs = prepared.programs
+    from sweep_engine.execution.worker.workers import survey
+
+    programs, previous = prepared.programs, prepared.previous
     tried = programs.undecided()
     if tried:
         display.note(f"building and testing kernels for {len(tried)} bucket(s)")
     for name in tried:
         here: Frozen = backend.ask(survey, programs, [name])
-        prepared, _ = _write_down(prepared, here, sweep_text)
+        previous, _ = _write_down(prepared, previous, here, sweep_text)
         choice, setting = here.implementation[name], programs.of(name).bucket.setting
         done = f"{setting.source} ({name}) is {setting.spec.deed}"
         display.note(f"{done} by {choice.name}: {choice.reason}")
     here = backend.ask(survey, programs, [name for name in prepared.plan.buckets
                                           if name not in tried])  # fmt: skip
-    return _write_down(prepared, here, sweep_text)[1], here
+    return _write_down(prepared, previous, here, sweep_text)[1], here
 
 
 def _write_down(
-    prepared: Prepared, here: Frozen, sweep_text: str | None
-) -> tuple[Prepared, Manifest]:
-    """Write what the directory is for, and the sweep file as given, known by its SHA-256."""
-    directory, previous = prepared.directory, prepared.previous
+    prepared: Prepared, previous: Previous | None, here: Frozen, sweep_text: str | None
+) -> tuple[Previous, Manifest]:
+    """Write what the directory is for, and the sweep file as given, known by its SHA-256.
+
+    Returns:
+        What is there now, in place of `previous`, and the same as a manifest.
+    """
+    directory = prepared.directory
     frozen = _freeze(here, previous.frozen if previous else None, prepared.plan)
     digest = previous.sweep_file if previous else None
     text = None if sweep_text is None else sweep_text.encode()
@@ -246,7 +292,7 @@ def _write_down(
     written = write_manifest(directory, manifest, previous)
     if text is not None:
         directory.files.write(SWEEP_YAML, text)
-    return replace(prepared, previous=written), manifest
+    return written, manifest
 
 
 def _not_failed(planned: Plan, directory: OutputDirectory) -> set[str]:
@@ -293,7 +339,9 @@ def _as_it_is(planned: Plan, directory: OutputDirectory) -> RunSummary:
     return summary
 
 
-def _check_disk(planned: Plan, programs: Programs, directory: OutputDirectory) -> None:
+def _check_disk(planned: Plan, programs: "Programs", directory: OutputDirectory) -> None:
+    from sweep_engine.execution.programs.costs import disk_bytes
+
     free = directory.free_bytes()
     if free is None:
         return

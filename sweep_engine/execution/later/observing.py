@@ -116,14 +116,12 @@ def observe(
 def observe_late(
     directory: OutputDirectory, manifest: Manifest, should_stop: Callable[[], bool]
 ) -> None:
-    """Compute the observables that need all runs, where there are such; holding the lock.
+    """Compute the observables that need all runs, holding the lock.
 
     Raises:
         Interrupted: `should_stop` said so; what is done is kept.
     """
-    named = manifest.plan.sweep.observables
-    if any(one.fit_source is not None for one in named):
-        _Work(directory, manifest).run(lambda _: None, Control(should_stop=should_stop))
+    _Work(directory, manifest).run(lambda _: None, Control(should_stop=should_stop))
 
 
 def _with(sweep: Sweep, asked: Sequence[Any]) -> Sweep:

@@ -1,19 +1,26 @@
 """What a plan will cost: memory a lane, disk, and time as measured on a few blocks."""
 
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
 
 from sweep_engine.execution.programs.observable_costs import (
+    Blocks,
     ObservableCost,
     Stopwatch,
     Timing,
     observable_costs,
     rows_of,
 )
-from sweep_engine.execution.programs.programs import Programs, num_workers
-from sweep_engine.planning import Plan, num_runs
+from sweep_engine.execution.programs.programs import (
+    Programs,
+    compilation_cache,
+    num_workers,
+)
+from sweep_engine.planning import Plan, Shard, num_runs
 from sweep_engine.sources import XLA, Bucket, KernelPrograms, SourcePrograms
 from sweep_engine.spec import Setting
 from sweep_engine.spec.parents import parent_of
@@ -40,13 +47,14 @@ class BucketCost:
         settings: How many settings share its program.
         runs: Runs or draws, at most.
         lanes: K.
+        padding: The lanes of its blocks, over the runs that are in them.
         num_params: P.
         lane_bytes: Device memory of one lane.
         disk_bytes: Of its tables, before compression.
         rows_are_known: Whether that is a bound; else one draw in `DRAWS_PER_FIT` is reckoned
             to be kept.
-        seconds: Of all workers together, to find the networks and to observe them; at most,
-            since runs may end early.
+        seconds: Of all workers together, to find the networks and to observe them, with the
+            padding of their blocks; at most, since runs may end early.
         observing: What each observable takes of it.
         is_measured: Whether the program was timed, or scaled from one that was.
         implementation: What trains: `auto` where the first run will find out. The time is XLA's.
@@ -59,6 +67,7 @@ class BucketCost:
     settings: int
     runs: int
     lanes: int
+    padding: float
     num_params: int
     lane_bytes: int
     disk_bytes: int
@@ -71,9 +80,13 @@ class BucketCost:
 
 
 def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
-    """Estimate what every bucket costs; compiles and times a few of them."""
+    """Estimate what every bucket costs; compiles and times a few of them, which a run finds."""
+    compilation_cache()
     found: list[BucketCost] = []
     stopwatch = Stopwatch()
+    shards_of: dict[str, list[Shard]] = defaultdict(list)
+    for shard in plan.shards:
+        shards_of[shard.bucket].append(shard)
     measured: dict[str, tuple[float, int, int, Timing]] = {}
     for name, ids in plan.buckets.items():
         opened = programs.of(name)
@@ -89,9 +102,12 @@ def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
             iter(measured.values())
         )
         scale = num_params / of_params
-        units = sum(num_runs(s) * s.spec.work_per_run for s in settings)
-        scaled = {key: seconds * scale for key, seconds in timing.items()}
-        observing = tuple(observable_costs(settings, scaled))
+        shards = shards_of[name]
+        padding = _padding(opened, shards)
+        units = padding * sum(num_runs(s) * s.spec.work_per_run for s in settings)
+        scaled = {key: taken.scaled(scale) for key, taken in timing.items()}
+        blocks = Blocks(bucket.lanes, len(shards))
+        observing = tuple(observable_costs(settings, scaled, blocks))
         to_observe = sum(cost.networks * cost.seconds for cost in observing)
         found.append(
             BucketCost(
@@ -101,6 +117,7 @@ def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
                 settings=len(settings),
                 runs=sum(num_runs(s) for s in settings),
                 lanes=bucket.lanes,
+                padding=padding,
                 num_params=num_params,
                 lane_bytes=round(lane_bytes * scale),
                 disk_bytes=sum(_disk(s, plan, bucket) for s in settings),
@@ -113,6 +130,12 @@ def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
             )
         )
     return found
+
+
+def _padding(programs: SourcePrograms, shards: Sequence[Shard]) -> float:
+    """Divide the lanes that the shards' blocks have by the runs that are in them."""
+    counts = [shard.num_runs for shard in shards]
+    return sum(map(programs.with_padding, counts)) / sum(counts)
 
 
 def disk_bytes(plan: Plan, programs: Programs) -> int:

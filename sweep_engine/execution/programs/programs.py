@@ -22,7 +22,7 @@ from sweep_engine.execution.programs.packing import PackedPlan, pack_plan
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.machine import usable_cores
 from sweep_engine.observables import observables
-from sweep_engine.planning import Plan
+from sweep_engine.planning import Plan, num_runs
 from sweep_engine.sources import XLA, Disagrees, KernelPrograms, SourcePrograms, open_source
 from sweep_engine.spec import Setting, Sweep
 from sweep_engine.spec.observables import merge
@@ -108,8 +108,11 @@ class Programs:
             implementation = self._choices[name].name
             update = {"lanes": self._lanes[name], "implementation": implementation}
             execution = execution.model_copy(update=update)
-        setting = self._plan.settings[self._plan.buckets[name][0]]
-        return open_source(setting, sweep.seed, sweep.folder, sweep.observables, execution)
+        settings = self._settings(name)
+        runs = sum(num_runs(setting) for setting in settings)
+        return open_source(
+            settings[0], sweep.seed, sweep.folder, sweep.observables, execution, runs
+        )
 
     def open_all(self) -> None:
         """Open every bucket, so that a sweep that cannot work fails before the first compile.

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from sweep_engine.lanes import Program, over_lanes
+from sweep_engine.lanes import Program, over_lanes, padded_length
 from sweep_engine.models import Network
 from sweep_engine.sources.lane_widths import usual_lanes
 from sweep_engine.sources.posterior.chain import Chain, ChainState, Examples
@@ -34,6 +34,11 @@ class PosteriorPrograms(SourcePrograms):
         assert isinstance(setting.spec, Posterior)
         lanes = usual_lanes(network, len(task.inputs), trains=True)
         return min(lanes, max(16, 2048 // setting.spec.draws))
+
+    @classmethod
+    def most_abreast(cls, setting: Setting, runs: int) -> int:
+        """Count the chains: a chain's draws come one after the other."""
+        return -(-runs // setting.spec.unit_size)
 
     def prepare(self) -> None:
         bucket = self.bucket
@@ -76,6 +81,11 @@ class PosteriorPrograms(SourcePrograms):
         """(states, chains, hyper, root, examples, span) -> states and draws, over a segment."""
         advance = over_lanes(self.chain.advance, (0, 0, 0, None, None, None))
         return self.bucket.program(advance, donates=True)
+
+    def with_padding(self, runs: int) -> int:
+        """Count the draws of all chains of a block, padding among them."""
+        draws = self.bucket.setting.spec.unit_size
+        return draws * padded_length(-(-runs // draws), self.bucket.lanes)
 
     def to_compile(self) -> Iterator[Example]:
         given = self._given

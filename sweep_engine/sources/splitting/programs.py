@@ -85,6 +85,12 @@ class SplittingPrograms(SourcePrograms):
     def choose_lanes(cls, setting: Setting, task: Task, network: Network) -> int:
         return usual_lanes(network, len(task.inputs), trains=True)
 
+    @classmethod
+    def most_abreast(cls, setting: Setting, runs: int) -> int:
+        """Count the particles of one population: repetitions come one after the other."""
+        assert isinstance(setting.spec, Splitting)
+        return setting.spec.particles
+
     def prepare(self) -> None:
         if isinstance(self.spec.law, ModuleInit):
             raise ValueError(
@@ -232,6 +238,10 @@ class SplittingPrograms(SourcePrograms):
             )
 
         return self.bucket.program(end)
+
+    def with_padding(self, runs: int) -> int:
+        """Count them as they are: what is timed is a population with its padding."""
+        return runs
 
     def to_compile(self) -> Iterator[Example]:
         unit, train = self.example(), self.bucket.data.train

@@ -1,0 +1,120 @@
+"""`execution: {lanes: by_runs}`: blocks as wide as the runs keep busy, and what padding costs."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sweep_engine.execution import Programs, run
+from sweep_engine.planning import plan
+from sweep_engine.sources.lane_widths import lanes_by_runs
+from sweep_engine.spec import Sweep, dump_sweep
+from sweep_engine.spec.sources import sizes
+from sweep_engine.store import OutputDirectory, open_results
+from sweep_engine.store.manifest import read_manifest
+from tests.shell import call
+from tests.sources.conformance import CASES, sweep_of
+
+
+@pytest.mark.parametrize(
+    ("usual", "abreast", "lanes"),
+    [
+        (256, 1, 1),
+        (256, 20, 20),
+        (256, 33, 32),  # no narrower than when all go at once
+        (256, 256, 32),
+        (256, 2000, 128),
+        (256, 10**9, 256),
+        (16, 256, 16),  # what a block can hold comes first
+    ],
+)
+def test_a_block_is_as_wide_as_the_runs_keep_busy(usual, abreast, lanes):
+    assert lanes_by_runs(usual, abreast, "cpu") == lanes
+
+
+@pytest.mark.parametrize(("abreast", "lanes"), [(1, 1024), (1025, 2048), (10**6, 4096)])
+def test_an_accelerator_has_whole_tiles(abreast, lanes):
+    assert lanes_by_runs(4096, abreast, "tpu") == lanes
+
+
+def opened(lanes):
+    sweep = sweep_of(CASES)
+    execution = sweep.execution.model_copy(update={"lanes": lanes})
+    planned = plan(sweep.model_copy(update={"execution": execution}))
+    programs = Programs(planned)
+    by_source = {shard.source: programs.of(shard.bucket) for shard in planned.shards}
+    return planned, by_source
+
+
+def test_every_kind_says_what_goes_side_by_side():
+    planned, by_runs = opened("by_runs")
+    _, usual = opened(None)
+    runs = dict.fromkeys(CASES, 0)
+    for shard in planned.shards:
+        runs[shard.source] += shard.num_runs
+    side_by_side = runs | {"rare": 64, "bayes": 3}  # particles of one population; chains
+    for source, programs in by_runs.items():
+        widest = usual[source].bucket.lanes
+        expected = lanes_by_runs(widest, side_by_side[source], "cpu")
+        assert programs.bucket.lanes == expected < widest, source
+
+
+def test_every_kind_counts_its_padding():
+    """Of one shard: blocks of 4 lanes, or calls of 4,096 draws."""
+    _, programs = opened(4)
+    found = {source: one.with_padding(5) for source, one in programs.items()}
+    drawn = [name for name, one in CASES.items() if one["kind"] in {"prior", "guess_and_check"}]
+    assert {source: found[source] for source in drawn} == dict.fromkeys(drawn, 4096)
+    assert found["sgd"] == 8
+    assert found["rare"] == 5  # its populations were timed with theirs
+    assert found["bayes"] == 4 * CASES["bayes"]["draws"]  # 5 draws are one chain of a block
+
+
+def trained(runs, lanes, out):
+    source = CASES["sgd"] | {"runs": runs}
+    sweep = sweep_of({"sgd": source})
+    execution = sweep.execution.model_copy(update={"lanes": lanes})
+    run(sweep.model_copy(update={"execution": execution}), out)
+    (params,) = open_results(out).params("sgd")
+    last = np.lexsort((params.step, params.run_id))
+    (width,) = read_manifest(OutputDirectory(out)).frozen.lanes.values()
+    return width, params.run_id[last], params.theta[last]
+
+
+def test_a_sweep_that_grows_keeps_its_width_and_its_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 6)
+    width, first_ids, first = trained(6, "by_runs", tmp_path / "grown")
+    grown_width, ids, theta = trained(20, "by_runs", tmp_path / "grown")
+    assert grown_width == width == 6
+    kept = np.isin(ids, first_ids)
+    np.testing.assert_array_equal(theta[kept], first)
+    named_width, named_ids, named = trained(20, 6, tmp_path / "named")
+    assert named_width == 6
+    np.testing.assert_array_equal(ids, named_ids)
+    np.testing.assert_array_equal(theta, named)
+    begun_whole, ids, _ = trained(20, "by_runs", tmp_path / "whole")
+    assert begun_whole == 20
+    np.testing.assert_array_equal(ids, named_ids)  # the same runs, in wider blocks
+
+
+def test_a_plan_reckons_with_padding_and_says_what_to_do(tmp_path):
+    document = dump_sweep(sweep_of({"sgd": CASES["sgd"] | {"runs": 6}}))
+    found, said = {}, {}
+    for lanes in (None, "by_runs"):
+        document["execution"]["lanes"] = lanes
+        file = tmp_path / "sweep.json"
+        file.write_text(json.dumps({k: v for k, v in document.items() if v is not None}))
+        planned = json.loads(call("plan", file, "--json").out)
+        (found[lanes],) = planned["by_bucket"]
+        said[lanes] = call("plan", file).out
+    wide, narrow = found[None], found["by_runs"]
+    assert wide["padding"] == wide["lanes"] / 6
+    assert narrow["padding"] == 1
+    assert "lanes: by_runs" in said[None]
+    assert "lanes: by_runs" not in said["by_runs"]
+
+
+def test_other_words_for_a_width_are_refused():
+    document = dump_sweep(sweep_of({"sgd": CASES["sgd"]}))
+    with pytest.raises(ValueError, match="by_runs"):
+        Sweep.model_validate(document | {"execution": {"lanes": "narrow"}})
