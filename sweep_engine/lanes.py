@@ -100,11 +100,14 @@ class Program:
         """Return the executable, compiled for arguments like these."""
         with self._lock:
             if self._compiled is None:
-                with self._at_precision():
-                    lowered = self._jitted.lower(*arguments)
-                    self._compiled = lowered.compile(self._options)
+                self._compiled = self.lowered(*arguments).compile(self._options)
                 Program.num_compilations += 1
         return self._compiled
+
+    def lowered(self, *arguments: Any) -> Any:
+        """Return what the compiler is given for arguments like these, whatever device they name."""
+        with self._at_precision():
+            return self._jitted.lower(*arguments)
 
     def shapes(self, *arguments: Any) -> Any:
         """The shapes of what it returns for arguments like these; nothing is computed."""
