@@ -31,6 +31,10 @@ fused, the lanes that are left over at the end are rounded otherwise. Its older 
 slower in training, does not. For observing, where anybody's sums stand side by side."""
 
 
+TPU_CHIP_BYTES = 2**27
+"""On-chip memory of a TPU v5e or v6e."""
+
+
 def over_lanes(function: Callable[..., Any], in_axes: Any = 0) -> Callable[..., Any]:
     """Map a function of one run over the lanes of a block."""
     return jax.vmap(function, in_axes=in_axes, axis_name=LANE)
@@ -53,9 +57,13 @@ def choose_lanes(
     On a CPU the bytes that a block holds are kept near 4 MiB: parameters, gradients,
     optimiser state and activations then stay in the cache, and the interpreter of the program
     has enough to do per operation. Training holds 4 bytes x (4 num_params +
-    3 values_per_pass) a lane, a forward pass 4 bytes x (num_params + values_per_pass). An
-    accelerator wants many lanes at once; these fill a TPU's tiles of 8 x 128 in whole.
+    3 values_per_pass) a lane, a forward pass 4 bytes x (num_params + values_per_pass).
     Measured on CPUs: `sweep-engine bench lanes`.
+
+    An accelerator wants many lanes at once. A TPU keeps a block on its chip that is not larger
+    than the memory there, and multiples of 1,024 lanes fill its tiles of 8 x 128 in whole. By
+    its compiler, 1,024 lanes of the 7-40-40-1 network move 130 KB of memory a step and lane,
+    4,096 lanes 560 KB (`tests/benchmarks/records/deviceless.json`).
 
     Args:
         platform: JAX's name of the platform.
@@ -63,10 +71,17 @@ def choose_lanes(
         values_per_pass: Activations of one forward pass over the examples of a step.
         trains: Whether a lane holds gradients and an optimiser's state.
     """
-    if platform != "cpu":
-        return 4096
     values = 4 * num_params + 3 * values_per_pass if trains else num_params + values_per_pass
-    return int(np.clip(2 ** round(np.log2(2**22 / (4 * values))), 16, 256))
+    if platform == "cpu":
+        return _lanes_in(2**22, values, least=16, most=256)
+    if platform == "tpu":
+        return _lanes_in(TPU_CHIP_BYTES, values, least=1024, most=4096)
+    return 4096
+
+
+def _lanes_in(size: int, values: int, *, least: int, most: int) -> int:
+    """The power of two of lanes whose float32 values come nearest to some bytes."""
+    return int(np.clip(2 ** round(np.log2(size / (4 * values))), least, most))
 
 
 class Program:
