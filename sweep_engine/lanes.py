@@ -6,8 +6,9 @@ neighbours and the number of blocks change no bit.
 """
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -29,6 +30,24 @@ STEADY: Options = {"xla_cpu_use_fusion_emitters": False}
 """XLA unrolls sums of up to 8 terms and takes several lanes at a time; where two such sums are
 fused, the lanes that are left over at the end are rounded otherwise. Its older code, a tenth
 slower in training, does not. For observing, where anybody's sums stand side by side."""
+
+
+_PLATFORM: ContextVar[str | None] = ContextVar("platform", default=None)
+
+
+def platform() -> str:
+    """Name the platform that programs are made for, as JAX does: this process's own, usually."""
+    return _PLATFORM.get() or jax.default_backend()
+
+
+@contextmanager
+def for_platform(name: str) -> Iterator[None]:
+    """Make programs as for a platform that need not be here; they can be traced, not run."""
+    token = _PLATFORM.set(name)
+    try:
+        yield
+    finally:
+        _PLATFORM.reset(token)
 
 
 TPU_CHIP_BYTES = 2**27
@@ -104,7 +123,7 @@ class Program:
     ) -> None:
         self._jitted = jax.jit(function, donate_argnums=0 if donates else ())
         self._precision = "highest" if precision == "exact" else None
-        self._options = options if jax.default_backend() == "cpu" else None
+        self._options = options if platform() == "cpu" else None
         self._compiled: Any = None
         self._lock = threading.Lock()
 
@@ -123,6 +142,11 @@ class Program:
         """Return what the compiler is given for arguments like these, whatever device they name."""
         with self._at_precision():
             return self._jitted.lower(*arguments)
+
+    def traced(self, *arguments: Any) -> Any:
+        """Return its operations, a closed jaxpr, for arguments like these; nothing is compiled."""
+        with self._at_precision():
+            return self._jitted.trace(*arguments).jaxpr
 
     def shapes(self, *arguments: Any) -> Any:
         """The shapes of what it returns for arguments like these; nothing is computed."""

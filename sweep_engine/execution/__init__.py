@@ -8,6 +8,7 @@ from sweep_engine.execution.driver.schedule import Schedule, needed
 from sweep_engine.execution.driver.shortfalls import Shortfall, shortfalls
 from sweep_engine.execution.later.observing import Observed, observe
 from sweep_engine.execution.programs.costs import BucketCost, costs
+from sweep_engine.execution.programs.elsewhere import MemoryNeed, device_named, memory_needs
 from sweep_engine.execution.programs.observable_costs import DRAWS_PER_FIT, ObservableCost
 from sweep_engine.execution.programs.programs import Programs
 
@@ -15,6 +16,7 @@ __all__ = [
     "DRAWS_PER_FIT",
     "BucketCost",
     "Display",
+    "MemoryNeed",
     "ObservableCost",
     "Observed",
     "Programs",
@@ -24,8 +26,10 @@ __all__ = [
     "Shortfall",
     "choose_backend",
     "costs",
+    "device_named",
     "display_for",
     "fits_of_done",
+    "memory_needs",
     "needed",
     "observe",
     "read_heartbeat",

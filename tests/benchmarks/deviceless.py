@@ -125,12 +125,11 @@ def compile_one(device: str, name: str, lanes: int, precision: str) -> dict[str,
     import jax
 
     from sweep_engine.devices import DEVICES
+    from sweep_engine.lanes import for_platform
     from sweep_engine.sources import open_source
     from sweep_engine.spec import Sweep, settings
 
     place = jax.sharding.SingleDeviceSharding(_target(device))
-    platform = DEVICES[device].platform
-    jax.default_backend = lambda: platform  # the engine asks which device it compiles for
     one = programs(lanes)[name]
     sweep = Sweep.model_validate({
         "name": "deviceless", "task": one.task, "model": one.model, "sources": {"it": one.source},
@@ -138,14 +137,16 @@ def compile_one(device: str, name: str, lanes: int, precision: str) -> dict[str,
         "execution": {"lanes": lanes, "precision": precision},
     })  # fmt: skip
     setting = settings(sweep)[0]
-    opened = open_source(setting, 0, sweep.folder, sweep.observables, sweep.execution)
-    program, arguments = one.pick(opened)
+    with for_platform(DEVICES[device].platform):
+        opened = open_source(setting, 0, sweep.folder, sweep.observables, sweep.execution)
+        program, arguments = one.pick(opened)
 
     def placed(leaf: Any) -> Any:
         leaf = leaf if hasattr(leaf, "dtype") else jax.numpy.asarray(leaf)
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
 
-    lowered = program.lowered(*jax.tree.map(placed, arguments))
+    with for_platform(DEVICES[device].platform):
+        lowered = program.lowered(*jax.tree.map(placed, arguments))
     began = time.perf_counter()
     compiled = lowered.compile()
     seconds = time.perf_counter() - began
