@@ -1,7 +1,6 @@
 """An H100 or H200 that is not there, as XLA's GPU compiler wants it described."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 from sweep_engine.devices import DEVICES
@@ -45,8 +44,3 @@ def topology(device: str) -> Any:
         name=NAMES[device],
     )
     return topologies.get_topology_desc(platform="cuda", target_config=described, topology="1x1x1")
-
-
-def has_tools() -> bool:
-    """Whether CUDA_HOME has the assembler."""
-    return Path(os.environ.get("CUDA_HOME", "/usr/local/cuda"), "bin", "ptxas").exists()

@@ -135,7 +135,7 @@ def _walk(
             _walk(path, computations[inner[0]], computations, found)
         elif one.opcode == "while":
             condition, turn = _loop(one, computations)
-            if (turns := _known_turns(condition)) is None:
+            if (turns := _known_turns(one, condition)) is None:
                 _walk(_free_path(f"{path}/turn", found), turn, computations, found)
             else:
                 inside: dict[str, Region] = {}
@@ -160,8 +160,10 @@ def _loop(
     return condition, body
 
 
-def _known_turns(condition: Computation) -> int | None:
+def _known_turns(loop: Instruction, condition: Computation) -> int | None:
     """How often a loop turns that counts from 0 to a constant; None of any other."""
+    if told := re.search(r'known_trip_count"?[:=]\{"n":"(\d+)"', loop.rest):
+        return int(told[1])
     *_, root = condition.values()
     if root.opcode != "compare" or "direction=LT" not in root.rest:
         return None
