@@ -96,6 +96,15 @@ Address = Annotated[
         "started here for the run.",
     ),
 ]
+ForDevice = Annotated[
+    str | None,
+    typer.Option(
+        "--for",
+        metavar="DEVICE",
+        help="Say instead what memory it needs of a device that need not be here, and whether it "
+        "fits: h100, h200, v5e or v6e.",
+    ),
+]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed shard.")]
 
 
@@ -132,8 +141,11 @@ def _end(lines: list[str], code: int) -> NoReturn:
 
 
 @app.command()
-def plan(spec: SpecFile, as_json: AsJson = False) -> None:
+def plan(spec: SpecFile, as_json: AsJson = False, device: ForDevice = None) -> None:
     """Say what a sweep would run and cost, and run nothing."""
+    if device is not None:
+        _plan_for(device, _load(spec), as_json=as_json)
+        return
     from sweep_engine.execution import DRAWS_PER_FIT, Programs, costs
     from sweep_engine.planning import plan as make_plan
     from sweep_engine.spec.design_shown import as_data, as_table
@@ -200,6 +212,37 @@ def plan(spec: SpecFile, as_json: AsJson = False) -> None:
     if unknown := list(dict.fromkeys(c.source for c in found if not c.rows_are_known)):
         out.print(f"{', '.join(unknown)}: only fits are kept; disk is reckoned for one fit in "
                   f"{DRAWS_PER_FIT:,} draws.", highlight=False)  # fmt: skip
+
+
+def _plan_for(name: str, sweep: "Sweep", *, as_json: bool) -> None:
+    from sweep_engine.execution import device_named, memory_needs
+    from sweep_engine.planning import plan as make_plan
+
+    device = device_named(name)
+    needs = memory_needs(make_plan(sweep), device)
+    if as_json:
+        _print_json({"device": asdict(device), "by_bucket": [asdict(need) for need in needs]})
+        return
+    table = Table("source", "buckets", "lanes", "memory/lane", "memory/block", "fits")
+    for source in dict.fromkeys(need.source for need in needs):
+        mine = [need for need in needs if need.source == source]
+        table.add_row(
+            source, f"{len(mine):,}", _span(n.lanes for n in mine),
+            _bytes(max(n.lane_bytes for n in mine)), _bytes(max(n.block_bytes for n in mine)),
+            "yes" if all(n.fits for n in mine) else "no",
+        )  # fmt: skip
+    out.print(table)
+    for need in (need for need in needs if not need.fits):
+        remedy = (f"give execution.lanes: {need.most_lanes} or less" if need.most_lanes
+                  else "not even one lane fits, give a smaller model or minibatch")  # fmt: skip
+        out.print(f"{need.source}: a block of {need.lanes:,} lanes does not fit; {remedy}.",
+                  highlight=False)  # fmt: skip
+    out.print(
+        f"{device.title}: {_bytes(device.memory_bytes)} of memory by its data sheet, "
+        f"{_bytes(device.usable_bytes)} of it for programs. A block's memory is estimated "
+        "from the arrays that its programs hold at once. Nothing was compiled or run.",
+        highlight=False,
+    )
 
 
 @app.command()

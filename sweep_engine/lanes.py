@@ -6,8 +6,9 @@ neighbours and the number of blocks change no bit.
 """
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -29,6 +30,28 @@ STEADY: Options = {"xla_cpu_use_fusion_emitters": False}
 """XLA unrolls sums of up to 8 terms and takes several lanes at a time; where two such sums are
 fused, the lanes that are left over at the end are rounded otherwise. Its older code, a tenth
 slower in training, does not. For observing, where anybody's sums stand side by side."""
+
+
+_PLATFORM: ContextVar[str | None] = ContextVar("platform", default=None)
+
+
+def platform() -> str:
+    """Name the platform that programs are made for, as JAX does: this process's own, usually."""
+    return _PLATFORM.get() or jax.default_backend()
+
+
+@contextmanager
+def for_platform(name: str) -> Iterator[None]:
+    """Make programs as for a platform that need not be here; they can be traced, not run."""
+    token = _PLATFORM.set(name)
+    try:
+        yield
+    finally:
+        _PLATFORM.reset(token)
+
+
+TPU_CHIP_BYTES = 2**27
+"""On-chip memory of a TPU v5e or v6e."""
 
 
 def over_lanes(function: Callable[..., Any], in_axes: Any = 0) -> Callable[..., Any]:
@@ -53,9 +76,13 @@ def choose_lanes(
     On a CPU the bytes that a block holds are kept near 4 MiB: parameters, gradients,
     optimiser state and activations then stay in the cache, and the interpreter of the program
     has enough to do per operation. Training holds 4 bytes x (4 num_params +
-    3 values_per_pass) a lane, a forward pass 4 bytes x (num_params + values_per_pass). An
-    accelerator wants many lanes at once; these fill a TPU's tiles of 8 x 128 in whole.
+    3 values_per_pass) a lane, a forward pass 4 bytes x (num_params + values_per_pass).
     Measured on CPUs: `sweep-engine bench lanes`.
+
+    An accelerator wants many lanes at once. A TPU keeps a block on its chip that is not larger
+    than the memory there, and multiples of 1,024 lanes fill its tiles of 8 x 128 in whole. By
+    its compiler, 1,024 lanes of the 7-40-40-1 network move 130 KB of memory a step and lane,
+    4,096 lanes 560 KB (`tests/benchmarks/records/deviceless.json`).
 
     Args:
         platform: JAX's name of the platform.
@@ -63,10 +90,17 @@ def choose_lanes(
         values_per_pass: Activations of one forward pass over the examples of a step.
         trains: Whether a lane holds gradients and an optimiser's state.
     """
-    if platform != "cpu":
-        return 4096
     values = 4 * num_params + 3 * values_per_pass if trains else num_params + values_per_pass
-    return int(np.clip(2 ** round(np.log2(2**22 / (4 * values))), 16, 256))
+    if platform == "cpu":
+        return _lanes_in(2**22, values, least=16, most=256)
+    if platform == "tpu":
+        return _lanes_in(TPU_CHIP_BYTES, values, least=1024, most=4096)
+    return 4096
+
+
+def _lanes_in(size: int, values: int, *, least: int, most: int) -> int:
+    """The power of two of lanes whose float32 values come nearest to some bytes."""
+    return int(np.clip(2 ** round(np.log2(size / (4 * values))), least, most))
 
 
 class Program:
@@ -89,7 +123,7 @@ class Program:
     ) -> None:
         self._jitted = jax.jit(function, donate_argnums=0 if donates else ())
         self._precision = "highest" if precision == "exact" else None
-        self._options = options if jax.default_backend() == "cpu" else None
+        self._options = options if platform() == "cpu" else None
         self._compiled: Any = None
         self._lock = threading.Lock()
 
@@ -100,11 +134,19 @@ class Program:
         """Return the executable, compiled for arguments like these."""
         with self._lock:
             if self._compiled is None:
-                with self._at_precision():
-                    lowered = self._jitted.lower(*arguments)
-                    self._compiled = lowered.compile(self._options)
+                self._compiled = self.lowered(*arguments).compile(self._options)
                 Program.num_compilations += 1
         return self._compiled
+
+    def lowered(self, *arguments: Any) -> Any:
+        """Return what the compiler is given for arguments like these, whatever device they name."""
+        with self._at_precision():
+            return self._jitted.lower(*arguments)
+
+    def traced(self, *arguments: Any) -> Any:
+        """Return its operations, a closed jaxpr, for arguments like these; nothing is compiled."""
+        with self._at_precision():
+            return self._jitted.trace(*arguments).jaxpr
 
     def shapes(self, *arguments: Any) -> Any:
         """The shapes of what it returns for arguments like these; nothing is computed."""

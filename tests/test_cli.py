@@ -553,3 +553,18 @@ def test_directory_of_something_else(tmp_path, spec):
 def test_unknown_option_and_missing_argument(spec):
     for words in (["run", spec, "--oot", "x"], ["run", spec], ["fly"], ["show", "x", "y"]):
         assert call(*words).code == BAD_INPUT
+
+
+def test_plan_for_a_device_that_is_not_here(ran):
+    spec, _ = ran
+    text, data = call("plan", spec, "--for", "h200"), call("plan", spec, "--for", "V6E", "--json")
+    assert text.code == data.code == COMPLETE
+    assert "NVIDIA H200: 141 GB" in text.out
+    needs = strict_json(data.out)["by_bucket"]
+    document = yaml.safe_load(spec.read_text())
+    assert {need["source"] for need in needs} == document["sources"].keys()
+    lanes = document["execution"]["lanes"]
+    assert all(need["fits"] and need["lanes"] == lanes for need in needs)
+    wrong = call("plan", spec, "--for", "h300")
+    assert wrong.code == BAD_INPUT
+    assert "did you mean 'h200'?" in wrong.err.replace("h100", "h200")

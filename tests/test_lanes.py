@@ -153,3 +153,11 @@ def test_a_block_on_a_cpu_stays_near_4_mib():
     num_params, values = 2000, 3000
     lanes = choose_lanes("cpu", num_params, values)
     assert 2**21.5 <= lanes * 4 * (4 * num_params + 3 * values) <= 2**22.5
+
+
+def test_a_tpu_keeps_a_block_on_its_chip():
+    """Up to 4,096 lanes where they fit, and 1,024 where they do not; a GPU has no such memory."""
+    small, yardstick, large = (41, 8 * 9), (2001, 128 * 88), (10**6, 10**6)
+    assert [choose_lanes("tpu", *one) for one in (small, yardstick, large)] == [4096, 1024, 1024]
+    assert choose_lanes("gpu", *yardstick) == 4096
+    assert choose_lanes("tpu", *yardstick, trains=False) > 1024

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sweep_engine.execution.driver.shortfalls import Shortfall, shortfalls
     from sweep_engine.execution.later.observing import Observed, observe
     from sweep_engine.execution.programs.costs import BucketCost, costs
+    from sweep_engine.execution.programs.elsewhere import MemoryNeed, device_named, memory_needs
     from sweep_engine.execution.programs.observable_costs import DRAWS_PER_FIT, ObservableCost
     from sweep_engine.execution.programs.programs import Programs
 
@@ -23,6 +24,7 @@ _HOMES = {
     "BucketCost": "programs.costs",
     "DRAWS_PER_FIT": "programs.observable_costs",
     "Display": "driver.progress",
+    "MemoryNeed": "programs.elsewhere",
     "ObservableCost": "programs.observable_costs",
     "Observed": "later.observing",
     "Programs": "programs.programs",
@@ -32,8 +34,10 @@ _HOMES = {
     "Shortfall": "driver.shortfalls",
     "choose_backend": "driver.run",
     "costs": "programs.costs",
+    "device_named": "programs.elsewhere",
     "display_for": "driver.progress",
     "fits_of_done": "driver.run",
+    "memory_needs": "programs.elsewhere",
     "needed": "driver.schedule",
     "observe": "later.observing",
     "read_heartbeat": "driver.heartbeat",
@@ -45,6 +49,7 @@ __all__ = [
     "DRAWS_PER_FIT",
     "BucketCost",
     "Display",
+    "MemoryNeed",
     "ObservableCost",
     "Observed",
     "Programs",
@@ -54,8 +59,10 @@ __all__ = [
     "Shortfall",
     "choose_backend",
     "costs",
+    "device_named",
     "display_for",
     "fits_of_done",
+    "memory_needs",
     "needed",
     "observe",
     "read_heartbeat",

@@ -11,10 +11,11 @@ from itertools import product
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
+
+from sweep_engine.lanes import platform
 
 
 def as_products() -> AbstractContextManager[Any]:
@@ -34,7 +35,7 @@ def _intercept(
         and module.conv_general_dilated is None
         and module.conv_general_dilated_cls is None
     )
-    if is_plain and jax.default_backend() == "cpu":
+    if is_plain and platform() == "cpu":
         # A bound module lives for one call; flax has no other door to one that is not ours.
         object.__setattr__(module, "conv_general_dilated", by_patches)
     return call(*args, **kwargs)

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from sweep_engine.lanes import choose_lanes
+from sweep_engine.lanes import choose_lanes, platform
 from sweep_engine.models import Network
 
 ALL_AT_ONCE = 32
@@ -32,7 +32,7 @@ def usual_lanes(network: Network, num_examples: int, *, trains: bool) -> int:
         trains: Whether it computes gradients.
     """
     values, num_params = values_per_example(network), network.layout.num_params
-    return choose_lanes(jax.default_backend(), num_params, num_examples * values, trains=trains)
+    return choose_lanes(platform(), num_params, num_examples * values, trains=trains)
 
 
 def lanes_by_runs(usual: int, abreast: int, platform: str) -> int:

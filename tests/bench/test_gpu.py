@@ -1,0 +1,62 @@
+"""The script for the day a GPU is at hand: its parts, and that one that fails stops no other."""
+
+import inspect
+import json
+import sys
+
+import pytest
+
+from tests.benchmarks import gpu, gpu_parts
+from tests.benchmarks.gpu import PARTS, TOTAL_SECONDS, Part, run_parts
+
+
+def test_every_part_is_there_and_the_first_ones_fit():
+    """What is told first fits the time of all; a part that is written is one that is run."""
+    written = {name for name, f in inspect.getmembers(gpu_parts, inspect.isgeneratorfunction)
+               if not name.startswith("_")}  # fmt: skip
+    assert written == {part.name for part in PARTS}
+    assert all(list(inspect.signature(getattr(gpu_parts, part.name)).parameters)
+               == ["folder", "rehearse"] for part in PARTS)  # fmt: skip
+    assert sum(part.seconds for part in PARTS[:6]) <= TOTAL_SECONDS
+
+
+CODE = {
+    "works": "import json, sys; open(sys.argv[1], 'w').write(json.dumps({'found': 1}))",
+    "fails": "import json, sys; open(sys.argv[1], 'w').write(json.dumps({'half': 1}));"
+    "raise ValueError('no such device')",
+    "hangs": "import time; time.sleep(60)",
+    "ends": "import os; os._exit(7)",
+}
+
+
+@pytest.fixture
+def ran(tmp_path):
+    """Run them in an order in which something comes after each that goes wrong."""
+    parts = [Part(name, 0.7 if name == "hangs" else 20) for name in ("fails", "hangs", "ends")]
+    found = run_parts([*parts, Part("works", 20)], tmp_path, lambda part, place: [
+        sys.executable, "-S", "-c", CODE[part.name], str(place)
+    ])  # fmt: skip
+    return found, tmp_path
+
+
+def test_a_part_that_fails_or_hangs_says_why_and_the_next_goes_on(ran):
+    found, folder = ran
+    assert found["fails"]["failed"] == "ValueError: no such device"
+    assert found["fails"]["half"] == 1  # what it had written stays
+    assert found["hangs"]["failed"] == "out of time after 1 s"
+    assert found["ends"]["failed"] == "exit code 7"
+    assert found["works"]["found"] == 1
+    assert "failed" not in found["works"]
+    assert json.loads((folder / "gpu.json").read_text()) == found
+    assert json.loads((folder / "hangs.json").read_text()) == found["hangs"]
+
+
+def test_without_time_the_last_parts_are_left_out_and_say_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(gpu, "LEAST_SECONDS", 0.5)
+
+    def command(part, place):
+        return [sys.executable, "-S", "-c", CODE["hangs"], str(place)]
+
+    found = run_parts([Part("first", 60), Part("last", 60)], tmp_path, command, total=0.8)
+    assert "out of time" in found["first"]["failed"]
+    assert "left out" in found["last"]["failed"]
