@@ -195,7 +195,7 @@ def plan(spec: SpecFile, as_json: AsJson = False, device: ForDevice = None) -> N
             out.print(f"Labels of the data file as classes: {classes}.", highlight=False)
     for line in dict.fromkeys(_dear(found)):
         out.print(line, highlight=False)
-    if planned.sweep.execution.lanes is None:
+    if planned.sweep.execution.lanes is not None:
         for line in dict.fromkeys(_padded(found)):
             out.print(line, highlight=False)
     parents = {cost.source: cost.starts_from for cost in found if cost.starts_from}
@@ -1018,8 +1018,8 @@ def _padded(found: "Sequence[BucketCost]") -> Iterator[str]:
         worst = max((c for c in found if c.source == source), key=lambda cost: cost.padding)
         if worst.padding >= MUCH_PADDING:
             yield (f"{source}: {worst.runs:,} runs in blocks of {worst.lanes:,} lanes take the "
-                   f"time of {worst.runs * worst.padding:,.0f}; a new sweep with `execution: "
-                   "{lanes: by_runs}` has narrower blocks (and other last bits).")  # fmt: skip
+                   f"time of {worst.runs * worst.padding:,.0f}; without `execution.lanes` a new "
+                   "sweep has narrower blocks (and other last bits).")  # fmt: skip
 
 
 def _duration(seconds: float) -> str:

@@ -35,19 +35,23 @@ def usual_lanes(network: Network, num_examples: int, *, trains: bool) -> int:
     return choose_lanes(platform(), num_params, num_examples * values, trains=trains)
 
 
-def lanes_by_runs(usual: int, abreast: int, platform: str) -> int:
-    """Narrow a block to as many lanes as the runs keep busy.
+def narrowed(usual: int, busy: int) -> int:
+    """Narrow a block to the lanes that are busy; an accelerator's to whole tiles.
 
     Args:
         usual: The width that a block can hold.
-        abreast: Runs that could go side by side.
-        platform: JAX's name of the platform.
+        busy: Lanes that the runs keep busy.
     """
-    if platform != "cpu":
-        return min(usual, WHOLE_TILES * math.ceil(abreast / WHOLE_TILES))
-    if abreast <= ALL_AT_ONCE:
-        return min(usual, abreast)
-    return min(usual, max(ALL_AT_ONCE, 2 ** int(math.log2(abreast / REFILLS))))
+    if platform() == "cpu":
+        return min(usual, busy)
+    return min(usual, WHOLE_TILES * math.ceil(busy / WHOLE_TILES))
+
+
+def refilled_lanes(runs: int) -> int:
+    """Count the lanes that so many runs keep busy, where each lane takes one after the other."""
+    if platform() != "cpu" or runs <= ALL_AT_ONCE:
+        return runs
+    return max(ALL_AT_ONCE, 2 ** int(math.log2(runs / REFILLS)))
 
 
 def values_per_example(network: Network) -> int:

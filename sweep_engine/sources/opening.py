@@ -1,9 +1,8 @@
 """Opening a source: from a setting to the programs of its bucket."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -14,7 +13,7 @@ from sweep_engine.observables import observables
 from sweep_engine.sources.acceptance import check_rule
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.kinds import KINDS
-from sweep_engine.sources.lane_widths import lanes_by_runs
+from sweep_engine.sources.lane_widths import narrowed
 from sweep_engine.sources.programs import SourcePrograms
 from sweep_engine.spec.settings import Setting
 from sweep_engine.spec.sweep import Execution
@@ -37,7 +36,7 @@ def open_source(
         folder: What the paths of data files are relative to.
         names: What the sweep observes.
         execution: How the programs compute.
-        runs: The bucket's, for a width that follows them; those of the setting, if left out.
+        runs: Of the bucket, which a block's width follows; left out, it is what a block can hold.
 
     Raises:
         ValueError: task, model, law, observables and acceptance rule do not fit one another.
@@ -58,8 +57,7 @@ def open_source(
             raise ValueError(f"observable {observable.columns[0].name}: {problem}")
     check_rule(setting.accept, task.loss, setting.model)
     kind = KINDS[type(setting.spec)]
-    count = setting.spec.num_runs if runs is None else runs
-    lanes = _choose_lanes(kind.programs, setting, task, network, execution.lanes, count)
+    lanes = execution.lanes or _choose_lanes(kind.programs, setting, task, network, runs)
     at_once = [observable for observable in observed if not observable.is_late]
     programs = kind.programs(Bucket(setting, task, network, at_once, execution, seed, lanes))
     programs.prepare()
@@ -67,20 +65,12 @@ def open_source(
 
 
 def _choose_lanes(
-    programs: type[SourcePrograms],
-    setting: Setting,
-    task: Task,
-    network: Network,
-    asked: int | Literal["by_runs"] | None,
-    runs: int | None,
+    programs: type[SourcePrograms], setting: Setting, task: Task, network: Network, runs: int | None
 ) -> int:
-    if isinstance(asked, int):
-        return asked
-    usual = programs.choose_lanes(setting, task, network)
-    if asked is None or runs is None:
-        return usual
-    abreast = programs.most_abreast(setting, runs)
-    return lanes_by_runs(usual, abreast, jax.default_backend())
+    widest = programs.choose_lanes(setting, task, network)
+    if runs is None:
+        return widest
+    return narrowed(widest, programs.busy_lanes(setting, runs))
 
 
 def check_tokens(inputs: Float[np.ndarray, "N ..."], num_tokens: int) -> None:

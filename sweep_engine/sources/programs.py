@@ -52,8 +52,8 @@ class SourcePrograms(ABC):
         """Choose K, where the sweep does not: a rule, so that it is the same in every run."""
 
     @classmethod
-    def most_abreast(cls, setting: Setting, runs: int) -> int:
-        """Count what could fill lanes side by side, of a bucket of so many runs."""
+    def busy_lanes(cls, setting: Setting, runs: int) -> int:
+        """Count the lanes that so many runs of a bucket keep busy."""
         return runs
 
     @abstractmethod

@@ -64,12 +64,10 @@ class Execution(Spec):
         Literal["auto", "xla", "cpu", "cuda"],
         IMPLEMENTATION.reader(),
     ] = Field(default="auto", description="XLA, a kernel, or what the first run finds best")
-    lanes: Count | Literal["by_runs"] | None = Field(
+    lanes: Count | None = Field(
         default=None,
-        description="networks per block; left out, a rule picks as many as a block can hold; "
-        "`by_runs`: no more than the runs keep busy, for sweeps of few runs a bucket. The width "
-        "decides the last bits of results, and stays as a sweep grows",
-        examples=["by_runs"],
+        description="networks per block; left out, a rule picks what a block can hold and the runs "
+        "keep busy. The width decides the last bits of results, and stays as a sweep grows",
     )
 
 

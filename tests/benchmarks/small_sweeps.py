@@ -23,7 +23,7 @@ from sweep_engine.bench.training.engine import Engine, OnePiece
 from sweep_engine.bench.training.experiment import WORKLOADS
 from sweep_engine.bench.training.problem import Problem, Workload
 from sweep_engine.sources import Control, SourcePrograms, open_source, work
-from sweep_engine.sources.lane_widths import lanes_by_runs
+from sweep_engine.sources.lane_widths import refilled_lanes
 from sweep_engine.spec import Piece, Sweep, settings
 from tests.benchmarks.clocks import timed
 
@@ -62,7 +62,7 @@ def few_networks(workload: Workload, networks: int) -> dict[str, Any]:
     """Train a few networks in the usual block, in one of their width, and in plain JAX."""
     usual = workload.problem(networks)
     width = usual.programs.bucket.lanes
-    narrow = lanes_by_runs(width, networks, "cpu")
+    narrow = min(width, refilled_lanes(networks))
     ways: dict[str, tuple[Any, Problem]] = {
         "usual": (Engine(), usual),
         "by_runs": (Engine(), replace(usual, programs=with_lanes(usual.programs, narrow))),
@@ -97,10 +97,10 @@ def to_a_fit(parts: dict[str, Any]) -> dict[str, Any]:
     sweep = Sweep.model_validate({"name": "small", "accept": {"train_error": 0.0}, **names})
     (setting,) = settings(sweep)
     found: dict[str, Any] = {}
-    for lanes in (None, "by_runs"):
-        execution = sweep.execution.model_copy(update={"lanes": lanes, "implementation": "xla"})
-        programs = open_source(setting, 0, sweep.folder, (), execution)
-        found[str(lanes or "usual")] = measured(programs, Piece(setting, 0, RUNS))
+    execution = sweep.execution.model_copy(update={"implementation": "xla"})
+    for name, runs in (("usual", None), ("by_runs", RUNS)):
+        programs = open_source(setting, 0, sweep.folder, (), execution, runs)
+        found[name] = measured(programs, Piece(setting, 0, RUNS))
     return found
 
 

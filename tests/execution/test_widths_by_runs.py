@@ -1,4 +1,4 @@
-"""`execution: {lanes: by_runs}`: blocks as wide as the runs keep busy, and what padding costs."""
+"""Blocks are as wide as the runs keep busy; what padding costs where the sweep says how wide."""
 
 import json
 
@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from sweep_engine.execution import Programs, run
+from sweep_engine.lanes import for_platform
 from sweep_engine.planning import plan
-from sweep_engine.sources.lane_widths import lanes_by_runs
-from sweep_engine.spec import Sweep, dump_sweep
+from sweep_engine.sources.lane_widths import narrowed, refilled_lanes
+from sweep_engine.spec import dump_sweep
 from sweep_engine.spec.sources import sizes
 from sweep_engine.store import OutputDirectory, open_results
 from sweep_engine.store.manifest import read_manifest
@@ -17,24 +18,23 @@ from tests.sources.conformance import CASES, sweep_of
 
 
 @pytest.mark.parametrize(
-    ("usual", "abreast", "lanes"),
-    [
-        (256, 1, 1),
-        (256, 20, 20),
-        (256, 33, 32),  # no narrower than when all go at once
-        (256, 256, 32),
-        (256, 2000, 128),
-        (256, 10**9, 256),
-        (16, 256, 16),  # what a block can hold comes first
-    ],
+    ("runs", "lanes"),
+    [(1, 1), (20, 20), (33, 32), (256, 32), (2000, 128), (2048, 256)],
 )
-def test_a_block_is_as_wide_as_the_runs_keep_busy(usual, abreast, lanes):
-    assert lanes_by_runs(usual, abreast, "cpu") == lanes
+def test_runs_that_stop_by_themselves_take_a_lane_in_turn(runs, lanes):
+    """And no fewer lanes than all would be at once."""
+    assert refilled_lanes(runs) == lanes
 
 
-@pytest.mark.parametrize(("abreast", "lanes"), [(1, 1024), (1025, 2048), (10**6, 4096)])
-def test_an_accelerator_has_whole_tiles(abreast, lanes):
-    assert lanes_by_runs(4096, abreast, "tpu") == lanes
+@pytest.mark.parametrize(("usual", "busy", "lanes"), [(256, 20, 20), (16, 20, 16)])
+def test_what_a_block_can_hold_comes_first(usual, busy, lanes):
+    assert narrowed(usual, busy) == lanes
+
+
+@pytest.mark.parametrize(("runs", "lanes"), [(1, 1024), (1025, 2048), (10**6, 4096)])
+def test_an_accelerator_has_whole_tiles(runs, lanes):
+    with for_platform("tpu"):
+        assert narrowed(4096, refilled_lanes(runs)) == lanes
 
 
 def opened(lanes):
@@ -46,17 +46,20 @@ def opened(lanes):
     return planned, by_source
 
 
-def test_every_kind_says_what_goes_side_by_side():
-    planned, by_runs = opened("by_runs")
-    _, usual = opened(None)
+def test_every_kind_says_which_lanes_are_busy():
+    planned, opened_sources = opened(None)
     runs = dict.fromkeys(CASES, 0)
     for shard in planned.shards:
         runs[shard.source] += shard.num_runs
-    side_by_side = runs | {"rare": 64, "bayes": 3}  # particles of one population; chains
-    for source, programs in by_runs.items():
-        widest = usual[source].bucket.lanes
-        expected = lanes_by_runs(widest, side_by_side[source], "cpu")
-        assert programs.bucket.lanes == expected < widest, source
+    busy = runs | {"rare": 64, "bayes": 3}  # particles of one population; chains
+    for source, programs in opened_sources.items():
+        bucket = programs.bucket
+        widest = type(programs).choose_lanes(bucket.setting, bucket.task, bucket.network)
+        of_runs = busy[source]
+        expected = (
+            refilled_lanes(of_runs) if CASES[source]["kind"] in {"train", "flow"} else of_runs
+        )
+        assert bucket.lanes == min(expected, widest), source
 
 
 def test_every_kind_counts_its_padding():
@@ -83,8 +86,8 @@ def trained(runs, lanes, out):
 
 def test_a_sweep_that_grows_keeps_its_width_and_its_bits(tmp_path, monkeypatch):
     monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 6)
-    width, first_ids, first = trained(6, "by_runs", tmp_path / "grown")
-    grown_width, ids, theta = trained(20, "by_runs", tmp_path / "grown")
+    width, first_ids, first = trained(6, None, tmp_path / "grown")
+    grown_width, ids, theta = trained(20, None, tmp_path / "grown")
     assert grown_width == width == 6
     kept = np.isin(ids, first_ids)
     np.testing.assert_array_equal(theta[kept], first)
@@ -92,7 +95,7 @@ def test_a_sweep_that_grows_keeps_its_width_and_its_bits(tmp_path, monkeypatch):
     assert named_width == 6
     np.testing.assert_array_equal(ids, named_ids)
     np.testing.assert_array_equal(theta, named)
-    begun_whole, ids, _ = trained(20, "by_runs", tmp_path / "whole")
+    begun_whole, ids, _ = trained(20, None, tmp_path / "whole")
     assert begun_whole == 20
     np.testing.assert_array_equal(ids, named_ids)  # the same runs, in wider blocks
 
@@ -100,21 +103,15 @@ def test_a_sweep_that_grows_keeps_its_width_and_its_bits(tmp_path, monkeypatch):
 def test_a_plan_reckons_with_padding_and_says_what_to_do(tmp_path):
     document = dump_sweep(sweep_of({"sgd": CASES["sgd"] | {"runs": 6}}))
     found, said = {}, {}
-    for lanes in (None, "by_runs"):
+    for lanes in (64, None):
         document["execution"]["lanes"] = lanes
         file = tmp_path / "sweep.json"
         file.write_text(json.dumps({k: v for k, v in document.items() if v is not None}))
         planned = json.loads(call("plan", file, "--json").out)
         (found[lanes],) = planned["by_bucket"]
         said[lanes] = call("plan", file).out
-    wide, narrow = found[None], found["by_runs"]
-    assert wide["padding"] == wide["lanes"] / 6
+    wide, narrow = found[64], found[None]
+    assert wide["padding"] == 64 / 6
     assert narrow["padding"] == 1
-    assert "lanes: by_runs" in said[None]
-    assert "lanes: by_runs" not in said["by_runs"]
-
-
-def test_other_words_for_a_width_are_refused():
-    document = dump_sweep(sweep_of({"sgd": CASES["sgd"]}))
-    with pytest.raises(ValueError, match="by_runs"):
-        Sweep.model_validate(document | {"execution": {"lanes": "narrow"}})
+    assert "without `execution.lanes`" in said[64]
+    assert "execution.lanes" not in said[None]

@@ -36,7 +36,7 @@ class PosteriorPrograms(SourcePrograms):
         return min(lanes, max(16, 2048 // setting.spec.draws))
 
     @classmethod
-    def most_abreast(cls, setting: Setting, runs: int) -> int:
+    def busy_lanes(cls, setting: Setting, runs: int) -> int:
         """Count the chains: a chain's draws come one after the other."""
         return -(-runs // setting.spec.unit_size)
 

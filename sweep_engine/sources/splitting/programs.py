@@ -86,7 +86,7 @@ class SplittingPrograms(SourcePrograms):
         return usual_lanes(network, len(task.inputs), trains=True)
 
     @classmethod
-    def most_abreast(cls, setting: Setting, runs: int) -> int:
+    def busy_lanes(cls, setting: Setting, runs: int) -> int:
         """Count the particles of one population: repetitions come one after the other."""
         assert isinstance(setting.spec, Splitting)
         return setting.spec.particles

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Int, UInt32
 from sweep_engine.lanes import Options, Program
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
+from sweep_engine.sources.lane_widths import refilled_lanes
 from sweep_engine.sources.programs import Example, SourcePrograms, Timed
 from sweep_engine.sources.stepped.block import LaneBlock
 from sweep_engine.sources.stepped.recording import recording_bucket
@@ -23,6 +24,7 @@ from sweep_engine.sources.stepped.single_run import (
     RunState,
     SteppedRun,
 )
+from sweep_engine.spec.settings import Setting
 from sweep_engine.spec.starts import FromSource
 
 START, KEEP, IDLE = 0, 1, 2
@@ -48,6 +50,11 @@ class SteppedPrograms(SourcePrograms):
     @abstractmethod
     def block(self) -> LaneBlock:
         """Return what starts and advances the lanes."""
+
+    @classmethod
+    def busy_lanes(cls, setting: Setting, runs: int) -> int:
+        """Leave lanes some runs to take in turn: runs stop at very different times."""
+        return refilled_lanes(runs)
 
     def prepare(self) -> None:
         _ = self.bucket.root, self.bucket.data, self.bucket.observe, self.empty_state, self.advance
