@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from sweep_engine.densities import Study
 from sweep_engine.store import Results
 
-_ADDRESS = ("source", "setting", "unit", "log_weight", "status", "fit")
+_ADDRESS = ("source", "bucket", "setting", "unit", "log_weight", "status", "fit")
 _OF_ALL_DRAWS = "function"
 """Name of the tallies of all functions drawn: as many as draws, and not given a fit."""
 

@@ -74,6 +74,7 @@ class Results(Shown):
         self.ledger = inventory.ledger
         known = {"runs": runs_schema(), "tallies": tallies_schema(), "curves": curves_schema()}
         self._empty_schemas = known | dict(schemas or {})
+        self._tables: dict[tuple[str, str | None, str | None], TableFiles] = {}
 
     def short_table(self) -> ShortTable:
         """Say how many rows of each source every table has."""
@@ -193,12 +194,15 @@ class Results(Shown):
 
     def table(self, name: str, source: str | None = None, bucket: str | None = None) -> TableFiles:
         """The files of a table, or those of one source or bucket, to be read as one."""
-        records = tuple(
-            record
-            for record in self.ledger.files.values()
-            if _matches(split_table_path(record.path), (name, source, bucket))
-        )
-        return TableFiles(self._files, records, self._empty_schemas.get(name))
+        wanted = (name, source, bucket)
+        if wanted not in self._tables:  # kept: it reads a footer a bucket to know its columns
+            records = tuple(
+                record
+                for record in self.ledger.files.values()
+                if _matches(split_table_path(record.path), wanted)
+            )
+            self._tables[wanted] = TableFiles(self._files, records, self._empty_schemas.get(name))
+        return self._tables[wanted]
 
     def file_metadata(self, table: str, source: str, bucket: str) -> dict[str, Any]:
         """What holds for the files of a bucket: versions, device kind, lane width, layout.

@@ -86,7 +86,7 @@ class TableFiles:
             CorruptResults: A file was altered. Names every such file.
             pyarrow.ArrowInvalid: A column is not in the schema.
         """
-        dataset = self._dataset()
+        dataset = self._dataset
         chosen = {fragment.path for fragment in dataset.get_fragments(filter=where)}
         records = [record for record in self.records if record.path in chosen]
         check_footers(self.files, records)
@@ -95,6 +95,7 @@ class TableFiles:
         )
         return _checked(scanner.to_batches(), self.files, records)
 
+    @cached_property
     def _dataset(self) -> "ds.FileSystemDataset":
         import pyarrow.dataset as ds  # it imports pandas, and half a second passes
 

@@ -81,7 +81,7 @@ def _together(study: Study, setting: Setting) -> Iterator[Mixing]:
 
 def _chains(study: Study, setting: Setting) -> Float[np.ndarray, "M N"]:
     """The training loss of every draw, one chain a row; only whole chains."""
-    where = (pc.field("source") == setting.source) & (pc.field("setting") == setting.id)
+    where = study.rows_of(setting.source, [setting.id])
     table = study.results.runs(["unit", "draw", "train_loss"], where)
     order = np.lexsort((table["draw"].to_numpy(), table["unit"].to_numpy()))
     loss = table["train_loss"].to_numpy().astype(float)[order]

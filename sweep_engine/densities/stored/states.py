@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Float
 from scipy import stats
 
@@ -60,7 +59,7 @@ def density_of_states(
         InsufficientSamples: There are fewer than 4 repetitions.
     """
     wanted = ["unit", "train_error", "log_weight", *columns]
-    runs = study.results.runs(wanted, pc.field("setting") == setting.id)
+    runs = study.results.runs(wanted, study.rows_of(setting.source, [setting.id]))
     units, unit = np.unique(runs["unit"].to_numpy(), return_inverse=True)
     if len(units) < LEAST_UNITS:
         raise InsufficientSamples(

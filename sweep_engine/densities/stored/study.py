@@ -1,7 +1,9 @@
 """A stored sweep as estimates see it: draws, counts of functions, P(fit)."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -108,11 +110,28 @@ class Study:
         """
         if not self.results.table("runs").records:
             raise InsufficientSamples("no run is stored: `keep` of a source says which are")
-        where = pc.field("source") == source
-        where &= pc.field("setting").isin(list(settings))
+        where = self.rows_of(source, settings)
         for column, (low, high) in (inside or {}).items():
             where &= (pc.field(column) >= low) & (pc.field(column) <= high)
         return where & pc.field("fit") if given == "fit" else where
+
+    def rows_of(self, source: str, settings: Sequence[int]) -> pc.Expression:
+        """Choose a source's rows of some settings; files of other buckets are not opened."""
+        buckets = sorted(set().union(*(self._buckets[i] for i in settings)))
+        where = (pc.field("source") == source) & pc.field("bucket").isin(buckets)
+        return where & pc.field("setting").isin(list(settings))
+
+    @cached_property
+    def _buckets(self) -> dict[int, set[str]]:
+        """The buckets whose files have rows of each setting."""
+        found: dict[int, set[str]] = defaultdict(set)
+        for name, settings in self.plan.buckets.items():
+            for setting in settings:
+                found[setting].add(name)
+        for shard in self.plan.shards:  # those of an earlier version may have other names
+            for setting, _, _ in shard.pieces:
+                found[setting].add(shard.bucket)
+        return found
 
     def addresses(
         self, source: str, settings: Sequence[int], given: str, where: Where | None = None
@@ -157,16 +176,14 @@ class Study:
             return effective_counts(names, draws.weights, draws.units, rng)
         fits_only = self.sweep.sources[source].identifies_fits_only or given == "fit"
         what = "function_given_fit" if fits_only else "function"
-        where = (pc.field("source") == source) & (pc.field("what") == what)
-        where &= pc.field("setting").isin(list(settings))
+        where = self.rows_of(source, settings) & (pc.field("what") == what)
         where &= pc.field("function_id").is_valid()
         added = add_up(self.results.iter_tallies(["function_id", "count"], where))
         return fixed_width(added["function_id"]), added["count"].to_numpy()
 
     def functions(self, source: str, settings: Sequence[int]) -> dict[str, bytes]:
         """The packed outputs of every counted function, where the input set is finite."""
-        where = (pc.field("source") == source) & pc.field("function").is_valid()
-        where &= pc.field("setting").isin(list(settings))
+        where = self.rows_of(source, settings) & pc.field("function").is_valid()
         table = self.results.tallies(["function_id", "function"], where)
         return dict(
             zip(table["function_id"].to_pylist(), table["function"].to_pylist(), strict=True)
@@ -174,8 +191,7 @@ class Study:
 
     def measured(self, settings: Sequence[Setting]) -> pa.Table:
         """Read the numbers that are no counts: setting, unit, what, function_id, value, stderr."""
-        where = pc.field("source") == settings[0].source
-        where &= pc.field("setting").isin([setting.id for setting in settings])
+        where = self.rows_of(settings[0].source, [setting.id for setting in settings])
         columns = ["setting", "unit", "what", "function_id", "value", "stderr"]
         return self.results.tallies(columns, where & pc.field("value").is_valid())
 
@@ -207,7 +223,7 @@ class Study:
         ids = [setting.id for setting in settings]
         if settings[0].spec.unit_size > 1:
             return self._dependent_share(settings[0].source, ids, confidence)
-        where = (pc.field("source") == settings[0].source) & pc.field("setting").isin(ids)
+        where = self.rows_of(settings[0].source, ids)
         table = self.results.tallies(["what", "count"], where & pc.field("what").isin(WHOLE))
         sums = dict.fromkeys(WHOLE, 0)
         for what, count in zip(table["what"].to_pylist(), table["count"].to_pylist(), strict=True):

@@ -101,7 +101,7 @@ def _intervals(study: Study, pairs: Sequence[Pair], responses: Sequence[Response
         apart = np.full(len(y), np.nan)
         bars = Line(np.stack([low, high, apart], 1).ravel(), np.repeat(y, 3), colour=Role.SOURCE)
         marks: tuple[Mark, ...] = (Rule(0.0, "vertical"), bars, points)
-        names = tuple(each.name for each in reversed(chosen))
+        names = tuple(map(_short_name, reversed(chosen)))
         axis = DrawnAxis(f"effect, {response.unit}")
         panels.append(
             Panel(response.response, axis, DrawnAxis("", categories=names), marks, place=place)
@@ -114,6 +114,13 @@ def _intervals(study: Study, pairs: Sequence[Pair], responses: Sequence[Response
         panels=tuple(panels),
         columns=2,
     )
+
+
+def _short_name(effect: Effect) -> str:
+    """Name an effect in a few letters: of an interaction the factors, which leave room to draw."""
+    factors = " × ".join(factor.split(".")[-1] for factor in effect.term)
+    words = "" if len(effect.term) > 1 else effect.words
+    return ": ".join(part for part in (factors, words) if part)
 
 
 def _chosen(response: ResponseEffects) -> list[Effect]:

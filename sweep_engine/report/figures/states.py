@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow.compute as pc
 from jaxtyping import Float
 
 from sweep_engine.comparability import numeric_columns, split_columns
@@ -94,7 +93,7 @@ def _solutions(study: Study, setting: Setting, column: str) -> Iterator[Mark]:
             other.values[path] != setting.values[path] for path in shared
         ):
             continue
-        runs = study.results.runs(["train_error", column], pc.field("setting") == other.id)
+        runs = study.results.runs(["train_error", column], study.rows_of(other.source, [other.id]))
         errors, values = (
             runs[name].to_numpy(zero_copy_only=False).astype(float)
             for name in ("train_error", column)
