@@ -17,7 +17,7 @@ from sweep_engine.atlas.meta_regression import Fit, critical_value, meta_regress
 from sweep_engine.atlas.rows import TEST_ERROR, Asked, Row, asked_of, read_rows
 from sweep_engine.atlas.shares import Share, shares
 from sweep_engine.atlas.splits import OPTIMISER, TASK, Split, kinds_of_factors, splits
-from sweep_engine.atlas.standardised import UNKNOWN, Response
+from sweep_engine.atlas.standardised import UNKNOWN, Response, equally_known
 from sweep_engine.atlas.universality import Universality, universality
 from sweep_engine.densities import Study
 from sweep_engine.densities.estimate import to_json
@@ -256,7 +256,8 @@ def _responses(rows: Sequence[Row], asked: Asked, kinds: Mapping[str, str]) -> R
     blind = [_without(row, kinds) for row in priors]
     found: Responses = [(DATA_NATS, "nats", blind, [row.data for row in priors])]
     if asked.nats is not None:
-        found.append((OPTIMISER_NATS, "nats", list(rows), [row.optimiser for row in rows]))
+        bounds = equally_known([row.optimiser for row in rows])
+        found.append((OPTIMISER_NATS, "nats", list(rows), bounds))
     for name in asked.properties:
         shifts = [row.shifts.get(name, UNKNOWN) for row in rows]
         found.append((name, "sd", list(rows), shifts))

@@ -6,7 +6,7 @@ sample size.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,21 @@ class Response:
 
 
 UNKNOWN = Response(math.nan, math.nan)
+
+
+def equally_known(bounds: Sequence[Response]) -> list[Response]:
+    """Give lower bounds one error, the root mean square of theirs.
+
+    The error of a bound shrinks with the bound: where no difference is shown it is 0 with next to
+    none, and such rows would have all the weight in a mean over rows.
+
+    Example:
+        >>> equally_known([Response(0.0, 0.0), Response(2.0, 0.2), UNKNOWN])[0]
+        Response(value=0.0, own=0.1414213562373095, shared=0.0)
+    """
+    errors = [each.stderr for each in bounds if each.is_known]
+    own = math.sqrt(sum(error**2 for error in errors) / len(errors)) if errors else math.nan
+    return [Response(each.value, own) if each.is_known else each for each in bounds]
 
 
 def standardised(

@@ -76,7 +76,11 @@ def _on(response: ResponseEffects, found: Effects) -> Iterator[str]:
     if name == OPTIMISER_NATS:
         ceilings = [row.ceiling for row in found.rows if row.ceiling == row.ceiling]
         if ceilings:
-            yield f"It is a lower bound, which cannot exceed {min(ceilings):.2g} nats."
+            above = sum(row.optimiser.value > 0 for row in found.rows)
+            yield (
+                f"It is a lower bound, which cannot exceed {min(ceilings):.2g} nats, and is above "
+                f"0 in {above} of {len(ceilings)} rows."
+            )
     yield from _on_factors(response)
 
 

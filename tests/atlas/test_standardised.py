@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sweep_engine.atlas.standardised import mean_of, shift, standardised, superiority
+from sweep_engine.atlas.standardised import (
+    UNKNOWN,
+    Response,
+    equally_known,
+    mean_of,
+    shift,
+    standardised,
+    superiority,
+)
 from sweep_engine.densities import Draws
 
 RNG = np.random.default_rng(4)
@@ -87,3 +95,20 @@ def test_a_constant_has_no_unit():
     assert np.isnan(value)
     assert all(map(np.isnan, errors.values()))
     assert not shift(Draws.of(RNG.normal(size=9)), Draws.of(np.full(9, 7.0))).is_known
+
+
+def test_bounds_that_are_0_have_no_more_weight_than_others():
+    """Of 100 rows a tenth is shown to differ, by 1 nat: the mean is 0.1 of them, not 0."""
+    bounds = equally_known([Response(0.0, 0.004)] * 90 + [Response(1.0, 0.2)] * 10)
+    values, errors = (np.array([getattr(one, name) for one in bounds]) for name in ("value", "own"))
+    weights = 1 / errors**2
+    assert np.average(values, weights=weights) == pytest.approx(0.1)
+    assert errors[0] == pytest.approx(np.sqrt(0.9 * 0.004**2 + 0.1 * 0.2**2))
+    assert np.average(values, weights=[0.004**-2] * 90 + [0.2**-2] * 10) < 0.0001  # as they were
+
+
+def test_a_bound_that_is_not_known_stays_so():
+    found = equally_known([UNKNOWN, Response(1.0, 0.1)])
+    assert not found[0].is_known
+    assert found[1] == Response(1.0, 0.1)
+    assert not any(one.is_known for one in equally_known([UNKNOWN]))

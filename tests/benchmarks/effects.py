@@ -2,7 +2,7 @@
 
 sweep-engine run sweep_engine/examples/NAME.yaml --out DIR
 python -m tests.benchmarks.effects DIR    writes records/NAME.json
-    --seed OTHER    the same sweep of another seed: whether the signs agree, effect by effect
+    --seed OTHER    the same rows (`design.table`) by another seed: whether the signs agree
     --seconds N     also the processor time of the run, as minutes on two cores
 
 Intervals hold at once, over all effects of all responses, at 95 %.
