@@ -857,9 +857,12 @@ def _report_run(stop: Stop, summary: "RunSummary", directory: str) -> None:
         out.print(f"next: sweep-engine run SPEC --out {directory}", markup=False, highlight=False)
         return
     compare_command = f"sweep-engine compare {directory}"
-    with stop.last_words(f"the sweep is complete; its answer: {compare_command}"):
-        for line in _answer(directory, compare_command) if summary.plan.sweep.compare else ():
-            out.print(line, markup=False, highlight=False)
+    if summary.plan.sweep.compare and not summary.computed:  # nothing new: at once, without JAX
+        out.print(f"its answer: {compare_command}", markup=False, highlight=False)
+    elif summary.plan.sweep.compare:
+        with stop.last_words(f"the sweep is complete; its answer: {compare_command}"):
+            for line in _answer(directory, compare_command):
+                out.print(line, markup=False, highlight=False)
     out.print(f"next: sweep-engine report {directory}", markup=False, highlight=False)
 
 

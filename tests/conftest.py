@@ -23,10 +23,11 @@ HEAD = "ray"
 OPTIMISED = (
     "backends", "bench", "kernels", "theory", "test_lanes.py", "test_shared_ray.py",
     "execution/test_backends_agree.py", "execution/test_choosing",
-    "execution/test_models_everywhere.py", "execution/test_submission.py", "models/test_lanes.py",
-    "observables/test_every_observable.py", "sources/draw", "sources/test_compilations.py",
-    "sources/test_invariants.py",
-    "sources/test_lowering.py", "sources/test_training",
+    "execution/test_models_everywhere.py", "execution/test_submission.py",
+    "models/test_canonical.py", "models/test_lanes.py",
+    "observables/test_every_observable.py", "observables/test_smoothness.py", "sources/draw",
+    "sources/flow", "sources/test_compilations.py", "sources/test_invariants.py",
+    "sources/test_lowering.py", "sources/test_recording.py", "sources/test_training",
 )  # fmt: skip
 """Tests of what XLA's optimiser makes of a program (bits, rounding, speed), of long runs, on Ray.
 

@@ -195,27 +195,41 @@ def test_compare(ran):
     assert bool(asked) == ("nothing to compare" not in text.out)
 
 
-def test_a_complete_run_ends_with_the_sentences_that_compare_begins_with(ran, monkeypatch):
-    spec, out = ran
+def test_a_run_that_completes_a_sweep_ends_with_the_sentences_that_compare_begins_with(
+    copied, monkeypatch
+):
+    spec, out = copied
     num = len(yaml.safe_load(spec.read_text()).get("compare", []))
-    ended = call("run", spec, "--out", out)
-    summary, *sentences, last = ended.out.splitlines()
+    sentences = call("compare", out).out.splitlines()[:num]
+
+    def completed():
+        (shard, *_) = open_results(out).ledger.shards
+        (out / "ledger" / f"{shard}.json").unlink()
+        ended = call("run", spec, "--out", out)
+        assert ended.code == COMPLETE
+        return ended.out.splitlines()
+
+    summary, *said, last = completed()
     assert "0 missing" in summary
     assert last == f"next: sweep-engine report {out}"
     if not num:
-        assert not sentences
+        assert not said
         return
-    assert sentences.pop() == f"the numbers: sweep-engine compare {out}"
-    assert sentences == call("compare", out).out.splitlines()[:num]
+    assert said == [*sentences, f"the numbers: sweep-engine compare {out}"]
     assert sentences[0].startswith("1. ")
-
     monkeypatch.setattr(cli, "MAX_SENTENCES", num - 1)
-    assert "and 1 more comparison\n" in call("run", spec, "--out", out).out
+    assert "and 1 more comparison" in completed()
     monkeypatch.setattr(Estimator, "seconds", 1e4)
-    ended = call("run", spec, "--out", out)
-    assert ended.code == COMPLETE
-    assert f"or so: sweep-engine compare {out}" in ended.out
-    assert sentences[0] not in ended.out
+    said = completed()
+    assert said[1].endswith(f"or so: sweep-engine compare {out}")
+    assert sentences[0] not in said
+
+
+def test_a_run_that_finds_all_done_says_where_the_answer_is(ran):
+    spec, out = ran
+    said = call("run", spec, "--out", out).out.splitlines()
+    asked = "compare" in yaml.safe_load(spec.read_text())
+    assert said[1:-1] == ([f"its answer: sweep-engine compare {out}"] if asked else [])
 
 
 def test_report(ran):

@@ -19,6 +19,7 @@ from sweep_engine import cli, densities
 from sweep_engine.densities import registry
 from sweep_engine.densities.columns.ks import KolmogorovSmirnov
 from sweep_engine.spec.sweep import OWN_ESTIMATORS
+from sweep_engine.store import LocalFiles, record_failure
 
 
 class Bump(nn.Module):
@@ -307,8 +308,14 @@ def test_show_needs_no_network(out, command):
     assert "theta_norm" in printed
 
 
-def test_retry_says_that_it_must_be_run_from_python(out, command):
-    code, _, err = command("retry", out)
+def test_retry_says_that_it_must_be_run_from_python(out, command, tmp_path):
+    """Where something failed; of what is complete nothing has to be run."""
+    assert command("retry", out)[0] == 0
+    shutil.copytree(out, tmp_path, dirs_exist_ok=True)
+    (shard, *_) = sweep_engine.open_results(out).ledger.shards
+    (tmp_path / "ledger" / f"{shard}.json").unlink()
+    record_failure(LocalFiles(tmp_path), shard, 3, "out of luck")
+    code, _, err = command("retry", tmp_path)
     assert code == 2
     assert "Python" in err, err
 

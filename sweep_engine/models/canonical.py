@@ -119,12 +119,15 @@ def _compare(
     """Compare columns lexicographically: 1 where unit i comes behind unit j, 0 where equal.
 
     Entry by entry, so that H^2 numbers are held whatever the fan-in. `before` is what earlier
-    entries decided.
+    entries decided. Entries are compared, not subtracted: with a fused multiply-add a compiler
+    may find that a product, less itself, is not 0, and a unit behind itself.
     """
     start = jnp.zeros((columns.shape[1],) * 2) if before is None else before
 
     def entry(decided: Array, row: Array) -> tuple[Array, None]:
-        return jnp.where(decided == 0, jnp.sign(row[:, None] - row[None, :]), decided), None
+        one, other = row[:, None], row[None, :]
+        sign = (one > other).astype(decided.dtype) - (one < other)
+        return jnp.where(decided == 0, sign, decided), None
 
     return jax.lax.scan(entry, start, columns)[0]
 

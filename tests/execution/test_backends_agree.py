@@ -17,9 +17,9 @@ from sweep_engine.backends.ray import roll
 from sweep_engine.backends.ray.roll import places
 from sweep_engine.errors import ClusterError, Interrupted
 from sweep_engine.execution import run
-from sweep_engine.execution.driver import run as driver
 from sweep_engine.execution.programs.packing import pack_plan
 from sweep_engine.execution.programs.programs import Programs
+from sweep_engine.execution.worker import workers
 from sweep_engine.execution.worker.workers import Assignment
 from sweep_engine.lanes import choose_lanes
 from sweep_engine.planning import plan
@@ -175,7 +175,7 @@ def test_actors_use_the_lanes_that_the_first_run_froze(tmp_path, one_place, monk
 def test_a_directory_that_workers_do_not_see_is_refused(tmp_path, sweep, one_place, monkeypatch):
     """As if it were on the driver's own disk: what the workers look for is not there."""
     elsewhere = LocalFiles(tmp_path / "elsewhere")
-    monkeypatch.setattr(driver, "Assignment", lambda _, *rest: Assignment(elsewhere, *rest))
+    monkeypatch.setattr(workers, "Assignment", lambda _, *rest: Assignment(elsewhere, *rest))
     with pytest.raises(ClusterError, match="storage that all machines share"):
         run(sweep, tmp_path / "out", make_backend=ray_backend)
 

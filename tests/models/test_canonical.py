@@ -79,6 +79,17 @@ def test_the_function_stays_and_every_symmetry_leads_to_one_point(
     np.testing.assert_allclose(found.log_orbit, group, rtol=1e-6)
 
 
+@pytest.mark.parametrize("scaling", [False, True])
+def test_a_compiled_form_is_the_one_that_is_computed_step_by_step(scaling):
+    """A compiler once found units behind themselves, and took one of them twice."""
+    network = build(Mlp(widths=(6, 5), activation="relu"), (4,), 1)
+    alone = jax.jit(lambda theta: canonicalise(network, theta, scaling=scaling).theta)
+    for seed in range(5):
+        theta = np.random.default_rng(seed).normal(size=network.layout.num_params)
+        expected = canonical(network, theta, scaling=scaling)
+        np.testing.assert_allclose(alone(theta), expected, rtol=1e-4, atol=1e-6)
+
+
 def test_scaling_makes_every_incoming_side_a_unit_vector():
     network, theta, _ = case("relu", (4, 3), True)
     params = network.layout.unflatten(jnp.asarray(canonical(network, theta, scaling=True)))

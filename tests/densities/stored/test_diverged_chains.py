@@ -1,5 +1,7 @@
 """A chain that diverged is worth no draw, however many it has: in columns, functions and tests."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -43,12 +45,16 @@ def independent(*diverged):
 class Stored:
     """Results that hold these rows."""
 
-    def __init__(self, **rows):
-        self.rows = rows
+    def __init__(self, buckets, **rows):
+        self.buckets, self.rows = buckets, rows
+
+    def table(self, name):
+        return SimpleNamespace(records=[f"{name}/part"])
 
     def runs(self, columns, where):
         parts = [
             table.append_column("source", pa.array([name] * len(table)))
+            .append_column("bucket", pa.array([self.buckets[name]] * len(table)))
             .append_column("fit", pa.array([True] * len(table)))
             .filter(where)
             for name, table in self.rows.items()
@@ -61,7 +67,10 @@ def study_of(*diverged):
     planned = plan(sweep_of(sources, [COMPARISON]))
     ids = {setting.source: setting.id for setting in planned.settings.values()}
     prior = independent().set_column(0, "setting", pa.array([ids["all"]] * CHAINS * LENGTH))
-    return Study(Stored(bayes=chains(*diverged, setting=ids["bayes"]), all=prior), planned), ids
+    buckets = {source: name for name, (i,) in planned.buckets.items()
+               for source in ids if ids[source] == i}  # fmt: skip
+    bayes = chains(*diverged, setting=ids["bayes"])
+    return Study(Stored(buckets, bayes=bayes, all=prior), planned), ids
 
 
 @pytest.mark.parametrize("diverged", [(), (0,), (1, 4)])
