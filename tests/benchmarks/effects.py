@@ -48,7 +48,7 @@ def agreement(effects, other):
         for response in other.responses
         for effect in (response.mean, *response.effects)
     }
-    shown = agreed = 0
+    shown = agreed = both = 0
     for response in effects.responses:
         for effect in (response.mean, *response.effects):
             found = theirs.get((response.response, effect.name))
@@ -57,6 +57,7 @@ def agreement(effects, other):
             shown += 1
             same = (effect.value > 0) == (found.value > 0)
             agreed += same
+            both += effect.is_shown and found.is_shown
             if not same:
                 yield {
                     "response": response.response, "effect": effect.name, "other_sign": True,
@@ -66,6 +67,7 @@ def agreement(effects, other):
                 }  # fmt: skip
     yield {"name": "effects_that_exclude_0_in_either_seed", "value": shown}
     yield {"name": "of_them_with_one_sign_in_both", "value": agreed}
+    yield {"name": "effects_that_exclude_0_in_both_seeds", "value": both}
 
 
 def arguments():
