@@ -2,7 +2,8 @@
 
 sweep-engine run sweep_engine/examples/NAME.yaml --out DIR
 python -m tests.benchmarks.effects DIR    writes records/NAME.json
-    --seed OTHER    the same rows (`design.table`) by another seed: whether the signs agree
+    --seed OTHER    the same sweep by another seed: whether the signs agree. Its rows may be another
+                    fraction, where an effect that is aliased is another sum: those are left out
     --seconds N     also the processor time of the run, as minutes on two cores
 
 Intervals hold at once, over all effects of all responses, at 95 %.
@@ -52,7 +53,8 @@ def agreement(effects, other):
     for response in effects.responses:
         for effect in (response.mean, *response.effects):
             found = theirs.get((response.response, effect.name))
-            if found is None or not (effect.is_shown or found.is_shown):
+            is_aliased = effect.aliased_with or (found is not None and found.aliased_with)
+            if found is None or is_aliased or not (effect.is_shown or found.is_shown):
                 continue
             shown += 1
             same = (effect.value > 0) == (found.value > 0)
