@@ -53,7 +53,7 @@ def equally_known(bounds: Sequence[Response]) -> list[Response]:
 
     Example:
         >>> equally_known([Response(0.0, 0.0), Response(2.0, 0.2), UNKNOWN])[0]
-        Response(value=0.0, own=0.1414213562373095, shared=0.0)
+        Response(value=0.0, own=0.14142135623730953, shared=0.0)
     """
     errors = [each.stderr for each in bounds if each.is_known]
     own = math.sqrt(sum(error**2 for error in errors) / len(errors)) if errors else math.nan

@@ -11,6 +11,7 @@ from sweep_engine.densities.effort import ROWS_A_SECOND
 from sweep_engine.densities.points.classifier import ClassifierTest
 from sweep_engine.densities.points.flow import Flow
 from sweep_engine.spec.sweep import OWN_ESTIMATORS
+from sweep_engine.store import LocalFiles, record_failure
 from tests.shell import call
 
 LAW = {"kind": "gaussian", "std": 1.0}
@@ -69,8 +70,16 @@ def test_nothing_was_asked_for(run_with):
     assert "the sweep file lists no comparison" in ended.out
 
 
+def undo_one(out):
+    """Take a shard back, as if it had failed."""
+    (shard, *_) = se.open_results(out).ledger.shards
+    (out / "ledger" / f"{shard}.json").unlink()
+    record_failure(LocalFiles(out), shard, 3, "out of luck")
+
+
 def test_a_run_that_lacks_draws_says_so_and_succeeds(run_with):
     out = run_with(REFUSED)
+    undo_one(out)
     ended = call("run", out.parent / "sweep.yaml", "--out", out)
     assert ended.code == 0
     (sentence,) = [line for line in ended.out.splitlines() if line.startswith("1. ")]
@@ -89,8 +98,10 @@ def test_a_run_whose_estimator_is_not_known_here_says_so_and_succeeds(run_with, 
         se.run(se.Sweep(**SWEEP, compare=[asked]), out)
     finally:
         OWN_ESTIMATORS.discard("own")
+    undo_one(out)
     assert "L2 norm: no run is stored" in call("retry", out).out
     registry._OWN.clear()
+    undo_one(out)
     ended = call("retry", out)
     assert ended.code == 0
     assert "'own' is an estimator of a user's own" in ended.out
