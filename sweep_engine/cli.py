@@ -870,7 +870,7 @@ MAX_SENTENCES = 10
 """Sentences that end a run: a screen, where each fills two lines."""
 
 MAX_ANSWER_SECONDS = 6.0
-"""What takes longer to compare is left to `compare`: whoever has run a sweep may not want it."""
+"""Leave to `compare` what takes longer: whoever has run a sweep may not want it."""
 
 
 def _answer(directory: str, compare_command: str) -> Iterator[str]:

@@ -33,7 +33,7 @@ class Device:
 
     @property
     def usable_bytes(self) -> float:
-        """What programs and their arrays can have."""
+        """Give the share of the memory that programs and their arrays can have, in bytes."""
         return USABLE_SHARE * self.memory_bytes
 
 

@@ -1,4 +1,4 @@
-"""How long the answers to a sweep's comparisons take, reckoned before any is made."""
+"""Reckon how long the answers to a sweep's comparisons take, before any is made."""
 
 from sweep_engine.comparability import split_columns
 from sweep_engine.densities.comparing import chosen_estimators

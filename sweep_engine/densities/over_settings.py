@@ -1,4 +1,4 @@
-"""What a comparison comes to over all its settings, in one sentence.
+"""Say what a comparison comes to over all its settings, in one sentence.
 
 What goes from one number to another over the settings is said so: it is no interval of one.
 """

@@ -98,7 +98,7 @@ def largest(outcome: se.Outcome) -> dict[str, jax.Array]:
 
 @dataclass(frozen=True)
 class Share:
-    """What your own estimator saw: a share, and copies of it by resampled runs."""
+    """Hold what your own estimator saw: a share, and copies of it by resampled runs."""
 
     value: float
     copies: np.ndarray

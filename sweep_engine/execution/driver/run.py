@@ -126,13 +126,13 @@ class Prepared:
     should_stop: Callable[[], bool]
 
     def is_frozen(self) -> bool:
-        """Whether earlier runs chose for every bucket what decides its bits."""
+        """Say whether earlier runs chose for every bucket what decides its bits."""
         return self.previous is not None and (
             self.plan.buckets.keys() <= self.previous.frozen.lanes.keys()
         )
 
     def is_known(self) -> bool:
-        """Whether an earlier run was for this very sweep, and found nothing to refuse in it."""
+        """Say whether an earlier run was for this very sweep, and found nothing to refuse in it."""
         before = self.previous
         return before is not None and dump_sweep(self.plan.sweep) == dump_sweep(before.sweep)
 

@@ -1,4 +1,4 @@
-"""What a plan needs of a device that is not here: read off abstract shapes, nothing is compiled."""
+"""Read off abstract shapes what a plan needs of a device that is not here; compile nothing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ def peak_bytes(jaxpr: Any) -> int:
 
 
 def _variables(values: Any) -> Iterator[Any]:
-    """Those that are no literals."""
+    """Leave literals out."""
     return (value for value in values if not isinstance(value, Literal))
 
 
