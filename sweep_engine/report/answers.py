@@ -1,7 +1,7 @@
 """The first screen of a page: a sentence a comparison, its rows, and the pictures."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sweep_engine.densities import Answer, Study, by_comparison, spans, summarise
 from sweep_engine.densities.subject import column_words
@@ -9,30 +9,44 @@ from sweep_engine.report.drawing.figure import Figure
 from sweep_engine.report.figures.answers import answer_figures
 from sweep_engine.report.page.contents import AnswerGroup, AnswerRow
 from sweep_engine.report.places import place_of_pair
+from sweep_engine.spec import Comparison
+
+
+def anchored(answers: Sequence[Answer]) -> list[dict[str, Answer]]:
+    """Give each answer the id of its row on the page, those of one comparison together."""
+    return [
+        {f"answer-{i}-{j}": each for j, each in enumerate(group, 1)}
+        for i, group in enumerate(by_comparison(answers), 1)
+    ]
 
 
 def answer_groups(study: Study, answers: Sequence[Answer]) -> list[AnswerGroup]:
     """Put answers into words, those of one comparison together."""
-    return [_group(study, group) for group in by_comparison(answers)]
+    return [_group(study, group) for group in anchored(answers)]
 
 
-def _group(study: Study, answers: Sequence[Answer]) -> AnswerGroup:
+def _group(study: Study, by_anchor: Mapping[str, Answer]) -> AnswerGroup:
+    answers = list(by_anchor.values())
     comparison = answers[0].pair.comparison
     verdicts = Counter(each.judgement.value for each in answers).most_common()
     given = f", networks{words}" if (words := answers[0].subject.given) else ""
-    observable = ", ".join(map(column_words, comparison.observable.split(", ")))
     return AnswerGroup(
         sentence=summarise(answers),
         source=comparison.source,
         reference="" if comparison.is_within_one else comparison.reference,
-        observable=f"{observable}{given}",
+        observable=f"{observable_words(comparison)}{given}",
         verdicts=", ".join(f"{count} {verdict}" for verdict, count in verdicts),
-        rows=tuple(_row(study, each) for each in answers),
+        rows=tuple(_row(study, *each) for each in by_anchor.items()),
         spans=spans(answers) or ("", "", ""),
     )
 
 
-def _row(study: Study, answer: Answer) -> AnswerRow:
+def observable_words(comparison: Comparison) -> str:
+    """Name what is compared."""
+    return ", ".join(map(column_words, comparison.observable.split(", ")))
+
+
+def _row(study: Study, anchor: str, answer: Answer) -> AnswerRow:
     setting, source, reference, shift, nats, verdict = answer.cells()
     return AnswerRow(
         setting=setting,
@@ -43,6 +57,7 @@ def _row(study: Study, answer: Answer) -> AnswerRow:
         verdict=verdict,
         remarks=answer.remarks,
         place=place_of_pair(study, answer.pair),
+        anchor=anchor,
     )
 
 

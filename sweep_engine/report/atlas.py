@@ -1,24 +1,33 @@
 """The section of a report on a design: which factor puts which preference there."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from sweep_engine.atlas import Effect, Effects, ResponseEffects, effects
-from sweep_engine.atlas.analysis import OPTIMISER_NATS
+from sweep_engine.atlas.analysis import DATA_NATS, OPTIMISER_NATS
 from sweep_engine.atlas.shares import REST
 from sweep_engine.atlas.splits import Split
+from sweep_engine.atlas.standardised import UNKNOWN, Response
 from sweep_engine.atlas.universality import TASK_DEPENDENT
-from sweep_engine.densities import Study
+from sweep_engine.densities import Answer, Pair, Study
 from sweep_engine.designs import term_text
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
-from sweep_engine.numbers import format_ends
+from sweep_engine.numbers import format_beside, format_ends
+from sweep_engine.report.answers import anchored, observable_words
 from sweep_engine.report.figures.atlas import atlas_figures
-from sweep_engine.report.page.contents import Section
+from sweep_engine.report.page.contents import Cell, Link, Section, Table
+from sweep_engine.report.places import place_of_pair
 
 MAX_ALIASES = 12
 
 
-def atlas_sections(study: Study) -> Iterator[Section]:
-    """Give the section of every source that is compared with its prior row by row."""
+def atlas_sections(study: Study, answers: Sequence[Answer]) -> Iterator[Section]:
+    """Give the section of every source that is compared with its prior row by row.
+
+    Args:
+        study: The results.
+        answers: To the sweep's comparisons, which rows link to.
+    """
     if study.sweep.design is None:
         return
     try:
@@ -29,7 +38,43 @@ def atlas_sections(study: Study) -> Iterator[Section]:
     for each in found:
         if each.responses:
             title = f"What puts it there: {each.asked.source} against {each.asked.reference}"
-            yield Section(title, "\n\n".join(_words(each)), tuple(atlas_figures(study, each)))
+            figures = tuple(atlas_figures(study, each))
+            yield Section(title, "\n\n".join(_words(each)), figures, (_rows(study, each, answers),))
+
+
+def _rows(study: Study, found: Effects, answers: Sequence[Answer]) -> Table:
+    """List every row's levels and responses, with links to its own comparisons."""
+    links: dict[Settings, list[Link]] = defaultdict(list)
+    for group in anchored(answers):
+        for anchor, answer in group.items():
+            words = observable_words(answer.pair.comparison)
+            links[_settings_of(answer.pair)].append(Link(words, anchor))
+    factors, properties = list(found.rows[0].levels), found.asked.properties
+    header = [*factors, DATA_NATS, f"{OPTIMISER_NATS}, at least"]
+    header += [f"{name}, sd" for name in properties]
+    rows: list[tuple[Cell, ...]] = []
+    for row in found.rows:
+        shifts = [row.shifts.get(name, UNKNOWN) for name in properties]
+        cells = [row.levels[name] for name in factors]
+        cells += map(_with_error, [row.data, row.optimiser, *shifts])
+        rows.append((*cells, tuple(links[_settings_of(row.pair)])))
+    places = tuple(place_of_pair(study, row.pair) for row in found.rows)
+    title = "Every row: its levels, its responses ± standard error, its own comparisons"
+    return Table(title, (*header, "compared"), tuple(rows), places)
+
+
+Settings = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def _settings_of(pair: Pair) -> Settings:
+    return pair.source, pair.reference
+
+
+def _with_error(found: Response) -> str:
+    if not found.is_known:
+        return "–"
+    ends = found.value - found.stderr, found.value + found.stderr
+    return " ± ".join(format_beside([found.value, found.stderr], *ends))
 
 
 def _words(found: Effects) -> Iterator[str]:
@@ -39,7 +84,7 @@ def _words(found: Effects) -> Iterator[str]:
         "standard deviations (sd) of that prior. An effect is what a change of levels does to it, "
         "averaged over the other factors, with an interval that holds at once for all effects of "
         "all responses (95%). The rows' own sampling errors are known, and what rows differ by "
-        "beyond them is estimated. To see one row's own comparisons, tick its levels in the filter."
+        "beyond them is estimated. The table below the figures links to each row's own comparisons."
     )
     for response in found.responses:
         yield " ".join(_on(response, found))

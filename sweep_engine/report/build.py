@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sweep_engine.densities import (
+    Answer,
     Compared,
     Estimate,
     Pair,
@@ -69,7 +70,7 @@ def write_report(root: Path | str) -> str:
     write_comparisons(files, alone)
     compared = [each.at_once() for each in alone]
     picture, along = pictures(study, answers)
-    sections = tuple(_sections(study, compared))
+    sections = tuple(_sections(study, answers, compared))
     if along:
         sections = (Section("Setting by setting", "", along), *sections)
     page = Page(
@@ -96,8 +97,10 @@ def write_report(root: Path | str) -> str:
     return f"{files.location}/{REPORT}"
 
 
-def _sections(study: Study, compared: Sequence[Compared]) -> Iterator[Section]:
-    yield from atlas_sections(study)
+def _sections(
+    study: Study, answers: Sequence[Answer], compared: Sequence[Compared]
+) -> Iterator[Section]:
+    yield from atlas_sections(study, answers)
     if along := tuple(decomposition_figures(study, decompositions(compared))):
         yield Section("The KL decomposition along the sweep", "", along)
     if states := tuple(state_figures(study)):

@@ -2,9 +2,10 @@
 
 sweep-engine run sweep_engine/examples/NAME.yaml --out DIR
 python -m tests.benchmarks.effects DIR    writes records/NAME.json
-    --seed OTHER    the same sweep by another seed: whether the signs agree. Its rows may be another
-                    fraction, where an effect that is aliased is another sum: those are left out
-    --seconds N     also the processor time of the run, as minutes on two cores
+    --seed OTHER ...    the same sweep by other seeds: whether the signs agree. The rows may be
+                        another fraction, where an effect that is aliased is another sum: aliased
+                        effects are left out
+    --seconds N         also the processor time of the run, as minutes on two cores
 
 Intervals hold at once, over all effects of all responses, at 95 %.
 """
@@ -44,6 +45,7 @@ def rows_of(effects):
 
 def agreement(effects, other):
     """Compare the signs of two seeds, where the interval of either leaves 0 out."""
+    same_rows = levels_of(effects) == levels_of(other)
     theirs = {
         (response.response, effect.name): effect
         for response in other.responses
@@ -63,20 +65,26 @@ def agreement(effects, other):
             if not same:
                 yield {
                     "response": response.response, "effect": effect.name, "other_sign": True,
+                    "same_rows": same_rows,
                     "value": effect.value, "low": effect.low, "high": effect.high,
                     "value_of_other_seed": found.value, "low_of_other_seed": found.low,
                     "high_of_other_seed": found.high,
                 }  # fmt: skip
-    yield {"name": "effects_that_exclude_0_in_either_seed", "value": shown}
-    yield {"name": "of_them_with_one_sign_in_both", "value": agreed}
-    yield {"name": "effects_that_exclude_0_in_both_seeds", "value": both}
+    yield {"name": "effects_that_exclude_0_in_either_seed", "same_rows": same_rows, "value": shown}
+    yield {"name": "of_them_with_one_sign_in_both", "same_rows": same_rows, "value": agreed}
+    yield {"name": "effects_that_exclude_0_in_both_seeds", "same_rows": same_rows, "value": both}
+
+
+def levels_of(effects):
+    """List the levels of every row."""
+    return sorted(sorted(row.levels.items()) for row in effects.rows)
 
 
 def arguments():
     """Read the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
-    parser.add_argument("--seed", type=Path)
+    parser.add_argument("--seed", type=Path, nargs="*", default=[])
     parser.add_argument("--seconds", type=float)
     return parser.parse_args()
 
@@ -86,8 +94,8 @@ if __name__ == "__main__":
     name = json.loads((asked.out / "sweep.json").read_text())["sweep"]["name"]
     (found,) = se.effects(asked.out)
     rows = list(rows_of(found))
-    if asked.seed:
-        (other,) = se.effects(asked.seed)
+    for folder in asked.seed:
+        (other,) = se.effects(folder)
         rows += agreement(found, other)
     if asked.seconds:
         rows.append({"name": "minutes_on_two_cores", "value": asked.seconds / 120})

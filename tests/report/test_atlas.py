@@ -10,8 +10,9 @@ import sweep_engine as se
 from sweep_engine.atlas import effects
 from sweep_engine.atlas.held import held
 from sweep_engine.atlas.rows import asked_of
-from sweep_engine.densities import Study, pairs
+from sweep_engine.densities import Study, answer_all, pairs
 from sweep_engine.densities.stored.sides import Side
+from sweep_engine.report.answers import answer_groups
 from sweep_engine.report.atlas import atlas_sections
 from sweep_engine.report.drawing.marks import Heatmap, Line
 from sweep_engine.report.drawing.matplotlib_files import draw_files
@@ -101,7 +102,9 @@ def test_rows_from_memory_are_those_of_the_files(results):
 
 
 def test_the_section_has_its_figures_and_words(results):
-    (section,) = atlas_sections(Study.open(results))
+    study = Study.open(results)
+    answers = answer_all(study)
+    (section,) = atlas_sections(study, answers)
     assert [figure.name.split("_")[1] for figure in section.figures] == [
         "map", "intervals", "shares", "split",
     ]  # fmt: skip
@@ -121,8 +124,29 @@ def test_the_section_has_its_figures_and_words(results):
     assert np.isnan(strokes.x).sum() == 3 * hidden  # three strokes a cell whose interval holds 0
     for figure in section.figures:
         assert draw_files(figure)[f"{figure.name}.png"]
-    page = render_page(Page(title="t", question="q", sections=(section,)))
+    groups = tuple(answer_groups(study, answers))
+    page = render_page(Page(title="t", question="q", sections=(section,), answers=groups))
     assert "What puts it there" in page
+
+
+def test_every_row_links_to_its_own_comparisons(results):
+    study = Study.open(results)
+    answers = answer_all(study)
+    (section,) = atlas_sections(study, answers)
+    (table,) = section.tables
+    by_anchor = {row.anchor: row for group in answer_groups(study, answers) for row in group.rows}
+    seen = []
+    for place, (*cells, links) in zip(table.places, table.rows, strict=True):
+        assert {cells[table.header.index("start")]} <= {"narrow", "wide"}
+        assert len(links) == 4
+        assert all(by_anchor[link.anchor].place == place for link in links)
+        seen += [link.anchor for link in links]
+    assert sorted(seen) == sorted(by_anchor)  # each comparison of each row, once
+    (found,) = effects(results)
+    cell = table.rows[0][table.header.index("nats of the data")]
+    value, error = map(float, cell.split(" ± "))
+    assert value == pytest.approx(found.rows[0].data.value, rel=0.05)
+    assert error == pytest.approx(found.rows[0].data.stderr, rel=0.05)
 
 
 def test_compare_prints_the_effects(results):

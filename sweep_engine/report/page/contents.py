@@ -62,6 +62,7 @@ class AnswerRow:
         verdict: One of `densities.Judgement`.
         remarks: What a reader must know, the reason of the verdict first.
         place: Where on the swept axes.
+        anchor: The row's id on the page, for links to it.
     """
 
     setting: str
@@ -72,6 +73,7 @@ class AnswerRow:
     verdict: str
     remarks: tuple[str, ...] = ()
     place: SweptPlace = ANYWHERE
+    anchor: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,26 +133,34 @@ class DecompositionRow:
 
 
 @dataclass(frozen=True)
-class Section:
-    """Figures on one theme. A blank line in `text` starts a paragraph."""
+class Link:
+    """A link to a row of the answers.
 
-    title: str
-    text: str = ""
-    figures: tuple[Figure, ...] = ()
+    Attributes:
+        text: What is there.
+        anchor: The id of the place.
+    """
+
+    text: str
+    anchor: str
+
+
+Cell = str | tuple[Link, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of diagnostics; the first cell of a row names it.
+    """A table; the first cell of a row names it.
 
     Attributes:
+        rows: Cells are texts or links.
         places: Where on the swept axes each row is; left out, no row depends on them.
         over: The axes over which all rows are pooled.
     """
 
     title: str
     header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]
     places: tuple[SweptPlace, ...] = ()
     over: tuple[str, ...] = ()
 
@@ -163,6 +173,16 @@ class Table:
                     f"table {self.title!r}: expected {len(self.header)} cells a row, "
                     f"got {len(row)} in {row}"
                 )
+
+
+@dataclass(frozen=True)
+class Section:
+    """Figures and tables on one theme. A blank line in `text` starts a paragraph."""
+
+    title: str
+    text: str = ""
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
 
 
 @dataclass(frozen=True)
