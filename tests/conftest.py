@@ -22,7 +22,7 @@ HEAD = "ray"
 
 OPTIMISED = (
     "backends", "bench", "kernels", "theory", "test_lanes.py", "test_shared_ray.py",
-    "execution/test_backends_agree.py", "execution/test_choosing",
+    "execution/test_atlas_on_ray.py", "execution/test_backends_agree.py", "execution/test_choosing",
     "execution/test_models_everywhere.py", "execution/test_submission.py",
     "models/test_canonical.py", "models/test_lanes.py",
     "observables/test_every_observable.py", "observables/test_smoothness.py", "sources/draw",

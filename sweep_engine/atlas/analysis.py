@@ -33,6 +33,7 @@ MIN_TASKS = 3
 """Tasks from which they are a random effect; fewer are a factor like any other."""
 
 MIN_TASKS_BALANCE = 5
+ALL_ZERO = "its lower bound is 0 in every row, so nothing is known of what factors do to it"
 DATA_NATS, OPTIMISER_NATS = "nats of the data", "nats of the optimiser"
 
 
@@ -234,7 +235,8 @@ def _effects(study: Study, asked: Asked) -> Effects:
         try:
             found.append(analysis.of(name, unit, chosen, values, len(responses)))
         except InsufficientSamples as error:
-            notes.append(f"{name}: {error}")
+            is_open = name == OPTIMISER_NATS and all(row.optimiser.value == 0 for row in rows)
+            notes.append(f"{name}: {ALL_ZERO if is_open else error}")
     return Effects(
         asked=asked,
         rows=tuple(rows),
@@ -256,12 +258,18 @@ def _responses(rows: Sequence[Row], asked: Asked, kinds: Mapping[str, str]) -> R
     blind = [_without(row, kinds) for row in priors]
     found: Responses = [(DATA_NATS, "nats", blind, [row.data for row in priors])]
     if asked.nats is not None:
-        bounds = equally_known([row.optimiser for row in rows])
-        found.append((OPTIMISER_NATS, "nats", list(rows), bounds))
+        found.append((OPTIMISER_NATS, "nats", list(rows), _bounds(rows)))
     for name in asked.properties:
         shifts = [row.shifts.get(name, UNKNOWN) for row in rows]
         found.append((name, "sd", list(rows), shifts))
     return found
+
+
+def _bounds(rows: Sequence[Row]) -> list[Response]:
+    """Give lower bounds that tell something: where all are 0, the truth may be anything."""
+    bounds = [row.optimiser for row in rows]
+    tells = any(each.is_known and each.value > 0 for each in bounds)
+    return equally_known(bounds) if tells else [UNKNOWN] * len(bounds)
 
 
 def _without(row: Row, kinds: Mapping[str, str]) -> Row:

@@ -74,7 +74,7 @@ def granulated(
     value = _mean(point.values())
     if math.isnan(value):
         return Granulated(value, value, value, point)
-    low, high = np.nanquantile(redrawn, [0.025, 0.975])
+    low, high = np.quantile(redrawn, [0.025, 0.975])
     return Granulated(value, min(value, float(low)), max(value, float(high)), point)
 
 

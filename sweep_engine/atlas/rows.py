@@ -162,11 +162,8 @@ def _row(study: Study, asked: Asked, pair: Pair, reader: "_Reader") -> Row:
 def levels_of(study: Study, pair: Pair) -> dict[str, str]:
     """Name the level of every factor, and the value of every axis that is none."""
     design = study.sweep.design
-    if design is None:
-        return {path: value_text(value) for path, value in pair.at.items()}
-    known = {path for levels in design.levels.values() for path in next(iter(levels.values()))}
-    others = {path: value_text(at) for path, at in pair.at.items() if path not in known}
-    return design.at(pair.at) | others
+    found = pair.at if design is None else design.coordinates(pair.at)
+    return {name: value_text(value) for name, value in found.items()}
 
 
 def _data_nats(ln_p_fit: Estimate) -> Response:

@@ -22,7 +22,8 @@ class Share:
     Attributes:
         factor: Its name; `REST` is what no main effect explains: interactions, and
             what no factor does.
-        value: From 0 to 1; all shares sum to 1.
+        value: From 0 to 1; all shares sum to 1. NaN where rows do not differ by more than their
+            sampling errors.
         low: Lower end of the 95 % interval, by a bootstrap over rows.
         high: Upper end.
     """
@@ -71,11 +72,15 @@ def shares(
     rng = np.random.default_rng([seed, 20])
     num_rows = len(values)
     point = _shares(values, variances, blocks)
-    resampled = [
+    if np.isnan(point).any():  # rows differ by no more than their sampling errors
+        return [Share(name, math.nan, math.nan, math.nan) for name in (*factors, REST)]
+    resampled = np.array([
         _shares(values[rows], variances[rows], [each[rows] for each in blocks])
         for rows in (rng.integers(0, num_rows, num_rows) for _ in range(NUM_RESAMPLES))
-    ]
-    low, high = np.nanquantile(np.array(resampled), [0.025, 0.975], axis=0)
+    ])  # fmt: skip
+    # A resample whose rows do not differ leaves any share possible.
+    low = np.quantile(np.where(np.isnan(resampled), 0.0, resampled), 0.025, axis=0)
+    high = np.quantile(np.where(np.isnan(resampled), 1.0, resampled), 0.975, axis=0)
     ends = zip([*factors, REST], point, low, high, strict=True)
     return [Share(name, float(v), min(float(v), float(a)), max(float(v), float(b)))
             for name, v, a, b in ends]  # fmt: skip

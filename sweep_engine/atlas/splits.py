@@ -56,9 +56,7 @@ def kinds_of_factors(study: Study, rows: Sequence[Row]) -> dict[str, str]:
                for path in study.plan.settings[i].values}  # fmt: skip
     factors = dict.fromkeys(name for row in rows for name in row.levels)
     paths = {
-        name: set(next(iter(design.levels[name].values())))
-        if design and name in design.levels
-        else {name}
+        name: set(design.paths_of(name)) if design and name in design.levels else {name}
         for name in factors
     }
     return {name: _kind(each, touched) for name, each in paths.items()}

@@ -93,8 +93,10 @@ class Answer(Shown):
 
     @property
     def setting(self) -> str:
-        """The axis values, also those that the comparison itself asks for."""
-        return point_text({**(self.pair.comparison.at or {}), **self.pair.at})
+        """The levels and axis values, also those that the comparison itself asks for."""
+        asked = self.pair.comparison.at or {}
+        others = {path: value for path, value in asked.items() if path not in self.pair.at}
+        return point_text({**others, **self.pair.coordinates})
 
     @property
     def medians(self) -> tuple[Estimate, ...]:

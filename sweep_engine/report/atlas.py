@@ -19,6 +19,7 @@ from sweep_engine.report.page.contents import Cell, Link, Section, Table
 from sweep_engine.report.places import place_of_pair
 
 MAX_ALIASES = 12
+MAX_NOTES = 6
 
 
 def atlas_sections(study: Study, answers: Sequence[Answer]) -> Iterator[Section]:
@@ -88,6 +89,9 @@ def _words(found: Effects) -> Iterator[str]:
     )
     for response in found.responses:
         yield " ".join(_on(response, found))
+    if found.notes:
+        more = f" (and {len(found.notes) - MAX_NOTES} more)" if len(found.notes) > MAX_NOTES else ""
+        yield f"Not estimated: {'; '.join(found.notes[:MAX_NOTES])}{more}."
     if found.splits:
         yield " ".join(_on_splits(found.splits))
     aliased = {

@@ -150,6 +150,16 @@ class Design(Growing):
                 found[name] = fitting[0]
         return found
 
+    def coordinates(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Name the level of every factor that axis values belong to, and give the other values."""
+        found = self.at(values)
+        known = {path for name in found for path in self.paths_of(name)}
+        return {**found, **{path: at for path, at in values.items() if path not in known}}
+
+    def paths_of(self, factor: str) -> tuple[str, ...]:
+        """List the paths that a factor changes."""
+        return tuple(next(iter(self.levels[factor].values())))
+
     def coded(self) -> dict[str, np.ndarray]:
         """Number the levels of every row, by factor; the base level is 0."""
         places = {name: list(levels) for name, levels in self.levels.items()}
@@ -276,12 +286,3 @@ def drawn(design: Design | None, info: ValidationInfo) -> Design | None:
     """Draw a design's rows by the seed of the sweep that it stands in."""
     seed = info.data.get("seed")
     return design if design is None or seed is None else design.drawn(seed)
-
-
-def text_of(at: Mapping[str, str]) -> str:
-    """Write a row of levels.
-
-    >>> text_of({"depth": "deep", "model.bias": "True"})
-    'depth deep, bias True'
-    """
-    return ", ".join(f"{name.split('.')[-1]} {level}" for name, level in at.items())

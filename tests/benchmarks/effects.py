@@ -5,6 +5,7 @@ python -m tests.benchmarks.effects DIR    writes records/NAME.json
     --seed OTHER ...    the same sweep by other seeds: whether the signs agree. The rows may be
                         another fraction, where an effect that is aliased is another sum: aliased
                         effects are left out
+    --splits            also the parts of every row's shifts, with standard errors
     --seconds N         also the processor time of the run, as minutes on two cores
 
 Intervals hold at once, over all effects of all responses, at 95 %.
@@ -12,6 +13,7 @@ Intervals hold at once, over all effects of all responses, at 95 %.
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 import sweep_engine as se
@@ -41,6 +43,17 @@ def rows_of(effects):
     for name, found in effects.granulated.items():
         ends = {"value": found.value, "low": found.low, "high": found.high}
         yield {"granulated_tau_with_test_error": name} | ends
+
+
+def parts_of(effects):
+    """Give the parts of each row's shift of each property, with their standard errors."""
+    for each in effects.splits:
+        parts = {name: (part.value, part.stderr) for name, part in each.parts.items()}
+        yield {"split": each.prop, **each.row.levels} | {
+            f"{name}{suffix}": number
+            for name, both in parts.items()
+            for suffix, number in zip(("", ", stderr"), both, strict=True)
+        }
 
 
 def agreement(effects, other):
@@ -80,11 +93,17 @@ def levels_of(effects):
     return sorted(sorted(row.levels.items()) for row in effects.rows)
 
 
+def rounded(value):
+    """Keep four digits; null stands for what is not known."""
+    return float(f"{value:.4g}") if math.isfinite(value) else None
+
+
 def arguments():
     """Read the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=Path, nargs="*", default=[])
+    parser.add_argument("--splits", action="store_true")
     parser.add_argument("--seconds", type=float)
     return parser.parse_args()
 
@@ -97,11 +116,10 @@ if __name__ == "__main__":
     for folder in asked.seed:
         (other,) = se.effects(folder)
         rows += agreement(found, other)
+    if asked.splits:
+        rows += parts_of(found)
     if asked.seconds:
         rows.append({"name": "minutes_on_two_cores", "value": asked.seconds / 120})
-    kept = [
-        {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in row.items()}
-        for row in rows
-    ]
-    text = ",\n".join(json.dumps(row) for row in kept)
+    kept = [{k: rounded(v) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+    text = ",\n".join(json.dumps(row, allow_nan=False) for row in kept)
     (RECORDS / f"{name}.json").write_text(f"[\n{text}\n]\n")

@@ -164,7 +164,7 @@ def test_every_figure_has_both_files_and_a_query_that_runs(results, html, study,
         path.name for path in (results / "figures").iterdir()
     }
     monkeypatch.chdir(results)
-    for section in _sections(study, []):
+    for section in _sections(study, [], []):
         for figure in section.figures:
             assert duckdb.sql(figure.query).fetchall(), figure.name
 

@@ -69,7 +69,7 @@ def test_rows_are_settings_and_pairs():
     rows = {tuple(sweep.design.at(pair.at).values()) for pair in paired}
     assert rows == set(sweep.design.table)
     assert all(pair.at[START] == pair.at[LAW] for pair in paired)
-    assert "start small, task easy" in " | ".join(pair.label() for pair in paired)
+    assert "start = small, task = easy" in " | ".join(pair.label() for pair in paired)
 
 
 def test_a_zip_of_two_sources_is_paired_as_it_stands():

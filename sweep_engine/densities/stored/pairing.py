@@ -3,7 +3,7 @@
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sweep_engine.comparability import comparison_problems
@@ -11,7 +11,6 @@ from sweep_engine.errors import IncomparableSources
 from sweep_engine.planning import Plan
 from sweep_engine.spec import Comparison, Setting, axis_paths, touches
 from sweep_engine.spec.base import canonical_json
-from sweep_engine.spec.design import text_of
 from sweep_engine.spec.points import points_of
 from sweep_engine.spec.settings import identity
 from sweep_engine.spec.wording import point_text
@@ -28,18 +27,27 @@ class Pair:
         at: The axis values that tell this pair from the others.
         source: Setting ids of the source; pooled when there are several.
         reference: Setting ids of the reference.
-        words: Where it stands, and what it pools; left out, the axis values.
+        levels: By factor of a design its level, by other axes the value; left out, the axis values.
+        pooled: The axes that either side pools.
     """
 
     comparison: Comparison
     at: dict[str, Any]
     source: tuple[int, ...]
     reference: tuple[int, ...]
-    words: str | None = None
+    levels: dict[str, Any] | None = None
+    pooled: tuple[str, ...] = ()
+
+    @property
+    def coordinates(self) -> dict[str, Any]:
+        """Where the pair stands: factors by their levels, other axes by their values."""
+        return self.at if self.levels is None else self.levels
 
     def label(self) -> str:
         """Say where the pair stands, and which axes it pools."""
-        return point_text(self.at) if self.words is None else self.words
+        names = ", ".join(dict.fromkeys(path.split(".")[-1] for path in self.pooled))
+        words = (point_text(self.coordinates), f"pooled over {names}" if names else "")
+        return ", ".join(filter(None, words))
 
 
 def pairs(plan: Plan, comparison: Comparison, other: Plan | None = None) -> list[Pair]:
@@ -90,7 +98,7 @@ def pairs(plan: Plan, comparison: Comparison, other: Plan | None = None) -> list
         raise IncomparableSources(f"no setting of both sources is at {at}")
     if other is not None and comparison.observable == "function":
         _check_tasks(plan, other, paired)
-    return [_with_words(pair, plan, reference_plan) for pair in paired]
+    return [_with_levels(pair, plan, reference_plan) for pair in paired]
 
 
 def _together(plan: Plan, paired: Iterable[Pair]) -> Iterator[Pair]:
@@ -123,18 +131,12 @@ def _key(values: Mapping[str, Any]) -> str:
     )
 
 
-def _with_words(pair: Pair, plan: Plan, reference_plan: Plan) -> Pair:
+def _with_levels(pair: Pair, plan: Plan, reference_plan: Plan) -> Pair:
     """Say where a pair stands: factors by their levels, other axes by their values."""
     design = plan.sweep.design
-    row = {} if design is None else design.at(pair.at)
-    named = {path for name in row if design for path in next(iter(design.levels[name].values()))}
-    rest = {path: value for path, value in pair.at.items() if path not in named}
+    levels = pair.at if design is None else design.coordinates(pair.at)
     pooled = [*_pooled(plan, pair.source), *_pooled(reference_plan, pair.reference)]
-    names = ", ".join(dict.fromkeys(path.split(".")[-1] for path in pooled))
-    words = (text_of(row), point_text(rest), f"pooled over {names}" if names else "")
-    return Pair(
-        pair.comparison, pair.at, pair.source, pair.reference, ", ".join(filter(None, words))
-    )
+    return replace(pair, levels=levels, pooled=tuple(dict.fromkeys(pooled)))
 
 
 def _pooled(plan: Plan, settings: Iterable[int]) -> Iterator[str]:

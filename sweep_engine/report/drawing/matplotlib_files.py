@@ -41,6 +41,10 @@ from sweep_engine.report.drawing.marks import (
     Rule,
     Steps,
 )
+from sweep_engine.spec.wording import shortened
+
+_TICK_LETTERS = 32
+"""Of a category beside an axis; the page shows all."""
 
 FEW_DECADES = 300.0
 """A logarithmic axis over a smaller factor has names between the powers of 10."""
@@ -169,9 +173,11 @@ def _set_ticks(axes: Axes, panel: Panel) -> None:
         elif axis.scale == "log":
             _set_log_ticks(axes.xaxis if name == "x" else axes.yaxis)
     if panel.x_categories is not None:
-        _name_ticks(axes, "x", range(len(panel.x_categories)), panel.x_categories)
-        if sum(map(len, panel.x_categories)) > 40:
-            axes.tick_params(axis="x", labelrotation=30)
+        names = [shortened(name, _TICK_LETTERS) for name in panel.x_categories]
+        _name_ticks(axes, "x", range(len(names)), names)
+        if sum(map(len, names)) > 40:
+            for label in axes.get_xticklabels():
+                label.set(rotation=30, ha="right", rotation_mode="anchor")
     if panel.y.categories is not None:
         _name_ticks(axes, "y", range(len(panel.y.categories)), panel.y.categories)
 

@@ -17,7 +17,7 @@ from sweep_engine.report.figures.names import figure_name
 from sweep_engine.report.places import place_of_pair
 from sweep_engine.report.words import HEADLINES, quantity, shown_ends, table_of
 from sweep_engine.spec import Comparison
-from sweep_engine.spec.wording import value_text
+from sweep_engine.spec.wording import point_text, value_text
 
 LEAST_VALUES = 3
 """Of an axis that is drawn along; fewer are read off the table."""
@@ -32,7 +32,7 @@ def along_figures(study: Study, compared: Sequence[Compared]) -> Iterator[Figure
         if table_of(each.estimate) is not Table.DECOMPOSITION:
             by_comparison[each.pair.comparison.model_dump_json()].append(each)
     for group in by_comparison.values():
-        path = _longest_axis([each.pair.at for each in group])
+        path = _longest_axis([each.pair.coordinates for each in group])
         names = {each.estimate.name for each in group}
         headline = next((name for name in HEADLINES if name in names), None)
         if path is not None and headline is not None:
@@ -50,10 +50,10 @@ def _longest_axis(at: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _figure(study: Study, path: str, group: Sequence[Compared]) -> Figure:
-    by_others: dict[tuple[tuple[str, str], ...], list[Compared]] = defaultdict(list)
+    by_others: dict[str, list[Compared]] = defaultdict(list)
     for each in sorted(group, key=lambda each: each.pair.at[path]):
-        others = tuple((k, value_text(v)) for k, v in each.pair.at.items() if k != path)
-        by_others[others].append(each)
+        others = {k: v for k, v in each.pair.coordinates.items() if k != path}
+        by_others[point_text(others)].append(each)
     shown = list(by_others.items())[:MAX_PANELS]
     left_out = len(by_others) - len(shown)
     more = f" {left_out} more panels are left out; the table has all." if left_out else ""
@@ -81,15 +81,13 @@ def _kind(comparison: Comparison) -> str:
     return " ".join(words)
 
 
-def _panel(
-    study: Study, path: str, others: tuple[tuple[str, str], ...], group: Sequence[Compared]
-) -> Panel:
+def _panel(study: Study, path: str, others: str, group: Sequence[Compared]) -> Panel:
     """One estimate along an axis; its values stand side by side, whatever lies between them."""
     values = tuple(value_text(each.pair.at[path]) for each in group)
     whole = place_of_pair(study, *(each.pair for each in group))
     x = np.arange(len(group), dtype=float)
     return Panel(
-        title=", ".join(f"{k.split('.')[-1]} = {v}" for k, v in others),
+        title=others,
         x=DrawnAxis(column_words(path.split(".")[-1]), categories=values),
         y=DrawnAxis(quantity(group[0].estimate)),
         marks=tuple(_marks(x, group)),

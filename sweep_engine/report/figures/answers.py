@@ -22,7 +22,7 @@ from sweep_engine.report.figures.observables import kind_of, query_of, window_of
 from sweep_engine.report.figures.palette import source_colours
 from sweep_engine.report.places import place_of_pair
 from sweep_engine.spec import Comparison
-from sweep_engine.spec.wording import value_text
+from sweep_engine.spec.wording import point_text, value_text
 
 MAX_PANELS = 12
 
@@ -85,12 +85,11 @@ def _name(kind: str, comparison: Comparison) -> str:
 def _medians(study: Study, answers: Sequence[Answer]) -> Figure:
     """Draw both medians along an axis, in a panel for each point of the others."""
     comparison = answers[0].pair.comparison
-    path = _longest([each.pair.at for each in answers])
+    axis = _longest([each.pair.coordinates for each in answers])
     by_others: dict[str, list[Answer]] = defaultdict(list)
     for each in answers:
-        others = {k: v for k, v in each.pair.at.items() if k != path}
-        words = ", ".join(f"{k.split('.')[-1]} = {value_text(v)}" for k, v in others.items())
-        by_others[words].append(each)
+        others = {k: v for k, v in each.pair.coordinates.items() if k != axis}
+        by_others[point_text(others)].append(each)
     shown = list(by_others.items())[:MAX_PANELS]
     left_out = len(by_others) - len(shown)
     more = f" {left_out} more panels are left out; the table has all." if left_out else ""
@@ -98,10 +97,10 @@ def _medians(study: Study, answers: Sequence[Answer]) -> Figure:
     return Figure(
         name=_name("medians", comparison),
         title=f"Medians of {comparison.source} and {comparison.reference} along "
-        f"{path.split('.')[-1].replace('_', ' ')}",
+        f"{axis.split('.')[-1].replace('_', ' ')}",
         caption="Medians with intervals that hold for all settings of the comparison at once, at "
         f"95%.{more}",
-        panels=tuple(_panel(study, path, words, group, limits) for words, group in shown),
+        panels=tuple(_panel(study, axis, words, group, limits) for words, group in shown),
         columns=min(2, len(shown)),
         query='SELECT "at", name, value, low_simultaneous, high_simultaneous FROM '
         f"'comparisons.parquet' WHERE source = '{comparison.source}' AND reference = "
@@ -111,8 +110,8 @@ def _medians(study: Study, answers: Sequence[Answer]) -> Figure:
 
 
 def _longest(at: Sequence[Mapping[str, Any]]) -> str:
-    """Choose the axis with the most values."""
-    return max(at[0], key=lambda path: len({value_text(each[path]) for each in at}))
+    """Choose the factor or axis with the most values."""
+    return max(at[0], key=lambda name: len({value_text(each[name]) for each in at}))
 
 
 def _limits(answers: Sequence[Answer]) -> tuple[float, float] | None:
@@ -127,15 +126,16 @@ def _limits(answers: Sequence[Answer]) -> tuple[float, float] | None:
 
 def _panel(
     study: Study,
-    path: str,
+    axis: str,
     title: str,
     answers: Sequence[Answer],
     limits: tuple[float, float] | None,
 ) -> Panel:
     comparison, colours = answers[0].pair.comparison, source_colours(study.sweep)
-    ordered = sorted(answers, key=lambda each: _place(each.pair.at[path]))
-    values = tuple(value_text(each.pair.at[path]) for each in ordered)
+    ordered = sorted(answers, key=lambda each: _place(each.pair.coordinates[axis]))
+    path = _path_of(axis, [each.pair for each in ordered])
     x = np.arange(len(ordered), dtype=float)
+    shown = tuple(value_text(each.pair.coordinates[axis]) for each in ordered)
     names = dict.fromkeys((comparison.source, comparison.reference))
     sides = zip(*(each.medians for each in ordered), strict=True)
     marks = [
@@ -147,12 +147,17 @@ def _panel(
     label = axis_label(study.results.table("runs").schema, comparison.observable)
     return Panel(
         title=title,
-        x=DrawnAxis(path.split(".")[-1].replace("_", " "), categories=values),
+        x=DrawnAxis(axis.split(".")[-1].replace("_", " "), categories=shown),
         y=DrawnAxis(f"median {label}", limits=limits),
         marks=tuple(marks),
         place=SweptPlace(whole.at, tuple(over for over in whole.over if over != path)),
-        along=Along(path, values, x),
+        along=Along(path, tuple(value_text(each.pair.at[path]) for each in ordered), x),
     )
+
+
+def _path_of(axis: str, pairs: Sequence[Pair]) -> str:
+    """Find the path that the page's filter knows an axis by; of a factor, the one that varies."""
+    return axis if axis in pairs[0].at else _longest([each.at for each in pairs])
 
 
 def _place(value: Any) -> tuple[int, float, str]:

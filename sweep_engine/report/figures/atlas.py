@@ -39,12 +39,12 @@ def _name(kind: str, pairs: Sequence[Pair]) -> str:
 
 
 def _map(study: Study, pairs: Sequence[Pair], responses: Sequence[ResponseEffects]) -> Figure:
-    names = list(dict.fromkeys(e.name for each in responses for e in each.main_effects))
+    names = list(dict.fromkeys(_short_name(e) for each in responses for e in each.main_effects))
     values = np.full((len(names), len(responses)), np.nan)
     strokes: list[tuple[float, float]] = []
     for column, response in enumerate(responses):
         for effect in response.main_effects:
-            row = names.index(effect.name)
+            row = names.index(_short_name(effect))
             values[row, column] = effect.value
             if not effect.is_shown:
                 strokes += _hatching(column, row)
@@ -160,7 +160,7 @@ def _splits(study: Study, pairs: Sequence[Pair], splits: Sequence[Split]) -> Fig
             if each.prop == prop:
                 for name, part in each.parts.items():
                     parts[name].append(part.value)
-        categories = tuple(parts)
+        categories = tuple(name for name, values in parts.items() if np.any(values))
         means = [np.mean(parts[name]) for name in categories]
         sizes = [np.mean(np.abs(parts[name])) for name in categories]
         marks = (

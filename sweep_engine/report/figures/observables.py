@@ -17,7 +17,7 @@ from sweep_engine.errors import InsufficientSamples
 from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Figure, Panel
-from sweep_engine.report.drawing.marks import Heatmap, Points, Rule
+from sweep_engine.report.drawing.marks import Heatmap, Mark, Points, Rule
 from sweep_engine.report.figures.laws import Window, laws_panel, share_heights
 from sweep_engine.report.figures.names import figure_name
 from sweep_engine.report.places import place_of_pair
@@ -59,11 +59,11 @@ def _column_panels(study: Study, pairs: Sequence[Pair]) -> tuple[tuple[Panel, ..
         raise InsufficientSamples("no draw is a finite number")
     laws = share_heights([laws_panel(study, pair, window, more=_baseline(study, pair, window))
                           for pair in pairs])  # fmt: skip
-    panels = [
-        panel
-        for pair, law in zip(pairs, laws, strict=True)
-        for panel in (law, *_ratio_panel(study, pair, window))
-    ]
+    ratios = [_ratio_panel(study, pair, window) for pair in pairs]
+    if any(ratio.marks for ratio in ratios):
+        panels = [panel for both in zip(laws, ratios, strict=True) for panel in both]
+    else:
+        panels = list(laws)
     words = window.words, _baseline_words(study, pairs, window)
     return tuple(panels), " ".join(filter(None, words))
 
@@ -104,34 +104,38 @@ def _caption(study: Study, columns: Sequence[str]) -> str:
     return " ".join([*meanings, kind]).strip()
 
 
-def _ratio_panel(study: Study, pair: Pair, window: Window) -> list[Panel]:
+def _ratio_panel(study: Study, pair: Pair, window: Window) -> Panel:
+    """Draw the ratio, which an axis without marks stands for where there are too few draws."""
+    label = axis_label(study.results.table("runs").schema, pair.comparison.observable)
+    marks = _ratio_marks(study, pair)
+    title = f"{pair.comparison.source} over {pair.comparison.reference}"
+    words = (title if marks else f"{title}: too few draws", pair.label())
+    return Panel(
+        ", ".join(filter(None, words)),
+        DrawnAxis(label, limits=(window.low, window.high)),
+        DrawnAxis("ln of the density ratio, nats", limits=None if marks else (-1.0, 1.0)),
+        marks,
+        place=place_of_pair(study, pair),
+    )
+
+
+def _ratio_marks(study: Study, pair: Pair) -> tuple[Mark, ...]:
     try:
         ratio = density_ratio(*read_pair(study, pair), seed=study.sweep.seed)
     except InsufficientSamples:
-        return []
+        return ()
     drawn = ratio.source.counts + ratio.reference.counts > 0
     inner = np.isfinite(ratio.lower) & np.isfinite(ratio.upper) & drawn
     if not inner.any():
-        return []
+        return ()
     centre, low, high = (
         np.clip(part[inner], -MAX_LN, MAX_LN) for part in (ratio.log_ratio, ratio.low, ratio.high)
     )
     at = (ratio.lower[inner] + ratio.upper[inner]) / 2
-    marks = (
+    return (
         Rule(0.0, "horizontal", "equal", Role.NULL),
         Points(at, centre, label="ln ratio", colour=Role.EXACT, y_low=low, y_high=high),
     )
-    label = axis_label(study.results.table("runs").schema, pair.comparison.observable)
-    title = f"{pair.comparison.source} over {pair.comparison.reference}"
-    return [
-        Panel(
-            ", ".join(filter(None, (title, pair.label()))),
-            DrawnAxis(label, limits=(window.low, window.high)),
-            DrawnAxis("ln of the density ratio, nats"),
-            marks,
-            place=place_of_pair(study, pair),
-        )
-    ]
 
 
 def _baseline(study: Study, pair: Pair, window: Window) -> list[Rule]:

@@ -23,6 +23,12 @@ from sweep_engine.spec.sources import SourceRole
 from sweep_engine.spec.wording import value_text
 
 MEASURED = ("test_error", "l2_norm", "steps", "hessian_eigenvalue_max", "edge_ratio")
+WIDE = 3
+"""Largest value over the least from which an axis is logarithmic."""
+
+MARGIN = 0.45
+"""Beside the outer values, in gaps: no positive axis reaches below 0."""
+
 MAX_DETAILS = 24
 """Points of the other axes that a figure can be taken apart into."""
 
@@ -160,9 +166,9 @@ def _details(
 
 def _axis(path: str, numbers: Float[np.ndarray, " n"]) -> DrawnAxis:
     """Show all values of the axis, whichever of them the page's filter leaves."""
-    is_wide = numbers.min() > 0 and numbers.max() > 10 * numbers.min()
+    is_wide = numbers.min() > 0 and numbers.max() > WIDE * numbers.min()
     axis = DrawnAxis(column_words(path.split(".")[-1]), scale="log" if is_wide else "linear")
-    low, high = _beside(numbers, axis, -0.8)[0], _beside(numbers, axis, 0.8)[-1]
+    low, high = _beside(numbers, axis, -MARGIN)[0], _beside(numbers, axis, MARGIN)[-1]
     return replace(axis, limits=(float(low), float(high)))
 
 
