@@ -132,8 +132,8 @@ def _panel(
     limits: tuple[float, float] | None,
 ) -> Panel:
     comparison, colours = answers[0].pair.comparison, source_colours(study.sweep)
-    ordered = sorted(answers, key=lambda each: _place(each.pair.coordinates[axis]))
-    path = _path_of(axis, [each.pair for each in ordered])
+    path = _path_of(axis, [each.pair for each in answers])
+    ordered = sorted(answers, key=lambda each: _place(each.pair.at[path]))
     x = np.arange(len(ordered), dtype=float)
     shown = tuple(value_text(each.pair.coordinates[axis]) for each in ordered)
     names = dict.fromkeys((comparison.source, comparison.reference))
@@ -161,9 +161,12 @@ def _path_of(axis: str, pairs: Sequence[Pair]) -> str:
 
 
 def _place(value: Any) -> tuple[int, float, str]:
-    """Order numbers by size, and what is none by its words, after them."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return (0, float(value), "") if is_number else (1, 0.0, value_text(value))
+    """Order numbers by size, then lists by length, and what is neither by its words, last."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return 0, float(value), ""
+    if isinstance(value, list | tuple):
+        return 1, float(len(value)), value_text(value)
+    return 2, 0.0, value_text(value)
 
 
 def _marks(x: np.ndarray, medians: Sequence[Estimate], name: str, colour: Colour) -> Iterator[Mark]:
