@@ -16,7 +16,16 @@ from sweep_engine.report.drawing.marks import (
     ShownRuns,
     Steps,
 )
-from sweep_engine.report.page.contents import DecompositionRow, Page, Row, Section, Table
+from sweep_engine.report.page.contents import (
+    AnswerGroup,
+    AnswerRow,
+    DecompositionRow,
+    Link,
+    Page,
+    Row,
+    Section,
+    Table,
+)
 from sweep_engine.report.places import SweptAxis
 
 EVIL = "</script><script>document.title = 'owned'</script>"
@@ -46,6 +55,20 @@ def every_mark():
     )  # fmt: skip
     sections = (Section("s", "", (figure,)),)
     return Page("A title", "Why?", rows, sections, (table,), (), "In nats.", (decomposition,) * 3)
+
+
+def linked(num_rows):
+    """A page whose last section links to the answers, which are folded where there are many."""
+    anchors = [f"answer-1-{i}" for i in range(1, num_rows + 1)]
+    answers = tuple(
+        AnswerRow(anchor, "1", "2", "-1 (-2 to 0)", "0.1", "differ", anchor=anchor)
+        for anchor in anchors
+    )
+    group = AnswerGroup("They differ.", "sgd", "prior", "norm", "differ", answers)
+    rows = tuple((anchor, (Link("norm", anchor),)) for anchor in anchors)
+    table = Table("Every row", ("row", "compared"), rows)
+    sections = (Section("What puts it there", "", (), (table,)),)
+    return Page("A design", "Why?", sections=sections, answers=(group,))
 
 
 RATE, TARGET, STD = "sources.sgd.optimizer.learning_rate", "task.target", "sources.sgd.init.std"

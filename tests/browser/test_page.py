@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 
 from sweep_engine.report.page.render import write_page
-from tests.browser.pages import every_mark
+from tests.browser.pages import every_mark, linked
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +115,19 @@ def test_without_scripts_the_tables_stand_and_the_files_are_named(browser, addre
     assert "<noscript><p>The page draws its figures with JavaScript" in html, "it is no mere text"
     assert "figure.png" in html
     assert "13.490 (13.466 to 13.515)" in html
+
+
+@pytest.mark.parametrize("num_rows", [2, 40])
+def test_a_link_to_a_row_unfolds_it_and_goes_there(browser, tmp_path, num_rows):
+    path = tmp_path / "linked.html"
+    write_page(path, linked(num_rows))
+    browser.open(path.as_uri())
+    browser.run("document.documentElement.style.scrollBehavior = 'auto'")  # at once
+    row = f"document.getElementById('answer-1-{num_rows}')"
+    is_shown = f"{row}.checkVisibility()"
+    assert browser.run(is_shown) == (num_rows == 2)
+    browser.run(f"document.querySelector('a[href=\"#answer-1-{num_rows}\"]').click()")
+    assert browser.run(is_shown)
+    top, height = browser.run(f"[{row}.getBoundingClientRect().top, innerHeight]")
+    assert -1 <= top < height
+    assert browser.console == []
