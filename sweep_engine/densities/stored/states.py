@@ -8,11 +8,14 @@ import pyarrow as pa
 from jaxtyping import Float
 from scipy import stats
 
+from sweep_engine.densities.probabilities.log_probability import log_mean_probability
 from sweep_engine.densities.stored.study import Study
 from sweep_engine.errors import InsufficientSamples
 from sweep_engine.spec import Setting
 
 LEAST_UNITS = 4
+LEAST_EFFECTIVE = 2.0
+"""Repetitions that the weights must leave for an interval of a mean."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,9 @@ def density_of_states(
 ) -> DensityOfStates:
     """Estimate it from the weighted rows of a `splitting` source with `keep_levels`.
 
-    Intervals are t intervals over repetitions, each by itself: of ln P by its relative error, of
-    means by a jackknife.
+    Intervals are over repetitions, each by itself: of ln P as everywhere (log-normal), of means by
+    a jackknife with as many degrees of freedom as the weights leave repetitions, less one. Where
+    they leave fewer than two, the mean has no interval.
 
     Raises:
         InsufficientSamples: There are fewer than 4 repetitions.
@@ -74,13 +78,12 @@ def density_of_states(
         np.add.at(cells, (unit, place), values)
         return cells
 
-    reach = float(stats.t.ppf((1 + confidence) / 2, len(units) - 1))
     mass = summed(weight)
     sums = {name: summed(weight * _numbers(runs[name])) for name in columns}
     return DensityOfStates(
         errors=errors.astype(float),
-        log_p=_log_mean(np.cumsum(mass, axis=1), reach),
-        means={name: _ratio(each, mass, reach) for name, each in sums.items()},
+        log_p=_ln_p(np.cumsum(mass, axis=1), confidence),
+        means={name: _ratio(each, mass, confidence) for name, each in sums.items()},
         units=len(units),
     )
 
@@ -90,19 +93,26 @@ def _numbers(column: pa.ChunkedArray) -> Float[np.ndarray, " R"]:
     return values.astype(float)
 
 
-def _log_mean(p: Float[np.ndarray, "U E"], reach: float) -> Curve:
-    mean = p.mean(axis=0)
-    relative = p.std(axis=0, ddof=1) / np.sqrt(len(p)) / mean
-    log_p = np.log(mean)
-    return Curve(log_p, log_p - reach * relative, np.minimum(log_p + reach * relative, 0.0))
+def _ln_p(p: Float[np.ndarray, "U E"], confidence: float) -> Curve:
+    with np.errstate(divide="ignore"):
+        log_p = np.minimum(np.log(p), 0.0)  # masses add up to 1 but for rounding
+    found = [log_mean_probability(each, confidence=confidence) for each in log_p.T]
+    low, high = np.array([(each.low, each.high) for each in found]).T
+    value = np.minimum(np.log(p.mean(axis=0)), 0.0)  # rises with the error, as P does
+    return Curve(value, np.minimum(low, value), np.maximum(high, value))
 
 
-def _ratio(sums: Float[np.ndarray, "U E"], mass: Float[np.ndarray, "U E"], reach: float) -> Curve:
-    """Divide the sums over units; NaN where a single unit met an error."""
+def _ratio(
+    sums: Float[np.ndarray, "U E"], mass: Float[np.ndarray, "U E"], confidence: float
+) -> Curve:
+    """Divide the sums over units; without an interval where one unit has most of the mass."""
     units = len(mass)
     with np.errstate(invalid="ignore", divide="ignore"):
         value = sums.sum(axis=0) / mass.sum(axis=0)
         left_out = (sums.sum(axis=0) - sums) / (mass.sum(axis=0) - mass)
     spread = ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0)
     stderr = np.sqrt((units - 1) / units * spread)
-    return Curve(value, value - reach * stderr, value + reach * stderr)
+    effective = mass.sum(axis=0) ** 2 / (mass**2).sum(axis=0)
+    degrees = np.where(effective >= LEAST_EFFECTIVE, effective - 1, np.nan)
+    reach = stats.t.ppf((1 + confidence) / 2, degrees) * stderr
+    return Curve(value, value - reach, value + reach)
