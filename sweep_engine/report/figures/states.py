@@ -1,6 +1,6 @@
 """The density of states of a prior, with the solutions of trained networks on it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -53,21 +53,18 @@ def _figure(study: Study, setting: Setting, states: DensityOfStates) -> Figure:
         _curve(states, states.log_p, setting.source, colour),
         place=place_of([setting]),
     )
-    panels = [
-        Panel(
-            name,
-            X,
-            DrawnAxis(axis_label(schema, name)),
-            (*_curve(states, curve, setting.source, colour), *_solutions(study, setting, name)),
-            place=place_of([setting]),
-        )
-        for name, curve in states.means.items()
-    ]
+    panels = []
+    for name, curve in states.means.items():
+        solutions = tuple(_solutions(study, setting, name))
+        y = DrawnAxis(axis_label(schema, name), limits=_limits(curve, solutions))
+        marks = (*_curve(states, curve, setting.source, colour), *solutions)
+        panels.append(Panel(name, X, y, marks, place=place_of([setting])))
     return Figure(
         name=f"states_{setting.source}_{setting.id}",
         title=f"Density of states of {setting.source}",
         caption="Lines: ln P of a training error under the law, and means of the networks that "
-        f"have it; bands: 95% intervals from {states.units} repetitions, each by itself. Bars: "
+        "have it; bands, which may reach off the axis: 95% intervals from "
+        f"{states.units} repetitions, each by itself. Bars: "
         "trained networks, 5 to 95% and 25 to 75%; dots: their medians.",
         panels=(likely, *panels),
         columns=3,
@@ -84,7 +81,17 @@ def _curve(states: DensityOfStates, curve: Curve, label: str, colour: Colour) ->
     )
 
 
-def _solutions(study: Study, setting: Setting, column: str) -> Iterator[Mark]:
+def _limits(curve: Curve, solutions: Sequence[Quantiles]) -> tuple[float, float] | None:
+    """Fit the axis to means and solutions: an interval of few repetitions may be far longer."""
+    values = np.concatenate([curve.value, *(mark.values.ravel() for mark in solutions)])
+    finite = values[np.isfinite(values)]
+    if not len(finite) or finite.min() == finite.max():
+        return None
+    margin = 0.08 * float(np.ptp(finite))
+    return float(finite.min()) - margin, float(finite.max()) + margin
+
+
+def _solutions(study: Study, setting: Setting, column: str) -> Iterator[Quantiles]:
     """Draw the trained networks of the settings that share the axes' values."""
     colours = source_colours(study.sweep)
     for other in study.plan.settings.values():
