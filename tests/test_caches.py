@@ -10,7 +10,7 @@ import pytest
 
 from sweep_engine import caches
 from sweep_engine.caches import cache_folder
-from sweep_engine.execution import Programs, costs
+from sweep_engine.execution import Programs, clock, costs
 from sweep_engine.execution.programs.programs import compilation_cache
 from sweep_engine.planning import Plan
 from tests.sources.conformance import CASES, sweep_of
@@ -132,7 +132,7 @@ def test_xla_reads_no_program_that_others_could_have_put_there(base, is_safe, no
 
 def test_what_a_plan_compiles_is_kept_for_the_run(base, no_xla_cache):
     nothing = Plan(sweep_of({"init": CASES["all"]}), {}, {}, ())
-    assert costs(nothing, Programs(nothing)) == []
+    assert costs(nothing, Programs(nothing), clock(measures=True)) == []
     assert jax.config.values["jax_compilation_cache_dir"] == str(cache_folder("xla"))
 
 
