@@ -834,9 +834,10 @@ def schema() -> None:
 
 
 def _load(path: Path) -> "Sweep":
-    from sweep_engine.spec import load
+    with uncollected():
+        from sweep_engine.spec import load
 
-    return load(path)
+        return load(path)
 
 
 def _run(

@@ -21,7 +21,7 @@ from sweep_engine.spec import load
 
 EXAMPLES = Path("sweep_engine/examples")
 CHEAP = ("minimal", "boolean", "landscape", "digits", "sources", "posterior", "flow",
-         "conservation", "balanced", "depth", "edge_of_stability", "flatness")  # fmt: skip
+         "conservation", "balanced", "depth", "flatness")  # fmt: skip
 """Those whose programs are compiled and timed in a minute or two."""
 
 
