@@ -489,10 +489,10 @@ def compare(
 
 def _effects(study: "Study", refused: list[str]) -> "list[Effects]":
     """Estimate the effects of a design's factors; what cannot be is told like a comparison."""
-    from sweep_engine.atlas import effects
-
     if study.sweep.design is None:
         return []
+    from sweep_engine.atlas import effects
+
     try:
         return effects(study)
     except (IncomparableSources, InsufficientSamples) as error:

@@ -390,7 +390,7 @@ LIGHT = [
     ("status {out}", COMPUTING | ANALYSIS),
     ("verify {out}", COMPUTING | ANALYSIS - {"pandas"}),
     ("explain task.boolean.bits", COMPUTING | ANALYSIS | {"pyarrow"}),
-    ("compare {out}", {"blackjax", "ray", "torch", "sklearn", "matplotlib", "plotly"}),
+    ("compare {out}", COMPUTING | {"sklearn", "matplotlib", "plotly"}),
 ]
 CALL = """\
 import sys
