@@ -1037,8 +1037,9 @@ def _starting(start: "StartCost") -> Iterator[str]:
     yield (f"To compile {start.programs:,} programs takes {_duration(start.compile_seconds)} of "
            "it, less of those that were compiled before.")  # fmt: skip
     if start.trials:
+        trials = f"{start.trials:,} trial{'s' if start.trials > 1 else ''}"
         yield (f"To build, test and race kernels takes {_duration(start.trial_seconds)} of it: "
-               f"{start.trials:,} trials, which the first run makes.")  # fmt: skip
+               f"{trials}, which the first run makes.")  # fmt: skip
 
 
 def _dear(found: "Sequence[BucketCost]") -> Iterator[str]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sweep_engine.execution import Programs, costs, start_cost
+from sweep_engine.execution import Programs, clock, costs, start_cost
 from sweep_engine.execution.programs import costs as costs_module
 from sweep_engine.execution.programs import rates
 from sweep_engine.execution.programs.clocks import Reckoned
@@ -186,6 +186,13 @@ def test_compiling_and_trials_are_reckoned_too(monkeypatch):
     start = start_cost(planned, programs, found)
     assert start.trials == 1
     assert start.seconds == start.compile_seconds + costs_module.TRIAL_SECONDS
+
+
+@pytest.mark.parametrize(("platform", "measures"), [("cpu", False), ("gpu", True)])
+def test_only_what_is_known_of_a_device_is_reckoned(platform, measures, asked, monkeypatch):
+    monkeypatch.setattr(costs_module.jax, "default_backend", lambda: platform)
+    assert clock(measures=False).measures == measures
+    assert clock(measures=True).measures
 
 
 def test_operations_add_up():
