@@ -32,13 +32,14 @@ from sweep_engine.errors import (
     SweepEngineError,
     explain,
 )
+from sweep_engine.machine import uncollected
 from sweep_engine.stopping import INTERRUPTED, Stop, heeded
 from sweep_engine.streams import is_terminal, protect
 
 if TYPE_CHECKING:
     from sweep_engine.atlas import Effects
     from sweep_engine.densities import Answer, Compared, Study
-    from sweep_engine.execution import BucketCost, RunSummary
+    from sweep_engine.execution import BucketCost, RunSummary, StartCost
     from sweep_engine.spec import Comparison, Sweep
     from sweep_engine.store import LedgerEntry, StoredRun
 
@@ -141,20 +142,40 @@ def _end(lines: list[str], code: int) -> NoReturn:
 
 
 @app.command()
-def plan(spec: SpecFile, as_json: AsJson = False, device: ForDevice = None) -> None:
-    """Say what a sweep would run and cost, and run nothing."""
-    if device is not None:
-        _plan_for(device, _load(spec), as_json=as_json)
-        return
-    from sweep_engine.execution import DRAWS_PER_FIT, Programs, costs
+def plan(
+    spec: SpecFile,
+    as_json: AsJson = False,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure", help="Compile and time some of the programs, which takes longer."
+        ),
+    ] = False,
+    device: ForDevice = None,
+) -> None:
+    """Say what a sweep would run and cost, and run nothing.
+
+    Times are reckoned from what the programs do; with --measure some are compiled and timed.
+    """
+    with uncollected():
+        if device is not None:
+            _plan_for(device, _load(spec), as_json=as_json)
+        else:
+            _plan(_load(spec), as_json=as_json, measure=measure)
+
+
+def _plan(sweep: "Sweep", *, as_json: bool, measure: bool) -> None:
+    from sweep_engine.execution import DRAWS_PER_FIT, Programs, clock, costs, start_cost
     from sweep_engine.planning import plan as make_plan
     from sweep_engine.spec.design_shown import as_data, as_table
 
-    planned = make_plan(_load(spec))
+    planned = make_plan(sweep)
     programs = Programs(planned)
     programs.open_all()
-    found = costs(planned, programs)
-    seconds = sum(cost.seconds for cost in found)
+    asked = clock(measures=measure)
+    found = costs(planned, programs, asked)
+    start = start_cost(planned, programs, found)
+    seconds = start.seconds + sum(cost.seconds for cost in found)
     disk = sum(cost.disk_bytes for cost in found)
     total = {
         "spec_id": planned.spec_id,
@@ -164,6 +185,8 @@ def plan(spec: SpecFile, as_json: AsJson = False, device: ForDevice = None) -> N
         "runs": sum(cost.runs for cost in found),
         "seconds_at_most": seconds,
         "disk_bytes_at_most": disk,
+        "is_measured": asked.measures,
+        "start": asdict(start),
     }
     design = planned.sweep.design
     if as_json:
@@ -202,11 +225,20 @@ def plan(spec: SpecFile, as_json: AsJson = False, device: ForDevice = None) -> N
     if parents:
         starts = ", ".join(f"{source} needs {parent}" for source, parent in parents.items())
         out.print(f"Order: {starts}.", highlight=False)
+    for line in _starting(start):
+        out.print(line, highlight=False)
     out.print(
         f"{total['runs']:,} runs = {total['buckets']} buckets, {total['shards']:,} shards of "
         f"{total['settings']:,} settings. Time (to max_steps or max_draws, on this machine) and "
         f"disk are upper bounds: {_duration(seconds)}, {_bytes(disk)}. "
         "Nothing was run.",
+        highlight=False,
+    )
+    out.print(
+        "Times are measured: some programs were compiled and timed."
+        if asked.measures
+        else "Times are reckoned from what the programs do and how fast this machine is, mostly "
+        "within a factor of 3; --measure compiles and times some.",
         highlight=False,
     )
     if unknown := list(dict.fromkeys(c.source for c in found if not c.rows_are_known)):
@@ -457,10 +489,10 @@ def compare(
 
 def _effects(study: "Study", refused: list[str]) -> "list[Effects]":
     """Estimate the effects of a design's factors; what cannot be is told like a comparison."""
-    from sweep_engine.atlas import effects
-
     if study.sweep.design is None:
         return []
+    from sweep_engine.atlas import effects
+
     try:
         return effects(study)
     except (IncomparableSources, InsufficientSamples) as error:
@@ -802,9 +834,10 @@ def schema() -> None:
 
 
 def _load(path: Path) -> "Sweep":
-    from sweep_engine.spec import load
+    with uncollected():
+        from sweep_engine.spec import load
 
-    return load(path)
+        return load(path)
 
 
 def _run(
@@ -997,6 +1030,16 @@ def _bytes(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:,.3g} TB"
+
+
+def _starting(start: "StartCost") -> Iterator[str]:
+    """Say what is done once, and takes time before the results come."""
+    yield (f"To compile {start.programs:,} programs takes {_duration(start.compile_seconds)} of "
+           "it, less of those that were compiled before.")  # fmt: skip
+    if start.trials:
+        trials = f"{start.trials:,} trial{'s' if start.trials > 1 else ''}"
+        yield (f"To build, test and race kernels takes {_duration(start.trial_seconds)} of it: "
+               f"{trials}, which the first run makes.")  # fmt: skip
 
 
 def _dear(found: "Sequence[BucketCost]") -> Iterator[str]:

@@ -1,9 +1,8 @@
 """Which comparisons mean something: checked before anything runs, and again when estimating."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sweep_engine.errors import SpecError
-from sweep_engine.observables import columns_of
 from sweep_engine.spec import Comparison, Sweep, axis_paths, touches
 from sweep_engine.spec.observables import ObservableKind
 from sweep_engine.spec.sources import SourceRole
@@ -14,6 +13,9 @@ RUN_COLUMNS = (
     "seed", "steps", "fit_step", "train_loss", "train_error", "test_loss", "test_error",
 )  # fmt: skip
 """The columns of `runs`, beside observables and axes, that hold a number to compare."""
+
+Observed = Sequence[tuple[str, str]]
+"""(name, dtype) of the columns of observables."""
 
 OF_NETWORKS = ("pairs", "ensemble")
 """The estimators that take networks."""
@@ -40,7 +42,10 @@ def check_comparisons(sweep: Sweep) -> None:
 
 
 def comparison_problems(
-    sweep: Sweep, comparison: Comparison, other: Sweep | None = None
+    sweep: Sweep,
+    comparison: Comparison,
+    other: Sweep | None = None,
+    stored: tuple[Observed | None, Observed | None] = (None, None),
 ) -> Iterator[tuple[str, str]]:
     """List what is wrong with a comparison, as (field, message).
 
@@ -48,6 +53,8 @@ def comparison_problems(
         sweep: Where the source stands.
         comparison: What is asked.
         other: Where the reference stands, if elsewhere.
+        stored: Columns of observables that the two have in store; None of those that a sweep will
+            have, which the observables are asked for, and JAX is imported.
     """
     sides = Sides({"source": sweep, "reference": other or sweep}, comparison)
     unknown = {f: n for f, n in sides.names.items() if n not in sides.sweeps[f].sources}
@@ -57,8 +64,9 @@ def comparison_problems(
     if not unknown:
         yield from _rule_problems(sides)
         yield from _kept_problems(sides, comparison)
-    for one in [sweep] if other is None or other is sweep else [sweep, other]:
-        yield from _column_problems(one, comparison)
+    sweeps = [sweep] if other is None or other is sweep else [sweep, other]
+    for one, observed in zip(sweeps, stored, strict=False):
+        yield from _column_problems(one, comparison, observed)
     yield from _axis_problems(sides, comparison)
     if comparison.over is not None:
         yield from _over_problems(comparison)
@@ -133,8 +141,11 @@ def _rule_problems(sides: Sides) -> Iterator[tuple[str, str]]:
         )
 
 
-def _column_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str, str]]:
-    columns = numeric_columns(sweep)
+def _column_problems(
+    sweep: Sweep, comparison: Comparison, observed: Observed | None
+) -> Iterator[tuple[str, str]]:
+    observed = _observed(sweep) if observed is None else observed
+    columns = _numeric(sweep, observed)
     asked = [("where", name) for name in comparison.where or {}]
     if comparison.match is not None:
         asked.append(("match", comparison.match.column))
@@ -146,7 +157,7 @@ def _column_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str
     else:
         if comparison.estimator in OF_NETWORKS:
             yield "observable", f"{comparison.estimator} takes networks: give `{NETWORKS}`"
-        asked += [("observable", name) for name in _asked_columns(sweep, comparison.observable)]
+        asked += [("observable", name) for name in _asked_columns(comparison.observable, observed)]
     for field, name in asked:
         if name not in columns:
             yield field, f"no numeric column {name!r}{nearest(name, columns)}"
@@ -155,9 +166,9 @@ def _column_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str
             yield "where", f"{name}: the low end {low:g} is above the high end {high:g}"
 
 
-def _asked_columns(sweep: Sweep, observable: str) -> list[str]:
+def _asked_columns(observable: str, observed: Observed) -> list[str]:
     """List the columns that must each be one number; a list alone is compared entry by entry."""
-    return [] if observable in list_columns(sweep) else split_columns(observable)
+    return [] if observable in _lists(observed) else split_columns(observable)
 
 
 def _network_problems(sweep: Sweep, comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -192,7 +203,7 @@ def columns_fitted_on(sweep: Sweep, source: str) -> set[str]:
     Those networks have no value there.
     """
     fitted = [named for named in sweep.observables if named.fit_source == source]
-    return {name for named in fitted for name, _ in columns_of(named)}
+    return {name for named in fitted for name, _ in _columns_of(named)}
 
 
 def split_columns(observable: str) -> list[str]:
@@ -202,12 +213,28 @@ def split_columns(observable: str) -> list[str]:
 
 def list_columns(sweep: Sweep) -> list[str]:
     """The columns of `runs` that hold a list of numbers a run."""
-    found = [column for named in sweep.observables for column in columns_of(named)]
-    return [name for name, dtype in found if dtype == "list<float32>"]
+    return _lists(_observed(sweep))
 
 
 def numeric_columns(sweep: Sweep) -> list[str]:
     """The columns of `runs` that hold one number a run."""
-    found = [column for named in sweep.observables for column in columns_of(named)]
-    numbers = (name for name, dtype in found if dtype.startswith(("float", "int")))
+    return _numeric(sweep, _observed(sweep))
+
+
+def _lists(observed: Observed) -> list[str]:
+    return [name for name, dtype in observed if dtype == "list<float32>"]
+
+
+def _numeric(sweep: Sweep, observed: Observed) -> list[str]:
+    numbers = (name for name, dtype in observed if dtype.startswith(("float", "int")))
     return [*RUN_COLUMNS, *sweep.own_columns, *numbers]
+
+
+def _observed(sweep: Sweep) -> Observed:
+    return [column for named in sweep.observables for column in _columns_of(named)]
+
+
+def _columns_of(named: ObservableKind) -> Observed:
+    from sweep_engine.observables import columns_of  # JAX, which stored columns do not need
+
+    return columns_of(named)

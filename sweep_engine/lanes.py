@@ -127,6 +127,11 @@ class Program:
         self._compiled: Any = None
         self._lock = threading.Lock()
 
+    @property
+    def is_steady(self) -> bool:
+        """Say whether it is compiled `STEADY`, which takes each operation by itself."""
+        return self._options is STEADY
+
     def __call__(self, *arguments: Any) -> Any:
         return self.compiled(*arguments)(*arguments)
 

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -28,6 +29,13 @@ def usable_memory() -> int:
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [*_numbers("memory.max", ""), *_numbers("memory.limit_in_bytes", "memory")]
     return int(min([whole, *(limit for limit in limits if 0 < limit < _NO_LIMIT)]))
+
+
+def processor() -> str:
+    """Return the processor's name as its maker gives it."""
+    lines = _read(ROOT / "proc/cpuinfo").splitlines()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _quotas_v2() -> Iterator[float]:

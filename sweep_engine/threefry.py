@@ -4,6 +4,8 @@ Written out so that XLA makes one loop of it and of what is made of the words; t
 that draw on chip make the same numbers.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,11 +31,11 @@ def random_words(key: Key[Array, ""], count: int) -> UInt32[Array, " n"]:
 def threefry(key: Key[Array, ""], x: Array, y: Array) -> tuple[Array, Array]:
     """The two words of the blocks with counters (x, y)."""
     first, second = jax.random.key_data(key)
-    return _rounds(first, second, x, y)
+    return _traced_rounds(first, second, x, y)
 
 
-@jax.jit  # A program has it many times: traced once, it is one function that XLA puts in place.
-def _rounds(first: Array, second: Array, x: Array, y: Array) -> tuple[Array, Array]:
+def rounds(first: Any, second: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """Encrypt the counters (x, y) by a key's two words: arrays of uint32, JAX's or NumPy's."""
     subkeys = (first, second, first ^ second ^ _PARITY)
     x, y = x + subkeys[0], y + subkeys[1]
     for i in range(5):
@@ -43,6 +45,10 @@ def _rounds(first: Array, second: Array, x: Array, y: Array) -> tuple[Array, Arr
         x = x + subkeys[(i + 1) % 3]
         y = y + subkeys[(i + 2) % 3] + np.uint32(i + 1)
     return x, y
+
+
+_traced_rounds = jax.jit(rounds)
+"""A program has it many times: traced once, it is one function that XLA puts in place."""
 
 
 def uniforms(key: Key[Array, ""], count: int, bound: float = 1.0) -> Float[Array, " n"]:

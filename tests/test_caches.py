@@ -1,6 +1,7 @@
 """A cache is optional, and one that others can write to is not used."""
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
@@ -10,9 +11,12 @@ import pytest
 
 from sweep_engine import caches
 from sweep_engine.caches import cache_folder
-from sweep_engine.execution import Programs, costs
+from sweep_engine.execution import Programs, clock, costs
 from sweep_engine.execution.programs.programs import compilation_cache
 from sweep_engine.planning import Plan
+from sweep_engine.spec import dump_sweep
+from sweep_engine.store import open_results
+from tests.shell import call
 from tests.sources.conformance import CASES, sweep_of
 
 NAMES = ("xla", "native", "data")
@@ -132,7 +136,7 @@ def test_xla_reads_no_program_that_others_could_have_put_there(base, is_safe, no
 
 def test_what_a_plan_compiles_is_kept_for_the_run(base, no_xla_cache):
     nothing = Plan(sweep_of({"init": CASES["all"]}), {}, {}, ())
-    assert costs(nothing, Programs(nothing)) == []
+    assert costs(nothing, Programs(nothing), clock(measures=True)) == []
     assert jax.config.values["jax_compilation_cache_dir"] == str(cache_folder("xla"))
 
 
@@ -143,3 +147,15 @@ def test_xla_does_without_where_nothing_can_be_written(base, no_xla_cache, monke
     monkeypatch.setattr("sweep_engine.execution.programs.programs.cache_folder", refuse)
     compilation_cache()
     assert jax.config.values["jax_compilation_cache_dir"] is None
+
+
+def test_a_sweep_is_planned_and_run_where_nothing_can_be_kept(base, no_xla_cache, monkeypatch):
+    base.mkdir()
+    below_a_file(base, monkeypatch)
+    file, out = base.parent / "sweep.json", base.parent / "out"
+    file.write_text(json.dumps(dump_sweep(sweep_of({"init": CASES["all"]}))))
+    for words in (["plan", file], ["run", file, "--out", out]):
+        ended = call(*words)
+        assert ended.code == 0, ended.err
+    assert open_results(out).runs().num_rows == CASES["all"]["draws"]
+    assert [path.name for path in base.iterdir()] == ["file"]

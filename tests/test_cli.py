@@ -12,6 +12,8 @@ import yaml
 
 from sweep_engine import cli
 from sweep_engine.densities import Estimator
+from sweep_engine.execution import Programs
+from sweep_engine.lanes import Program
 from sweep_engine.store import OutputDirectory, open_results
 from tests.shell import call
 
@@ -112,12 +114,32 @@ def test_plan_writes_nothing(ran, monkeypatch, tmp_path):
     text, data = call("plan", spec), call("plan", spec, "--json")
     assert text.code == data.code == COMPLETE
     assert "Nothing was run" in text.out
+    assert "Times are reckoned" in text.out
     planned = strict_json(data.out)
+    start, work = planned["start"], sum(bucket["seconds"] for bucket in planned["by_bucket"])
+    assert f"To compile {start['programs']} programs takes" in text.out
+    parts = work + start["compile_seconds"] + start["trial_seconds"]
+    assert planned["seconds_at_most"] == pytest.approx(parts)
+    assert not planned["is_measured"]
     sources = yaml.safe_load(spec.read_text())["sources"]
     asked = [next(s[k] for k in ("runs", "draws", "max_draws") if k in s) for s in sources.values()]
     assert planned["runs"] == sum(asked) == sum(b["runs"] for b in planned["by_bucket"])
     assert set(spec.parent.iterdir()) == before
     assert not list(tmp_path.iterdir())
+
+
+def test_plan_compiles_and_times_where_that_is_asked(ran):
+    spec, _ = ran
+    before = Program.num_compilations
+    assert "Times are measured" in call("plan", spec, "--measure").out
+    assert Program.num_compilations > before
+
+
+def test_plan_says_how_many_kernels_the_first_run_tries(ran, monkeypatch):
+    spec, _ = ran
+    monkeypatch.setattr(Programs, "undecided", lambda self: ["one", "other"])
+    said = call("plan", spec).out
+    assert "2 trials, which the first run makes" in said
 
 
 def test_the_second_run_does_nothing(ran):
@@ -368,7 +390,7 @@ LIGHT = [
     ("status {out}", COMPUTING | ANALYSIS),
     ("verify {out}", COMPUTING | ANALYSIS - {"pandas"}),
     ("explain task.boolean.bits", COMPUTING | ANALYSIS | {"pyarrow"}),
-    ("compare {out}", {"blackjax", "ray", "torch", "sklearn", "matplotlib", "plotly"}),
+    ("compare {out}", COMPUTING | {"sklearn", "matplotlib", "plotly"}),
 ]
 CALL = """\
 import sys

@@ -118,8 +118,11 @@ def test_data_streams():
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_any_seed_makes_a_typed_key(seed):
-    assert jax.dtypes.issubdtype(sweep_key(seed).dtype, jax.dtypes.prng_key)
+def test_any_seed_makes_a_typed_key_as_jax_does(seed):
+    key, by_jax = sweep_key(seed), jax.random.key(seed & 0xFFFFFFFF)
+    by_jax = jax.random.fold_in(by_jax, np.uint32(seed >> 32))
+    assert (key.dtype, key.shape) == (by_jax.dtype, by_jax.shape)
+    assert np.array_equal(jax.random.key_data(key), jax.random.key_data(by_jax))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 64, 1437, MAX_PACKED, MAX_PACKED + 1])

@@ -5,13 +5,12 @@ import platform
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from sweep_engine.machine import usable_cores, usable_memory
+from sweep_engine.machine import processor, usable_cores, usable_memory
 
 PACKAGES = ("sweep-engine", "jax", "jaxlib", "flax", "optax", "blackjax", "numpy", "torch")
 MATRIX = 2048
@@ -50,14 +49,6 @@ def limits() -> dict[str, float]:
         "product_gflops": round(2 * MATRIX**3 / _best(lambda: product(square)) / 1e9, 1),
         "copy_gigabytes": round(2 * COPY_BYTES / _best(lambda: copy(long)) / 1e9, 1),
     }
-
-
-def processor() -> str:
-    """The processor's name as its maker gives it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _best(call: Callable[[], Any], repeats: int = 5) -> float:

@@ -119,7 +119,7 @@ def compare(
             "estimator": family,
         }
     )
-    paired = pairs(study.plan, comparison, other.plan if other else None)
+    paired = pairs_of(study, comparison, other)
     chosen = [pair for pair in paired if (at or {}).items() <= pair.at.items()]
     if len(chosen) != 1:
         raise IncomparableSources(
@@ -153,6 +153,13 @@ def _current_name(name: str) -> str:
     return name
 
 
+def pairs_of(study: Study, comparison: Comparison, other: Study | None = None) -> list[Pair]:
+    """Pair settings of stored sweeps: see `pairs`."""
+    if other is None:
+        return pairs(study.plan, comparison, stored=(study.observed, None))
+    return pairs(study.plan, comparison, other.plan, (study.observed, other.observed))
+
+
 def compare_all(study: Study, other: Study | None = None) -> tuple[list[Compared], list[str]]:
     """Make every estimate that the sweep asks for.
 
@@ -175,8 +182,7 @@ def answer_all(study: Study, other: Study | None = None) -> list[Answer]:
         study: The sweep, with its results.
         other: Where the references are, if elsewhere.
     """
-    plan = other.plan if other else None
-    paired = [pairs(study.plan, comparison, plan) for comparison in study.sweep.compare]
+    paired = [pairs_of(study, comparison, other) for comparison in study.sweep.compare]
     total = sum(map(len, paired))
     return judged(
         [_looked(study, pair, other, len(each), total) for each in paired for pair in each]

@@ -1,9 +1,9 @@
 """Reckon how long the answers to a sweep's comparisons take, before any is made."""
 
 from sweep_engine.comparability import split_columns
-from sweep_engine.densities.comparing import chosen_estimators
+from sweep_engine.densities.comparing import chosen_estimators, pairs_of
 from sweep_engine.densities.registry import SUITED, suited_to
-from sweep_engine.densities.stored.pairing import Pair, pairs
+from sweep_engine.densities.stored.pairing import Pair
 from sweep_engine.densities.stored.sides import sides_of
 from sweep_engine.densities.stored.study import Study
 from sweep_engine.errors import IncomparableSources
@@ -25,7 +25,7 @@ def _comparison_seconds(study: Study, comparison: Comparison) -> float:
     sides = {comparison.source, comparison.reference}
     table = "tallies" if comparison.observable == "function" else "runs"
     rows = sum(_num_rows(study, table, source) for source in sides)
-    own = sum(_pair_seconds(study, pair) for pair in pairs(study.plan, comparison))
+    own = sum(_pair_seconds(study, pair) for pair in pairs_of(study, comparison))
     return own + rows / ROWS_A_SECOND
 
 

@@ -16,8 +16,7 @@ from sweep_engine.densities.decomposition.decomposition import Decomposition
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimator import Estimator, Quantity, Reading, Readings, Takes
 from sweep_engine.densities.functions.function_space import FunctionSpace
-from sweep_engine.densities.networks.ensemble import Ensemble
-from sweep_engine.densities.networks.pairs import Pairs
+from sweep_engine.densities.networks.estimators import Ensemble, Pairs
 from sweep_engine.densities.points.classifier import ClassifierTest
 from sweep_engine.densities.points.flow import Flow
 from sweep_engine.densities.points.kernel_density import KernelDensity

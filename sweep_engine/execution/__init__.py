@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from sweep_engine.execution.driver.schedule import Schedule, needed
     from sweep_engine.execution.driver.shortfalls import Shortfall, shortfalls
     from sweep_engine.execution.later.observing import Observed, observe
-    from sweep_engine.execution.programs.costs import BucketCost, costs
+    from sweep_engine.execution.programs.costs import (
+        BucketCost,
+        StartCost,
+        clock,
+        costs,
+        start_cost,
+    )
     from sweep_engine.execution.programs.elsewhere import MemoryNeed, device_named, memory_needs
     from sweep_engine.execution.programs.observable_costs import DRAWS_PER_FIT, ObservableCost
     from sweep_engine.execution.programs.programs import Programs
@@ -32,7 +38,9 @@ _HOMES = {
     "RunSummary": "driver.loop",
     "Schedule": "driver.schedule",
     "Shortfall": "driver.shortfalls",
+    "StartCost": "programs.costs",
     "choose_backend": "driver.run",
+    "clock": "programs.costs",
     "costs": "programs.costs",
     "device_named": "programs.elsewhere",
     "display_for": "driver.progress",
@@ -43,6 +51,7 @@ _HOMES = {
     "read_heartbeat": "driver.heartbeat",
     "run": "driver.run",
     "shortfalls": "driver.shortfalls",
+    "start_cost": "programs.costs",
 }
 
 __all__ = [
@@ -57,7 +66,9 @@ __all__ = [
     "RunSummary",
     "Schedule",
     "Shortfall",
+    "StartCost",
     "choose_backend",
+    "clock",
     "costs",
     "device_named",
     "display_for",
@@ -68,6 +79,7 @@ __all__ = [
     "read_heartbeat",
     "run",
     "shortfalls",
+    "start_cost",
 ]
 
 __getattr__ = deferred(__name__, _HOMES)

@@ -72,8 +72,8 @@ def build(spec: ModelKind, input_shape: tuple[int, ...], num_outputs: int) -> Ne
         ValueError: the model does not fit them.
     """
     module = MODULES[type(spec)](spec, num_outputs)
-    example = jnp.zeros((1, *input_shape))
-    variables = jax.eval_shape(module.init, jax.random.key(0), example)
+    example = jax.ShapeDtypeStruct((1, *input_shape), jnp.result_type(float))
+    variables = jax.eval_shape(lambda x: module.init(jax.random.key(0), x), example)
     if set(variables) != {"params"}:
         raise ValueError(f"expected a module with params only, got {sorted(variables)}")
     network = Network(module, input_shape, Layout.of(variables["params"]))

@@ -51,9 +51,10 @@ class TaskData:
         self.num_train = len(task.train)
         self.num_labelled = self.num_train + (len(task.test) if task.test else 0)
         self.inputs = jnp.asarray(task.inputs)
-        self.train = Data(self.inputs[: self.num_train], jnp.asarray(task.train.y))
+        # Cut and joined on the host: what JAX does outside programs it compiles, piece by piece.
+        self.train = Data(jnp.asarray(task.inputs[: self.num_train]), jnp.asarray(task.train.y))
         parts = [task.train] if task.test is None else [task.train, task.test]
-        self.targets = jnp.concatenate([jnp.asarray(part.y) for part in parts])
+        self.targets = jnp.asarray(np.concatenate([part.y for part in parts]))
         self.probe_inputs = jnp.asarray(task.probe_inputs)
         ood = None if task.ood is None else Data(jnp.asarray(task.ood.x), jnp.asarray(task.ood.y))
         self.observed = ObservedInputs(self.inputs, ood)

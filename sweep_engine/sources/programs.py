@@ -26,11 +26,13 @@ class Timed:
         program: The program.
         arguments: What to call it with.
         units: How many units of work (steps or draws of one run) the call does.
+        often: How often, of once a call, a part is done that is skipped where nothing is due.
     """
 
     program: Program
     arguments: tuple[Any, ...]
-    units: int
+    units: float
+    often: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,13 @@ class SourcePrograms(ABC):
     @abstractmethod
     def timed(self) -> Timed:
         """The program that most of the time goes to, and an example of its work."""
+
+    @abstractmethod
+    def counted(self) -> Timed:
+        """A program like `timed`'s whose operations are counted, and which is never compiled.
+
+        Loops whose turns no jaxpr tells are left out of it, and arguments may be shapes.
+        """
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,15 @@ def runs_schema(
     return _schema((*_RUN_ADDRESS, *axes, *_RUN_OUTCOME, *of_some, *observables))
 
 
+def observed_columns(schema: pa.Schema) -> list[tuple[str, DType]]:
+    """List (name, dtype) of the observables' columns in a schema of `runs`: the last ones."""
+    of_others = {column.name for column in _OF_SOME} | {"source", "bucket"}
+    last = schema.get_field_index(_RUN_OUTCOME[-1].name)
+    dtypes = {arrow: dtype for dtype, arrow in _ARROW_TYPES.items()}
+    behind = [schema.field(i) for i in range(last + 1, len(schema))]
+    return [(field.name, dtypes[field.type]) for field in behind if field.name not in of_others]
+
+
 def tallies_schema() -> pa.Schema:
     """The schema of `tallies`: counts over all draws of a source, kept or not."""
     return _schema(_TALLIES)

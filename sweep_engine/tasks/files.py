@@ -1,6 +1,7 @@
 """Data sets: scikit-learn's digits, and the user's own .npz or Parquet files."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,21 @@ def load_digits(spec: Digits, seed: int) -> Task:
     Raises:
         ValueError: `train` is larger than the data.
     """
-    from sklearn.datasets import load_digits as sklearn_digits
-
-    data = sklearn_digits()
-    chosen = np.isin(data.target, spec.classes)
-    x = in_rows(prepared(data.data[chosen].reshape(-1, 8, 8) / 16, spec.steps))
-    y = positions_of(data.target[chosen], spec.classes)
+    table = np.loadtxt(_digits_file(), delimiter=",")
+    pixels, digits = table[:, :-1], table[:, -1].astype(int)
+    chosen = np.isin(digits, spec.classes)
+    x = in_rows(prepared(pixels[chosen].reshape(-1, 8, 8) / 16, spec.steps))
+    y = positions_of(digits[chosen], spec.classes)
     loss = label_loss(spec.loss, len(spec.classes), spec.label_smoothing)
     return split(spec, x, y, loss, seed)
+
+
+def _digits_file() -> Path:
+    """Find scikit-learn's file: to import scikit-learn takes more than a second."""
+    found = find_spec("sklearn")
+    if found is None or not found.submodule_search_locations:
+        raise ValueError("scikit-learn, whose digits these are, is not installed")
+    return Path(found.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
 
 
 def load_file(spec: FileTask, seed: int, folder: Path) -> Task:

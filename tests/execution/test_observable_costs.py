@@ -7,9 +7,13 @@ from typer.testing import CliRunner
 
 from sweep_engine import cli
 from sweep_engine.execution import Programs, costs
+from sweep_engine.execution.programs.clocks import Reckoned
 from sweep_engine.execution.programs.observable_costs import Blocks, Taken, observable_costs
+from sweep_engine.execution.programs.rates import Rates
 from sweep_engine.planning import plan
 from sweep_engine.spec import Sweep, dump_sweep, settings
+
+CLOCK = Reckoned(Rates(products=1e11, elements=4e9))
 
 SWEEP = {
     "name": "costs",
@@ -40,7 +44,7 @@ SWEEP = {
 
 def test_every_observable_of_every_row_and_record_is_counted():
     planned = plan(Sweep.model_validate(SWEEP))
-    by_source = {cost.source: cost for cost in costs(planned, Programs(planned))}
+    by_source = {cost.source: cost for cost in costs(planned, Programs(planned), CLOCK)}
     networks = {
         source: {(one.kind, one.recorded): one.networks for one in cost.observing}
         for source, cost in by_source.items()

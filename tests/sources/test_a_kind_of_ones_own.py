@@ -200,6 +200,10 @@ class WalkPrograms(SourcePrograms):
         units = self.bucket.lanes * self.bucket.setting.spec.steps
         return Timed(self.walk, (start, words, hyper, root), units)
 
+    def counted(self) -> Timed:
+        """A draw is about one step: the steps are a loop whose turns the program does not tell."""
+        return Timed(self.bucket.draw, self.bucket.draw_example(), self.bucket.lanes)
+
 
 def walk(
     programs: WalkPrograms, pieces: Sequence[Piece], control: Control, inputs: Inputs

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from sweep_engine.columns import Column
@@ -19,7 +20,7 @@ from sweep_engine.store.rows import (
     runs_table,
     tallies_table,
 )
-from sweep_engine.store.schema import curves_schema, runs_schema
+from sweep_engine.store.schema import curves_schema, observed_columns, runs_schema
 
 RATE = "sources.sgd.optimizer.learning_rate"
 STEPS = "sources.sgd.stop.max_steps"
@@ -314,3 +315,13 @@ def test_tallies_without_fits_or_functions_still_count_draws():
     rows = tallies_table([TALLY, empty], [["a", "b", "c"], []], finite=True)
     assert tally_rows(rows) == [*ROWS, ("draws", None, None, 10), ("fit", None, None, 0)]
     assert rows["setting"].to_pylist()[-2:] == [5, 5]
+
+
+def test_the_observables_columns_are_those_behind_what_every_run_has():
+    """Neither axes, nor what some sources alone fill, nor what paths tell."""
+    observed = [column for one in observables(("norms", "spectrum")) for column in one.columns]
+    axis = Column("width", "int64", "", "an axis")
+    schema = runs_schema(axes=[axis], observables=observed, own=None)
+    for each in (schema, schema.append(pa.field("source", pa.string()))):
+        assert observed_columns(each) == [(column.name, column.dtype) for column in observed]
+    assert observed_columns(runs_schema(axes=[axis], own=None)) == []

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
+from sklearn.datasets import load_digits
 
 from sweep_engine.errors import FieldError, SpecError
 from sweep_engine.spec import Sweep
@@ -61,6 +62,14 @@ def test_digits(tmp_path):
     assert set(task.train.y) == set(range(10))
     assert task.loss.num_outputs() == 10
     assert not task.finite
+
+
+def test_digits_are_those_that_scikit_learn_loads(tmp_path):
+    data = load_digits()
+    task = load_task(Digits(), 0, tmp_path)
+    labels = np.concatenate([task.train.y, task.test.y])
+    found = sorted(map(tuple, np.column_stack([16 * task.inputs, labels]).tolist()))
+    assert found == sorted(map(tuple, np.column_stack([data.data, data.target]).tolist()))
 
 
 def test_two_digits_make_a_binary_task(tmp_path):

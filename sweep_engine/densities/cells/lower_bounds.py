@@ -22,7 +22,7 @@ NOTHING_LEFT = "all was pooled into one cell for want of repeats: no difference 
 
 def tv_bound_words(estimate: Estimate) -> str:
     """Say what a lower bound of the total variation means."""
-    return f"At least {max(estimate.low, 0.0):.0%} of the networks would have to move."
+    return _bound_words(estimate, "At least {0.low:.0%} of the networks would have to move.")
 
 
 def kl_bound_words(estimate: Estimate) -> str:
@@ -42,8 +42,23 @@ def _bound_words(estimate: Estimate, shown: str) -> str:
     return shown.format(estimate)
 
 
+def share_to_move(low: float, high: float = 1.0) -> str:
+    """Say how much of one law would have to move, from an interval of the total variation.
+
+    >>> share_to_move(0.2, 0.5), share_to_move(0.2)
+    ('20% to 50% of one law would have to move', 'at least 20% of one law would have to move')
+    >>> share_to_move(0.001, 0.999)
+    'nothing is known of how much of one law would have to move'
+    """
+    least, most = f"{max(low, 0.0):.0%}", f"{min(high, 1.0):.0%}"
+    if least == "0%" and most == "100%":
+        return "nothing is known of how much of one law would have to move"
+    share = f"at least {least}" if most == "100%" else f"{least} to {most}"
+    return f"{share} of one law would have to move"
+
+
 def _tv_clause(estimate: Estimate) -> str:
-    return f"at least {max(estimate.low, 0.0):.0%} of one law would have to move"
+    return share_to_move(estimate.low)
 
 
 TV_BOUND = Quantity(

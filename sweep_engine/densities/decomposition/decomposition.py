@@ -18,7 +18,6 @@ from sweep_engine.densities.estimator import Estimator, Quantity, Reading, Table
 from sweep_engine.densities.stored.sides import Side
 from sweep_engine.densities.trust import Trust
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
-from sweep_engine.tasks import load_task
 
 TEST_ERROR_SOURCE, TEST_ERROR_REFERENCE = TEST_ERRORS = tuple(
     Quantity(
@@ -141,6 +140,8 @@ def _promise(source: Side, reference: Side) -> Promise | None:
     if len(settings) > 1 or rule is None or not task.is_random_sample:
         return None
     sweep = reference.study.sweep
+    from sweep_engine.tasks import load_task  # JAX, which few comparisons need
+
     loaded = load_task(task, sweep.seed, sweep.folder)
     measured, refused = [], []
     for quantity, side in zip(TEST_ERRORS, (source, reference), strict=True):

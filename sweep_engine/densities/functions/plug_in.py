@@ -13,7 +13,7 @@ from sweep_engine.densities.cells.divergences import (
     upper_bounds,
 )
 from sweep_engine.densities.cells.held_out import HeldOut
-from sweep_engine.densities.cells.lower_bounds import lower_bounds
+from sweep_engine.densities.cells.lower_bounds import lower_bounds, share_to_move
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
 from sweep_engine.densities.estimator import Part, Quantity, Table, Verdict
 from sweep_engine.densities.functions.split_half import Halves, function_log_ratio, split_half
@@ -39,6 +39,10 @@ def _total_variation_words(estimate: Estimate) -> str:
     return f"Plug-in, biased upwards: {estimate.value:.0%} of the networks would have to move."
 
 
+def _total_variation_clause(estimate: Estimate) -> str:
+    return share_to_move(estimate.low, estimate.high)
+
+
 PLUG_INS = (
     Quantity(
         "total_variation",
@@ -46,7 +50,7 @@ PLUG_INS = (
         Table.HEADLINES,
         Verdict.INTERVAL,
         part=Part.SIZE,
-        clause="{0.low:.0%} to {0.high:.0%} of one law would have to move".format,
+        clause=_total_variation_clause,
     ),
     Quantity("jensen_shannon", _words),
     Quantity("kl", _words),

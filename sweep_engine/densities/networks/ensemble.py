@@ -9,41 +9,18 @@ from jaxtyping import Float, Int
 from scipy import special, stats
 
 from sweep_engine.densities.estimate import Estimate
-from sweep_engine.densities.estimator import Estimator, Quantity, Table, Takes
 from sweep_engine.densities.networks.jackknife import t_interval
 from sweep_engine.densities.networks.members import Members, members
+from sweep_engine.densities.networks.quantities import FAR_FACTOR, SETS, SIZE
 from sweep_engine.densities.stored.sides import Side
 from sweep_engine.densities.trust import Trust
 from sweep_engine.errors import IncomparableSources
 
-SIZE = 5
-"""Networks of an ensemble, as is usual."""
-
-MAX_ENSEMBLES, MIN_ENSEMBLES = 24, 4
-FAR_FACTOR = 10.0
+MAX_ENSEMBLES = 24
 STREAM = 13
 """What the sweep's seed is joined by: no other estimator's number."""
 
-SETS = {
-    "test": "the test set",
-    "ood": "the task's second set",
-    "far": f"the test inputs times {FAR_FACTOR:g}, labels kept",
-}
-SCORES = {
-    "accuracy": "share of right labels, by the mean of the networks' probabilities",
-    "log_loss": "mean of -ln p of the right label, p the mean over the networks",
-    "gain": "a single network's log loss less the ensemble's",
-    "disagreement": "share of inputs that two networks give different labels",
-    "mutual_information": "entropy of the networks' mean less their mean entropy: 0 where alike",
-    "detection": "chance that networks differ more there than on a test input: 1/2 tells nothing",
-}
 IN_NATS = {"log_loss", "gain", "mutual_information"}
-
-
-def _quantity(where: str, score: str, words: str) -> Quantity:
-    table = Table.HEADLINES if score == "mutual_information" else Table.OTHERS
-    return Quantity(f"ensemble_{where}_{score}", f"On {SETS[where]}: {words}.".format, table)
-
 
 ROUNDING = 1e-12
 """Nats below which a difference of entropies says nothing."""
@@ -51,46 +28,20 @@ ROUNDING = 1e-12
 LogP = Float[np.ndarray, "M N C"]
 
 
-class Ensemble(Estimator[Side]):
-    """Estimates what the mean of 5 networks' probabilities is worth, and where they differ.
+def look(source: Side, seed: int, trust: Trust) -> "EnsembleReading":
+    """Draw networks and compute what they say of every set of inputs.
 
-    The mutual information of label and network is the entropy of the mean of their probabilities
-    less the mean of their entropies, at most ln 5 nats: 0 where all say the same, however unsure
-    they are. Means are over up to 24 ensembles that share no network, which are independent draws
-    whatever the score: t intervals. Of runs that depend on one another each unit gives one.
-
-    Source:
-        Lakshminarayanan, Pritzel & Blundell (2017), NeurIPS (deep ensembles); Depeweg et al.
-        (2018), ICML, section 3 (the entropy split).
+    Raises:
+        IncomparableSources: outputs say no probabilities.
     """
-
-    name = "ensemble"
-    takes = Takes.SIDES
-    trust = Trust(name, SIZE * MIN_ENSEMBLES)
-    seconds = 1.0
-    quantities = tuple(
-        _quantity(where, score, words)
-        for where in SETS
-        for score, words in SCORES.items()
-        if (where, score) != ("test", "detection")
-    )
-
-    def look(self, source: Side, reference: Side, seed: int) -> "EnsembleReading":
-        """Draw networks and compute what they say of every set of inputs.
-
-        Raises:
-            IncomparableSources: there are two sources, or outputs say no probabilities.
-        """
-        if reference != source:
-            raise IncomparableSources("ensemble is of one source: leave the reference out")
-        rng = np.random.default_rng([seed, STREAM])
-        drawn = members(source, SIZE * MAX_ENSEMBLES, rng).one_per_unit()
-        self.trust.require(len(drawn), len(drawn))
-        if not drawn.task.loss.has_logits:
-            raise IncomparableSources("outputs say no probabilities: logistic or cross_entropy do")
-        if drawn.task.test is None:
-            raise IncomparableSources("an ensemble is looked at on a test set: the task has none")
-        return EnsembleReading(drawn, scores_of_all(drawn), seed)
+    rng = np.random.default_rng([seed, STREAM])
+    drawn = members(source, SIZE * MAX_ENSEMBLES, rng).one_per_unit()
+    trust.require(len(drawn), len(drawn))
+    if not drawn.task.loss.has_logits:
+        raise IncomparableSources("outputs say no probabilities: logistic or cross_entropy do")
+    if drawn.task.test is None:
+        raise IncomparableSources("an ensemble is looked at on a test set: the task has none")
+    return EnsembleReading(drawn, scores_of_all(drawn), seed)
 
 
 @dataclass(frozen=True)

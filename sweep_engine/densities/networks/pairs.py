@@ -8,10 +8,17 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from sweep_engine.densities.estimate import Estimate
-from sweep_engine.densities.estimator import Estimator, Quantity, Table, Takes
 from sweep_engine.densities.networks.jackknife import JackknifeError, leave_one_out, t_interval
 from sweep_engine.densities.networks.members import Members, members
 from sweep_engine.densities.networks.pair_values import POINTS, NetworkPairs, Values
+from sweep_engine.densities.networks.quantities import (
+    AGREEMENT,
+    BARRIER,
+    BARRIER_MATCHED,
+    CKA,
+    DISTANCE,
+    DISTANCE_MATCHED,
+)
 from sweep_engine.densities.stored.sides import Side
 from sweep_engine.densities.trust import Trust
 from sweep_engine.errors import IncomparableSources
@@ -22,29 +29,6 @@ PARTNERS = 2
 
 STREAM = 12
 """What the sweep's seed is joined by: no other estimator's number."""
-
-AGREEMENT = Quantity(
-    "pair_agreement",
-    "The share of probe inputs on which two networks give one label.".format,
-    Table.HEADLINES,
-)
-BARRIER = Quantity(
-    "pair_barrier",
-    "How far the training loss rises on the straight way from one network to another.".format,
-)
-BARRIER_MATCHED = Quantity(
-    "pair_barrier_matched",
-    "The same after the units of one are matched to those of the other, by a heuristic.".format,
-)
-DISTANCE = Quantity("pair_distance", "How far two networks' parameters are apart.".format)
-DISTANCE_MATCHED = Quantity(
-    "pair_distance_matched",
-    "The same, permutations and signs of units divided out: at most so far.".format,
-)
-CKA = Quantity(
-    "pair_cka",
-    "How alike two networks' last hidden layers are (1: the same up to rotation).".format,
-)
 
 MEANINGS = {
     AGREEMENT.name: "share of probe inputs with one label",
@@ -63,38 +47,20 @@ SPANS = dict.fromkeys(MEANINGS, (0.0, math.inf)) | dict.fromkeys(
 )
 
 
-class Pairs(Estimator[Side]):
-    """Estimates means over pairs of independent networks: agreement, barriers, distances, CKA.
+def look(source: Side, reference: Side, seed: int, trust: Trust) -> "PairsReading":
+    """Draw networks, pair them and compute every number of each pair.
 
-    At most 64 networks of each side are drawn at random, each in a few pairs. The standard error
-    is the jackknife's over networks, or over whole units where runs depend on one another: pairs
-    that share a network are no independent draws. Networks of one unit make no pair.
-
-    Source:
-        Hoeffding (1948), Ann. Math. Statist. 19(3); Blom (1976), Biometrika 63(3) (few pairs of
-        many networks have nearly the variance of all pairs).
+    Raises:
+        IncomparableSources: the two sides have other probe inputs.
     """
-
-    name = "pairs"
-    takes = Takes.SIDES
-    trust = Trust(name, 8)
-    seconds = 1.0
-    quantities = (AGREEMENT, BARRIER, BARRIER_MATCHED, DISTANCE, DISTANCE_MATCHED, CKA)
-
-    def look(self, source: Side, reference: Side, seed: int) -> "PairsReading":
-        """Draw networks, pair them and compute every number of each pair.
-
-        Raises:
-            IncomparableSources: the two sides have other probe inputs.
-        """
-        rng = np.random.default_rng([seed, STREAM])
-        one = members(source, MAX_NETWORKS, rng)
-        other = one if reference == source else members(reference, MAX_NETWORKS, rng)
-        self.trust.require(one.num_units, other.num_units)
-        _check_probes(one, other)
-        pairs = paired(one, other)
-        values = pairs.values()
-        return PairsReading(pairs, values, error_of_means(pairs, list(values.values())), seed)
+    rng = np.random.default_rng([seed, STREAM])
+    one = members(source, MAX_NETWORKS, rng)
+    other = one if reference == source else members(reference, MAX_NETWORKS, rng)
+    trust.require(one.num_units, other.num_units)
+    _check_probes(one, other)
+    pairs = paired(one, other)
+    values = pairs.values()
+    return PairsReading(pairs, values, error_of_means(pairs, list(values.values())), seed)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sweep_engine.comparability import comparison_problems
+from sweep_engine.comparability import Observed, comparison_problems
 from sweep_engine.errors import IncomparableSources
 from sweep_engine.planning import Plan
 from sweep_engine.spec import Comparison, Setting, axis_paths, touches
@@ -50,7 +50,12 @@ class Pair:
         return ", ".join(filter(None, words))
 
 
-def pairs(plan: Plan, comparison: Comparison, other: Plan | None = None) -> list[Pair]:
+def pairs(
+    plan: Plan,
+    comparison: Comparison,
+    other: Plan | None = None,
+    stored: tuple[Observed | None, Observed | None] = (None, None),
+) -> list[Pair]:
     """Pair settings on the axes that both sources share, and split them by more.
 
     Task and model axes touch every source, so a comparison never mixes two tasks. Axes that
@@ -62,13 +67,14 @@ def pairs(plan: Plan, comparison: Comparison, other: Plan | None = None) -> list
         plan: Of the sweep that the source stands in.
         comparison: As in the sweep file.
         other: Of the sweep that the reference stands in, where it is another one.
+        stored: Columns of observables that the two have in store, where that is known.
 
     Raises:
         IncomparableSources: a source, column or axis does not exist, no setting is `at` the
             values asked for, or the acceptance rules or the tasks differ.
     """
     reference_plan = other or plan
-    problems = list(comparison_problems(plan.sweep, comparison, reference_plan.sweep))
+    problems = list(comparison_problems(plan.sweep, comparison, reference_plan.sweep, stored))
     if problems:
         raise IncomparableSources("; ".join(message for _, message in problems))
     split_on = [

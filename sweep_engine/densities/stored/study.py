@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
-from sweep_engine.comparability import columns_fitted_on
+from sweep_engine.comparability import Observed, columns_fitted_on
 from sweep_engine.densities.dependence import MIN_UNITS, effective_counts
 from sweep_engine.densities.draws import DATA_SEEDS, Draws
 from sweep_engine.densities.estimate import Estimate
@@ -29,6 +29,7 @@ from sweep_engine.solutions import RunStatus
 from sweep_engine.spec import Setting, Sweep
 from sweep_engine.store import OutputDirectory, Results, open_results
 from sweep_engine.store.manifest import read_manifest
+from sweep_engine.store.schema import observed_columns
 
 Where = Mapping[str, tuple[float, float]]
 """Column: (low, high), of runs that are looked at."""
@@ -56,6 +57,12 @@ class Study:
     def sweep(self) -> Sweep:
         """The sweep."""
         return self.plan.sweep
+
+    @cached_property
+    def observed(self) -> Observed | None:
+        """The columns of observables that are stored; None while there are no rows."""
+        runs = self.results.table("runs")
+        return observed_columns(runs.schema) if runs.records else None
 
     def draws(
         self,

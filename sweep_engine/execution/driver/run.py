@@ -16,6 +16,7 @@ from sweep_engine.backends import Backend, LocalBackend
 from sweep_engine.errors import OutputError, PlanError
 from sweep_engine.execution.driver.loop import Loop, RunSummary
 from sweep_engine.execution.driver.progress import Display, Quiet
+from sweep_engine.machine import uncollected
 from sweep_engine.planning import Plan, plan
 from sweep_engine.spec import Sweep, dump_sweep
 from sweep_engine.store import (
@@ -144,12 +145,13 @@ class Prepared:
             SpecError: the sweep is not valid.
             PlanError: it needs more disk than there is.
         """
-        from sweep_engine.execution.programs.programs import Programs, compilation_cache
+        with uncollected():  # of what it imports and traces next to nothing ends meanwhile
+            from sweep_engine.execution.programs.programs import Programs, compilation_cache
 
-        compilation_cache()
-        frozen = self.previous.frozen if self.previous else None
-        programs = Programs(self.plan, frozen, should_stop=self.should_stop)
-        programs.open_all()
+            compilation_cache()
+            frozen = self.previous.frozen if self.previous else None
+            programs = Programs(self.plan, frozen, should_stop=self.should_stop)
+            programs.open_all()
         _check_disk(self.plan, programs, self.directory)
         return programs
 

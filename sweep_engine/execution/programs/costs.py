@@ -1,12 +1,13 @@
-"""What a plan will cost: memory a lane, disk, and time as measured on a few blocks."""
+"""What a plan will cost: memory a lane, disk, and time by a clock."""
 
-import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import jax
 
+from sweep_engine.execution.programs.clocks import Clock, Measured, Reckoned
 from sweep_engine.execution.programs.observable_costs import (
     Blocks,
     ObservableCost,
@@ -20,8 +21,9 @@ from sweep_engine.execution.programs.programs import (
     compilation_cache,
     num_workers,
 )
+from sweep_engine.execution.programs.rates import rates
 from sweep_engine.planning import Plan, Shard, num_runs
-from sweep_engine.sources import XLA, Bucket, KernelPrograms, SourcePrograms
+from sweep_engine.sources import Bucket, SourcePrograms
 from sweep_engine.spec import Setting
 from sweep_engine.spec.parents import parent_of
 
@@ -32,8 +34,14 @@ BYTES_PER_TALLY = 120
 MAX_FUNCTIONS = 10_000_000
 """Distinct functions of a setting that are reckoned with."""
 
-MAX_MEASURED = 6
-"""Buckets that are compiled and timed; the others are scaled from them by their parameters."""
+MAX_TIMED = 6
+"""Buckets that are put to the clock; the others are scaled from them by their parameters."""
+
+COMPILE_SECONDS = 2.0
+"""Of one program on one core, as is usual: 1 to 3, of NUTS 12."""
+
+TRIAL_SECONDS = 10.0
+"""To build a kernel, to test it and to race it, as is usual."""
 
 
 @dataclass(frozen=True)
@@ -79,57 +87,125 @@ class BucketCost:
     reason: str
 
 
-def costs(plan: Plan, programs: Programs) -> list[BucketCost]:
-    """Estimate what every bucket costs; compiles and times a few of them, which a run finds."""
-    compilation_cache()
+@dataclass(frozen=True)
+class StartCost:
+    """What happens once before the work, or beside it.
+
+    Attributes:
+        programs: How many are compiled; those that a compilation cache has are read instead.
+        compile_seconds: What that takes, of all workers together, where no cache has any.
+        trials: Kernels that the first run builds, tests and races: one a bucket or group of them.
+        trial_seconds: What that takes.
+    """
+
+    programs: int
+    compile_seconds: float
+    trials: int
+    trial_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """Of both."""
+        return self.compile_seconds + self.trial_seconds
+
+
+def clock(*, measures: bool) -> Clock:
+    """Make what says how long programs take.
+
+    Args:
+        measures: Whether to compile and time some. Else they are reckoned, if this is a CPU:
+            what programs reach of another device's rates is not known.
+    """
+    if measures or jax.default_backend() != "cpu":
+        compilation_cache()
+        return Measured()
+    return Reckoned(rates())
+
+
+def costs(plan: Plan, programs: Programs, clock: Clock) -> list[BucketCost]:
+    """Estimate what every bucket costs: a few are put to the clock, others scaled from those."""
     found: list[BucketCost] = []
-    stopwatch = Stopwatch()
+    stopwatch = Stopwatch(clock)
     shards_of: dict[str, list[Shard]] = defaultdict(list)
     for shard in plan.shards:
         shards_of[shard.bucket].append(shard)
-    measured: dict[str, tuple[float, int, int, Timing]] = {}
-    for name, ids in plan.buckets.items():
+    timed: dict[str, _Timed] = {}
+    for name in plan.buckets:
         opened = programs.of(name)
-        bucket, expected = opened.bucket, programs.expected(name)
-        settings = [plan.settings[i] for i in ids]
-        num_params = bucket.network.layout.num_params
-        kind = settings[0].source
-        is_new = kind not in measured and len(measured) < MAX_MEASURED
+        kind = opened.bucket.setting.source
+        is_new = kind not in timed and len(timed) < MAX_TIMED
         if is_new:
-            timing = stopwatch.time(bucket, plan.sweep.observables)
-            measured[kind] = (*_measure(opened), num_params, timing)
-        per_unit, lane_bytes, of_params, timing = measured.get(kind) or next(
-            iter(measured.values())
-        )
-        scale = num_params / of_params
-        shards = shards_of[name]
-        padding = _padding(opened, shards)
-        units = padding * sum(num_runs(s) * s.spec.work_per_run for s in settings)
-        scaled = {key: taken.scaled(scale) for key, taken in timing.items()}
-        blocks = Blocks(bucket.lanes, len(shards))
-        observing = tuple(observable_costs(settings, scaled, blocks))
-        to_observe = sum(cost.networks * cost.seconds for cost in observing)
-        found.append(
-            BucketCost(
-                bucket=name,
-                source=kind,
-                starts_from=parent_of(plan.sweep, kind),
-                settings=len(settings),
-                runs=sum(num_runs(s) for s in settings),
-                lanes=bucket.lanes,
-                padding=padding,
-                num_params=num_params,
-                lane_bytes=round(lane_bytes * scale),
-                disk_bytes=sum(_disk(s, plan, bucket) for s in settings),
-                rows_are_known=all(s.spec.num_rows is not None for s in settings),
-                seconds=per_unit * scale * units / num_workers() + to_observe,
-                observing=observing,
-                is_measured=is_new,
-                implementation=expected.name,
-                reason=expected.reason,
-            )
-        )
+            timing = stopwatch.time(opened.bucket, plan.sweep.observables)
+            timed[kind] = _Timed(*clock.unit(opened), _num_params(opened), timing)
+        like = timed.get(kind) or next(iter(timed.values()))
+        cost = _cost(plan, programs, name, shards_of[name], like)
+        found.append(replace(cost, is_measured=is_new and clock.measures))
     return found
+
+
+class _Timed(NamedTuple):
+    """What the clock said of a bucket, from which others are scaled."""
+
+    unit_seconds: float
+    lane_bytes: int
+    num_params: int
+    observing: Timing
+
+
+def _cost(
+    plan: Plan, programs: Programs, name: str, shards: Sequence[Shard], like: _Timed
+) -> BucketCost:
+    """Multiply what a unit of a bucket's work takes by how many there are."""
+    opened, expected = programs.of(name), programs.expected(name)
+    bucket, num_params = opened.bucket, _num_params(opened)
+    settings = [plan.settings[i] for i in plan.buckets[name]]
+    scale = num_params / like.num_params
+    padding = _padding(opened, shards)
+    units = padding * sum(num_runs(s) * s.spec.work_per_run for s in settings)
+    scaled = {key: taken.scaled(scale) for key, taken in like.observing.items()}
+    observing = tuple(observable_costs(settings, scaled, Blocks(bucket.lanes, len(shards))))
+    to_observe = sum(cost.networks * cost.seconds for cost in observing)
+    return BucketCost(
+        bucket=name,
+        source=bucket.setting.source,
+        starts_from=parent_of(plan.sweep, bucket.setting.source),
+        settings=len(settings),
+        runs=sum(map(num_runs, settings)),
+        lanes=bucket.lanes,
+        padding=padding,
+        num_params=num_params,
+        lane_bytes=round(like.lane_bytes * scale),
+        disk_bytes=sum(_disk(s, plan, bucket) for s in settings),
+        rows_are_known=all(s.spec.num_rows is not None for s in settings),
+        seconds=like.unit_seconds * scale * units / num_workers() + to_observe,
+        observing=observing,
+        is_measured=False,
+        implementation=expected.name,
+        reason=expected.reason,
+    )
+
+
+def start_cost(plan: Plan, programs: Programs, found: Sequence[BucketCost]) -> StartCost:
+    """Reckon what compiling takes, and the trials of kernels, from what is usual."""
+    of_kind: dict[str, int] = {}
+    for name in plan.buckets:
+        opened = programs.of(name)
+        source = opened.bucket.setting.source
+        if source not in of_kind:
+            of_kind[source] = sum(1 for _ in opened.to_compile())
+    num_programs = sum(of_kind[cost.source] for cost in found)
+    at_once = max(1, min(num_workers(), len(found)))
+    trials = len(programs.undecided())
+    return StartCost(
+        programs=num_programs,
+        compile_seconds=num_programs * COMPILE_SECONDS / at_once,
+        trials=trials,
+        trial_seconds=trials * TRIAL_SECONDS,
+    )
+
+
+def _num_params(opened: SourcePrograms) -> int:
+    return opened.bucket.network.layout.num_params
 
 
 def _padding(programs: SourcePrograms, shards: Sequence[Shard]) -> float:
@@ -158,16 +234,3 @@ def _disk(setting: Setting, plan: Plan, bucket: Bucket) -> int:
         tallies = drawn + min(rows if drawn == 0 else drawn, MAX_FUNCTIONS)
         bytes_of_one += len(bucket.task.probe_inputs)
     return rows * (theta + BYTES_PER_ROW) + tallies * bytes_of_one
-
-
-def _measure(programs: SourcePrograms) -> tuple[float, int]:
-    """Time a unit of work, in seconds, and read a lane's memory off the program."""
-    timed = (programs.by(XLA) if isinstance(programs, KernelPrograms) else programs).timed()
-    compiled = timed.program.compiled(*timed.arguments)
-    memory = compiled.memory_analysis()
-    total = memory.temp_size_in_bytes + memory.output_size_in_bytes
-    jax.block_until_ready(compiled(*timed.arguments))
-    began = time.perf_counter()
-    jax.block_until_ready(compiled(*timed.arguments))
-    seconds = (time.perf_counter() - began) / timed.units
-    return seconds, total // programs.bucket.lanes

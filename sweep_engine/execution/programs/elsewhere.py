@@ -8,6 +8,7 @@ from jax.extend.core import Literal
 
 from sweep_engine.devices import DEVICES, Device
 from sweep_engine.errors import PlanError
+from sweep_engine.execution.programs.operations import parts
 from sweep_engine.execution.programs.programs import Programs
 from sweep_engine.lanes import for_platform
 from sweep_engine.planning import Plan
@@ -93,7 +94,7 @@ def peak_bytes(jaxpr: Any) -> int:
     alive = sum(_bytes(var) for var in [*jaxpr.invars, *jaxpr.constvars])
     peak = alive
     for i, one in enumerate(jaxpr.eqns):
-        inner = max((peak_bytes(part) - sum(map(_bytes, part.invars)) for part in _parts(one)),
+        inner = max((peak_bytes(part) - sum(map(_bytes, part.invars)) for part in parts(one)),
                     default=0)  # fmt: skip
         alive += sum(map(_bytes, one.outvars))
         peak = max(peak, alive + max(inner, 0))
@@ -112,12 +113,3 @@ def _bytes(value: Any) -> int:
     aval = value.aval
     dtype = getattr(aval, "dtype", None)
     return 0 if dtype is None else int(aval.size) * int(dtype.itemsize)
-
-
-def _parts(operation: Any) -> Iterator[Any]:
-    """The programs that an operation calls."""
-    for given in operation.params.values():
-        for one in given if isinstance(given, tuple | list) else (given,):
-            inner = getattr(one, "jaxpr", one)
-            if hasattr(inner, "eqns"):
-                yield inner

@@ -1,26 +1,17 @@
-"""What observables cost: each is timed alone, on a few networks at once."""
+"""What observables cost: each alone, on a few networks at once."""
 
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import jax
-import numpy as np
-
+from sweep_engine.execution.programs.clocks import Clock, describing
 from sweep_engine.lanes import padded_length
-from sweep_engine.observables import Functions, Observable, observables
+from sweep_engine.observables import Observable, observables
 from sweep_engine.planning import num_runs
 from sweep_engine.sources import Bucket
 from sweep_engine.spec import Setting
 from sweep_engine.spec.base import canonical_json
 from sweep_engine.spec.observables import ObservableKind
-
-NETWORKS = 8
-"""Observed at once when timed: few, since one may take seconds; a whole block takes less each."""
-
-FUNCTIONS = 64
-"""Described at once when timed."""
 
 DRAWS_PER_FIT = 1000
 """How rare fits are reckoned to be where only they are kept: nobody knows before drawing."""
@@ -83,8 +74,14 @@ class Blocks:
 
 @dataclass
 class Stopwatch:
-    """Times observables: each once for networks of one task and model, whatever found them."""
+    """Asks a clock for each observable once, for networks of one task and model.
 
+    Attributes:
+        clock: Says how long programs take.
+        known: What it has said.
+    """
+
+    clock: Clock
     known: dict[str, Taken] = field(default_factory=dict)
 
     def time(self, bucket: Bucket, named: Sequence[ObservableKind]) -> Timing:
@@ -107,7 +104,8 @@ class Stopwatch:
         key = canonical_json([*dumped, bucket.needs_start])
         if key not in self.known:
             in_blocks = observable.describe is None
-            self.known[key] = Taken(_seconds(bucket, observable), in_blocks)
+            seconds = self.clock.observing if in_blocks else describing
+            self.known[key] = Taken(seconds(bucket, observable), in_blocks)
         return self.known[key]
 
 
@@ -127,29 +125,3 @@ def rows_of(setting: Setting) -> int:
     """Count the rows of a setting, or reckon with few where only fits are kept."""
     rows = setting.spec.num_rows
     return -(-num_runs(setting) // DRAWS_PER_FIT) if rows is None else rows
-
-
-def _seconds(bucket: Bucket, observable: Observable) -> float:
-    if observable.describe is not None:
-        functions = _random_functions(bucket)
-        began = time.perf_counter()
-        observable.describe(functions)
-        return (time.perf_counter() - began) / len(functions.packed)
-    few = replace(bucket, observed=[observable], lanes=NETWORKS)
-    arguments = few.observe_example()
-    compiled = few.observe.compiled(*arguments)
-    jax.block_until_ready(compiled(*arguments))
-    began = time.perf_counter()
-    jax.block_until_ready(compiled(*arguments))
-    return (time.perf_counter() - began) / NETWORKS
-
-
-def _random_functions(bucket: Bucket) -> Functions:
-    """Functions of random labels, which take longest to describe."""
-    num_inputs, rule = len(bucket.task.probe_inputs), bucket.task.label_rule
-    rng = np.random.default_rng(0)
-    if rule is None:
-        return Functions(np.zeros((FUNCTIONS, 0), np.uint8), num_inputs, None)
-    labels = rng.integers(0, rule.num_labels, (FUNCTIONS, num_inputs), np.uint8)
-    packed = np.packbits(labels, axis=1) if rule.num_labels == 2 else labels
-    return Functions(np.unique(packed, axis=0), num_inputs, rule.num_labels)

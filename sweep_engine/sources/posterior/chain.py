@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from sweep_engine import laws
 from sweep_engine.keys import Purpose, run_key
 from sweep_engine.models import Network
 from sweep_engine.solutions import RunStatus
@@ -126,6 +127,21 @@ class Chain:
             teacher=teacher,
         )
         return _with_status(state)
+
+    @property
+    def num_normals(self) -> int:
+        """M."""
+        return laws.num_normals(self.spec.law, self.network.layout)
+
+    def gradient(
+        self, z: Float[Array, " M"], hyper: Hyper, examples: Examples
+    ) -> Float[Array, " M"]:
+        """Compute the log-density's gradient, from as many examples as a transition takes."""
+        target = self._target(with_traced(self.spec, hyper), examples)
+        x, y = target.data
+        size = self.spec.batch_size
+        found: Array = jax.grad(target.log_density)(z, Data(x[:size], y[:size]))
+        return found
 
     def _target(self, spec: Posterior, examples: Examples) -> Target:
         train = Data(examples.inputs[: self.num_train], examples.targets[: self.num_train])

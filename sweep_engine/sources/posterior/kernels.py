@@ -65,6 +65,18 @@ class Moved(NamedTuple):
         return cls(jnp.float32(0), zero, zero, zero, zero)
 
 
+def most_gradients(spec: Posterior) -> int:
+    """Say how many gradients a transition takes at most: NUTS ends its trajectories by itself."""
+    match spec.method:
+        case "nuts":
+            return 2 ** (spec.max_doublings or MAX_DOUBLINGS)
+        case "hmc":
+            steps = spec.integration_steps
+            return INTEGRATION_STEPS if steps is None else steps
+        case "sgld":
+            return 1
+
+
 def place_at(z: Float[Array, " M"], target: Target) -> Position:
     """Stand at z."""
     if target.spec.method == "sgld":
@@ -111,8 +123,7 @@ def _nuts(
 def _hmc(
     key: Key[Array, ""], place: Position, target: Target, step_size: Float[Array, ""]
 ) -> tuple[Position, Moved]:
-    steps = target.spec.integration_steps
-    steps = INTEGRATION_STEPS if steps is None else steps
+    steps = most_gradients(target.spec)
     mass = jnp.ones_like(place.z)
     kernel = _blackjax().mcmc.hmc.build_kernel()
     after, info = kernel(key, place, target.log_density, step_size, mass, steps)

@@ -12,6 +12,7 @@ from sweep_engine.lanes import Program, over_lanes, padded_length
 from sweep_engine.models import Network
 from sweep_engine.sources.lane_widths import usual_lanes
 from sweep_engine.sources.posterior.chain import Chain, ChainState, Examples
+from sweep_engine.sources.posterior.kernels import most_gradients
 from sweep_engine.sources.posterior.target import check_target
 from sweep_engine.sources.programs import Example, SourcePrograms, Timed
 from sweep_engine.spec.settings import Setting
@@ -109,3 +110,11 @@ class PosteriorPrograms(SourcePrograms):
         arguments = (states, *self._given, np.array([0, count], np.int32))
         transitions_a_draw = self.chain.num_transitions / self.spec.draws
         return Timed(self.advance, arguments, max(1, round(lanes * count / transitions_a_draw)))
+
+    def counted(self) -> Timed:
+        """One gradient of every chain, of which transitions are made."""
+        chains, hyper, _, examples = self._given
+        program = self.bucket.program(over_lanes(self.chain.gradient, (0, 0, None)))
+        z = np.zeros((len(chains), self.chain.num_normals), np.float32)
+        per_draw = self.chain.num_transitions / self.spec.draws * most_gradients(self.spec)
+        return Timed(program, (z, hyper, examples), len(chains) / per_draw)

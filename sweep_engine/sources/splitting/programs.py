@@ -263,6 +263,24 @@ class SplittingPrograms(SourcePrograms):
         arguments = self._move_example(population, key)
         return Timed(self.move, arguments, self.spec.particles)
 
+    def counted(self) -> Timed:
+        """One move of every particle of a block."""
+        unit, lanes = self.example(), self.bucket.lanes
+        draw = over_lanes(self.climber.start, (0, 0, None, None))
+        move = over_lanes(self.climber.move, (0, 0, None, None, None, None))
+
+        def moved(index: Array, root: Root, unit: Unit) -> tuple[Particle, Array]:
+            keys = _fold_lanes(root, index)
+            particles = draw(keys, index, unit.hyper, unit.data)
+            first = Moved.first()
+            found: tuple[Particle, Array] = move(
+                particles, keys, jnp.float32(0), first.width, unit.hyper, unit.data
+            )
+            return found
+
+        arguments = (np.arange(lanes, dtype=np.int32), self.bucket.root, unit)
+        return Timed(self.bucket.program(moved), arguments, lanes)
+
     def example(self) -> Unit:
         """A unit like those of real work."""
         hyper = {path: v[0] for path, v in self.bucket.hyper([self.bucket.setting]).items()}

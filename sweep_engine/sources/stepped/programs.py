@@ -16,7 +16,7 @@ from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
 from sweep_engine.sources.lane_widths import refilled_lanes
 from sweep_engine.sources.programs import Example, SourcePrograms, Timed
-from sweep_engine.sources.stepped.block import LaneBlock
+from sweep_engine.sources.stepped.block import LaneBlock, XlaBlock
 from sweep_engine.sources.stepped.recording import recording_bucket
 from sweep_engine.sources.stepped.single_run import (
     GIVEN_MASK,
@@ -154,6 +154,18 @@ class SteppedPrograms(SourcePrograms):
         steps = 8 * self.block.alignment
         arguments = self.first_segment(steps, self.example)
         return Timed(self.advance, arguments, steps * self.bucket.lanes)
+
+    def counted(self) -> Timed:
+        """One step of every lane, as XLA computes it, and its share of a check."""
+        _, _, runs, hyper, root, data, _ = self.first_segment(1, self.example)
+        block = XlaBlock(self.single)
+
+        def turn(states: RunState, runs: Any, hyper: Hyper, root: Root, data: Data) -> RunState:
+            return block.advance(states, root, runs, hyper, data, jnp.int32(1))[1]
+
+        arguments = (self.empty_state, runs, hyper, root, data)
+        program = self.bucket.program(turn, options=self.options)
+        return Timed(program, arguments, self.bucket.lanes, often=1 / self.single.check_every)
 
     def first_segment(self, steps: int, hyper: Hyper) -> tuple[Any, ...]:
         """The arguments of a segment of so many steps in which every lane starts a run."""

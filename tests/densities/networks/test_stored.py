@@ -9,9 +9,8 @@ import pytest
 from sweep_engine import compare
 from sweep_engine.comparability import comparison_problems
 from sweep_engine.densities import Study, compare_all
-from sweep_engine.densities.networks.ensemble import Ensemble
+from sweep_engine.densities.networks.estimators import Ensemble, Pairs
 from sweep_engine.densities.networks.members import members, one_of_a_kind
-from sweep_engine.densities.networks.pairs import Pairs
 from sweep_engine.densities.stored.pairing import pairs
 from sweep_engine.densities.stored.sides import sides_of
 from sweep_engine.errors import IncomparableSources, InsufficientSamples

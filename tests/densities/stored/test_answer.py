@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from sweep_engine.densities.answer import Answer, Judgement, Ruling, rule
+from sweep_engine.densities.answer import Answer, Judgement, Ruling, clause_of, rule
 from sweep_engine.densities.columns.ks import KolmogorovSmirnov
 from sweep_engine.densities.columns.medians import MedianShift
 from sweep_engine.densities.comparing import Estimated, judged
@@ -68,6 +68,24 @@ def test_what_is_not_shown_claims_no_size():
     assert same.judgement is Judgement.NOT_SHOWN
     assert "No difference is shown between networks of sgd and of adam" in same.sentence
     assert "would have to move" not in same.sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "says"),
+    [
+        ("total_variation", 0.0, 1.0, "nothing is known of how much of one law would have to move"),
+        ("total_variation", 0.0, 0.6, "0% to 60% of one law would have to move"),
+        ("total_variation", 0.4, 1.0, "at least 40% of one law would have to move"),
+        ("total_variation", 0.4, 0.6, "40% to 60% of one law would have to move"),
+        ("total_variation_lower_bound", 0.0, math.inf, "nothing is known of how much of one law "
+         "would have to move"),
+        ("total_variation_lower_bound", 0.4, math.inf, "at least 40% of one law would have to "
+         "move"),
+    ],
+)  # fmt: skip
+def test_an_interval_of_all_that_can_be_says_that_nothing_is_known(name, low, high, says):
+    (first, *_) = KolmogorovSmirnov().look(Draws.of(NORMS), Draws.of(NORMS), 0).at(0.95)
+    assert clause_of(replace(first, name=name, low=low, high=high)) == says
 
 
 def test_few_draws_are_no_evidence_of_likeness():

@@ -31,6 +31,7 @@ from sweep_engine.densities.stored.sides import function_cells, read_pair
 from sweep_engine.densities.stored.study import _numbers
 from sweep_engine.errors import IncomparableSources, InsufficientSamples, SpecError
 from sweep_engine.execution import run
+from sweep_engine.observables import columns_of
 from sweep_engine.planning import plan
 from sweep_engine.report.words import table_of
 from sweep_engine.spec import Comparison, Sweep
@@ -447,6 +448,28 @@ def test_several_columns_are_told_apart_by_a_classifier(study, out):
         quantity="kl_bound_c2st",
     )  # fmt: skip
     assert found == estimates[-1]
+
+
+def test_what_is_stored_is_what_the_observables_say(study):
+    asked = [column for named in study.sweep.observables for column in columns_of(named)]
+    assert study.observed == asked
+    assert len(asked) > 2
+
+
+def test_columns_are_looked_for_among_those_that_are_stored(study):
+    def problems(name, stored):
+        asked = {"source": "sgd", "reference": "guess", "observable": name}
+        return list(
+            comparison_problems(study.sweep, Comparison.model_validate(asked), None, stored)
+        )
+
+    stored = ([("here", "float32"), ("listed", "list<float32>"), ("word", "string")], None)
+    assert not problems("here", stored)
+    assert not problems("listed", stored)
+    assert [problem[0] for problem in problems("listed, here", stored)] == ["observable"]
+    ((_, says),) = problems("hare", stored)
+    assert says.startswith("no numeric column 'hare'; did you mean 'here'?")
+    assert [problem[0] for problem in problems("word", stored)] == ["observable"]
 
 
 def test_rows_of_fits_alone_do_not_stand_for_all_draws():
