@@ -1,5 +1,6 @@
 """The programs of a `train` source: those of runs that go step by step, by XLA or a kernel."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,6 +43,12 @@ class TrainPrograms(KernelPrograms, SteppedPrograms):
 
     def obstacles(self, implementation: str) -> list[str]:
         return obstacles(self.single, self.bucket, implementation)
+
+    @property
+    def likeness(self) -> Hashable:
+        single = self.single
+        turns = single.check_every, single.has_order, self.starts_from_source
+        return case_of(single), turns, self.bucket.lanes
 
     def build(self) -> None:
         build(case_of(self.single), self.implementation)
