@@ -102,6 +102,11 @@ class KernelPrograms(SourcePrograms):
     def kernels(cls) -> tuple[str, ...]:
         """The kernels there are of this work."""
 
+    @property
+    def on_cpu(self) -> str:
+        """The kernel that `auto` tries on a CPU."""
+        return "cpu"
+
     @abstractmethod
     def obstacles(self, implementation: str) -> list[str]:
         """List what a kernel does not know of these runs; empty where it can compute them."""

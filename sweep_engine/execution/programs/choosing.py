@@ -70,15 +70,15 @@ def expect(programs: SourcePrograms, settings: Sequence[Setting]) -> Choice:
 
 
 def _expect_auto(programs: KernelPrograms, settings: Sequence[Setting]) -> Choice:
-    if obstacles := programs.obstacles("cpu"):
-        return Choice(XLA, f"the cpu kernel does not know {', '.join(obstacles)}")
+    if obstacles := programs.obstacles(programs.on_cpu):
+        return Choice(XLA, f"the {programs.on_cpu} kernel does not know {', '.join(obstacles)}")
     seconds = sum(map(_rough_seconds(programs), settings))
     if TRIAL_SHARE * seconds < TRIAL_SECONDS:
         return Choice(XLA, f"too little work for a kernel: {_about(seconds)} by XLA")
     return Choice(
         "auto",
         f"the first run times XLA ({_about(seconds)} in all) and, where it is worth the time, "
-        "tests and races the cpu kernel",
+        f"tests and races the {programs.on_cpu} kernel",
     )
 
 
@@ -135,7 +135,8 @@ def _try(
     programs: KernelPrograms, settings: Sequence[Setting], threads: int, patience: Patience
 ) -> tuple[Choice, KernelPrograms]:
     """Time XLA while the kernel is built; test and race the two if there is time for it."""
-    xla, kernel = programs.by(XLA), programs.by("cpu")
+    name = programs.on_cpu
+    xla, kernel = programs.by(XLA), programs.by(name)
     began, building = time.monotonic(), begin(kernel.build)
     pace = pace_of(xla, threads, patience)
     now = time.monotonic()
@@ -152,11 +153,11 @@ def _try(
     except (CannotBuild, Disagrees) as error:
         return Choice(XLA, str(error).splitlines()[0]), xla
     except OutOfTime:
-        return Choice(XLA, f"a trial of the cpu kernel takes more than it may: {whole}"), xla
+        return Choice(XLA, f"a trial of the {name} kernel takes more than it may: {whole}"), xla
     raced = f"{speed:,.0f} {trial_of(kernel).unit} per processor-second against {other:,.0f} by XLA"
     if speed <= other:
-        return Choice(XLA, f"faster: the cpu kernel does {raced}"), xla
-    return Choice("cpu", f"{agreed}; {raced}"), kernel
+        return Choice(XLA, f"faster: the {name} kernel does {raced}"), xla
+    return Choice(name, f"{agreed}; {raced}"), kernel
 
 
 def check_frozen(programs: SourcePrograms) -> None:

@@ -193,7 +193,8 @@ class Programs:
             opened = self.of(name)
             if not isinstance(opened, KernelPrograms):
                 continue
-            kernel = "cpu" if opened.implementation == XLA else opened.implementation
+            named = opened.implementation
+            kernel = opened.on_cpu if named == XLA else named
             if not opened.obstacles(kernel):
                 found.setdefault((type(opened), opened.likeness), []).append(name)
         order = {name: i for i, name in enumerate(self._plan.buckets)}
