@@ -49,7 +49,7 @@ SWEEP = {
     "name": "choosing",
     "seed": 5,
     "task": {"kind": "boolean", "bits": 4, "target": "x1 ^ x2", "train": 9},
-    "model": {"kind": "mlp", "widths": [6], "activation": "tanh"},
+    "model": {"kind": "mlp", "widths": [16], "activation": "tanh"},
     "sources": {"sgd": SGD},
     "execution": {"lanes": 8},
 }
@@ -153,6 +153,16 @@ def test_work_counts_with_that_of_buckets_alike():
     one, of_bucket = opened(source={"runs": 5000, "stop": {"max_steps": 300}})
     assert expect(one, of_bucket).name == "xla"
     assert expect(one, 50 * of_bucket).name == "auto"
+
+
+@pytest.mark.parametrize(
+    ("widths", "kernel"), [([12], "cpu_tiny"), ([16], "cpu"), ([12, 12], "cpu"), ([], "cpu_tiny")]
+)
+def test_networks_that_fill_no_vector_are_tried_in_lanes(widths, kernel):
+    """12-12 is as narrow, but has 229 parameters."""
+    programs, found = opened(model=MODEL | {"widths": widths})
+    assert programs.on_cpu == kernel
+    assert f"races the {kernel} kernel" in expect(programs, 10**5 * found).reason
 
 
 # --- tested and raced ---------------------------------------------------------------------

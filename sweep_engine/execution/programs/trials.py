@@ -60,9 +60,9 @@ class Patience:
             self.go_on(is_working=not begun.done())
             try:
                 found = begun.result(POLL_SECONDS)
-            except NotYet:
-                continue
-            except Exception:
+            except Exception as error:
+                if isinstance(error, NotYet) and not begun.done():
+                    continue
                 self.go_on()  # what stops this process may have stopped the compiler, too
                 raise
             return found
