@@ -156,7 +156,7 @@ def test_work_counts_with_that_of_buckets_alike():
 
 
 @pytest.mark.parametrize(
-    ("widths", "kernel"), [([12], "cpu_tiny"), ([16], "cpu"), ([12, 12], "cpu"), ([], "cpu_tiny")]
+    ("widths", "kernel"), [([12], "cpu_tiny"), ([16], "cpu"), ([12, 12], "cpu")]
 )
 def test_networks_that_fill_no_vector_are_tried_in_lanes(widths, kernel):
     """12-12 is as narrow, but has 229 parameters."""

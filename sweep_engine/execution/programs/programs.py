@@ -189,7 +189,7 @@ class Programs:
     def _alike(self) -> dict[str, tuple[str, ...]]:
         """Say which buckets share a trial, of each that is not frozen and a kernel can compute."""
         found: dict[Hashable, list[str]] = {}
-        for name in self._plan.buckets.keys() - self._choices.keys():
+        for name in (name for name in self._plan.buckets if name not in self._choices):
             opened = self.of(name)
             if not isinstance(opened, KernelPrograms):
                 continue
@@ -197,9 +197,7 @@ class Programs:
             kernel = opened.on_cpu if named == XLA else named
             if not opened.obstacles(kernel):
                 found.setdefault((type(opened), opened.likeness), []).append(name)
-        order = {name: i for i, name in enumerate(self._plan.buckets)}
-        groups = [tuple(sorted(names, key=order.__getitem__)) for names in found.values()]
-        return {name: names for names in groups for name in names}
+        return {name: tuple(names) for names in found.values() for name in names}
 
     def freeze(self, names: Sequence[str]) -> Frozen:
         """Say what decides the bits of some buckets beside the sweep, on this machine.
