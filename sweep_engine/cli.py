@@ -719,8 +719,8 @@ def demo(
 
 
 EXPERIMENTS_HELP = (
-    "Which of training (up to half an hour), refill, prior, lanes (5 minutes), overheads and "
-    "sources; all if none."
+    "Which of training (up to half an hour), refill, prior, lanes (5 minutes), overheads, "
+    "sources and tiny; all if none."
 )
 
 

@@ -7,25 +7,33 @@ from sweep_engine.kernels.fused_training import cpu, cuda, plain
 from sweep_engine.kernels.fused_training.case import Case, KernelState
 from sweep_engine.kernels.native import CannotBuild
 
-Implementation = Literal["plain", "cpu", "cuda"]
+Implementation = Literal["plain", "cpu", "cpu_tiny", "cuda"]
 Train = Callable[..., tuple[KernelState, Any]]
 
 TRAIN: dict[str, Train] = {
     "plain": plain.train_segment,
     "cpu": cpu.train_segment,
+    "cpu_tiny": cpu.train_tiny_segment,
     "cuda": cuda.train_segment,
 }
-PLATFORMS = {"cpu": "cpu", "cuda": "gpu"}
+PLATFORMS = {"cpu": "cpu", "cpu_tiny": "cpu", "cuda": "gpu"}
 """What JAX calls the device that a kernel is for."""
 
 MOST_WIDTH = {"cpu": 1024, "cuda": 512}
 """Layers wider than this leave the cache, or the shared memory, and XLA's products win."""
 
 
+MOST_PARAMS = {"cpu_tiny": 512}
+"""As many times a vector of parameters, gradients and moments leave the first-level cache."""
+
+
 def obstacle(case: Case, implementation: str) -> str | None:
     """Say why a kernel cannot train a case, if it cannot."""
-    most = MOST_WIDTH[implementation]
-    return f"layers of more than {most} units" if max(case.widths) > most else None
+    if case.num_params > (most := MOST_PARAMS.get(implementation, case.num_params)):
+        return f"networks of more than {most} parameters"
+    if max(case.widths) > (most := MOST_WIDTH.get(implementation, max(case.widths))):
+        return f"layers of more than {most} units"
+    return None
 
 
 def build(case: Case, implementation: str) -> None:
@@ -37,6 +45,8 @@ def build(case: Case, implementation: str) -> None:
     match implementation:
         case "cpu":
             cpu.build(case)
+        case "cpu_tiny":
+            cpu.build(case, is_tiny=True)
         case "cuda":
             cuda.ptx(case)
 

@@ -21,6 +21,9 @@ FLAGS = (
     "-fno-trapping-math", "-fPIC", "-shared", "-w",
 )  # fmt: skip
 BUILD_SECONDS = 600
+_compilers: set[int] = set()
+"""The process groups of those that are running."""
+
 _FOLDER = Path(__file__).parent
 
 
@@ -114,13 +117,22 @@ def _compile(command: list[str]) -> tuple[int, str]:
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
     ) as compiler:  # fmt: skip
+        _compilers.add(compiler.pid)
         try:
             with stopping.ending(lambda: stopping.end_group(compiler.pid)):
                 said = compiler.communicate(timeout=BUILD_SECONDS)[1]
         except BaseException:
             stopping.end_group(compiler.pid)
             raise
+        finally:
+            _compilers.discard(compiler.pid)
         return compiler.returncode, said
+
+
+def end_compilers() -> None:
+    """End the compilers that this process has started: their `build` raises CannotBuild."""
+    for compiler in tuple(_compilers):
+        stopping.end_group(compiler)
 
 
 @functools.cache

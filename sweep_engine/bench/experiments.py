@@ -12,6 +12,7 @@ from sweep_engine.bench.overheads import overheads
 from sweep_engine.bench.prior import draw_rates
 from sweep_engine.bench.refill import refill_gain
 from sweep_engine.bench.sources import source_rates
+from sweep_engine.bench.tiny import tiny_rates
 from sweep_engine.bench.training.experiment import training_rates
 from sweep_engine.bench.training.show import plot, table
 
@@ -22,6 +23,7 @@ EXPERIMENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "lanes": width_curve,
     "overheads": overheads,
     "sources": source_rates,
+    "tiny": tiny_rates,
 }
 """By name; each takes `quick`, which makes it small enough for a test, and gives plain JSON."""
 

@@ -5,7 +5,7 @@ from sweep_engine.sources.kinds import KINDS, SourceKind, kind_of, work
 from sweep_engine.sources.observe import observe_stored
 from sweep_engine.sources.opening import open_source
 from sweep_engine.sources.programs import XLA, KernelPrograms, SourcePrograms
-from sweep_engine.sources.trial import Disagrees, Trial
+from sweep_engine.sources.trial import Disagrees, Rehearsed, Trial
 from sweep_engine.sources.work import Control, Finished, Inputs, LaneSteps, StoredRuns
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Inputs",
     "KernelPrograms",
     "LaneSteps",
+    "Rehearsed",
     "SourceKind",
     "SourcePrograms",
     "StoredRuns",

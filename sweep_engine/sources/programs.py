@@ -1,7 +1,7 @@
 """What the programs of every source must do, whatever its law."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -111,9 +111,19 @@ class KernelPrograms(SourcePrograms):
     def kernels(cls) -> tuple[str, ...]:
         """The kernels there are of this work."""
 
+    @property
+    def on_cpu(self) -> str:
+        """The kernel that `auto` tries on a CPU."""
+        return "cpu"
+
     @abstractmethod
     def obstacles(self, implementation: str) -> list[str]:
         """List what a kernel does not know of these runs; empty where it can compute them."""
+
+    @property
+    @abstractmethod
+    def likeness(self) -> Hashable:
+        """What a trial of a kernel depends on: buckets that have it in common share one."""
 
     @abstractmethod
     def build(self) -> None:

@@ -1,7 +1,7 @@
 """How a kernel is tried before it may do the work of XLA: a self-test, and a race."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from sweep_engine.sources.programs import KernelPrograms
 
@@ -10,6 +10,18 @@ P = TypeVar("P", bound=KernelPrograms, contravariant=True)
 
 class Disagrees(RuntimeError):
     """A kernel gave other results than XLA on this device."""
+
+
+class Rehearsed(NamedTuple):
+    """What a call of real work did.
+
+    Attributes:
+        units: Of work: steps of one run, or draws.
+        ended: The runs, or draws, that came to their end in it.
+    """
+
+    units: int
+    ended: int
 
 
 class Trial(Protocol[P]):
@@ -32,8 +44,8 @@ class Trial(Protocol[P]):
             Disagrees: they differ by more than rounding.
         """
 
-    def rehearse(self, programs: P, length: int) -> Callable[[int], int]:
-        """Make a call of real work, about so long, that tells the units of work it did.
+    def rehearse(self, programs: P, length: int) -> Callable[[int], Rehearsed]:
+        """Make a call of real work, about so long, that tells what it did.
 
         The call returns when the work is done, not when it is under way: it is timed.
 

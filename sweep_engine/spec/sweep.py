@@ -61,7 +61,7 @@ class Execution(Spec):
         default="exact", description="exact: float32 products; fast: the device's default"
     )
     implementation: Annotated[
-        Literal["auto", "xla", "cpu", "cuda"],
+        Literal["auto", "xla", "cpu", "cpu_tiny", "cuda"],
         IMPLEMENTATION.reader(),
     ] = Field(default="auto", description="XLA, a kernel, or what the first run finds best")
     lanes: Count | None = Field(

@@ -4,9 +4,11 @@ import importlib
 import json
 import shutil
 import sys
+import threading
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,10 +16,12 @@ from sweep_engine import cli
 from sweep_engine.densities import Study
 from sweep_engine.errors import Interrupted, OutputError, PlanError, SpecError
 from sweep_engine.execution import Quiet, run
-from sweep_engine.execution.programs import choosing
+from sweep_engine.execution.programs import choosing, trials
 from sweep_engine.execution.programs import programs as programs_module
-from sweep_engine.execution.programs.choosing import Disagrees, choose, expect, self_test
+from sweep_engine.execution.programs.choosing import Disagrees, choose, expect
 from sweep_engine.execution.programs.programs import Programs
+from sweep_engine.execution.programs.trials import Pace, Patience, self_test
+from sweep_engine.kernels import native
 from sweep_engine.kernels.fused_training import implementations, plain
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.planning import plan
@@ -45,7 +49,7 @@ SWEEP = {
     "name": "choosing",
     "seed": 5,
     "task": {"kind": "boolean", "bits": 4, "target": "x1 ^ x2", "train": 9},
-    "model": {"kind": "mlp", "widths": [6], "activation": "tanh"},
+    "model": {"kind": "mlp", "widths": [16], "activation": "tanh"},
     "sources": {"sgd": SGD},
     "execution": {"lanes": 8},
 }
@@ -138,17 +142,41 @@ def test_a_pruning_mask_is_not_known():
     assert "pruning masks" not in reasons["sgd"]
 
 
-def test_little_work_is_left_to_xla_and_much_is_raced(monkeypatch):
+def test_little_work_is_left_to_xla_and_for_much_the_first_run_finds_out():
     assert expect(*opened()).reason.startswith("too little work")
-    assert expect(*opened(source={"runs": 10**6, "stop": {"max_steps": 10**5}})).name == "auto"
+    much = expect(*opened(source={"runs": 262_144, "stop": {"max_steps": 300}}))
+    assert much.name == "auto"
+    assert "the first run times XLA" in much.reason
+
+
+def test_work_counts_with_that_of_buckets_alike():
+    one, of_bucket = opened(source={"runs": 5000, "stop": {"max_steps": 300}})
+    assert expect(one, of_bucket).name == "xla"
+    assert expect(one, 50 * of_bucket).name == "auto"
+
+
+@pytest.mark.parametrize(
+    ("widths", "kernel"), [([12], "cpu_tiny"), ([16], "cpu"), ([12, 12], "cpu")]
+)
+def test_networks_that_fill_no_vector_are_tried_in_lanes(widths, kernel):
+    """12-12 is as narrow, but has 229 parameters."""
+    programs, found = opened(model=MODEL | {"widths": widths})
+    assert programs.on_cpu == kernel
+    assert f"races the {kernel} kernel" in expect(programs, 10**5 * found).reason
 
 
 # --- tested and raced ---------------------------------------------------------------------
 
 
+def make_worth_it(patch):
+    """Let trials last, and XLA have been timed."""
+    patch.setattr(choosing, "TRIAL_SHARE", 1e9)
+    patch.setattr(choosing, "pace_of", lambda *_: Pace(1.0, float("inf"), 16))
+
+
 @pytest.fixture
 def worth_it(monkeypatch):
-    monkeypatch.setattr(choosing, "WORTH_FLOPS", 0.0)
+    make_worth_it(monkeypatch)
 
 
 @needs_compiler
@@ -169,13 +197,68 @@ def test_a_kernel_that_loses_is_not(worth_it, monkeypatch):
 
 
 @needs_compiler
-def test_the_race_is_between_programs_that_take_the_same_steps(monkeypatch):
-    monkeypatch.setattr(choosing, "RACE_SECONDS", 0.0)
+def test_the_race_is_between_programs_that_take_the_same_steps():
     contenders = [opened(name)[0] for name in ("cpu", "xla")]
-    speeds = choosing.race(contenders, 2, lambda: False)
+    speeds = trials.race(contenders, 2, 16, Patience(lambda: False))
     assert all(speed > 0 for speed in speeds)
-    taken = [choosing._seconds(programs, 16, 2)[1] for programs in contenders]
+    taken = [trials.timed(programs, 16, 2).done.units for programs in contenders]
     assert taken[0] == taken[1] > 0
+
+
+def test_the_pace_of_xla_counts_how_long_runs_are(xla, monkeypatch):
+    """Of 8 lanes, each with some steps until it ends: their mean, where all of them have."""
+    monkeypatch.setattr(trials, "CALL_SECONDS", float("inf"))  # to the longest call
+    found = trials.pace_of(xla, 1, Patience(lambda: False))
+    states = xla.advance(*xla.first_segment(1000, xla.example))
+    assert found.units_per_run == pytest.approx(np.mean(states.step))
+    assert np.std(states.step) > 0
+    seconds = found.seconds(opened(source={"runs": 600})[1])
+    assert seconds == pytest.approx(600 * np.mean(states.step) / found.rate)
+
+
+def test_of_runs_of_which_none_has_ended_each_takes_all_its_steps():
+    found = Pace(rate=10.0, units_per_run=float("inf"), length=16)
+    assert found.seconds(opened()[1]) == 12 * 60 / 10
+
+
+def test_a_bucket_that_xla_ends_soon_is_left_to_it(monkeypatch):
+    """A tenth of what XLA was seen to take is less than a trial; and the build is ended."""
+    monkeypatch.setattr(choosing, "UNIT_SECONDS", 1.0)  # but that was thought to take minutes
+    monkeypatch.setattr(choosing, "pace_of", lambda *_: Pace(1e9, float("inf"), 16))
+    ended = []
+    monkeypatch.setattr(TrainPrograms, "build", lambda self: None)
+    monkeypatch.setattr(native, "end_compilers", lambda: ended.append(True))
+    found = chosen()
+    assert found.name == "xla"
+    assert found.reason.startswith("too little work for a kernel: XLA takes")
+    assert ended
+
+
+def test_a_trial_ends_when_its_share_of_the_time_is_over(monkeypatch):
+    """The compiler hangs; 720 steps at 1 s each give it a 7,200th of a second of patience."""
+    make_worth_it(monkeypatch)
+    monkeypatch.setattr(choosing, "TRIAL_SHARE", 1e-7)
+    monkeypatch.setattr(choosing, "TRIAL_SECONDS", 0.0)
+    hangs = threading.Event()
+    monkeypatch.setattr(TrainPrograms, "build", lambda self: hangs.wait())
+    found = chosen()
+    hangs.set()
+    assert found.name == "xla"
+    assert found.reason.startswith("a trial of the cpu kernel takes more than it may")
+
+
+def test_a_signal_does_not_wait_for_a_compiler(worth_it, monkeypatch):
+    hangs, asked = threading.Event(), threading.Event()
+
+    def build(self):
+        asked.set()
+        hangs.wait()
+
+    monkeypatch.setattr(TrainPrograms, "build", build)
+    with pytest.raises(Interrupted, match="kernels were tried"):
+        choose(*opened(), threads=1, should_stop=asked.is_set)
+    assert not hangs.is_set(), "nobody has let the compiler go on"
+    hangs.set()
 
 
 def test_what_is_asked_for_is_taken_whoever_is_faster(monkeypatch):
@@ -281,7 +364,7 @@ def first(tmp_path_factory):
     """A complete sweep whose kernel won, and what was said meanwhile; copied for each test."""
     out, notes = tmp_path_factory.mktemp("first") / "out", Notes()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choosing, "WORTH_FLOPS", 0.0)
+        make_worth_it(patch)
         patch.setattr(choosing, "race", lambda *_: [2.0, 1.0])
         assert run(sweep(), out, display=notes).is_complete
     return out, notes.lines
@@ -314,7 +397,7 @@ def test_a_plan_says_what_can_be_known(worth_it, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(TrainPrograms, "build", None)
     monkeypatch.setattr(costs_module, "_measure", lambda programs: (1e-6, 1))
     for asked, said in {
-        "auto": "trained by auto: the first run tests and races the cpu kernel",
+        "auto": "trained by auto: the first run times XLA (about",
         "cpu": "trained by cpu: asked for; built and tested at the first run",
         "cuda": "trained by cuda: asked for; not verified on this device",
     }.items():
@@ -349,10 +432,11 @@ def test_choices_made_before_an_interruption_are_kept(num_tried, worth_it, monke
         tried.append(kernel.bucket.setting.model.widths)
         return "agreed"
 
-    def lose(contenders, threads, should_stop):
-        choosing.go_on(should_stop)
+    def lose(contenders, threads, length, patience):
+        patience.go_on()
         return [1.0, 1.0 + len(tried)]
 
+    monkeypatch.setattr(TrainPrograms, "build", lambda self: None)
     monkeypatch.setattr(choosing, "self_test", agree)
     monkeypatch.setattr(choosing, "race", lose)
     with pytest.raises(Interrupted):
@@ -365,6 +449,29 @@ def test_choices_made_before_an_interruption_are_kept(num_tried, worth_it, monke
     assert len(tried) == 3 - num_tried, "what was found is not found out again"
     assert implementation_of(out)[:num_tried] == kept
     assert len(implementation_of(out)) == 3
+
+
+def test_buckets_alike_share_one_trial(worth_it, monkeypatch, tmp_path):
+    """Laws differ, and the kernel is the same; of another width it is another."""
+    tried, notes = [], Notes()
+    laws = [{"kind": "gaussian"}, {"kind": "fan_in"}]
+    axes = {"sources.sgd.init": laws, "model.widths": [[3], [4]]}
+    many = sweep(source={"runs": 2}, axes=axes)
+
+    def agree(kernel, xla):
+        tried.append(kernel.bucket.setting.model.widths)
+        return "agreed"
+
+    monkeypatch.setattr(TrainPrograms, "build", lambda self: None)
+    monkeypatch.setattr(choosing, "self_test", agree)
+    monkeypatch.setattr(choosing, "race", lambda *_: [1.0, 2.0])
+    assert run(many, tmp_path / "out", display=notes).is_complete
+    assert sorted(tried) == [(3,), (4,)]
+    choices = implementation_of(tmp_path / "out")
+    assert len(choices) == 4
+    assert {choice.name for choice in choices} == {"xla"}
+    assert notes.lines[0] == "building and testing kernels for 4 bucket(s)"
+    assert "and 1 like it is trained by xla" in notes.lines[1]
 
 
 @needs_compiler

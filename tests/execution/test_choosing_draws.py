@@ -2,6 +2,7 @@
 
 import collections
 import sys
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +12,17 @@ from sweep_engine import cli
 from sweep_engine.densities import Study
 from sweep_engine.errors import Interrupted, SpecError
 from sweep_engine.execution import run
-from sweep_engine.execution.programs import choosing
-from sweep_engine.execution.programs.choosing import Disagrees, choose, expect, race, self_test
+from sweep_engine.execution.programs import choosing, trials
+from sweep_engine.execution.programs.choosing import Disagrees, choose, expect
 from sweep_engine.execution.programs.programs import Programs
+from sweep_engine.execution.programs.trials import Pace, Patience, race, self_test
 from sweep_engine.kernels import prior_scan
 from sweep_engine.kernels.prior_scan import plain
 from sweep_engine.planning import plan
 from sweep_engine.report.build import _provenance
-from sweep_engine.sources import open_source
+from sweep_engine.sources import Rehearsed, open_source
+from sweep_engine.sources.draw.programs import DrawPrograms
+from sweep_engine.sources.draw.trial import DrawTrial
 from sweep_engine.spec import Sweep, settings
 from sweep_engine.spec.sources import sizes
 from sweep_engine.store import OutputDirectory, open_results
@@ -37,6 +41,12 @@ def sweep(implementation="auto", source=PRIOR, **changes):
     execution = {"implementation": implementation} | changes.pop("execution", {})
     document = fields | {"sources": {"draws": source}, "execution": execution} | changes
     return Sweep.model_validate(document)
+
+
+def make_worth_it(patch):
+    """Let trials last, and XLA have been timed."""
+    patch.setattr(choosing, "TRIAL_SHARE", 1e9)
+    patch.setattr(choosing, "pace_of", lambda *_: Pace(1.0, 1.0, 16))
 
 
 def opened(*given, **changes):
@@ -81,7 +91,7 @@ def test_there_is_no_cuda_kernel_of_draws():
 @needs_compiler
 @pytest.mark.parametrize("source", [PRIOR, REJECTION], ids=["prior", "rejection"])
 def test_a_kernel_that_agrees_and_wins_is_taken(source, monkeypatch):
-    monkeypatch.setattr(choosing, "WORTH_FLOPS", 0.0)
+    make_worth_it(monkeypatch)
     monkeypatch.setattr(choosing, "race", lambda *_: [2.0, 1.0])
     found, programs = choose(*opened(source=source), threads=1, should_stop=lambda: False)
     assert found.name == programs.implementation == "cpu"
@@ -91,11 +101,51 @@ def test_a_kernel_that_agrees_and_wins_is_taken(source, monkeypatch):
 
 @needs_compiler
 def test_the_race_is_between_programs_that_draw_alike(monkeypatch):
-    monkeypatch.setattr(choosing, "RACE_SECONDS", 0.0)
     contenders = [opened(name)[0] for name in ("cpu", "xla")]
-    assert all(speed > 0 for speed in race(contenders, 2, lambda: False))
-    draws = [choosing._seconds(programs, 32, 2)[1] for programs in contenders]
-    assert draws[0] == draws[1] > 0
+    assert all(speed > 0 for speed in race(contenders, 2, 32, Patience(lambda: False)))
+    draws = [trials.timed(programs, 32, 2).done for programs in contenders]
+    assert draws[0] == draws[1]
+    assert draws[0].units == draws[0].ended > 0
+
+
+SLOWER = 16
+
+
+class Slow(DrawPrograms):
+    """Counts every draw again and again: so many times as slow."""
+
+    @cached_property
+    def scan(self):
+        once = super().scan
+
+        def again(runs, *rest):
+            def body(_, found):
+                nothing = jnp.sum(found[1]).astype(jnp.uint32) // jnp.uint32(2**31)  # and unknown
+                return once._jitted(runs + nothing, *rest)
+
+            return jax.lax.fori_loop(1, SLOWER, body, once._jitted(runs, *rest))
+
+        return self.bucket.program(again)
+
+
+def hasty(self, programs, length):
+    """A rehearsal that tells what will be done, and does not wait for it."""
+    units = programs.timed().units
+    return lambda _: Rehearsed(units, units)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_slow_contender_loses_by_as_much_as_it_is_slower(waits, monkeypatch):
+    """And none is faster than the machine: a draw has two operations a weight and input, and a
+    core does less than 10^12 of them a second.
+    """
+    if not waits:
+        monkeypatch.setattr(DrawTrial, "rehearse", hasty)
+    fast, _ = opened("xla", model=MODEL | {"widths": [64, 64]})
+    speeds = race([fast, Slow(fast.bucket)], 1, 16, Patience(lambda: False))
+    flops = 2 * 64 * 64 * 2**4
+    assert (speeds[0] * flops < 1e12) == waits
+    assert (SLOWER / 4 < speeds[0] / speeds[1] < SLOWER * 4) == waits
 
 
 def other_scales(factor, array):
@@ -149,7 +199,7 @@ def tables(out):
 def test_a_choice_is_frozen_and_a_resume_gives_the_same_bits(tmp_path, monkeypatch):
     """Stopped after some shards, and gone on with where nobody may test or race again."""
     monkeypatch.setattr(sizes, "DRAWS_PER_SHARD", 500)
-    monkeypatch.setattr(choosing, "WORTH_FLOPS", 0.0)
+    make_worth_it(monkeypatch)
     monkeypatch.setattr(choosing, "race", lambda *_: [2.0, 1.0])
     assert run(sweep(), tmp_path / "whole").is_complete
     resumed = tmp_path / "resumed"

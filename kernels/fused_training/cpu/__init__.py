@@ -1,4 +1,7 @@
-"""A segment of training in C++: one network at a time per thread, all of it in the cache."""
+"""A segment of training in C++, all of it in the cache.
+
+A thread trains one network at a time, or where networks are tiny one in each lane of a vector.
+"""
 
 import functools
 from pathlib import Path
@@ -39,6 +42,7 @@ def train_segment(
     segment: Segment,
     *,
     num_records: int,
+    is_tiny: bool = False,
 ) -> tuple[KernelState, Records]:
     """Do what `plain.train_segment` does; inside `jax.jit` too, on a CPU alone.
 
@@ -47,29 +51,35 @@ def train_segment(
         ValueError: as the plain twin.
     """
     check_segment(case, segment)
-    call = jax.ffi.ffi_call(register(case), results(state, num_records))
+    call = jax.ffi.ffi_call(register(case, is_tiny), results(state, num_records))
     return unpack(call(*operands(state, hyper, limits, data, segment), **attributes(checks)))
 
 
+train_tiny_segment = functools.partial(train_segment, is_tiny=True)
+"""The same, where a network is too small to fill a vector: each lane of one has its own."""
+
+
 @functools.cache
-def build(case: Case) -> Path:
+def build(case: Case, is_tiny: bool = False) -> Path:
     """Build the kernel of a case.
 
     Raises:
         CannotBuild: it cannot be built here.
     """
     defines = [f"{name}={value}" for name, value in macros(case).items()]
+    if is_tiny:
+        defines.append("SWEEP_TINY=1")
     return native.build(_FOLDER / "handler.cc", [_FOLDER], defines)
 
 
 @functools.cache
-def register(case: Case) -> str:
+def register(case: Case, is_tiny: bool = False) -> str:
     """Make the kernel of a case known to XLA, and tell its name.
 
     Raises:
         CannotBuild: it cannot be built here.
     """
-    built = build(case)
+    built = build(case, is_tiny)
     name = f"sweep_engine_{built.stem}"  # XLA's compilation cache goes by the name
     handler = jax.ffi.pycapsule(native.load(built).train_segment)
     jax.ffi.register_ffi_target(name, handler, platform="cpu")

@@ -1,11 +1,19 @@
 // What JAX calls.
 #include "queue.h"
+#if SWEEP_TINY
+#include "tiny.h"
+#else
 #include "training.h"
+#endif
 #include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;
 using sweep::Arguments;
+#if SWEEP_TINY
+using Workspace = sweep::Networks;
+#else
 using sweep::Workspace;
+#endif
 
 namespace {
 
@@ -23,7 +31,7 @@ ffi::Error Train(ffi::ThreadPool pool, Floats theta, Floats moments, Integers co
                 y.typed_data(), indices.typed_data(), theta_out->typed_data(),
                 moments_out->typed_data(), counters_out->typed_data(),
                 measured_out->typed_data(), records->typed_data(), theta.dimensions()[0],
-                indices.dimensions()[1], records->dimensions()[1], every, rule, stop_at_fit},
+                sweep::num_items(theta.dimensions()[0]), indices.dimensions()[1], records->dimensions()[1], every, rule, stop_at_fit},
       pool);
   return ffi::Error::Success();
 }
@@ -32,7 +40,9 @@ ffi::Error Train(ffi::ThreadPool pool, Floats theta, Floats moments, Integers co
 
 // The same without JAX and in one thread, for the tests.
 extern "C" void train_networks(const Arguments* arguments) {
-  sweep::Queue<Arguments, Workspace>(*arguments).work();
+  Arguments all = *arguments;
+  all.num_items = sweep::num_items(all.num_networks);
+  sweep::Queue<Arguments, Workspace>(all).work();
 }
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(

@@ -1,30 +1,8 @@
 // Segments of training runs, one network at a time: the loss, the step, the check.
 #pragma once
-#include "network.h"
+#include "run.h"
 
 namespace sweep {
-
-enum Status { running, fits, loss_reached, out_of_steps, diverged };
-enum Rule { train_error, train_loss };
-
-// Arrays as in plain.py, a row a network.
-struct Arguments {
-  const float *theta, *moments;
-  const int32_t* counters;  // step, status, fit_step, fit
-  const float* measured;    // loss, error
-  const float* hyper;       // the optimiser's, then the limits `fit` and `loss`
-  const int32_t* turns;     // num_turns, max_steps
-  const float *x, *y;
-  const int32_t* indices;
-  float *theta_out, *moments_out;
-  int32_t* counters_out;
-  float *measured_out, *records;
-  int64_t num_items, num_index_turns, num_records;
-  int32_t every, rule, stop_at_fit;
-};
-
-constexpr int NUM_HYPER = OPTIMIZER == adam ? 6 : 4;
-constexpr int NUM_MOMENTS = OPTIMIZER == adam ? 2 : 1;
 
 // Losses with one output, for which rows of outputs are gathered where they are padded.
 template <int ROWS>
@@ -34,16 +12,7 @@ INLINE void scalar_loss(Workspace& w, const float* y, bool measure, Measured& fo
   Vec loss{}, wrong{};
   for (int n = 0; n < ROWS; n += LANES) {
     const Vec f = load(gathered + n), target = load(y + n);
-    const Vec sign = LOSS == squared ? target : 2 * target - 1;
-    Vec value, gradient;
-    if constexpr (LOSS == logistic) {
-      const Vec t = -sign * f, e = exp_nonpositive(-absolute(t));
-      gradient = -sign * select(t < 0.0f, e, all(1)) / (1 + e);
-      value = select(t < 0.0f, Vec{}, t) + log1p_unit(e);
-    } else {
-      gradient = f - sign;
-      value = 0.5f * gradient * gradient;
-    }
+    const auto [value, gradient] = scalar_loss_of(f, target);
     store(gathered + n, gradient * (1.0f / STEP_EXAMPLES));
     if (measure) {
       const Ints right = (f > 0.0f) == (target > 0.0f) & (f == f);
@@ -144,25 +113,7 @@ INLINE void minibatch_pass(Workspace& w, const Arguments& a, const int32_t* indi
   }
 }
 
-struct Run {
-  int step, status, fit_step, fit;
-  float loss, error;
-
-  void check(const Arguments& a, const float* limits, int max_steps, Measured found) {
-    loss = found.loss;
-    error = LOSS == squared ? NAN : found.wrong / EXAMPLES;
-    const bool finite = std::isfinite(loss);
-    const bool holds = a.rule == train_error ? found.wrong <= limits[0] * EXAMPLES + 1e-3f
-                                             : loss <= limits[0];
-    fit = finite && holds;
-    if (fit && fit_step < 0) fit_step = step;
-    status = !finite                             ? diverged
-             : fit_step >= 0 && a.stop_at_fit    ? fits
-             : loss <= limits[1]                 ? loss_reached
-             : step >= max_steps                 ? out_of_steps
-                                                 : running;
-  }
-};
+inline int64_t num_items(int64_t networks) { return networks; }
 
 INLINE void begin(const Arguments& a, Workspace& w) {
   memcpy(w.targets, a.y, sizeof(float) * EXAMPLES);
@@ -171,21 +122,16 @@ INLINE void begin(const Arguments& a, Workspace& w) {
 // Trains network r.
 inline void do_item(const Arguments& a, int64_t r, Workspace& w) {
   const float* hyper = a.hyper + r * (NUM_HYPER + 2);
-  const int32_t *turns = a.turns + 2 * r, *counters = a.counters + 4 * r;
-  Run run{counters[0],       counters[1],           counters[2], counters[3],
-          a.measured[2 * r], a.measured[2 * r + 1]};
+  Run run = load_run(a, r);
   // The padding too, in which the thread's last network may have left a NaN.
   memset(w.params, 0, sizeof w.params);
   memset(w.moments, 0, sizeof w.moments);
   copy_params<false>(const_cast<float*>(a.theta) + r * PARAMS, w.params);
   for (int m = 0; m < NUM_MOMENTS; m++)
     copy_params<false>(const_cast<float*>(a.moments) + (r * NUM_MOMENTS + m) * PARAMS, w.moments[m]);
-  float* records = a.records + r * a.num_records * 2;
-  for (int64_t i = 0; i < 2 * a.num_records; i++) records[i] = NAN;
-  const int first_check = (run.step + a.every - 1) / a.every;
 
-  for (int turn = 0; turn < turns[0] && run.status == running; turn++) {
-    const bool regular = run.step % a.every == 0, due = regular || run.step >= turns[1];
+  for (int turn = 0; turn < a.turns[2 * r] && run.status == running; turn++) {
+    const bool due = is_due(a, r, run);
     Measured found;
     if constexpr (MINIBATCH > 0) {
       if (due) found = pass<EXAMPLES, false>(w, a.x, w.targets, true);
@@ -193,12 +139,7 @@ inline void do_item(const Arguments& a, int64_t r, Workspace& w) {
       found = pass<EXAMPLES, true>(w, a.x, w.targets, due);
     }
     if (due) {
-      run.check(a, hyper + NUM_HYPER, turns[1], found);
-      const int slot = run.step / a.every - first_check;
-      if (regular && slot < a.num_records) {
-        records[2 * slot] = run.loss;
-        records[2 * slot + 1] = run.error;
-      }
+      check_run(a, r, run, found);
       if (run.status != running) break;
     }
     minibatch_pass(w, a, a.indices + (r * a.num_index_turns + turn) * MINIBATCH);
@@ -209,10 +150,7 @@ inline void do_item(const Arguments& a, int64_t r, Workspace& w) {
   copy_params<true>(a.theta_out + r * PARAMS, w.params);
   for (int m = 0; m < NUM_MOMENTS; m++)
     copy_params<true>(a.moments_out + (r * NUM_MOMENTS + m) * PARAMS, w.moments[m]);
-  const int32_t ends[] = {run.step, run.status, run.fit_step, run.fit};
-  memcpy(a.counters_out + 4 * r, ends, sizeof ends);
-  a.measured_out[2 * r] = run.loss;
-  a.measured_out[2 * r + 1] = run.error;
+  store_run(a, r, run);
 }
 
 }  // namespace sweep

@@ -262,14 +262,16 @@ def _survey(
     from sweep_engine.execution.worker.workers import survey
 
     programs, previous = prepared.programs, prepared.previous
-    tried = programs.undecided()
+    groups = programs.undecided()
+    tried = {name for names in groups for name in names}
     if tried:
         display.note(f"building and testing kernels for {len(tried)} bucket(s)")
-    for name in tried:
-        here: Frozen = backend.ask(survey, programs, [name])
+    for names in groups:
+        here: Frozen = backend.ask(survey, programs, names)
         previous, _ = _write_down(prepared, previous, here, sweep_text)
-        choice, setting = here.implementation[name], programs.of(name).bucket.setting
-        done = f"{setting.source} ({name}) is {setting.spec.deed}"
+        choice, setting = here.implementation[names[0]], programs.of(names[0]).bucket.setting
+        like = f" and {len(names) - 1} like it" if len(names) > 1 else ""
+        done = f"{setting.source} ({names[0]}){like} is {setting.spec.deed}"
         display.note(f"{done} by {choice.name}: {choice.reason}")
     here = backend.ask(survey, programs, [name for name in prepared.plan.buckets
                                           if name not in tried])  # fmt: skip

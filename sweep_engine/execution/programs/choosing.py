@@ -1,44 +1,59 @@
 """Which implementation computes a bucket: chosen once, on this device, then frozen.
 
 A kernel is taken where it knows the runs, agrees with XLA in a self-test on the sweep's own
-data, and wins a short race against the XLA program that would do the work otherwise. What the
-work is, and how a kernel of it is tried, stands with each kind of source.
+data, and wins a short race against the XLA program that would do the work otherwise. Whether
+that is tried at all is a matter of time: XLA's, measured on a piece of the bucket's own work,
+and the trial's. What the work is, and how a kernel of it is tried, stands with each kind of
+source.
+
+One implementation computes a bucket from its first shard to its last. XLA could begin while a
+kernel is built, but then the bits of a shard would depend on how fast the compiler was, and a
+sweep that was run twice, or was resumed, would not be the same sweep.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import jax
 
-from sweep_engine.errors import Interrupted
+from sweep_engine.execution.programs.trials import (
+    OutOfTime,
+    Patience,
+    begin,
+    pace_of,
+    race,
+    self_test,
+    trial_of,
+)
+from sweep_engine.kernels import native
 from sweep_engine.kernels.fused_training.implementations import check_platform
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.planning import num_runs
-from sweep_engine.sources import (
-    XLA,
-    Disagrees,
-    KernelPrograms,
-    SourcePrograms,
-    Trial,
-    kind_of,
-)
+from sweep_engine.sources import XLA, Disagrees, KernelPrograms, SourcePrograms
 from sweep_engine.spec import Setting
 from sweep_engine.store.manifest import Choice
 
-WORTH_FLOPS = 2e12
-"""Work, at most, below which `auto` builds no kernel: some ten seconds of a few cores, when to
-build and to try one takes about as long."""
+TRIAL_SHARE = 0.1
+"""Of the time of a sweep by XLA: so long its trial may last. What XLA needs anyway, to be compiled
+and timed, is no part of it; the kernel is built meanwhile."""
 
-RACE_SECONDS = 0.2
-REPEATS = 3
+TRIAL_SECONDS = 1.0
+"""Of a trial, seen on two cores, where the kernel and its program have been built before: it is
+tested and raced. With less time for it there is none."""
+
+UNIT_SECONDS, FLOPS_PER_SECOND = 1e-6, 2e10
+"""Of XLA on a core, roughly: for a step or draw of a tiny network, which is 0.5 to 2 us, and for
+the arithmetic of a large one, 5 to 10 times as fast. Where nothing has been measured yet."""
 
 
 def expect(programs: SourcePrograms, settings: Sequence[Setting]) -> Choice:
     """Say what can be known of a bucket's implementation without the device.
 
     `auto` stands where the first run has to find out.
+
+    Args:
+        programs: The bucket's.
+        settings: The bucket's, and those of buckets that share its trial.
     """
     if not isinstance(programs, KernelPrograms):
         return Choice(XLA, "there is no other for this source")
@@ -48,19 +63,36 @@ def expect(programs: SourcePrograms, settings: Sequence[Setting]) -> Choice:
     if named == "auto":
         return _expect_auto(programs, settings)
     if named not in programs.kernels():
-        return Choice(XLA, f"there is no {named} kernel of {_trial(programs).unit}")
+        return Choice(XLA, f"there is no {named} kernel of {trial_of(programs).unit}")
     if named == "cuda":
         return Choice("cuda", "asked for; not verified on this device until its self-test passes")
     return Choice(named, "asked for; built and tested at the first run")
 
 
 def _expect_auto(programs: KernelPrograms, settings: Sequence[Setting]) -> Choice:
-    if obstacles := programs.obstacles("cpu"):
-        return Choice(XLA, f"the cpu kernel does not know {', '.join(obstacles)}")
-    flops = sum(num_runs(setting) * programs.flops(setting) for setting in settings)
-    if flops < WORTH_FLOPS:
-        return Choice(XLA, f"too little work for a kernel: {flops / 1e9:,.3g} GFLOP")
-    return Choice("auto", "the first run tests and races the cpu kernel against XLA")
+    if obstacles := programs.obstacles(programs.on_cpu):
+        return Choice(XLA, f"the {programs.on_cpu} kernel does not know {', '.join(obstacles)}")
+    seconds = sum(map(_rough_seconds(programs), settings))
+    if TRIAL_SHARE * seconds < TRIAL_SECONDS:
+        return Choice(XLA, f"too little work for a kernel: {_about(seconds)} by XLA")
+    return Choice(
+        "auto",
+        f"the first run times XLA ({_about(seconds)} in all) and, where it is worth the time, "
+        f"tests and races the {programs.on_cpu} kernel",
+    )
+
+
+def _rough_seconds(programs: KernelPrograms) -> Callable[[Setting], float]:
+    def of_setting(setting: Setting) -> float:
+        arithmetic = programs.flops(setting) / FLOPS_PER_SECOND
+        return num_runs(setting) * (setting.spec.work_per_run * UNIT_SECONDS + arithmetic)
+
+    return of_setting
+
+
+def _about(seconds: float) -> str:
+    """Say processor-seconds that are known roughly."""
+    return f"about {seconds:,.2g} processor-seconds"
 
 
 def choose(
@@ -69,13 +101,13 @@ def choose(
     threads: int,
     should_stop: Callable[[], bool],
 ) -> tuple[Choice, SourcePrograms]:
-    """Choose what computes a bucket on this process's device.
+    """Choose what computes a bucket, and those like it, on this process's device.
 
     Args:
         programs: The bucket's, as the sweep asks for them.
-        settings: The bucket's.
+        settings: Those of all these buckets.
         threads: How many blocks are worked on at once here.
-        should_stop: Asked between the parts of a trial.
+        should_stop: Asked all the time.
 
     Returns:
         The choice, and the programs that were compiled for it.
@@ -85,92 +117,47 @@ def choose(
         Disagrees: it failed its self-test.
         Interrupted: `should_stop` said so.
     """
-    expected = expect(programs, settings)
+    expected, patience = expect(programs, settings), Patience(should_stop)
     if expected.name == XLA or not isinstance(programs, KernelPrograms):
         return expected, programs
     if expected.name != "auto":
         check_platform(expected.name, jax.default_backend())
-        agreed = self_test(programs, programs.by(XLA))
-        go_on(should_stop)
+        agreed = patience.do(self_test, programs, programs.by(XLA))
         return Choice(expected.name, f"asked for; {agreed}"), programs
     platform = jax.default_backend()
     if platform != "cpu":
         reason = f"no kernel for {platform} has been verified; ask for it by name"
         return Choice(XLA, reason), programs
-    xla, kernel = programs.by(XLA), programs.by("cpu")
+    return _try(programs, settings, threads, patience)
+
+
+def _try(
+    programs: KernelPrograms, settings: Sequence[Setting], threads: int, patience: Patience
+) -> tuple[Choice, KernelPrograms]:
+    """Time XLA while the kernel is built; test and race the two if there is time for it."""
+    name = programs.on_cpu
+    xla, kernel = programs.by(XLA), programs.by(name)
+    began, building = time.monotonic(), begin(kernel.build)
+    pace = pace_of(xla, threads, patience)
+    now = time.monotonic()
+    expected = now - began + pace.seconds(settings)
+    patience.deadline = now + TRIAL_SHARE * expected
+    whole = f"XLA takes {expected:,.2g} s for it"
+    if TRIAL_SHARE * expected < TRIAL_SECONDS:
+        native.end_compilers()
+        return Choice(XLA, f"too little work for a kernel: {whole}"), xla
     try:
-        agreed = self_test(kernel, xla)
+        patience.wait(building)
+        agreed = patience.do(self_test, kernel, xla)
+        speed, other = race([kernel, xla], threads, pace.length, patience)
     except (CannotBuild, Disagrees) as error:
-        go_on(should_stop)  # what stops this process may have stopped the compiler, too
         return Choice(XLA, str(error).splitlines()[0]), xla
-    speed, other = race([kernel, xla], threads, should_stop)
-    unit = _trial(kernel).unit
-    raced = f"{speed:,.0f} {unit} per processor-second against {other:,.0f} by XLA"
+    except OutOfTime:
+        return Choice(XLA, f"a trial of the {name} kernel takes more than it may: {whole}"), xla
+    raced = f"{speed:,.0f} {trial_of(kernel).unit} per processor-second against {other:,.0f} by XLA"
     if speed <= other:
-        return Choice(XLA, f"faster: the cpu kernel does {raced}"), xla
-    return Choice("cpu", f"{agreed}; {raced}"), kernel
-
-
-def self_test(kernel: KernelPrograms, xla: KernelPrograms) -> str:
-    """Do some work by the kernel and by XLA, on the sweep's data, and compare.
-
-    Returns:
-        What was found, in words.
-
-    Raises:
-        CannotBuild: the kernel cannot be built.
-        Disagrees: they differ by more than rounding.
-    """
-    kernel.build()
-    return _trial(kernel).self_test(kernel, xla)
-
-
-def _trial(programs: KernelPrograms) -> Trial[Any]:
-    trial = kind_of(programs).trial
-    if trial is None:
-        raise TypeError(f"{type(programs).__name__} has kernels, and no trial of them")
-    return trial
-
-
-def go_on(should_stop: Callable[[], bool]) -> None:
-    """Go on with the trials, unless this process is to end.
-
-    Raises:
-        Interrupted: it is.
-    """
-    if should_stop():
-        raise Interrupted("interrupted while kernels were tried; run again to go on")
-
-
-def race(
-    contenders: Sequence[KernelPrograms], threads: int, should_stop: Callable[[], bool]
-) -> list[float]:
-    """Time programs that do the same work: units of it per processor-second of each.
-
-    So many blocks at once as a sweep computes here; a sweep keeps all cores busy, so that the
-    seconds of all threads count, and what others on the machine take does not. Calls are
-    interleaved, and of each the quickest counts.
-    """
-    length = 16
-    while _seconds(contenders[0], length, threads)[0] < RACE_SECONDS / 4 and length < 2**14:
-        go_on(should_stop)
-        length *= 4
-    best = [0.0] * len(contenders)
-    for _ in range(REPEATS):
-        for i, programs in enumerate(contenders):
-            go_on(should_stop)
-            seconds, units = _seconds(programs, length, threads)
-            best[i] = max(best[i], units / seconds)
-    return best
-
-
-def _seconds(programs: KernelPrograms, length: int, threads: int) -> tuple[float, int]:
-    """Processor-seconds of as many calls as threads, and the units of work done."""
-    call = _trial(programs).rehearse(programs, length)
-    with ThreadPoolExecutor(threads) as pool:
-        began = time.process_time()
-        units = sum(pool.map(call, range(threads)))
-        return time.process_time() - began, units
+        return Choice(XLA, f"faster: the {name} kernel does {raced}"), xla
+    return Choice(name, f"{agreed}; {raced}"), kernel
 
 
 def check_frozen(programs: SourcePrograms) -> None:

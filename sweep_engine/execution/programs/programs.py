@@ -4,8 +4,9 @@ import gc
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -15,9 +16,9 @@ from sweep_engine.backends import CORES
 from sweep_engine.caches import cache_folder
 from sweep_engine.columns import Column
 from sweep_engine.comparability import check_comparisons
-from sweep_engine.errors import FieldError, OutputError, PlanError, SpecError
+from sweep_engine.errors import FieldError, Interrupted, OutputError, PlanError, SpecError
 from sweep_engine.execution.programs.agreement import disagreements
-from sweep_engine.execution.programs.choosing import check_frozen, choose, expect, go_on
+from sweep_engine.execution.programs.choosing import check_frozen, choose, expect
 from sweep_engine.execution.programs.packing import PackedPlan, pack_plan
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.machine import usable_cores
@@ -173,12 +174,30 @@ class Programs:
         """What can be known of a bucket's implementation without the device."""
         if name in self._choices:
             return self._choices[name]
-        return expect(self.of(name), self._settings(name))
+        return expect(self.of(name), self._settings(*self._like(name)))
 
-    def undecided(self) -> list[str]:
-        """List the buckets of which the first run tries a kernel."""
-        return [name for name in self._plan.buckets if name not in self._choices
-                and self.expected(name).name != XLA]  # fmt: skip
+    def undecided(self) -> list[tuple[str, ...]]:
+        """List the buckets of which the first run tries a kernel: those that share a trial."""
+        groups = dict.fromkeys(self._alike.values())
+        return [names for names in groups if self.expected(names[0]).name != XLA]
+
+    def _like(self, name: str) -> tuple[str, ...]:
+        """The buckets that share a trial with one, itself among them."""
+        return self._alike.get(name, (name,))
+
+    @cached_property
+    def _alike(self) -> dict[str, tuple[str, ...]]:
+        """Say which buckets share a trial, of each that is not frozen and a kernel can compute."""
+        found: dict[Hashable, list[str]] = {}
+        for name in (name for name in self._plan.buckets if name not in self._choices):
+            opened = self.of(name)
+            if not isinstance(opened, KernelPrograms):
+                continue
+            named = opened.implementation
+            kernel = opened.on_cpu if named == XLA else named
+            if not opened.obstacles(kernel):
+                found.setdefault((type(opened), opened.likeness), []).append(name)
+        return {name: tuple(names) for names in found.values() for name in names}
 
     def freeze(self, names: Sequence[str]) -> Frozen:
         """Say what decides the bits of some buckets beside the sweep, on this machine.
@@ -209,25 +228,39 @@ class Programs:
             for name in known:
                 check_frozen(self.of(name))
         except CannotBuild as error:
-            go_on(self._should_stop)  # what stops this process stops its compiler, too
+            if self._should_stop():  # what stops this process stops its compiler, too
+                raise Interrupted(
+                    "interrupted while kernels were built; run again to go on"
+                ) from error
             raise OutputError(
                 "these results were begun with a kernel that cannot be used here, and "
                 f"another implementation gives other bits: {error}; or go on where it was begun, "
                 "or use another --out"
             ) from error
-        chosen = {}
+        chosen: dict[str, Choice] = {}
         try:
-            for name in (name for name in names if name not in known):
-                settings = self._settings(name)
-                found = choose(self.of(name), settings, num_workers(), self._should_stop)
-                chosen[name], self._opened[name] = found
+            for name in names:
+                if name not in known and name not in chosen:
+                    chosen |= self._choose_like(name)
         except (CannotBuild, Disagrees) as error:
-            go_on(self._should_stop)
             raise PlanError(f"execution.implementation: {error}") from error
         return {name: (known | chosen)[name] for name in names}
 
-    def _settings(self, name: str) -> list[Setting]:
-        return [self._plan.settings[i] for i in self._plan.buckets[name]]
+    def _choose_like(self, name: str) -> dict[str, Choice]:
+        """Choose for a bucket and those that share its trial, and open what was chosen."""
+        alike = self._like(name)
+        settings = self._settings(*alike)
+        choice, self._opened[name] = choose(
+            self.of(name), settings, num_workers(), self._should_stop
+        )
+        for other in alike:
+            opened = self.of(other)
+            if isinstance(opened, KernelPrograms):
+                self._opened[other] = opened.by(choice.name)
+        return dict.fromkeys(alike, choice)
+
+    def _settings(self, *names: str) -> list[Setting]:
+        return [self._plan.settings[i] for name in names for i in self._plan.buckets[name]]
 
 
 def _unpack(packed: PackedPlan, chosen: Frozen | None) -> Programs:

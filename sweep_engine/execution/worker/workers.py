@@ -62,7 +62,7 @@ def open_workers(programs: Programs, frozen: Frozen, assignment: Assignment) -> 
     if devices[0].platform == "cpu" and len(devices) == 1:
         cores = num_cores()
         worker = _worker(programs.frozen(frozen), frozen, assignment, Concurrency(cores))
-        return [worker] * max(cores, JOBS_PER_DEVICE)
+        return [worker] * (cores + 1)  # one waits for the disk while others compute
     workers = [
         _worker(
             programs.frozen(frozen, device),

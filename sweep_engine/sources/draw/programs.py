@@ -1,6 +1,6 @@
 """The programs of `prior` and `guess_and_check`: draws are evaluated and counted in blocks."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,6 +48,10 @@ class DrawPrograms(KernelPrograms):
     def kernel(self) -> KernelScan:
         """The counting pass by a kernel."""
         return KernelScan(self.bucket, self.implementation)
+
+    @property
+    def likeness(self) -> Hashable:
+        return self.kernel.case, self.identifies_all, self.bucket.data.num_train, self.bucket.lanes
 
     def build(self) -> None:
         cpu.build(self.kernel.case)

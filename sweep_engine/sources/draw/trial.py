@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from sweep_engine.sources.draw.programs import DrawPrograms
-from sweep_engine.sources.trial import Disagrees
+from sweep_engine.sources.trial import Disagrees, Rehearsed
 
 TEST_LABELS = 2**14
 MOST_DIFFERENT = 1e-4
@@ -49,14 +49,15 @@ class DrawTrial:
             )
         return f"agreed with XLA in all but {different.sum()} of {labels:,} labels"
 
-    def rehearse(self, programs: DrawPrograms, length: int) -> Callable[[int], int]:
-        """Make some calls of the counting pass, which tell the draws in all."""
+    def rehearse(self, programs: DrawPrograms, length: int) -> Callable[[int], Rehearsed]:
+        """Make some calls of the counting pass."""
         timed, calls = programs.timed(), length // LENGTH_OF_A_CALL
         programs.scan.compiled(*timed.arguments)
 
-        def call(_: int) -> int:
+        def call(_: int) -> Rehearsed:
             found = (programs.scan(*timed.arguments)[1] for _ in range(calls))
             # A result is there before it is computed: its size is known at once.
-            return sum(jax.block_until_ready(fit).size for fit in found)
+            draws = sum(jax.block_until_ready(fit).size for fit in found)
+            return Rehearsed(draws, draws)
 
         return call

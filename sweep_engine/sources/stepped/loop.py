@@ -123,7 +123,7 @@ class _Lanes:
         slots = self.programs.single.record_slots
         wanted = None if slots is None else slots.most_turns
         self.most = MOST_TURNS if wanted is None else min(wanted, MOST_TURNS)
-        self.steps = min(16 * self.programs.block.alignment, self.most)
+        self.steps = min(self.programs.segments.steps, self.most)
 
     def fill(self) -> bool:
         """Give idle lanes the next runs; False when no lane has a run any more."""
@@ -165,6 +165,7 @@ class _Lanes:
             self.steps = min(2 * self.steps, self.most)
         elif seconds > SEGMENT_SECONDS and self.steps > self.programs.block.alignment:
             self.steps //= 2
+        self.programs.segments.steps = self.steps
 
     def ended(self, states: RunState) -> np.ndarray:
         """Say which lanes have a run that has ended, shape (K,)."""

@@ -31,6 +31,17 @@ START, KEEP, IDLE = 0, 1, 2
 """What a lane is told at the start of a segment."""
 
 
+@dataclass
+class Segments:
+    """How long segments were seen to be best, which the next shard begins with: it changes no bit.
+
+    Attributes:
+        steps: Of a segment, at most.
+    """
+
+    steps: int
+
+
 @dataclass(frozen=True)
 class SteppedPrograms(SourcePrograms):
     """The single-run code of a source whose runs go step by step, mapped over lanes and compiled.
@@ -57,11 +68,17 @@ class SteppedPrograms(SourcePrograms):
         return refilled_lanes(runs)
 
     def prepare(self) -> None:
-        _ = self.bucket.root, self.bucket.data, self.bucket.observe, self.empty_state, self.advance
+        _ = self.bucket.root, self.bucket.data, self.bucket.observe, self.empty_state
+        _ = self.advance, self.segments
         if self.draws_start:
             _ = self.bucket.draw
         if self.recording is not None:
             _ = self.recording.observe
+
+    @cached_property
+    def segments(self) -> Segments:
+        """Say how long segments are; short at first."""
+        return Segments(16 * self.block.alignment)
 
     @cached_property
     def recording(self) -> Bucket | None:

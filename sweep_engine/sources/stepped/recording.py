@@ -66,13 +66,13 @@ def curves_of(ids: Int[np.ndarray, " R"], checked: Checked, recorded: Recorded) 
 
     Where a step was both, loss and error are the check's, which decided what became of the run.
     """
-    keys = np.stack(
-        [
-            np.concatenate([checked.run, recorded.run]),
-            np.concatenate([checked.step, recorded.step]),
-        ]
-    )
-    (run, step), row = np.unique(keys, axis=1, return_inverse=True)
+    run = np.concatenate([checked.run, recorded.run]).astype(np.int64)
+    step = np.concatenate([checked.step, recorded.step])
+    # One number a row, below 2^63 since runs and steps are below 2^31: it is sorted 10 times as
+    # fast as a pair of them.
+    span = step.max(initial=0) + 1
+    keys, row = np.unique(run * span + step, return_inverse=True)
+    run, step = np.divmod(keys, span)
     of_check, of_record = row[: len(checked.run)], row[len(checked.run) :]
     place = np.full(len(step), -1)
     place[of_record] = np.arange(len(of_record))

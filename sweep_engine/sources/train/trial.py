@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.stepped.single_run import GIVEN_START
 from sweep_engine.sources.train.kernel import case_of
 from sweep_engine.sources.train.programs import TrainPrograms
-from sweep_engine.sources.trial import Disagrees
+from sweep_engine.sources.trial import Disagrees, Rehearsed
 
 TEST_STEPS = 3
 TEST_RATES = (1e-4, 1e-1)
@@ -50,11 +51,17 @@ class TrainTrial:
             )
         return f"agreed with XLA to {np.median(gap / moved[told]):.0e} of the parameters' moves"
 
-    def rehearse(self, programs: TrainPrograms, length: int) -> Callable[[int], int]:
-        """Train a segment of so many steps, which tells the steps that runs took in all."""
+    def rehearse(self, programs: TrainPrograms, length: int) -> Callable[[int], Rehearsed]:
+        """Train a segment of so many steps at most, from the start."""
         arguments = programs.first_segment(length, programs.example)
         programs.advance.compiled(*arguments)
-        return lambda _: int(np.asarray(programs.advance(*arguments).step).sum())
+
+        def call(_: int) -> Rehearsed:
+            states = programs.advance(*arguments)
+            ended = np.asarray(states.status) != RunStatus.RUNNING
+            return Rehearsed(int(np.asarray(states.step).sum()), int(ended.sum()))
+
+        return call
 
 
 def _test_values(programs: TrainPrograms) -> dict[str, Any]:

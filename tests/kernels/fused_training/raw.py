@@ -20,11 +20,11 @@ HOST_THREADS = 3  # of a block; none of the results' meaning depends on them
 
 
 class Arguments(ctypes.Structure):
-    """`Arguments` in cpu/training.h."""
+    """`Arguments` in cpu/run.h."""
 
     _fields_ = [
         *((f"array_{i}", ctypes.c_void_p) for i in range(14)),
-        *((name, ctypes.c_int64) for name in ("networks", "index_turns", "records")),
+        *((name, ctypes.c_int64) for name in ("networks", "items", "index_turns", "records")),
         *((name, ctypes.c_int32) for name in ("every", "rule", "stop_at_fit")),
     ]
 
@@ -46,7 +46,7 @@ def cpu_segment(
     def call(*given: np.ndarray) -> list[np.ndarray]:
         inputs = [np.ascontiguousarray(array) for array in given]
         outputs = poisoned(shapes)
-        sizes = len(inputs[0]), inputs[8].shape[1], num_records
+        sizes = len(inputs[0]), 0, inputs[8].shape[1], num_records  # it counts the items itself
         packed = Arguments(*pointers(inputs), *pointers(outputs), *sizes, *numbers)
         library.train_networks(ctypes.byref(packed))
         return outputs

@@ -23,6 +23,7 @@ from tests.statistics import assert_catches, assert_same_law
 IMPLEMENTATIONS: dict[str, Train] = {
     "plain": plain.train_segment,
     "cpu": cpu.train_segment,
+    "cpu_tiny": cpu.train_tiny_segment,
     "cuda on the host": raw.cuda_on_host,  # its outputs and shared memory are poisoned too
 }
 KERNELS = [name for name in IMPLEMENTATIONS if name != "plain"]
@@ -30,6 +31,7 @@ TOO_SLOW_FOR_MANY_RUNS = {"cuda on the host"}  # barriers
 NUM_RUNS = 12
 
 SHORT = {"plain": ["ragged"], "cpu": ["yardstick", "ragged", "classes"]}
+SHORT |= {"cpu_tiny": ["ragged", "classes"]}
 SHORT |= {"cuda on the host": ["ragged", "classes"]}
 
 
