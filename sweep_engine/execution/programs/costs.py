@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 
+from sweep_engine.execution.programs.choosing import TRIAL_SHARE
 from sweep_engine.execution.programs.clocks import Clock, Measured, Reckoned
 from sweep_engine.execution.programs.observable_costs import (
     Blocks,
@@ -40,8 +41,9 @@ MAX_TIMED = 6
 COMPILE_SECONDS = 2.0
 """Of one program on one core, as is usual: 1 to 3, of NUTS 12."""
 
-TRIAL_SECONDS = 10.0
-"""To build a kernel, to test it and to race it, as is usual."""
+KERNEL_SECONDS = 10.0
+"""To build a kernel, to test it and to race it, as is usual; `auto` gives a trial no more than its
+share."""
 
 
 @dataclass(frozen=True)
@@ -195,13 +197,20 @@ def start_cost(plan: Plan, programs: Programs, found: Sequence[BucketCost]) -> S
             of_kind[source] = sum(1 for _ in opened.to_compile())
     num_programs = sum(of_kind[cost.source] for cost in found)
     at_once = max(1, min(num_workers(), len(found)))
-    trials = len(programs.undecided())
+    of_bucket = {cost.bucket: cost for cost in found}
+    trials = [_trial_seconds([of_bucket[name] for name in names]) for names in programs.undecided()]
     return StartCost(
         programs=num_programs,
         compile_seconds=num_programs * COMPILE_SECONDS / at_once,
-        trials=trials,
-        trial_seconds=trials * TRIAL_SECONDS,
+        trials=len(trials),
+        trial_seconds=sum(trials),
     )
+
+
+def _trial_seconds(group: Sequence[BucketCost]) -> float:
+    if group[0].implementation != "auto":
+        return KERNEL_SECONDS
+    return min(KERNEL_SECONDS, TRIAL_SHARE * sum(cost.seconds for cost in group))
 
 
 def _num_params(opened: SourcePrograms) -> int:
