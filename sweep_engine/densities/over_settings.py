@@ -11,6 +11,9 @@ from typing import Self
 from sweep_engine.densities.answer import OPEN, Answer, Judgement, clause_of
 from sweep_engine.numbers import format_range
 
+MAX_LETTERS = 60
+"""Of a setting that a sentence names; a table has those of many factors."""
+
 
 def by_comparison(answers: Sequence[Answer]) -> list[list[Answer]]:
     """Group answers by their comparison, in order."""
@@ -107,7 +110,7 @@ class _Range:
         if self.is_one_number:
             return f"is {self.texts[0]}"
         least, most = (
-            f"{text} ({setting})" if where and setting else text
+            f"{text} ({setting})" if where and 0 < len(setting) <= MAX_LETTERS else text
             for text, setting in zip(self.texts, self.settings, strict=True)
         )
         return f"goes from {least} to {most}"

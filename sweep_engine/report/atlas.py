@@ -10,7 +10,7 @@ from sweep_engine.atlas.splits import Split
 from sweep_engine.atlas.standardised import UNKNOWN, Response
 from sweep_engine.atlas.universality import TASK_DEPENDENT
 from sweep_engine.densities import Answer, Pair, Study
-from sweep_engine.designs import term_text
+from sweep_engine.designs import Term, term_text
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.numbers import format_beside, format_ends
 from sweep_engine.report.answers import anchored, observable_words
@@ -40,7 +40,34 @@ def atlas_sections(study: Study, answers: Sequence[Answer]) -> Iterator[Section]
         if each.responses:
             title = f"What puts it there: {each.asked.source} against {each.asked.reference}"
             figures = tuple(atlas_figures(study, each))
-            yield Section(title, "\n\n".join(_words(each)), figures, (_rows(study, each, answers),))
+            yield Section(
+                title=title,
+                text="\n\n".join(_words(each)),
+                figures=figures,
+                tables=(_rows(study, each, answers),),
+                answer=_answer(each),
+            )
+
+
+def _answer(found: Effects) -> str:
+    """Say in a sentence which factors are shown to move what, each by its largest effect."""
+    largest: dict[Term, tuple[Effect, ResponseEffects]] = {}
+    for response in found.responses:
+        for effect in response.main_effects:
+            known = largest.get(effect.term)
+            if effect.is_shown and (known is None or abs(effect.value) > abs(known[0].value)):
+                largest[effect.term] = effect, response
+    if not largest:
+        return f"Over {len(found.rows)} rows no factor is shown to move any response."
+    texts = [
+        f"{effect.name} ({response.response} {_number(effect.value)} {response.unit})"
+        for effect, response in sorted(largest.values(), key=lambda both: -abs(both[0].value))
+    ]
+    factors = {effect.term for response in found.responses for effect in response.main_effects}
+    return (
+        f"Over {len(found.rows)} rows {len(texts)} of {len(factors)} factors are shown to move "
+        f"something, each most: {'; '.join(texts)}."
+    )
 
 
 def _rows(study: Study, found: Effects, answers: Sequence[Answer]) -> Table:

@@ -110,6 +110,8 @@ def test_the_section_has_its_figures_and_words(results):
     ]  # fmt: skip
     assert "of 3 tasks, I²" in section.text
     assert "cannot exceed" in section.text
+    assert section.answer.startswith("Over 12 rows ")
+    assert "start: wide - narrow (l2_norm −" in section.answer
     drawn, strokes = section.figures[0].panels[0].marks
     assert isinstance(drawn, Heatmap)
     assert drawn.is_signed
@@ -126,7 +128,7 @@ def test_the_section_has_its_figures_and_words(results):
         assert draw_files(figure)[f"{figure.name}.png"]
     groups = tuple(answer_groups(study, answers))
     page = render_page(Page(title="t", question="q", sections=(section,), answers=groups))
-    assert "What puts it there" in page
+    assert f'<p class="lead">{section.answer} <a href="#section-1">What puts it there' in page
 
 
 def test_every_row_links_to_its_own_comparisons(results):

@@ -177,12 +177,18 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """Figures and tables on one theme. A blank line in `text` starts a paragraph."""
+    """Figures and tables on one theme.
+
+    Attributes:
+        text: A blank line starts a paragraph.
+        answer: What the section comes to, for the first screen; empty where nothing was asked.
+    """
 
     title: str
     text: str = ""
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
+    answer: str = ""
 
 
 @dataclass(frozen=True)
