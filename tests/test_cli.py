@@ -137,7 +137,7 @@ def test_plan_compiles_and_times_where_that_is_asked(ran):
 
 def test_plan_says_how_many_kernels_the_first_run_tries(ran, monkeypatch):
     spec, _ = ran
-    monkeypatch.setattr(Programs, "undecided", lambda self: ["one", "other"])
+    monkeypatch.setattr(Programs, "undecided", lambda self: 2 * [tuple(self.plan.buckets)])
     said = call("plan", spec).out
     assert "2 trials, which the first run makes" in said
 

@@ -105,12 +105,16 @@ class _Range:
         """Write it for a table."""
         return self.texts[0] if self.is_one_number else f"{' to '.join(self.texts)}, by setting"
 
+    @property
+    def _are_short(self) -> bool:
+        return all(0 < len(setting) <= MAX_LETTERS for setting in self.settings)
+
     def goes(self, where: bool = False) -> str:
         """Say it; with `where`, at which settings the ends are."""
         if self.is_one_number:
             return f"is {self.texts[0]}"
         least, most = (
-            f"{text} ({setting})" if where and 0 < len(setting) <= MAX_LETTERS else text
+            f"{text} ({setting})" if where and self._are_short else text
             for text, setting in zip(self.texts, self.settings, strict=True)
         )
         return f"goes from {least} to {most}"

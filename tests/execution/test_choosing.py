@@ -1,6 +1,5 @@
 """Who trains a bucket: what is refused, tested and raced, what is frozen, and where it is said."""
 
-import importlib
 import json
 import shutil
 import sys
@@ -34,8 +33,6 @@ from sweep_engine.store.manifest import Choice, read_manifest
 from sweep_engine.store.schema import file_metadata
 from tests.kernels.compilers import needs_compiler
 from tests.shell import call
-
-costs_module = importlib.import_module("sweep_engine.execution.programs.costs")
 
 SGD = {
     "kind": "train",
@@ -395,7 +392,6 @@ def test_a_plan_says_what_can_be_known(worth_it, monkeypatch, tmp_path, capsys):
     for name in ("choose", "race", "self_test"):
         monkeypatch.setattr(choosing, name, None)
     monkeypatch.setattr(TrainPrograms, "build", None)
-    monkeypatch.setattr(costs_module, "_measure", lambda programs: (1e-6, 1))
     for asked, said in {
         "auto": "trained by auto: the first run times XLA (about",
         "cpu": "trained by cpu: asked for; built and tested at the first run",

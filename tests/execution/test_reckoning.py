@@ -1,6 +1,7 @@
 """What `plan` reckons: operations off a jaxpr, this machine's rates, compiling and trials."""
 
 import json
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -182,10 +183,17 @@ def test_compiling_and_trials_are_reckoned_too(monkeypatch):
     assert (start.programs, start.trials) == (5, 0)  # a segment, a scan, a draw; two that observe
     assert start.seconds == start.compile_seconds == 5 * costs_module.COMPILE_SECONDS / 2
 
-    monkeypatch.setattr(Programs, "undecided", lambda self: ["sgd"])
-    start = start_cost(planned, programs, found)
-    assert start.trials == 1
-    assert start.seconds == start.compile_seconds + costs_module.TRIAL_SECONDS
+    monkeypatch.setattr(Programs, "undecided", lambda self: [(found[0].bucket,)])
+    most, share = costs_module.KERNEL_SECONDS, costs_module.TRIAL_SHARE
+    for implementation, seconds, trial in [
+        ("auto", most, share * most),
+        ("auto", 2 * most / share, most),
+        ("cpu", most, most),  # asked for: it is built, however long that takes
+    ]:
+        cost = replace(found[0], implementation=implementation, seconds=seconds)
+        start = start_cost(planned, programs, [cost, *found[1:]])
+        assert start.trials == 1
+        assert start.seconds == pytest.approx(start.compile_seconds + trial)
 
 
 @pytest.mark.parametrize(("platform", "measures"), [("cpu", False), ("gpu", True)])
