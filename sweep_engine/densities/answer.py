@@ -93,7 +93,7 @@ class Answer(Shown):
 
     @property
     def setting(self) -> str:
-        """The levels and axis values, also those that the comparison itself asks for."""
+        """Write the levels and axis values, also those that the comparison itself asks for."""
         asked = self.pair.comparison.at or {}
         others = {path: value for path, value in asked.items() if path not in self.pair.at}
         return point_text({**others, **self.pair.coordinates})

@@ -76,7 +76,7 @@ class SourcePrograms(ABC):
 
     @abstractmethod
     def counted(self) -> Timed:
-        """A program like `timed`'s whose operations are counted, and which is never compiled.
+        """Give a program like `timed`'s whose operations are counted, and which is never compiled.
 
         Loops whose turns no jaxpr tells are left out of it, and arguments may be shapes.
         """
@@ -113,7 +113,7 @@ class KernelPrograms(SourcePrograms):
 
     @property
     def on_cpu(self) -> str:
-        """The kernel that `auto` tries on a CPU."""
+        """Name the kernel that `auto` tries on a CPU."""
         return "cpu"
 
     @abstractmethod
@@ -123,7 +123,7 @@ class KernelPrograms(SourcePrograms):
     @property
     @abstractmethod
     def likeness(self) -> Hashable:
-        """What a trial of a kernel depends on: buckets that have it in common share one."""
+        """Say what a trial of a kernel depends on: buckets that have it in common share one."""
 
     @abstractmethod
     def build(self) -> None:

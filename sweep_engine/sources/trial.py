@@ -13,7 +13,7 @@ class Disagrees(RuntimeError):
 
 
 class Rehearsed(NamedTuple):
-    """What a call of real work did.
+    """Hold what a call of real work did.
 
     Attributes:
         units: Of work: steps of one run, or draws.

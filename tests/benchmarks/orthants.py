@@ -3,7 +3,9 @@
     .venv/bin/python tests/benchmarks/orthants.py tests/benchmarks/records/NAME.json
 
 N orthogonal inputs, all labels 1, a Gaussian and a box: every repetition's ln P and the
-combined estimate. It records; it asserts nothing.
+combined estimate. And the density of states of the Gaussian for N = 150, down to 2^-150: ln P of at
+most k errors is ln of the binomial distribution, and the mean norm is the same at every k. It
+records; it asserts nothing.
 """
 
 import json
@@ -15,16 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy import special, stats
 
 from sweep_engine import Sweep, make_task, open_results, run
 from sweep_engine.bench.machine import describe
+from sweep_engine.densities import Study
 from sweep_engine.densities.probabilities.log_probability import log_mean_probability
+from sweep_engine.densities.stored.states import density_of_states
 from sweep_engine.tasks import Task
 from sweep_engine.tasks.losses import LOGISTIC
 
 SIZES = (32, 100)
 LAWS = {"gaussian": {"kind": "gaussian", "std": 1.0}, "box": {"kind": "box", "half_width": 1.0}}
 PARTICLES, REPETITIONS = 2048, 4
+STATES_SIZE, STATES_PARTICLES, STATES_REPETITIONS = 150, 1024, 16
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,64 @@ def measure(size: int, law: dict[str, object]) -> dict[str, object]:
     }
 
 
+def measure_states(size: int) -> dict[str, object]:
+    """Estimate the density of states of one orthant from a single run."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = {
+            "kind": "splitting",
+            "law": LAWS["gaussian"],
+            "particles": STATES_PARTICLES,
+            "repetitions": STATES_REPETITIONS,
+            "climb": "error",
+            "keep_levels": True,
+        }
+        sweep = Sweep(
+            name=f"states-{size}",
+            task=Orthant(size),
+            model={"kind": "linear", "bias": False},
+            sources={"rare": source},
+            observables=["norms"],
+            store={"params": "none"},
+        )
+        began = time.perf_counter()
+        run(sweep, Path(folder, "out"))
+        seconds = time.perf_counter() - began
+        study = Study.open(Path(folder, "out"))
+        (setting,) = study.plan.settings.values()
+        states = density_of_states(study, setting, ["l2_norm"])
+    errors = np.rint(states.errors * size).astype(int)
+    truth = stats.binom.logcdf(errors, size, 0.5)
+    norm = math.sqrt(2) * math.exp(special.gammaln((size + 1) / 2) - special.gammaln(size / 2))
+    curve, means = states.log_p, states.means["l2_norm"]
+    known = np.isfinite(means.low)
+    return {
+        "errors_met": len(errors),
+        "ln_p_of_no_error": [round(float(x[0]), 2) for x in (curve.value, curve.low, curve.high)],
+        "truth_of_no_error": round(float(truth[0]), 2),
+        "intervals_of_ln_p_that_hold_the_truth": int(
+            ((curve.low - 1e-9 <= truth) & (truth <= curve.high + 1e-9)).sum()
+        ),
+        "largest_difference_of_ln_p": round(float(np.abs(curve.value - truth).max()), 2),
+        "mean_norms_with_an_interval": int(known.sum()),
+        "of_them_that_hold_the_truth": int(
+            ((means.low[known] <= norm) & (norm <= means.high[known])).sum()
+        ),
+        "every_tenth_error": [
+            [int(k), *(round(float(x), 2) for x in (t, v, a, b))]
+            for k, t, v, a, b in list(zip(errors, truth, curve.value, curve.low, curve.high,
+                                          strict=True))[::10]
+        ],
+        "particles": STATES_PARTICLES,
+        "repetitions": STATES_REPETITIONS,
+        "seconds": round(seconds, 1),
+    }  # fmt: skip
+
+
 if __name__ == "__main__":
     record: dict[str, object] = {"machine": describe()}
     for size in SIZES:
         for law, spec in LAWS.items():
             record[f"{law}_{size}"] = measure(size, spec)
             Path(sys.argv[1]).write_text(json.dumps(record, indent=2) + "\n")
+    record[f"states_{STATES_SIZE}"] = measure_states(STATES_SIZE)
+    Path(sys.argv[1]).write_text(json.dumps(record, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""The estimators that look at networks themselves: what they are, and what they say.
+"""Define the estimators that look at networks themselves, and what they say.
 
 How they look stands in `pairs` and `ensemble`, which import JAX where they are first asked.
 """

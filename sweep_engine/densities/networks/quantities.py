@@ -1,4 +1,4 @@
-"""What is estimated of pairs and of ensembles of networks, by name and in words."""
+"""Name what is estimated of pairs and of ensembles of networks, with its words."""
 
 from sweep_engine.densities.estimator import Quantity, Table
 

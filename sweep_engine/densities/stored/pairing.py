@@ -40,7 +40,7 @@ class Pair:
 
     @property
     def coordinates(self) -> dict[str, Any]:
-        """Where the pair stands: factors by their levels, other axes by their values."""
+        """Say where the pair stands: factors by their levels, other axes by their values."""
         return self.at if self.levels is None else self.levels
 
     def label(self) -> str:

@@ -60,7 +60,7 @@ class Study:
 
     @cached_property
     def observed(self) -> Observed | None:
-        """The columns of observables that are stored; None while there are no rows."""
+        """List the columns of observables that are stored; None while there are no rows."""
         runs = self.results.table("runs")
         return observed_columns(runs.schema) if runs.records else None
 

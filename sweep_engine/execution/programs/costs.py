@@ -1,4 +1,4 @@
-"""What a plan will cost: memory a lane, disk, and time by a clock."""
+"""Reckon what a plan will cost: memory a lane, disk, and time by a clock."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -91,7 +91,7 @@ class BucketCost:
 
 @dataclass(frozen=True)
 class StartCost:
-    """What happens once before the work, or beside it.
+    """Hold what happens once before the work, or beside it.
 
     Attributes:
         programs: How many are compiled; those that a compilation cache has are read instead.
@@ -107,7 +107,7 @@ class StartCost:
 
     @property
     def seconds(self) -> float:
-        """Of both."""
+        """Add up both."""
         return self.compile_seconds + self.trial_seconds
 
 
@@ -146,7 +146,7 @@ def costs(plan: Plan, programs: Programs, clock: Clock) -> list[BucketCost]:
 
 
 class _Timed(NamedTuple):
-    """What the clock said of a bucket, from which others are scaled."""
+    """Hold what the clock said of a bucket, from which others are scaled."""
 
     unit_seconds: float
     lane_bytes: int

@@ -1,4 +1,4 @@
-"""What observables cost: each alone, on a few networks at once."""
+"""Reckon what observables cost: each alone, on a few networks at once."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -35,7 +35,7 @@ WEIGHTS = {
 
 @dataclass(frozen=True)
 class Operations:
-    """What a program does.
+    """Hold what a program does.
 
     Attributes:
         products: Floating-point operations of products and convolutions.

@@ -182,7 +182,7 @@ class Programs:
         return [names for names in groups if self.expected(names[0]).name != XLA]
 
     def _like(self, name: str) -> tuple[str, ...]:
-        """The buckets that share a trial with one, itself among them."""
+        """List the buckets that share a trial with one, itself among them."""
         return self._alike.get(name, (name,))
 
     @cached_property

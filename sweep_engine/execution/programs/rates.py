@@ -1,4 +1,4 @@
-"""How fast this machine is: two rates, measured in a moment once and kept in the cache."""
+"""Measure how fast this machine is: two rates, in a moment, kept in the cache."""
 
 import json
 import time
@@ -19,7 +19,7 @@ LENGTH, PASSES = 2**14, 200
 
 @dataclass(frozen=True)
 class Rates:
-    """What one core does in a second.
+    """Hold what one core does in a second.
 
     Attributes:
         products: Floating-point operations of a product of matrices.

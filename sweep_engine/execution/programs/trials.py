@@ -1,4 +1,4 @@
-"""Trials of kernels: how fast XLA is at a bucket's work, a self-test, and a race.
+"""Try kernels: time XLA at a bucket's work, test the kernel against it, and race the two.
 
 What has to be tried runs in threads: neither XLA nor a C++ compiler can be interrupted, and a
 signal or the end of the time for it must not wait for them.
@@ -104,7 +104,7 @@ def begin(call: Callable[..., T], *arguments: Any) -> "Future[T]":
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast XLA does the work of a bucket, measured on a piece of it.
+    """Hold how fast XLA does the work of a bucket, measured on a piece of it.
 
     Attributes:
         rate: Units of work a second by the clock, of as many calls at once as a sweep makes here.
@@ -183,7 +183,7 @@ def race(
 
 
 class Timing(NamedTuple):
-    """What some calls took, in seconds of processors and by the clock, and did in all."""
+    """Hold what some calls took, in seconds of processors and by the clock, and did in all."""
 
     processor: float
     clock: float

@@ -112,7 +112,7 @@ class PosteriorPrograms(SourcePrograms):
         return Timed(self.advance, arguments, max(1, round(lanes * count / transitions_a_draw)))
 
     def counted(self) -> Timed:
-        """One gradient of every chain, of which transitions are made."""
+        """Give one gradient of every chain, of which transitions are made."""
         chains, hyper, _, examples = self._given
         program = self.bucket.program(over_lanes(self.chain.gradient, (0, 0, None)))
         z = np.zeros((len(chains), self.chain.num_normals), np.float32)

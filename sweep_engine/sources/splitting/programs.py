@@ -264,7 +264,7 @@ class SplittingPrograms(SourcePrograms):
         return Timed(self.move, arguments, self.spec.particles)
 
     def counted(self) -> Timed:
-        """One move of every particle of a block."""
+        """Give one move of every particle of a block."""
         unit, lanes = self.example(), self.bucket.lanes
         draw = over_lanes(self.climber.start, (0, 0, None, None))
         move = over_lanes(self.climber.move, (0, 0, None, None, None, None))

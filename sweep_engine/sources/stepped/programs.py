@@ -33,7 +33,7 @@ START, KEEP, IDLE = 0, 1, 2
 
 @dataclass
 class Segments:
-    """How long segments were seen to be best, which the next shard begins with: it changes no bit.
+    """Hold how long segments were best, which the next shard begins with: it changes no bit.
 
     Attributes:
         steps: Of a segment, at most.
@@ -173,7 +173,7 @@ class SteppedPrograms(SourcePrograms):
         return Timed(self.advance, arguments, steps * self.bucket.lanes)
 
     def counted(self) -> Timed:
-        """One step of every lane, as XLA computes it, and its share of a check."""
+        """Give one step of every lane, as XLA computes it, and its share of a check."""
         _, _, runs, hyper, root, data, _ = self.first_segment(1, self.example)
         block = XlaBlock(self.single)
 
