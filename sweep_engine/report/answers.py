@@ -9,7 +9,6 @@ from sweep_engine.report.drawing.figure import Figure
 from sweep_engine.report.figures.answers import answer_figures
 from sweep_engine.report.page.contents import AnswerGroup, AnswerRow
 from sweep_engine.report.places import place_of_pair
-from sweep_engine.spec import Comparison
 
 
 def anchored(answers: Sequence[Answer]) -> list[dict[str, Answer]]:
@@ -30,20 +29,16 @@ def _group(study: Study, by_anchor: Mapping[str, Answer]) -> AnswerGroup:
     comparison = answers[0].pair.comparison
     verdicts = Counter(each.judgement.value for each in answers).most_common()
     given = f", networks{words}" if (words := answers[0].subject.given) else ""
+    observable = ", ".join(map(column_words, comparison.observable.split(", ")))
     return AnswerGroup(
         sentence=summarise(answers),
         source=comparison.source,
         reference="" if comparison.is_within_one else comparison.reference,
-        observable=f"{observable_words(comparison)}{given}",
+        observable=f"{observable}{given}",
         verdicts=", ".join(f"{count} {verdict}" for verdict, count in verdicts),
         rows=tuple(_row(study, *each) for each in by_anchor.items()),
         spans=spans(answers) or ("", "", ""),
     )
-
-
-def observable_words(comparison: Comparison) -> str:
-    """Name what is compared."""
-    return ", ".join(map(column_words, comparison.observable.split(", ")))
 
 
 def _row(study: Study, anchor: str, answer: Answer) -> AnswerRow:

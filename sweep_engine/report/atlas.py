@@ -1,19 +1,20 @@
 """The section of a report on a design: which factor puts which preference there."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from sweep_engine.atlas import Effect, Effects, ResponseEffects, effects
 from sweep_engine.atlas.analysis import DATA_NATS, OPTIMISER_NATS
+from sweep_engine.atlas.rows import Row
 from sweep_engine.atlas.shares import REST
 from sweep_engine.atlas.splits import Split
 from sweep_engine.atlas.standardised import UNKNOWN, Response
 from sweep_engine.atlas.universality import TASK_DEPENDENT
-from sweep_engine.densities import Answer, Pair, Study
+from sweep_engine.densities import Answer, Study
+from sweep_engine.densities.subject import column_words
 from sweep_engine.designs import Term, term_text
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.numbers import format_beside, format_ends
-from sweep_engine.report.answers import anchored, observable_words
+from sweep_engine.report.answers import anchored
 from sweep_engine.report.figures.atlas import atlas_figures
 from sweep_engine.report.page.contents import Cell, Link, Section, Table
 from sweep_engine.report.places import place_of_pair
@@ -71,36 +72,41 @@ def _answer(found: Effects) -> str:
 
 
 def _rows(study: Study, found: Effects, answers: Sequence[Answer]) -> Table:
-    """List every row's levels and responses, with links to its own comparisons."""
-    links: dict[Settings, list[Link]] = defaultdict(list)
-    for group in anchored(answers):
-        for anchor, answer in group.items():
-            words = observable_words(answer.pair.comparison)
-            links[_settings_of(answer.pair)].append(Link(words, anchor))
+    """List every row's levels and responses; a response links to the row's own comparison."""
+    anchors = {
+        (answer.pair.source, answer.pair.reference, answer.pair.comparison.observable): anchor
+        for group in anchored(answers)
+        for anchor, answer in group.items()
+    }
+
+    def linked(row: Row, response: Response, observable: str | None) -> Cell:
+        text = _with_error(response)
+        anchor = anchors.get((row.pair.source, row.pair.reference, observable or ""))
+        return (Link(text, anchor),) if anchor else text
+
     factors, properties = list(found.rows[0].levels), found.asked.properties
-    header = [*factors, DATA_NATS, f"{OPTIMISER_NATS}, at least"]
-    header += [f"{name}, sd" for name in properties]
-    rows: list[tuple[Cell, ...]] = []
-    for row in found.rows:
-        shifts = [row.shifts.get(name, UNKNOWN) for name in properties]
-        cells = [row.levels[name] for name in factors]
-        cells += map(_with_error, [row.data, row.optimiser, *shifts])
-        rows.append((*cells, tuple(links[_settings_of(row.pair)])))
+    header = (*factors, DATA_NATS, f"{OPTIMISER_NATS}, at least", *map(column_words, properties))
+    rows = [
+        (
+            *(row.levels[name] for name in factors),
+            _with_error(row.data),
+            linked(row, row.optimiser, found.asked.nats),
+            *(linked(row, row.shifts.get(name, UNKNOWN), name) for name in properties),
+        )
+        for row in found.rows
+    ]
     places = tuple(place_of_pair(study, row.pair) for row in found.rows)
-    title = "Every row: its levels, its responses ± standard error, its own comparisons"
-    return Table(title, (*header, "compared"), tuple(rows), places)
-
-
-Settings = tuple[tuple[int, ...], tuple[int, ...]]
-
-
-def _settings_of(pair: Pair) -> Settings:
-    return pair.source, pair.reference
+    title = (
+        "Every row: its levels, and its responses ± standard error, each a link to its comparison"
+    )
+    return Table(title, header, tuple(rows), places)
 
 
 def _with_error(found: Response) -> str:
     if not found.is_known:
         return "–"
+    if found.value == 0:
+        return "0"
     ends = found.value - found.stderr, found.value + found.stderr
     return " ± ".join(format_beside([found.value, found.stderr], *ends))
 
