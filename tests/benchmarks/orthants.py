@@ -30,7 +30,7 @@ from sweep_engine.tasks.losses import LOGISTIC
 SIZES = (32, 100)
 LAWS = {"gaussian": {"kind": "gaussian", "std": 1.0}, "box": {"kind": "box", "half_width": 1.0}}
 PARTICLES, REPETITIONS = 2048, 4
-STATES_SIZE, STATES_PARTICLES, STATES_REPETITIONS = 150, 1024, 16
+STATES_SIZE, STATES_PARTICLES, STATES_REPETITIONS = 150, 1024, 8
 
 
 @dataclass(frozen=True)
