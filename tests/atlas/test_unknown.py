@@ -1,4 +1,4 @@
-"""What is not known is not known: no rank, no share and no effect rests on it."""
+"""Rest no rank, no share and no effect on what is not known."""
 
 import math
 from types import SimpleNamespace

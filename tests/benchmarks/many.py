@@ -1,4 +1,4 @@
-"""How a sweep of very many shards, and one of very many programs, go through the commands.
+"""Put a sweep of very many shards, and one of very many programs, through the commands.
 
     .venv/bin/python -m tests.benchmarks.many tests/benchmarks/records/NAME.json [SHARDS [PROGRAMS]]
 

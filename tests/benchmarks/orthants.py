@@ -43,25 +43,26 @@ class Orthant:
         return make_task((np.eye(self.size), np.ones(self.size)), None, LOGISTIC)
 
 
+def climbed(folder: Path, size: int, source: dict[str, object]) -> float:
+    """Climb to a fit of one orthant, and return the seconds that it took."""
+    sweep = Sweep(
+        name=f"orthant-{size}",
+        task=Orthant(size),
+        model={"kind": "linear", "bias": False},
+        sources={"rare": {"kind": "splitting", **source}},
+        observables=["norms"],
+        store={"params": "none"},
+    )
+    began = time.perf_counter()
+    run(sweep, folder)
+    return time.perf_counter() - began
+
+
 def measure(size: int, law: dict[str, object]) -> dict[str, object]:
     """Estimate ln P(fit) of one orthant."""
     with tempfile.TemporaryDirectory() as folder:
-        source = {
-            "kind": "splitting",
-            "law": law,
-            "particles": PARTICLES,
-            "repetitions": REPETITIONS,
-        }
-        sweep = Sweep(
-            name=f"orthant-{size}",
-            task=Orthant(size),
-            model={"kind": "linear", "bias": False},
-            sources={"rare": source},
-            store={"params": "none"},
-        )
-        began = time.perf_counter()
-        run(sweep, Path(folder, "out"))
-        seconds = time.perf_counter() - began
+        source = {"law": law, "particles": PARTICLES, "repetitions": REPETITIONS}
+        seconds = climbed(Path(folder, "out"), size, source)
         table = open_results(Path(folder, "out")).tallies().to_pandas()
     rows = table[table.what == "log_p_fit"]
     found = log_mean_probability(rows.value.to_numpy())
@@ -81,24 +82,13 @@ def measure_states(size: int) -> dict[str, object]:
     """Estimate the density of states of one orthant from a single run."""
     with tempfile.TemporaryDirectory() as folder:
         source = {
-            "kind": "splitting",
             "law": LAWS["gaussian"],
             "particles": STATES_PARTICLES,
             "repetitions": STATES_REPETITIONS,
             "climb": "error",
             "keep_levels": True,
         }
-        sweep = Sweep(
-            name=f"states-{size}",
-            task=Orthant(size),
-            model={"kind": "linear", "bias": False},
-            sources={"rare": source},
-            observables=["norms"],
-            store={"params": "none"},
-        )
-        began = time.perf_counter()
-        run(sweep, Path(folder, "out"))
-        seconds = time.perf_counter() - began
+        seconds = climbed(Path(folder, "out"), size, source)
         study = Study.open(Path(folder, "out"))
         (setting,) = study.plan.settings.values()
         states = density_of_states(study, setting, ["l2_norm"])

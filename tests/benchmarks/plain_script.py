@@ -1,4 +1,4 @@
-"""What a user would write without this engine: 3-8-1 networks, a block of 256 at a time.
+"""Train as a user would without this engine: 3-8-1 networks, a block of 256 at a time.
 
     python plain_script.py RUNS
 

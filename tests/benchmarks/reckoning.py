@@ -1,4 +1,4 @@
-"""What `plan` reckons beside what `plan --measure` finds, of the examples.
+"""Record what `plan` reckons beside what `plan --measure` finds, of the examples.
 
 python tests/benchmarks/reckoning.py [out.json] [example ...]
 

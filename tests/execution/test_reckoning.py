@@ -1,5 +1,6 @@
 """What `plan` reckons: operations off a jaxpr, this machine's rates, compiling and trials."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -105,9 +106,13 @@ def test_what_cannot_be_read_is_measured_again_and_replaced(asked, monkeypatch, 
     assert json.loads(rates._file().read_text())["one"] == {"products": 2e9, "elements": 3e9}
 
 
-def test_what_is_measured_is_a_speed():
+def test_a_rate_is_the_work_of_the_quickest_series_over_its_time(monkeypatch):
+    """By a clock of ours: each series takes 2 s, but the third, which takes 1."""
+    ticks = itertools.cycle([0.0, 2.0, 0.0, 2.0, 0.0, 1.0] + 4 * [0.0, 2.0])
+    monkeypatch.setattr(rates.time, "process_time", lambda: next(ticks))
     found = rates.measured()
-    assert 1e8 < found.elements < found.products < 1e13
+    assert found.products == pytest.approx(2 * 128**3 * rates.PRODUCTS)
+    assert found.elements == pytest.approx(rates.LENGTH * rates.PASSES)
 
 
 # --- a plan -------------------------------------------------------------------------------
@@ -142,7 +147,7 @@ def test_nothing_is_compiled(monkeypatch):
 
 
 def test_a_machine_half_as_fast_takes_longer_but_not_twice():
-    """What operations take however large they are stays."""
+    """Reckon by two given machines: no clock is read, and what a call takes at any size stays."""
     _, _, fast = reckoned({"model": {"kind": "mlp", "widths": [256]}})
     _, _, slow = reckoned({"model": {"kind": "mlp", "widths": [256]}}, Rates(5e10, 2e9))
     for a, b in zip(fast, slow, strict=True):

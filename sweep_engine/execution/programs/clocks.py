@@ -21,7 +21,7 @@ FUNCTIONS = 64
 """Described at once when timed."""
 
 PRODUCTS_SHARE, ELEMENTS_SHARE = 0.2, 3.0
-"""What XLA's programs reach of this machine's rates; what they fuse takes no time of its own."""
+"""Shares of this machine's rates that XLA's programs reach; what they fuse takes no time."""
 
 CALL_SECONDS, STEADY_CALL_SECONDS = 3e-8, 5e-7
 """Of each operation, whatever its size: among others fused with it, or by itself in a program that

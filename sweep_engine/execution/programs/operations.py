@@ -10,11 +10,11 @@ UNKNOWN_TURNS = 4
 
 FREE = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims", "stop_gradient", "copy", "slice",
         "convert_element_type", "random_wrap", "random_unwrap", "split")  # fmt: skip
-"""What a compiler fuses into its neighbours, or what moves nothing."""
+"""Operations that a compiler fuses into their neighbours, or that move nothing."""
 
 SUMS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or",
         "argmax", "argmin", "cumsum", "cumprod", "cummax", "cumlogsumexp")  # fmt: skip
-"""What takes an addition for every number that goes in."""
+"""Operations that take an addition for every number that goes in."""
 
 FACTORISATIONS = ("svd", "eigh", "eig", "qr", "geqrf", "householder_product", "cholesky", "lu",
                   "triangular_solve")  # fmt: skip
@@ -30,7 +30,7 @@ WEIGHTS = {
     )
     for name in names.split()
 }
-"""What an element of the result takes, over an addition; 1 of what is not listed."""
+"""Cost of an element of the result, over an addition; 1 of what is not listed."""
 
 
 @dataclass(frozen=True)
