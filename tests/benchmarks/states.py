@@ -11,10 +11,9 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from sweep_engine.densities import Study
 from sweep_engine.densities.stored.states import density_of_states
+from tests.benchmarks.effects import rounded
 
 RECORD = Path(__file__).parent / "records" / "states.json"
 COLUMNS = ("l2_norm", "complexity_lz", "test_error")
@@ -40,11 +39,6 @@ def rows_of(study):
 def ends(name, curve, i):
     """Name a value and its interval."""
     return {name: curve.value[i], f"{name}_low": curve.low[i], f"{name}_high": curve.high[i]}
-
-
-def rounded(value):
-    """Keep four digits; null stands for what is not known."""
-    return float(f"{value:.4g}") if np.isfinite(value) else None
 
 
 if __name__ == "__main__":
