@@ -949,6 +949,7 @@ def _run_line(run: dict[str, Any]) -> str:
     )
 
 
+@uncollected()
 def _status(results: str) -> dict[str, Any]:
     from sweep_engine.execution import needed, read_heartbeat, shortfalls
     from sweep_engine.store import OutputDirectory, read_failures, read_ledger

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from sweep_engine.errors import CorruptResults
+from sweep_engine.machine import uncollected
 from sweep_engine.store.files import Files
 from sweep_engine.store.layout import (
     LEDGER,
@@ -147,6 +148,7 @@ def read_ledger(files: Files) -> Ledger:
     return ledger
 
 
+@uncollected()
 def scan_ledger(files: Files) -> tuple[Ledger, dict[str, str]]:
     """Read every good entry, and say of every other file, by path, what is wrong with it."""
     entries, problems = {}, {}

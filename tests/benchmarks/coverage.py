@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.coverage [SECONDS]
 
-Pairs of samples are drawn for so many seconds a cell (estimator, pair of laws, draws a side), at
-most 1,000 of them; each share has its standard error beside it. Truths are integrals on a grid.
+It goes on with the record for so many seconds: the cell (estimator, pair of laws, draws a side)
+of the fewest pairs of samples is next, until each has 1,000. Truths are integrals on a grid.
 Lower bounds hold where the low end is below the truth, with 0.975; others with 0.95.
 """
 
@@ -11,6 +11,7 @@ import json
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,11 +19,14 @@ import numpy as np
 from scipy import stats
 
 from sweep_engine.densities import Draws
+from sweep_engine.densities.estimator import Estimator
 from sweep_engine.densities.points import kernel_tests, neighbours
 from sweep_engine.densities.registry import ESTIMATORS, QUANTITIES
 
 RECORD = Path(__file__).parent / "records" / "coverage.json"
 MOST_PAIRS = 1000
+SECONDS_AT_ONCE = 4.0
+PAIRS = "pairs"
 SIZES = (200, 1000, 5000)
 BANDWIDTH = 1.0
 LAWS = {
@@ -69,46 +73,84 @@ def truth_of(name: str, known: dict[str, float]) -> float | None:
     return known.get(name.removesuffix("_lower_bound"))
 
 
-def rows(seconds: float) -> Iterator[dict[str, object]]:
-    """Count, cell by cell."""
-    chosen = {name: ESTIMATORS[name] for name in ("binned", "ks", "mean", "wasserstein", "energy",
-                                                  "knn", "kde", "c2st")}  # fmt: skip
-    chosen["mmd"] = kernel_tests.Mmd(BANDWIDTH)
-    for law, (source, reference) in LAWS.items():
-        known = truths(source, reference)
-        for name, estimator in chosen.items():
-            for num in SIZES:
-                counts: dict[str, list[bool]] = {}
-                until, pairs = time.monotonic() + seconds, 0
-                while pairs < MOST_PAIRS and (pairs < 3 or time.monotonic() < until):
-                    rng = np.random.default_rng([num, pairs])
-                    sides = (Draws.of(side.rvs(num, random_state=rng).astype(np.float32))
-                             for side in (source, reference))  # fmt: skip
-                    for each in estimator.look(*sides, pairs).at(0.95):
-                        truth = truth_of(each.name, known)
-                        if truth is not None:
-                            holds = each.low <= truth + 1e-9 and truth <= each.high + 1e-9
-                            counts.setdefault(each.name, []).append(holds)
-                    pairs += 1
-                for quantity, hits in counts.items():
-                    share = float(np.mean(hits))
-                    level = 0.975 if QUANTITIES[quantity].is_lower_bound else 0.95
-                    yield {
-                        "laws": law, "estimator": name, "quantity": quantity, "draws": num,
-                        "pairs": pairs, "coverage": round(share, 4), "claimed": level,
-                        "stderr": round(math.sqrt(level * (1 - level) / pairs), 4),
-                    }  # fmt: skip
+def estimators() -> dict[str, Estimator]:
+    """Give those of one column whose truth is an integral."""
+    names = ("binned", "ks", "mean", "wasserstein", "energy", "knn", "kde", "c2st")
+    return {name: ESTIMATORS[name] for name in names} | {"mmd": kernel_tests.Mmd(BANDWIDTH)}
+
+
+Cell = tuple[str, str, int]
+"""Pair of laws, estimator, draws a side."""
+
+
+def counted() -> dict[Cell, Counter[str]]:
+    """Read what is counted so far: pairs of samples, and for each quantity how many held."""
+    cells: dict[Cell, Counter[str]] = {
+        (law, name, num): Counter() for num in SIZES for law in LAWS for name in estimators()
+    }
+    for row in json.loads(RECORD.read_text())["cells"] if RECORD.exists() else ():
+        cells[row["laws"], row["estimator"], row["draws"]] = Counter(
+            {PAIRS: row["pairs"], **row["held"]}
+        )
+    return cells
+
+
+def count(cell: Cell, counts: Counter[str], known: dict[str, float], seconds: float) -> None:
+    """Draw further pairs of a cell: for so many seconds, at least one."""
+    law, name, num = cell
+    until = time.monotonic() + seconds
+    while True:
+        pair = counts[PAIRS]
+        rng = np.random.default_rng([num, pair])
+        sides = (Draws.of(side.rvs(num, random_state=rng).astype(np.float32)) for side in LAWS[law])
+        for each in estimators()[name].look(*sides, pair).at(0.95):
+            truth = truth_of(each.name, known)
+            if truth is not None:
+                counts[each.name] += int(each.low <= truth + 1e-9 <= each.high + 2e-9)
+        counts[PAIRS] += 1
+        if counts[PAIRS] >= MOST_PAIRS or time.monotonic() > until:
+            return
+
+
+def as_rows(cells: dict[Cell, Counter[str]]) -> Iterator[dict[str, object]]:
+    """Say for each quantity of each cell how often its interval held."""
+    for (law, name, num), counts in cells.items():
+        for quantity in sorted(counts.keys() - {PAIRS}):
+            level = 0.975 if QUANTITIES[quantity].is_lower_bound else 0.95
+            yield {
+                "laws": law, "estimator": name, "quantity": quantity, "draws": num,
+                "pairs": counts[PAIRS], "coverage": counts[quantity] / counts[PAIRS],
+                "claimed": level,
+                "stderr": math.sqrt(level * (1 - level) / counts[PAIRS]),
+            }  # fmt: skip
+
+
+def write(cells: dict[Cell, Counter[str]]) -> None:
+    """Write the counts, from which all else follows."""
+    rows = [
+        {"laws": law, "estimator": name, "draws": num, "pairs": counts[PAIRS],
+         "held": {key: value for key, value in sorted(counts.items()) if key != PAIRS}}
+        for (law, name, num), counts in cells.items() if counts
+    ]  # fmt: skip
+    lines = ",\n".join(map(json.dumps, rows))
+    RECORD.write_text(f'{{"cells": [\n{lines}\n]}}\n')
 
 
 def main() -> None:
-    """Write the record, and print the cells that fall short by more than 3 standard errors."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 4.0
+    """Go on with the record, and print what falls short by more than 3 standard errors."""
+    until = time.monotonic() + (float(sys.argv[1]) if len(sys.argv) > 1 else 600.0)
     kernel_tests.NUM_PERMUTATIONS = neighbours.NUM_PERMUTATIONS = 39  # p-values are not looked at
-    found = list(rows(seconds))
-    RECORD.write_text(json.dumps({"seconds_a_cell": seconds, "rows": found}, indent=1) + "\n")
-    for row in found:
+    cells, known = counted(), {law: truths(*sides) for law, sides in LAWS.items()}
+    while time.monotonic() < until:
+        cell = min(cells, key=lambda each: cells[each][PAIRS])
+        if cells[cell][PAIRS] >= MOST_PAIRS:
+            break
+        count(cell, cells[cell], known[cell[0]], SECONDS_AT_ONCE)
+        write(cells)
+    for row in as_rows(cells):
         if row["coverage"] < row["claimed"] - 3 * row["stderr"]:
             print(row)
+    print(f"{min(counts[PAIRS] for counts in cells.values())} pairs in the least counted cell")
 
 
 if __name__ == "__main__":

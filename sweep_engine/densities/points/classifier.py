@@ -74,7 +74,7 @@ class ClassifierTest(Estimator[Draws]):
         log_odds = log_ratios(sample, rng)
         method = f"classifier, {NUM_FOLDS} folds, held-out and calibrated log odds"
         return ClassifierReading(
-            Witness(self.name, self.trust, sample, *log_odds, seed=seed, method=method)
+            Witness(self.name, self.trust, sample, [log_odds], seed=seed, method=method)
         )
 
 
@@ -89,12 +89,12 @@ class ClassifierReading:
         odds = self.odds
         accuracy = odds.sample.estimate(
             ACCURACY.name,
-            _accuracy(odds.t_source, odds.t_reference, confidence),
+            _accuracy(*odds.together, confidence),
             unit="1",
             method=f"{odds.method}; balanced accuracy",
             confidence=confidence,
             seed=odds.seed,
-            p_value=p_value(odds.t_source, odds.t_reference),
+            p_value=p_value(*odds.together),
         )
         tv = dataclasses.replace(
             odds.tv(confidence),

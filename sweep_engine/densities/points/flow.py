@@ -65,23 +65,22 @@ class Flow(Estimator[Draws]):
             "autoregressive flows on one half, calibrated and measured on the other, under noise "
             f"of {BLUR:g} spreads"
         )
-        ratios = _log_ratios(sample, rng)
-        return Witness(self.name, self.trust, sample, *ratios, seed=seed, method=method)
+        halves = _log_ratios(sample, rng)
+        return Witness(self.name, self.trust, sample, halves, seed=seed, method=method)
 
 
-def _log_ratios(sample: Points, rng: np.random.Generator) -> tuple[Logs, Logs]:
+def _log_ratios(sample: Points, rng: np.random.Generator) -> list[tuple[Logs, Logs]]:
     """Ln(p / q) at every point, by flows that did not see it."""
     blurred = [
         cloud + BLUR * rng.normal(size=cloud.shape) for cloud in (sample.source, sample.reference)
     ]
     halves = [(cloud[::2], cloud[1::2]) for cloud in blurred]
-    ratios: tuple[list[Logs], list[Logs]] = ([], [])
+    ratios = []
     for part in (0, 1):
         ln_p, ln_q = (fit_log_density(half[part], int(rng.integers(2**31))) for half in halves)
         learnt = (_difference(ln_p(half[1 - part]), ln_q(half[1 - part])) for half in halves)
-        for ratio, calibrated in zip(ratios, _calibrated(*learnt), strict=True):
-            ratio.append(calibrated)
-    return np.concatenate(ratios[0]), np.concatenate(ratios[1])
+        ratios.append(_calibrated(*learnt))
+    return ratios
 
 
 def _difference(p: Logs, q: Logs) -> Logs:

@@ -16,6 +16,8 @@ from sweep_engine.densities.trust import Trust
 FACTORS = np.geomspace(0.05, 2.0, 12)
 """Bandwidths that are tried, in units of Scott's rule n^(-1/(D+4)) times the spread."""
 
+Logs = Float[np.ndarray, " n"]
+
 MAX_DRAWS = 4000
 MAX_FOR_BANDWIDTH = 1000
 """Twelve bandwidths are tried on all pairs; on so many draws that takes a tenth of a second."""
@@ -46,30 +48,33 @@ class KernelDensity(Estimator[Draws]):
         """Fit densities to each half, and evaluate their log ratio on the other."""
         rng = np.random.default_rng([seed, 7])
         sample = points(source, reference, self.trust, rng, max_draws=MAX_DRAWS)
-        ratios, widths = _held_out_ratios(sample)
+        halves, widths = _held_out_ratios(sample)
         spread = "x".join(f"{s:.3g}" for s in sample.scale)
         method = (
             "Gaussian kernels on one half, measured on the other; bandwidths "
             f"{widths[0]:.3g} and {widths[2]:.3g} (source), {widths[1]:.3g} and {widths[3]:.3g} "
             f"(reference), times {spread}"
         )
-        return Witness(self.name, self.trust, sample, *ratios, seed=seed, method=method)
+        return Witness(self.name, self.trust, sample, halves, seed=seed, method=method)
 
 
-def _held_out_ratios(sample: Points) -> tuple[tuple[np.ndarray, np.ndarray], list[float]]:
+def _held_out_ratios(sample: Points) -> tuple[list[tuple[Logs, Logs]], list[float]]:
     """Evaluate ln(p / q) at every point by densities of the half that it is not in."""
-    halves = [(cloud[::2], cloud[1::2]) for cloud in (sample.source, sample.reference)]
-    ratios: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    widths: list[float] = []
+    source, reference = ((cloud[::2], cloud[1::2]) for cloud in (sample.source, sample.reference))
+    ratios, widths = [], []
     for part in (0, 1):
-        fitted = [half[part] for half in halves]
+        fitted = source[part], reference[part]
         chosen = [choose_bandwidth(cloud) for cloud in fitted]
         widths += chosen
-        for side, half in enumerate(halves):
-            logs = [log_density(half[1 - part], cloud, width) for cloud, width in
-                    zip(fitted, chosen, strict=True)]  # fmt: skip
-            ratios[side].append(logs[0] - logs[1])
-    return (np.concatenate(ratios[0]), np.concatenate(ratios[1])), widths
+        held_out = source[1 - part], reference[1 - part]
+        t_source, t_reference = (_log_ratio(cloud, fitted, chosen) for cloud in held_out)
+        ratios.append((t_source, t_reference))
+    return ratios, widths
+
+
+def _log_ratio(at: Cloud, fitted: tuple[Cloud, Cloud], widths: list[float]) -> Logs:
+    p, q = (log_density(at, cloud, width) for cloud, width in zip(fitted, widths, strict=True))
+    return p - q
 
 
 def choose_bandwidth(cloud: Cloud) -> float:

@@ -156,6 +156,7 @@ class Prepared:
         return programs
 
 
+@uncollected()
 def prepare(
     sweep: Sweep, out: Path | str, *, should_stop: Callable[[], bool] = lambda: False
 ) -> Prepared:

@@ -1,6 +1,7 @@
 """Estimators for any dimension against Gaussians whose divergences are known."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scipy import stats
 from sweep_engine.densities import Draws
 from sweep_engine.densities.points import classifier, neighbours
 from sweep_engine.densities.points.independent import points
-from sweep_engine.densities.points.witness import kl_bound, tv_bound
+from sweep_engine.densities.points.witness import Witness, kl_bound, tv_bound
 from sweep_engine.densities.registry import ESTIMATORS
 from sweep_engine.densities.trust import Trust
 from sweep_engine.errors import IncomparableSources
@@ -183,6 +184,28 @@ def test_a_ratio_that_saw_the_draws_is_caught():
         return starts_below(found, 0.0)
 
     assert_catches(assert_coverage, cheating)
+
+
+def halves_of_one_law(repeats, num=1000):
+    """The worst dependence: each half says which of two cells is the source's in the other."""
+    for i in range(repeats):
+        cells = np.random.default_rng([6, i]).choice([-1.0, 1.0], (2, 2, num // 2))
+        first, second = (np.sign(p.mean() - q.mean()) or 1.0 for p, q in cells)
+        yield [tuple(second * cells[0]), tuple(first * cells[1])]
+
+
+def test_halves_that_chose_for_one_another_show_nothing_where_there_is_nothing():
+    sample = points(*[Draws.of(np.arange(200.0))] * 2, NO_TRUST, np.random.default_rng(0),
+                    max_draws=200)  # fmt: skip
+    halves = list(halves_of_one_law(1500))
+    witness = partial(Witness, "kde", NO_TRUST, sample, seed=0, method="halves")
+    assert_coverage([witness(parts=each).tv(0.8).low == 0 for each in halves], 0.9)
+
+    def as_if_independent():
+        together = (map(np.concatenate, zip(*each, strict=True)) for each in halves)
+        return [tv_bound(*each, 0.8).low == 0 for each in together]
+
+    assert_catches(lambda covered: assert_coverage(covered, 0.9), as_if_independent)
 
 
 def test_no_bound_exceeds_the_ceiling():
