@@ -2,38 +2,32 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 import pytest
 from hypothesis import settings
-from jax._src import compiler
 
 from sweep_engine.execution import run
 from sweep_engine.spec import Sweep
 from tests.backends import heads
+from tests.compiling import as_users_do, quickly
 from tests.examples import BOOLEAN
 from tests.once import common_folder, controller, made_before, made_once
 
 HEAD = "ray"
 
 OPTIMISED = (
-    "backends", "bench", "kernels", "theory", "test_lanes.py", "test_shared_ray.py",
-    "execution/test_atlas_on_ray.py", "execution/test_backends_agree.py", "execution/test_choosing",
-    "execution/test_models_everywhere.py", "execution/test_submission.py",
-    "models/test_canonical.py", "models/test_lanes.py",
-    "observables/test_every_observable.py", "observables/test_smoothness.py", "sources/draw",
-    "sources/flow", "sources/test_compilations.py", "sources/test_invariants.py",
+    "kernels", "theory", "test_lanes.py", "execution/test_choosing",
+    "models/test_canonical.py", "models/test_lanes.py", "observables/test_every_observable.py",
+    "observables/test_smoothness.py", "sources/draw", "sources/flow", "sources/test_invariants.py",
     "sources/test_lowering.py", "sources/test_recording.py", "sources/test_training",
 )  # fmt: skip
-"""Tests of what XLA's optimiser makes of a program (bits, rounding, speed), of long runs, on Ray.
+"""Tests of what XLA's optimiser makes of a program (bits, rounding, speed), and of long runs.
 
-The machines of a Ray are started once for many tests: all of these compile alike.
-
-All others are of what the engine does with programs, which are compiled in half the time without.
+All others are of what the engine does with programs, which are compiled in half the time without,
+on the Ray that they share too.
 """
 
 # The same examples in every run: a test that fails for one in a million is looked for with
@@ -58,30 +52,10 @@ def _flags_are_read() -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _compiled_quickly(request: pytest.FixtureRequest, _flags_are_read: None) -> Iterator[None]:
-    """Leave most of XLA's optimisation out, here and in processes that tests start.
-
-    And its newest code generator, which takes twice as long to compile as the one before.
-    """
+def _compiled(request: pytest.FixtureRequest, _flags_are_read: None) -> Iterator[None]:
     place = request.path.relative_to(Path(__file__).parent).as_posix()
-    is_quick = not place.startswith(OPTIMISED)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", str(int(is_quick)))
-        jax.config.update("jax_disable_most_optimizations", is_quick)
-        if is_quick:
-            name, options = "xla_cpu_use_fusion_emitters", compiler.get_compile_options
-            patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} --{name}=false")
-            patch.setattr(compiler, "get_compile_options", partial(_with_option, options, name))
-        else:
-            jax.clear_caches()  # of what other modules compiled quickly
+    with as_users_do() if place.startswith(OPTIMISED) else quickly():
         yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-def _with_option(make: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
-    options = make(*args, **kwargs)
-    options.env_option_overrides = [*options.env_option_overrides, (name, False)]
-    return options
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -150,7 +124,7 @@ def joined_ray(ray_head: heads.Head) -> Iterator[heads.Head]:
 @pytest.fixture
 def local_ray(joined_ray: heads.Head) -> Iterator[Path]:
     """That Ray for this test alone; returns its home."""
-    alike = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "0"
-    assert alike, "its workers compile with all optimisations: name this test in OPTIMISED"
+    alike = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"
+    assert alike, "its workers compile quickly, so this test must not stand in OPTIMISED"
     with joined_ray.turn():
         yield joined_ray.home

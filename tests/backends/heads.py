@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep_engine.backends.ray.security import LOOPBACK_ONLY
+from tests.compiling import IN_A_PROCESS
 from tests.once import alone
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,7 @@ def unprepared(home):
 
 def environment(home):
     """What a user of the cluster has set; the token is in the home."""
-    return unprepared(home) | LOOPBACK_ONLY | {
+    return unprepared(home) | LOOPBACK_ONLY | IN_A_PROCESS | {
         "RAY_AUTH_MODE": "token",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "RAY_USAGE_STATS_ENABLED": "0",

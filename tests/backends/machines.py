@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.compiling import IN_A_PROCESS
+
 ROOT = Path(__file__).parents[2]
 NETWORK = "10.77.0"
 PORT = 6379
@@ -124,15 +126,19 @@ class Machine:
 
     def _environment(self):
         kept = {"XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"]}
-        return kept | {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "HOME": str(self._home),
-            "PYTHONPATH": str(ROOT),
-            "RAY_AUTH_MODE": "token",
-            "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "LANG": "C.UTF-8",
-        }
+        return (
+            kept
+            | IN_A_PROCESS
+            | {
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "HOME": str(self._home),
+                "PYTHONPATH": str(ROOT),
+                "RAY_AUTH_MODE": "token",
+                "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+                "RAY_USAGE_STATS_ENABLED": "0",
+                "LANG": "C.UTF-8",
+            }
+        )
 
     def run(self, *words):
         """Run a command here and wait for it."""

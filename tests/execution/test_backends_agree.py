@@ -80,7 +80,7 @@ assert run(Sweep.model_validate(json.loads(sys.argv[2])), sys.argv[3]).is_comple
 
 def test_two_devices_give_the_same_rows(tmp_path, local):
     out = tmp_path / "out"
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    flags = {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"}
     sizes, text = json.dumps([RUNS_PER_SHARD, DRAWS_PER_SHARD]), json.dumps(SWEEP)
     subprocess.run(
         [sys.executable, "-c", ON_TWO_DEVICES, sizes, text, out], check=True, env=os.environ | flags

@@ -1,0 +1,48 @@
+"""Compiling in half the time: without most of XLA's optimisations, by its former code generator.
+
+JAX is imported late: the processes that watch over a Ray need none.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from unittest import mock
+
+_NAME = "xla_cpu_use_fusion_emitters"
+
+IN_A_PROCESS = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XLA_FLAGS": f"--{_NAME}=false"}
+"""Environment of a process whose programs compile like this one's in `quickly`."""
+
+
+@contextmanager
+def quickly() -> Iterator[None]:
+    """Compile so, here and in the processes that are started meanwhile."""
+    import jax
+    from jax._src import compiler
+
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {IN_A_PROCESS['XLA_FLAGS']}"
+    options = partial(_without_emitters, compiler.get_compile_options)
+    jax.config.update("jax_disable_most_optimizations", True)
+    with (
+        mock.patch.dict(os.environ, IN_A_PROCESS | {"XLA_FLAGS": flags}),
+        mock.patch.object(compiler, "get_compile_options", options),
+    ):
+        yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@contextmanager
+def as_users_do() -> Iterator[None]:
+    """Compile with all optimisations, and use nothing that was compiled otherwise."""
+    import jax
+
+    jax.clear_caches()
+    with mock.patch.dict(os.environ, {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}):
+        yield
+
+
+def _without_emitters(make, *args, **kwargs):
+    options = make(*args, **kwargs)
+    options.env_option_overrides = [*options.env_option_overrides, (_NAME, False)]
+    return options
