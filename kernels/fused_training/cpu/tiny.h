@@ -4,11 +4,13 @@
 // are of one shape and meet the same operations, so that no lane's bits depend on its place or on
 // its neighbours. A lane whose run has ended, or has taken its turns, takes the next network.
 #pragma once
+#include <algorithm>
+
 #include "run.h"
 
 namespace sweep {
 
-constexpr int NETWORKS_PER_ITEM = 8 * LANES;  // so that lanes wait for few others at the end
+constexpr int NETWORKS_PER_ITEM = LANES;  // neighbours in memory, which no other thread writes to
 
 constexpr int units_before(int l) { return l <= 1 ? 0 : units_before(l - 1) + WIDTHS[l - 1]; }
 constexpr int UNITS = units_before(LAYERS);  // hidden
@@ -205,10 +207,24 @@ INLINE void store_network(const Arguments& a, Networks& w, int lane) {
   w.network[lane] = -1;
 }
 
+// Networks that a thread has taken and no lane has yet.
+struct Waiting {
+  int64_t next = 0, end = 0;
+  bool is_last = false;
+};
+
 // Gives a lane the next network that has a turn to take; one that has none is copied.
-INLINE void fill(const Arguments& a, Networks& w, int lane, int64_t& next, int64_t end) {
-  while (w.network[lane] < 0 && next < end) {
-    const int64_t r = w.network[lane] = next++;
+template <class Take>
+INLINE void fill(const Arguments& a, Networks& w, int lane, Waiting& waiting, Take& take) {
+  while (w.network[lane] < 0 && !waiting.is_last) {
+    if (waiting.next == waiting.end) {
+      const int64_t item = take();
+      waiting.is_last = item < 0;
+      if (waiting.is_last) return;
+      waiting.next = item * NETWORKS_PER_ITEM;
+      waiting.end = std::min(waiting.next + NETWORKS_PER_ITEM, a.num_networks);
+    }
+    const int64_t r = w.network[lane] = waiting.next++;
     w.turn[lane] = 0;
     w.runs[lane] = load_run(a, r);
     for (int i = 0; i < PARAMS; i++) w.params[i][lane] = a.theta[r * PARAMS + i];
@@ -226,14 +242,13 @@ inline int64_t num_items(int64_t networks) {
 
 INLINE void begin(const Arguments&, Networks&) {}
 
-// Trains some networks.
-inline void do_item(const Arguments& a, int64_t item, Networks& w) {
-  int64_t next = item * NETWORKS_PER_ITEM;
-  const int64_t end = next + NETWORKS_PER_ITEM < a.num_networks ? next + NETWORKS_PER_ITEM
-                                                                : a.num_networks;
+// Trains networks as long as there are any.
+template <class Take>
+void do_items(const Arguments& a, Networks& w, Take take) {
+  Waiting waiting;
   for (int i = 0; i < LANES; i++) {
     w.network[i] = -1;
-    fill(a, w, i, next, end);
+    fill(a, w, i, waiting, take);
   }
   while (true) {
     bool any_busy = false, any_due = false, due[LANES];
@@ -261,7 +276,7 @@ inline void do_item(const Arguments& a, int64_t item, Networks& w) {
         w.turn[i]++;
         if (is_over(a, w, i)) store_network(a, w, i);
       }
-      fill(a, w, i, next, end);
+      fill(a, w, i, waiting, take);
     }
   }
 }
