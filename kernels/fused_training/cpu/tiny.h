@@ -47,27 +47,41 @@ INLINE void forward(Networks& w, int e, const Vec* in) {
   if constexpr (L < LAYERS - 1) forward<L + 1>(w, e, units);
 }
 
-// Adds to the gradient of layers L, L - 1, ...; `delta` is that of the outputs of layer L.
-template <int L = LAYERS - 1>
-INLINE void backward(Networks& w, int e, const Vec* delta) {
+// Adds to the gradient of layers L, L - 1, ... what SIZE examples add, in their order; `delta(e)`
+// is an example's gradient by the outputs of layer L. Each sum is read and written once a group.
+template <int SIZE, int L = LAYERS - 1, class Delta>
+INLINE void backward(Networks& w, Delta delta) {
   constexpr int n = WIDTHS[L], m = WIDTHS[L + 1];
   const Vec* weights = w.params + flat_at(L);
   Vec* gradient = w.gradient + flat_at(L);
-  Vec* units = w.units[e] + units_before(L);
-  const Vec* in = L == 0 ? w.inputs[e] : units;
+  const auto units = [&](int e) { return w.units[e] + units_before(L); };
   for (int k = 0; k < n; k++) {
-    Vec d{};
-#pragma GCC unroll 8
     for (int j = 0; j < m; j++) {
-      gradient[k * m + j] += in[k] * delta[j];
-      if constexpr (L > 0) d += delta[j] * weights[k * m + j];
+      Vec g = gradient[k * m + j];
+#pragma GCC unroll 8
+      for (int e = 0; e < SIZE; e++) g += (L == 0 ? w.inputs[e] : units(e))[k] * delta(e)[j];
+      gradient[k * m + j] = g;
     }
-    // The gradient of a unit takes its place.
-    if constexpr (L > 0)
-      units[k] = times_slope(d, units[k], (const float*)(w.slope[e] + units_before(L) + k));
   }
-  for (int j = 0; BIAS && j < m; j++) gradient[n * m + j] += delta[j];
-  if constexpr (L > 0) backward<L - 1>(w, e, units);
+  for (int j = 0; BIAS && j < m; j++) {
+    Vec g = gradient[n * m + j];
+#pragma GCC unroll 8
+    for (int e = 0; e < SIZE; e++) g += delta(e)[j];
+    gradient[n * m + j] = g;
+  }
+  if constexpr (L > 0) {
+    for (int k = 0; k < n; k++) {
+#pragma GCC unroll 8
+      for (int e = 0; e < SIZE; e++) {
+        Vec d{};
+#pragma GCC unroll 8
+        for (int j = 0; j < m; j++) d += delta(e)[j] * weights[k * m + j];
+        // The gradient of a unit takes its place.
+        units(e)[k] = times_slope(d, units(e)[k], (const float*)(w.slope[e] + units_before(L) + k));
+      }
+    }
+    backward<SIZE, L - 1>(w, units);
+  }
 }
 
 // The loss of one example; its gradient takes the place of the outputs f.
@@ -124,7 +138,7 @@ INLINE void pass(Networks& w, Input input, Target target, bool measure) {
       else
         scalar_loss(w, w.outputs[e], target(begin + e), measure);
     }
-    for (int e = 0; BACK && e < SIZE; e++) backward(w, e, w.outputs[e]);
+    if constexpr (BACK) backward<SIZE>(w, [&](int e) { return w.outputs[e]; });
   });
   if (measure) w.loss /= float(N);
 }
