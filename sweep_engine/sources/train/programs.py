@@ -22,8 +22,9 @@ TINY_PARAMS, TINY_WIDTH = 200, 12
 with one in each lane: 3 times where 3-8-1, 1.6 where 4-12-8-1, but 0.5 times where 10-16-1."""
 
 TINY_LANES = 2048
-"""Of a block of tiny networks at full batch: a shard's, so that a call trains all of them. With 256,
-what stands around the kernel took as long as the kernel. Minibatches are drawn ahead for all lanes."""
+"""Of a block of tiny networks at full batch: a shard's, so that a call trains all of them. With 256
+what stands around the kernel took as long as the kernel. Not with minibatches: those to come are
+drawn for all lanes, which would fill the memory."""
 
 
 @dataclass(frozen=True)
