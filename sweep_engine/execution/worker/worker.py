@@ -130,7 +130,7 @@ class ShardWorker:
 
     def _tables(self, shard: Shard, bucket: Bucket, finished: Finished) -> dict[str, pa.Table]:
         unique, index = distinct(finished.functions)
-        ids = function_ids(unique)
+        ids: list[str | None] = [*function_ids(unique)]
         row_ids = pa.array(ids or [None], pa.string()).take(pa.array(index))
         tables = {
             "runs": runs_table(
