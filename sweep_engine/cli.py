@@ -1080,9 +1080,11 @@ def _as_job() -> None:
     try:
         main()
     except SystemExit as end:
+        if end.code != FAILED:
+            raise
         from sweep_engine.backends.ray.jobs import FAILED_IN_JOB
 
-        sys.exit(FAILED_IN_JOB if end.code == FAILED else end.code)
+        sys.exit(FAILED_IN_JOB)
 
 
 if __name__ == "__main__":  # where there is no script of this name

@@ -13,6 +13,12 @@
 
 namespace sweep {
 
+// Does items one after the other. Who works on several at once has a do_items of its own.
+template <class Arguments, class Workspace, class Take>
+void do_items(const Arguments& arguments, Workspace& workspace, Take take) {
+  for (int64_t i = take(); i >= 0; i = take()) do_item(arguments, i, workspace);
+}
+
 // Whether a thread flushes denormal numbers to 0 must not depend on whose thread it is.
 class FlushDenormals {
 #if defined(__SSE__)
@@ -26,7 +32,7 @@ class FlushDenormals {
 
 // Shared by the threads. It outlives the call: a thread of the pool may come to it late, when
 // nothing is left to do. Nobody waits for a thread that has not begun, which could wait for us.
-// begin(arguments, workspace) is called once a thread, then do_item(arguments, i, workspace).
+// begin(arguments, workspace) is called once a thread, then do_items(arguments, workspace, take).
 template <class Arguments, class Workspace>
 class Queue {
   const Arguments arguments_;
@@ -39,14 +45,19 @@ class Queue {
   explicit Queue(const Arguments& arguments) : arguments_(arguments) {}
 
   void work() {
-    int64_t i = next_++;
-    if (i >= arguments_.num_items) return;
+    const int64_t first = next_++;
+    if (first >= arguments_.num_items) return;
     FlushDenormals flush;
     void* memory = aligned_alloc(64, sizeof(Workspace));
     Workspace& workspace = *static_cast<Workspace*>(memset(memory, 0, sizeof(Workspace)));
     begin(arguments_, workspace);
     int64_t mine = 0;
-    for (; i < arguments_.num_items; i = next_++, mine++) do_item(arguments_, i, workspace);
+    do_items(arguments_, workspace, [&]() -> int64_t {  // the next item; -1: none is left
+      const int64_t i = mine ? next_++ : first;
+      if (i >= arguments_.num_items) return -1;
+      mine++;
+      return i;
+    });
     free(memory);
     std::lock_guard<std::mutex> lock(mutex_);
     finished_ += mine;

@@ -40,19 +40,19 @@ def runs_table(
     schema: pa.Schema,
     solutions: Solutions,
     columns: Mapping[str, np.ndarray],
-    function_ids: Sequence[str | None],
+    function_ids: Sequence[str | None] | pa.Array,
     settings: Mapping[int, Setting],
 ) -> pa.Table:
     """Make the rows of `runs`. A column that a source does not fill is null."""
     count = len(solutions)
     index = solutions.run_id & 0xFFFFFFFF
-    labels = np.array([status.label for status in RunStatus], object)
+    labels = pa.array([status.label for status in RunStatus])
     values: dict[str, Any] = {
         "run_id": solutions.run_id,
         "setting": solutions.setting,
         "seed": index,
         **_units(solutions, index, settings),
-        "status": labels[solutions.status],
+        "status": labels.take(pa.array(solutions.status)),
         "steps": solutions.steps,
         "fit": solutions.fit,
         "fit_step": pa.array(solutions.fit_step, pa.int64(), mask=solutions.fit_step < 0),
@@ -134,8 +134,10 @@ def params_table(solutions: Solutions, chosen: np.ndarray) -> pa.Table:
     """
     kept = solutions.take(np.flatnonzero(chosen))
     run, step, theta = _states(kept)
-    _, first = np.unique(np.stack([run, step]), axis=1, return_index=True)
-    order = first[np.lexsort((step[first], run[first]))]
+    order = np.arange(len(run))
+    if len(run) > len(kept):
+        _, first = np.unique(np.stack([run, step]), axis=1, return_index=True)
+        order = first[np.lexsort((step[first], run[first]))]
     run_id, step, theta = kept.run_id[run[order]], step[order], theta[order]
     schema = params_schema(theta.shape[1])
     values = pa.array(np.ascontiguousarray(theta, np.float32).ravel())

@@ -25,7 +25,7 @@ from sweep_engine.kernels.fused_training import implementations, plain
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.planning import plan
 from sweep_engine.report.build import _provenance
-from sweep_engine.sources import open_source
+from sweep_engine.sources import Rehearsed, open_source
 from sweep_engine.sources.train.programs import TrainPrograms
 from sweep_engine.spec import Sweep, settings
 from sweep_engine.store import OutputDirectory, open_results, read_failures
@@ -200,6 +200,19 @@ def test_the_race_is_between_programs_that_take_the_same_steps():
     assert all(speed > 0 for speed in speeds)
     taken = [trials.timed(programs, 16, 2).done.units for programs in contenders]
     assert taken[0] == taken[1] > 0
+
+
+@pytest.mark.parametrize(("rates", "calls"), [((1, 2), 6), ((1, 4), 2), ((4, 1), 2)])
+def test_a_race_ends_once_it_is_decided(rates, calls, monkeypatch):
+    raced = []
+
+    def timed(rate, *_):
+        raced.append(rate)
+        return trials.Timing(1.0, 1.0, Rehearsed(rate, 0))
+
+    monkeypatch.setattr(trials, "timed", timed)
+    assert trials.race(rates, 1, 16, Patience(lambda: False)) == list(rates)
+    assert len(raced) == calls
 
 
 def test_the_pace_of_xla_counts_how_long_runs_are(xla, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources import Control, Finished, open_source, work
+from sweep_engine.sources.train import programs as train_programs
 from sweep_engine.spec import Piece, Sweep, settings
 from sweep_engine.spec.settings import Setting
 
@@ -181,6 +182,19 @@ def test_the_width_of_the_block_changes_no_bit_of_a_kernels_run(kernel):
     """A network is trained alone; only what XLA draws could differ."""
     other = trained(*programs_of("cpu", RELU, "relu", lanes=8))
     assert_same_rows(other, kernel[2])
+
+
+def test_a_block_of_many_starts_changes_no_bit_of_tiny_networks(monkeypatch):
+    """Lanes start K at a time, however many blocks of K are trained at once."""
+    source = CASES["sgd, full batch"] | {"runs": RUNS}
+    wide, found = programs_of("cpu_tiny", source)
+    assert wide.width == train_programs.TINY_LANES
+    monkeypatch.setattr(train_programs, "TINY_LANES", LANES)
+    narrow, _ = programs_of("cpu_tiny", source)
+    assert narrow.width == LANES < 2 * RUNS
+    by_narrow = trained(narrow, found)
+    assert len(set(by_narrow.solutions.steps)) > 5, "the runs should end at different times"
+    assert_same_rows(trained(wide, found), by_narrow)
 
 
 def test_lanes_that_have_ended_cost_nothing(kernel):

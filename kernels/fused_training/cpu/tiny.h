@@ -4,11 +4,13 @@
 // are of one shape and meet the same operations, so that no lane's bits depend on its place or on
 // its neighbours. A lane whose run has ended, or has taken its turns, takes the next network.
 #pragma once
+#include <algorithm>
+
 #include "run.h"
 
 namespace sweep {
 
-constexpr int NETWORKS_PER_ITEM = 8 * LANES;  // so that lanes wait for few others at the end
+constexpr int NETWORKS_PER_ITEM = LANES;  // neighbours in memory, which no other thread writes to
 
 constexpr int units_before(int l) { return l <= 1 ? 0 : units_before(l - 1) + WIDTHS[l - 1]; }
 constexpr int UNITS = units_before(LAYERS);  // hidden
@@ -45,27 +47,41 @@ INLINE void forward(Networks& w, int e, const Vec* in) {
   if constexpr (L < LAYERS - 1) forward<L + 1>(w, e, units);
 }
 
-// Adds to the gradient of layers L, L - 1, ...; `delta` is that of the outputs of layer L.
-template <int L = LAYERS - 1>
-INLINE void backward(Networks& w, int e, const Vec* delta) {
+// Adds to the gradient of layers L, L - 1, ... what SIZE examples add, in their order; `delta(e)`
+// is an example's gradient by the outputs of layer L. Each sum is read and written once a group.
+template <int SIZE, int L = LAYERS - 1, class Delta>
+INLINE void backward(Networks& w, Delta delta) {
   constexpr int n = WIDTHS[L], m = WIDTHS[L + 1];
   const Vec* weights = w.params + flat_at(L);
   Vec* gradient = w.gradient + flat_at(L);
-  Vec* units = w.units[e] + units_before(L);
-  const Vec* in = L == 0 ? w.inputs[e] : units;
+  const auto units = [&](int e) { return w.units[e] + units_before(L); };
   for (int k = 0; k < n; k++) {
-    Vec d{};
-#pragma GCC unroll 8
     for (int j = 0; j < m; j++) {
-      gradient[k * m + j] += in[k] * delta[j];
-      if constexpr (L > 0) d += delta[j] * weights[k * m + j];
+      Vec g = gradient[k * m + j];
+#pragma GCC unroll 8
+      for (int e = 0; e < SIZE; e++) g += (L == 0 ? w.inputs[e] : units(e))[k] * delta(e)[j];
+      gradient[k * m + j] = g;
     }
-    // The gradient of a unit takes its place.
-    if constexpr (L > 0)
-      units[k] = times_slope(d, units[k], (const float*)(w.slope[e] + units_before(L) + k));
   }
-  for (int j = 0; BIAS && j < m; j++) gradient[n * m + j] += delta[j];
-  if constexpr (L > 0) backward<L - 1>(w, e, units);
+  for (int j = 0; BIAS && j < m; j++) {
+    Vec g = gradient[n * m + j];
+#pragma GCC unroll 8
+    for (int e = 0; e < SIZE; e++) g += delta(e)[j];
+    gradient[n * m + j] = g;
+  }
+  if constexpr (L > 0) {
+    for (int k = 0; k < n; k++) {
+#pragma GCC unroll 8
+      for (int e = 0; e < SIZE; e++) {
+        Vec d{};
+#pragma GCC unroll 8
+        for (int j = 0; j < m; j++) d += delta(e)[j] * weights[k * m + j];
+        // The gradient of a unit takes its place.
+        units(e)[k] = times_slope(d, units(e)[k], (const float*)(w.slope[e] + units_before(L) + k));
+      }
+    }
+    backward<SIZE, L - 1>(w, units);
+  }
 }
 
 // The loss of one example; its gradient takes the place of the outputs f.
@@ -122,7 +138,7 @@ INLINE void pass(Networks& w, Input input, Target target, bool measure) {
       else
         scalar_loss(w, w.outputs[e], target(begin + e), measure);
     }
-    for (int e = 0; BACK && e < SIZE; e++) backward(w, e, w.outputs[e]);
+    if constexpr (BACK) backward<SIZE>(w, [&](int e) { return w.outputs[e]; });
   });
   if (measure) w.loss /= float(N);
 }
@@ -205,10 +221,24 @@ INLINE void store_network(const Arguments& a, Networks& w, int lane) {
   w.network[lane] = -1;
 }
 
+// Networks that a thread has taken and no lane has yet.
+struct Waiting {
+  int64_t next = 0, end = 0;
+  bool is_last = false;
+};
+
 // Gives a lane the next network that has a turn to take; one that has none is copied.
-INLINE void fill(const Arguments& a, Networks& w, int lane, int64_t& next, int64_t end) {
-  while (w.network[lane] < 0 && next < end) {
-    const int64_t r = w.network[lane] = next++;
+template <class Take>
+INLINE void fill(const Arguments& a, Networks& w, int lane, Waiting& waiting, Take& take) {
+  while (w.network[lane] < 0 && !waiting.is_last) {
+    if (waiting.next == waiting.end) {
+      const int64_t item = take();
+      waiting.is_last = item < 0;
+      if (waiting.is_last) return;
+      waiting.next = item * NETWORKS_PER_ITEM;
+      waiting.end = std::min(waiting.next + NETWORKS_PER_ITEM, a.num_networks);
+    }
+    const int64_t r = w.network[lane] = waiting.next++;
     w.turn[lane] = 0;
     w.runs[lane] = load_run(a, r);
     for (int i = 0; i < PARAMS; i++) w.params[i][lane] = a.theta[r * PARAMS + i];
@@ -226,14 +256,13 @@ inline int64_t num_items(int64_t networks) {
 
 INLINE void begin(const Arguments&, Networks&) {}
 
-// Trains some networks.
-inline void do_item(const Arguments& a, int64_t item, Networks& w) {
-  int64_t next = item * NETWORKS_PER_ITEM;
-  const int64_t end = next + NETWORKS_PER_ITEM < a.num_networks ? next + NETWORKS_PER_ITEM
-                                                                : a.num_networks;
+// Trains networks as long as there are any.
+template <class Take>
+void do_items(const Arguments& a, Networks& w, Take take) {
+  Waiting waiting;
   for (int i = 0; i < LANES; i++) {
     w.network[i] = -1;
-    fill(a, w, i, next, end);
+    fill(a, w, i, waiting, take);
   }
   while (true) {
     bool any_busy = false, any_due = false, due[LANES];
@@ -261,7 +290,7 @@ inline void do_item(const Arguments& a, int64_t item, Networks& w) {
         w.turn[i]++;
         if (is_over(a, w, i)) store_network(a, w, i);
       }
-      fill(a, w, i, next, end);
+      fill(a, w, i, waiting, take);
     }
   }
 }

@@ -26,7 +26,8 @@ CALL_SECONDS = 0.05
 """Processor-seconds of a timed call of XLA at least; a kernel's may be shorter by what it wins."""
 
 MOST_LENGTH = 2**14
-REPEATS = 3
+REPEATS, DECISIVE = 3, 3.0
+"""Of the calls of a race: one of each will do where one contender is so many times as fast."""
 
 _STOPPED = "interrupted while kernels were tried; run again to go on"
 
@@ -166,7 +167,7 @@ def race(
 
     So many blocks at once as a sweep computes here; a sweep keeps all cores busy, so that the
     seconds of all threads count, and what others on the machine take does not. Calls are
-    interleaved, and of each the quickest counts.
+    interleaved, and of each the quickest counts. They are repeated unless the first ones decide.
 
     Args:
         contenders: The programs.
@@ -179,6 +180,8 @@ def race(
         for i, programs in enumerate(contenders):
             found = patience.do(timed, programs, length, threads)
             best[i] = max(best[i], found.done.units / found.processor)
+        if max(best) >= DECISIVE * min(best):
+            break
     return best
 
 

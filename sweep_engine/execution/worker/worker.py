@@ -130,8 +130,8 @@ class ShardWorker:
 
     def _tables(self, shard: Shard, bucket: Bucket, finished: Finished) -> dict[str, pa.Table]:
         unique, index = distinct(finished.functions)
-        ids = function_ids(unique)
-        row_ids = [ids[i] for i in index] if ids else [None] * len(finished.solutions)
+        ids: list[str | None] = [*function_ids(unique)]
+        row_ids = pa.array(ids or [None], pa.string()).take(pa.array(index))
         tables = {
             "runs": runs_table(
                 self._schema, finished.solutions, finished.columns, row_ids, self._plan.settings

@@ -17,6 +17,7 @@ class LaneBlock(Protocol):
     Attributes:
         alignment: A segment that goes on later ends after a multiple of so many turns.
         waits: Whether lanes that have ended take as long as the others.
+        num_starts: A block is so many times K lanes: they start K at a time, with the bits of K.
     """
 
     @property
@@ -24,6 +25,9 @@ class LaneBlock(Protocol):
 
     @property
     def waits(self) -> bool: ...
+
+    @property
+    def num_starts(self) -> int: ...
 
     def start(self, root: Root, runs: UInt32[Array, "K 2"], hyper: Hyper) -> RunState:
         """Initialise the lanes' runs."""
@@ -46,6 +50,7 @@ class XlaBlock:
 
     single: SteppedRun
     waits: bool = True
+    num_starts: int = 1
 
     @property
     def alignment(self) -> int:

@@ -116,10 +116,10 @@ class _Lanes:
     most: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.occupant = np.full(self.programs.bucket.lanes, -1)
-        self.orders = np.full(self.programs.bucket.lanes, IDLE, np.int32)
+        self.occupant = np.full(self.programs.width, -1)
+        self.orders = np.full(self.programs.width, IDLE, np.int32)
         self.states = self.programs.empty_state
-        self.before = np.zeros(self.programs.bucket.lanes, int)
+        self.before = np.zeros(self.programs.width, int)
         slots = self.programs.single.record_slots
         wanted = None if slots is None else slots.most_turns
         self.most = MOST_TURNS if wanted is None else min(wanted, MOST_TURNS)
@@ -136,7 +136,7 @@ class _Lanes:
 
     def advance(self) -> RunState:
         """Advance all lanes by one segment."""
-        bucket, lanes = self.programs.bucket, self.programs.bucket.lanes
+        bucket, lanes = self.programs.bucket, self.programs.width
         waiting = self.next_run < len(self.runs)
         at_least = lanes - max(1, lanes // REFILL_SHARE) if waiting else 0
         limits = np.array([self.steps, at_least], np.int32)

@@ -97,10 +97,15 @@ class SteppedPrograms(SourcePrograms):
         """Say whether runs start from stored runs of another source, not from a law."""
         return isinstance(self.single.spec.init, FromSource)
 
+    @property
+    def width(self) -> int:
+        """Count the lanes of a block: K, or several times as many."""
+        return self.block.num_starts * self.bucket.lanes
+
     @cached_property
     def empty_state(self) -> RunState:
         """A block of states before any run has started."""
-        lanes = self.bucket.lanes
+        lanes = self.width
         runs = np.zeros((lanes, 2), np.uint32)
         shapes = jax.eval_shape(self.block.start, self.bucket.root, runs, self.example)
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
@@ -108,7 +113,7 @@ class SteppedPrograms(SourcePrograms):
     @property
     def example(self) -> Hyper:
         """A block of runs' own values, of the shapes that real ones have."""
-        lanes, num_params = self.bucket.lanes, self.bucket.network.layout.num_params
+        lanes, num_params = self.width, self.bucket.network.layout.num_params
         hyper = self.bucket.hyper([self.bucket.setting] * lanes)
         init = self.single.spec.init
         if isinstance(init, FromSource):
@@ -170,7 +175,7 @@ class SteppedPrograms(SourcePrograms):
         """A short segment in which every lane starts a run."""
         steps = 8 * self.block.alignment
         arguments = self.first_segment(steps, self.example)
-        return Timed(self.advance, arguments, steps * self.bucket.lanes)
+        return Timed(self.advance, arguments, steps * self.width)
 
     def counted(self) -> Timed:
         """Give one step of every lane, as XLA computes it, and its share of a check."""
@@ -182,11 +187,11 @@ class SteppedPrograms(SourcePrograms):
 
         arguments = (self.empty_state, runs, hyper, root, data)
         program = self.bucket.program(turn, options=self.options)
-        return Timed(program, arguments, self.bucket.lanes, often=1 / self.single.check_every)
+        return Timed(program, arguments, self.width, often=1 / self.single.check_every)
 
     def first_segment(self, steps: int, hyper: Hyper) -> tuple[Any, ...]:
         """The arguments of a segment of so many steps in which every lane starts a run."""
-        bucket, lanes = self.bucket, self.bucket.lanes
+        bucket, lanes = self.bucket, self.width
         return (
             self.empty_state,
             np.full(lanes, START, np.int32),

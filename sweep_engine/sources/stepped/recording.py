@@ -68,12 +68,9 @@ def curves_of(ids: Int[np.ndarray, " R"], checked: Checked, recorded: Recorded) 
     """
     run = np.concatenate([checked.run, recorded.run]).astype(np.int64)
     step = np.concatenate([checked.step, recorded.step])
-    # One number a row, below 2^63 since runs and steps are below 2^31: it is sorted 10 times as
-    # fast as a pair of them.
-    span = step.max(initial=0) + 1
-    keys, row = np.unique(run * span + step, return_inverse=True)
-    run, step = np.divmod(keys, span)
+    first, row = _places(run, step)
     of_check, of_record = row[: len(checked.run)], row[len(checked.run) :]
+    run, step = run[first], step[first]
     place = np.full(len(step), -1)
     place[of_record] = np.arange(len(of_record))
 
@@ -97,6 +94,20 @@ def curves_of(ids: Int[np.ndarray, " R"], checked: Checked, recorded: Recorded) 
         place=place,
         time=time,
     )
+
+
+def _places(
+    run: Int[np.ndarray, " W"], step: Int[np.ndarray, " W"]
+) -> tuple[Int[np.ndarray, " V"], Int[np.ndarray, " W"]]:
+    """Find the distinct (run, step) in order: the first place of each, and which each one is."""
+    # One number a row, below 2^63 since runs and steps are below 2^31. They come in a few sorted
+    # stretches, which a stable sort merges: 20 times as fast as `np.unique`.
+    keys = run * (step.max(initial=0) + 1) + step
+    order = np.argsort(keys, kind="stable")
+    is_new = np.diff(keys[order], prepend=-1) != 0
+    row = np.empty(len(keys), int)
+    row[order] = np.cumsum(is_new) - 1
+    return order[is_new], row
 
 
 @dataclass

@@ -112,10 +112,12 @@ class KernelBlock:
     Attributes:
         training: The code of one run, for its start and the order of its examples.
         implementation: The kernel.
+        num_starts: See `LaneBlock`.
     """
 
     training: Training
     implementation: str
+    num_starts: int = 1
     waits: bool = False
 
     @property
@@ -144,7 +146,19 @@ class KernelBlock:
 
     def start(self, root: Root, runs: UInt32[Array, "K 2"], hyper: Hyper) -> RunState:
         """Initialise the lanes' runs."""
-        started = over_lanes(self.training.start, (None, 0, 0))(root, runs, hyper)
+
+        def some(some_runs: tuple[Array, Hyper]) -> RunState:
+            started: RunState = over_lanes(self.training.start, (None, 0, 0))(root, *some_runs)
+            return started
+
+        if self.num_starts == 1:
+            started = some((runs, hyper))
+        else:
+            apart = (self.num_starts, len(runs) // self.num_starts)
+            parts = jax.tree.map(lambda a: a.reshape(*apart, *a.shape[1:]), (runs, hyper))
+            started = jax.tree.map(
+                lambda a: a.reshape(len(runs), *a.shape[2:]), jax.lax.map(some, parts)
+            )
         moments = jnp.zeros((len(runs), self.case.num_moments * self.case.num_params))
         no_order = jnp.zeros((len(runs), 0), jnp.int32)
         return started._replace(carried=Carried(moments, no_order))

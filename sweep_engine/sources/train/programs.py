@@ -21,6 +21,11 @@ TINY_PARAMS, TINY_WIDTH = 200, 12
 """Networks with no more, and no wider layers, do not fill vectors of their own, and train faster
 with one in each lane: 3 times where 3-8-1, 1.6 where 4-12-8-1, but 0.5 times where 10-16-1."""
 
+TINY_LANES = 2048
+"""Of a block of tiny networks at full batch: a shard's, so that a call trains all of them. With 256
+what stands around the kernel took as long as the kernel. Not with minibatches: those to come are
+drawn for all lanes, which would fill the memory."""
+
 
 @dataclass(frozen=True)
 class TrainPrograms(KernelPrograms, SteppedPrograms):
@@ -73,7 +78,9 @@ class TrainPrograms(KernelPrograms, SteppedPrograms):
     def block(self) -> LaneBlock:
         if self.implementation == XLA:
             return XlaBlock(self.single)
-        return KernelBlock(self.single, self.implementation)
+        is_wide = self.implementation == "cpu_tiny" and self.single.spec.batch_size == "full"
+        num_starts = max(1, TINY_LANES // self.bucket.lanes) if is_wide else 1
+        return KernelBlock(self.single, self.implementation, num_starts)
 
     @cached_property
     def single(self) -> Training:

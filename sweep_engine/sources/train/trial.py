@@ -73,7 +73,7 @@ def _test_values(programs: TrainPrograms) -> dict[str, Any]:
         "optimizer.weight_decay": np.full(lanes, 0.1),
         "stop.max_steps": np.full(lanes, TEST_STEPS),
     }
-    values = programs.example
+    values = {name: value[:lanes] for name, value in programs.example.items()}
     if GIVEN_START in values:  # zeros, from which most gradients are 0
         width = max(case_of(programs.single).widths)
         shape = values[GIVEN_START].shape
@@ -84,8 +84,10 @@ def _test_values(programs: TrainPrograms) -> dict[str, Any]:
 def _ended(
     programs: TrainPrograms, steps: int, hyper: dict[str, Any]
 ) -> tuple[Float[np.ndarray, "K P"], np.ndarray]:
-    """Parameters, and (step, status) of every lane, after so many steps and the last check."""
+    """Parameters, and (step, status) of K lanes, after so many steps and the last check."""
     iterations = steps + 1 if steps else 0
-    states = programs.advance(*programs.first_segment(iterations, hyper))
+    lanes, width = programs.bucket.lanes, programs.width
+    repeated = {name: np.resize(value, (width, *value.shape[1:])) for name, value in hyper.items()}
+    states = programs.advance(*programs.first_segment(iterations, repeated))
     ends = np.stack([np.asarray(states.step), np.asarray(states.status)], axis=1)
-    return programs.bucket.network.layout.flatten_rows(states.params), ends
+    return programs.bucket.network.layout.flatten_rows(states.params)[:lanes], ends[:lanes]
