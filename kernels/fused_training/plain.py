@@ -174,16 +174,15 @@ def check(
         holds = found.loss <= limits.fit
     fit = holds & jnp.isfinite(found.loss)
     fit_step = jnp.where(fit & (state.fit_step < 0), state.step, state.fit_step)
-    status = jnp.select(
-        [
-            ~jnp.isfinite(found.loss),
-            (fit_step >= 0) & checks.stop_at_fit,
-            found.loss <= limits.loss,
-            state.step >= limits.max_steps,
-        ],
-        [jnp.int32(end) for end in (DIVERGED, FIT, LOSS_REACHED, MAX_STEPS)],
-        jnp.int32(RUNNING),
-    )
+    ends = {  # the last one that holds
+        MAX_STEPS: state.step >= limits.max_steps,
+        LOSS_REACHED: found.loss <= limits.loss,
+        FIT: (fit_step >= 0) & checks.stop_at_fit,
+        DIVERGED: ~jnp.isfinite(found.loss),
+    }
+    status = jnp.full_like(state.status, RUNNING)
+    for end, holds in ends.items():
+        status = jnp.where(holds, end, status)
     return state._replace(
         status=status,
         fit_step=fit_step,

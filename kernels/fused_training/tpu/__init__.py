@@ -24,7 +24,9 @@ from sweep_engine.kernels.fused_training.case import (
 )
 from sweep_engine.kernels.fused_training.plain import Records
 from sweep_engine.kernels.fused_training.tpu import layout
-from sweep_engine.kernels.fused_training.tpu.layout import LANES
+from sweep_engine.kernels.fused_training.tpu.layout import LANES, block_bytes
+
+__all__ = ["LANES", "MOST_BYTES", "block_bytes", "train_segment"]
 
 MOST_BYTES = 96 * 2**20
 """Of a block, in the 128 MiB on the chip of a TPU v5e or v6e; the compiler takes some, too."""

@@ -10,7 +10,6 @@ it, and float32 would take six passes of bfloat16.
 """
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -29,7 +28,11 @@ from sweep_engine.kernels.fused_training.case import (
     Limits,
     Sgd,
 )
+from sweep_engine.kernels.fused_training.tpu import layout
 from sweep_engine.kernels.fused_training.tpu.layout import TILE
+
+UNROLL = 4
+"""Rows of a layer a turn; so often the sums of a tile stay in registers between two rows."""
 
 Ref = Any
 """An array in memory, read and written in place; Pallas has no public name for its type."""
@@ -93,7 +96,7 @@ def scratch(case: Case, lanes: int) -> Scratch:
     return Scratch(
         entering=[of(TILE, n) for n in (inputs + 2, *hidden)],
         slopes=[of(TILE, m) for m in hidden],
-        gradients=[of(n + case.bias, m) for n, m in pairwise(case.widths)],
+        gradients=[of(*shape) for shape in layout.shapes(case)],
     )
 
 
@@ -174,9 +177,7 @@ def _update(
     ):
         refs = [params, *moments]
 
-        def row(
-            k: Any, _: None, refs: list[Ref] = refs, gradient: Ref = gradient
-        ) -> None:
+        def row(k: Any, _: None, refs: list[Ref] = refs, gradient: Ref = gradient) -> None:
             old = [ref[k] for ref in refs]
             theta, moments = plain.update(case, hyper, old[0], tuple(old[1:]), gradient[k], step)
             for ref, before, after in zip(refs, old, [theta, *moments], strict=True):
@@ -198,7 +199,7 @@ class _Pass:
         def index(tile: Any) -> tuple[Any, Any, int]:
             first = lax.rem(tile * TILE, self.lanes)
             place = first + lax.broadcasted_iota(jnp.int32, (TILE, self.lanes), 0)
-            return place, tile * TILE // self.lanes, 1
+            return place, lax.div(tile * TILE, self.lanes), 1
 
         loss, wrong = self._over(-(-self.case.num_examples // TILE), index, back=back)
         return self._measured(loss, wrong)
@@ -256,18 +257,20 @@ class _Pass:
 
     def _forward(self) -> Any:
         """Compute the outputs, (TILE, C, L), and leave what entered every layer."""
-        for layer, weights in enumerate(self.params):
+        act = plain.ACTIVATIONS[self.case.activation]
+        for layer in range(len(self.params) - 1):
             sums = self._sums(layer)
-            if layer == len(self.params) - 1:
-                return sums
-            act = plain.ACTIVATIONS[self.case.activation]
             out, slope = jax.jvp(act, (sums,), (jnp.ones_like(sums),))
             self.scratch.entering[layer + 1][...] = out
             self.scratch.slopes[layer][...] = slope
+        return self._sums(len(self.params) - 1)
 
     def _sums(self, layer: int) -> Any:
         weights, entering = self.params[layer], self.scratch.entering[layer]
         n, m = self.case.widths[layer : layer + 2]
+        if m == 1:
+            sums = jnp.sum(weights[0, :n] * entering[:, :n], axis=1, keepdims=True)
+            return sums + weights[0, n:] if self.case.bias else sums
         start = jnp.zeros((TILE, m, self.lanes), jnp.float32)
         if self.case.bias:
             start += weights[n]
@@ -275,7 +278,7 @@ class _Pass:
         def add(k: Any, sums: Any) -> Any:
             return sums + weights[k] * entering[:, pl.ds(k, 1)]
 
-        return lax.fori_loop(0, n, add, start)
+        return _over_rows(n, add, start)
 
     def _backward(self, delta: Any) -> None:
         """Add to the gradients, from that of the loss by the outputs."""
@@ -286,7 +289,14 @@ class _Pass:
 
     def _add_gradient(self, layer: int, delta: Any) -> None:
         weights, gradient = self.params[layer], self.scratch.gradients[layer]
-        entering, n = self.scratch.entering[layer], self.case.widths[layer]
+        entering, (n, m) = self.scratch.entering[layer], self.case.widths[layer : layer + 2]
+        if m == 1:
+            gradient[0, :n] += jnp.sum(entering[:, :n] * delta, axis=0)
+            if self.case.bias:
+                gradient[0, n:] += jnp.sum(delta, axis=0)
+            if layer > 0:
+                self.scratch.slopes[layer - 1][...] *= weights[0, :n] * delta
+            return
         if self.case.bias:
             gradient[n] += jnp.sum(delta, axis=0)
 
@@ -296,7 +306,7 @@ class _Pass:
                 by_unit = jnp.sum(weights[k] * delta, axis=1, keepdims=True)
                 self.scratch.slopes[layer - 1][:, pl.ds(k, 1)] *= by_unit
 
-        lax.fori_loop(0, n, row, None)
+        _over_rows(n, row, None)
 
     def _loss(self, f: Any) -> tuple[Any, Any, Any]:
         """Compute loss and wrongness, (TILE, 1, L), and the step's gradient by the outputs."""
@@ -311,6 +321,20 @@ class _Pass:
         if self.case.loss == "squared":
             wrong = jnp.full_like(wrong, jnp.nan)
         return plain.Measured(loss / self.case.num_examples, wrong / self.case.num_examples)
+
+
+def _over_rows(n: int, body: Callable[[Any, Any], Any], start: Any) -> Any:
+    """Do what `lax.fori_loop` does, some rows a turn: what it carries stays in registers."""
+
+    def some(i: Any, carry: Any) -> Any:
+        for j in range(UNROLL):
+            carry = body(i * UNROLL + j, carry)
+        return carry
+
+    carry = lax.fori_loop(0, n // UNROLL, some, start)
+    for k in range(n // UNROLL * UNROLL, n):
+        carry = body(k, carry)
+    return carry
 
 
 def _of_one(case: Case, f: Any, y: Any) -> tuple[Any, Any, Any]:

@@ -18,6 +18,7 @@ from sweep_engine.kernels.fused_training.case import (
     Segment,
     Sgd,
 )
+from tests.kernels.fused_training import raw
 
 CASES = {
     "yardstick": Case((7, 40, 40, 1), num_examples=128),
@@ -30,6 +31,13 @@ CASES = {
 }
 SMOOTH = [name for name, case in CASES.items() if case.activation != "relu"]
 KINKED = [name for name, case in CASES.items() if case.activation == "relu"]
+
+QUICKLY = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+}
+"""How XLA compiles what is interpreted: its thousands of operations would take it long."""
 
 Train = Callable[..., tuple[KernelState, Any]]
 
@@ -51,7 +59,8 @@ class Example(NamedTuple):
         def call(*arrays: Any) -> tuple[KernelState, jax.Array]:
             return train(self.case, self.checks, *arrays, num_records=num_records)
 
-        return jax.jit(call)(*self[2:])
+        options = QUICKLY if train is raw.tpu_interpreted else None
+        return jax.jit(call, compiler_options=options)(*self[2:])
 
     def networks(self, chosen: slice) -> "Example":
         """The same with some of the networks alone."""

@@ -25,14 +25,15 @@ IMPLEMENTATIONS: dict[str, Train] = {
     "cpu": cpu.train_segment,
     "cpu_tiny": cpu.train_tiny_segment,
     "cuda on the host": raw.cuda_on_host,  # its outputs and shared memory are poisoned too
+    "tpu interpreted": raw.tpu_interpreted,
 }
 KERNELS = [name for name in IMPLEMENTATIONS if name != "plain"]
-TOO_SLOW_FOR_MANY_RUNS = {"cuda on the host"}  # barriers
+TOO_SLOW_FOR_MANY_RUNS = {"cuda on the host", "tpu interpreted"}  # barriers; small operations
 NUM_RUNS = 12
 
 SHORT = {"plain": ["ragged"], "cpu": ["yardstick", "ragged", "classes"]}
 SHORT |= {"cpu_tiny": ["ragged", "classes"]}
-SHORT |= {"cuda on the host": ["ragged", "classes"]}
+SHORT |= {"cuda on the host": ["ragged", "classes"], "tpu interpreted": ["ragged", "classes"]}
 
 
 def pairs(implementations: list[str], names: list[str]) -> pytest.MarkDecorator:
