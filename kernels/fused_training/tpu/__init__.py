@@ -24,9 +24,9 @@ from sweep_engine.kernels.fused_training.case import (
 )
 from sweep_engine.kernels.fused_training.plain import Records
 from sweep_engine.kernels.fused_training.tpu import layout
-from sweep_engine.kernels.fused_training.tpu.layout import LANES, block_bytes
+from sweep_engine.kernels.fused_training.tpu.layout import LANES, TILE, block_bytes
 
-__all__ = ["LANES", "MOST_BYTES", "block_bytes", "train_segment"]
+__all__ = ["LANES", "MOST_BYTES", "TILE", "block_bytes", "train_segment"]
 
 MOST_BYTES = 96 * 2**20
 """Of a block, in the 128 MiB on the chip of a TPU v5e or v6e; the compiler takes some, too."""
@@ -56,7 +56,7 @@ def train_segment(
         data: As the plain twin.
         segment: As the plain twin.
         num_records: As the plain twin.
-        lanes: Networks a block, a multiple of 8; a TPU's vectors have 128.
+        lanes: Networks a block, a multiple of `TILE`; a TPU's vectors have 128.
         interpret: Whether XLA takes it operation by operation, on any device.
 
     Raises:

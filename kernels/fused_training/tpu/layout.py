@@ -12,7 +12,7 @@ LANES = 128
 
 TILE = 4
 """Examples at a time: each weight that is read is used so often. By the compiler of a v5e the sums
-of 40 units stay in registers; those of 8 examples do not, and take twice the cycles."""
+of 40 units stay in registers then; those of 8 examples do not, and take twice the cycles."""
 
 
 def block_bytes(case: Case) -> int:
@@ -51,9 +51,9 @@ def layers(case: Case, flat: Float[Array, "P R"]) -> list[Float[Array, "n m R"]]
     return found
 
 
-def flat(layers: list[Array]) -> Float[Array, "P R"]:
+def flat(parts: list[Array]) -> Float[Array, "P R"]:
     """Undo `layers`."""
-    return jnp.concatenate([each.reshape(-1, each.shape[-1]) for each in layers])
+    return jnp.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])
 
 
 def table(data: Data, lanes: int) -> Float[Array, "parts D+2 lanes"]:

@@ -1,5 +1,6 @@
 """Cases and examples for the tests of training kernels."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -56,11 +57,7 @@ class Example(NamedTuple):
     def run(self, train: Train, num_records: int = 4) -> tuple[KernelState, jax.Array]:
         """Train by an implementation, compiled."""
 
-        def call(*arrays: Any) -> tuple[KernelState, jax.Array]:
-            return train(self.case, self.checks, *arrays, num_records=num_records)
-
-        options = QUICKLY if train is raw.tpu_interpreted else None
-        return jax.jit(call, compiler_options=options)(*self[2:])
+        return _compiled(train, self.case, self.checks, num_records)(*self[2:])
 
     def networks(self, chosen: slice) -> "Example":
         """The same with some of the networks alone."""
@@ -80,6 +77,14 @@ class Example(NamedTuple):
             self[2:],
         )
         return Example(self.case, self.checks, *widened)
+
+
+@functools.cache
+def _compiled(train: Train, case: Case, checks: Checks, num_records: int) -> Callable[..., Any]:
+    def call(*arrays: Any) -> tuple[KernelState, jax.Array]:
+        return train(case, checks, *arrays, num_records=num_records)
+
+    return jax.jit(call, compiler_options=QUICKLY if train is raw.tpu_interpreted else None)
 
 
 def make(case: Case, num_runs: int, turns: int, *, seed: int = 0, every: int = 4) -> Example:

@@ -94,7 +94,7 @@ def cuda_on_host(
 def tpu_interpreted(
     case: Case, checks: Checks, *arrays: Any, num_records: int
 ) -> tuple[KernelState, jax.Array]:
-    """The TPU kernel operation by operation, in blocks of 8 networks."""
+    """The TPU kernel operation by operation, in blocks of 32 networks."""
     return tpu.train_segment(
-        case, checks, *arrays, num_records=num_records, lanes=8, interpret=True
+        case, checks, *arrays, num_records=num_records, lanes=32, interpret=True
     )
