@@ -33,7 +33,7 @@ NUM_RUNS = 12
 
 SHORT = {"plain": ["ragged"], "cpu": ["yardstick", "ragged", "classes"]}
 SHORT |= {"cpu_tiny": ["ragged", "classes"]}
-SHORT |= {"cuda on the host": ["ragged", "classes"], "tpu interpreted": ["classes"]}
+SHORT |= {"cuda on the host": ["ragged", "classes"], "tpu interpreted": ["ragged"]}
 
 
 def pairs(implementations: list[str], names: list[str]) -> pytest.MarkDecorator:

@@ -4,11 +4,13 @@ from dataclasses import replace
 from functools import partial
 
 import jax
+import numpy as np
 import pytest
 
 from sweep_engine.kernels.fused_training import plain, tpu
 from sweep_engine.kernels.fused_training.case import Case
 from sweep_engine.kernels.fused_training.implementations import obstacle
+from tests.kernels.fused_training import raw
 from tests.kernels.fused_training.cases import CASES, make
 
 
@@ -34,6 +36,16 @@ def test_jax_lowers_the_kernel_for_tpu() -> None:
     exported = jax.export.export(jax.jit(call), platforms=["tpu"])(*example[2:])
     assert "tpu_custom_call" in exported.mlir_module()
     assert exported.out_avals[0].shape == (3, example.case.num_params)
+
+
+def test_gelu_classes_and_adam_agree_with_the_reference() -> None:
+    """As the long tests of conformance find for all cases, in more steps."""
+    example = make(CASES["classes"], 5, 2)
+    found, records = example.run(raw.tpu_interpreted, 2)
+    truth, true_records = example.run(plain.train_segment, 2)
+    np.testing.assert_allclose(found.theta, truth.theta, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.moments, truth.moments, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(records, true_records, rtol=1e-6)
 
 
 def test_what_does_not_fit_the_chip_is_said() -> None:
