@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from sweep_engine.kernels.fused_training import cpu, cuda, plain
+from sweep_engine.kernels.fused_training import cpu, cuda, plain, tpu
 from sweep_engine.kernels.fused_training.case import Case, KernelState
 from sweep_engine.kernels.native import CannotBuild
 
-Implementation = Literal["plain", "cpu", "cpu_tiny", "cuda"]
+Implementation = Literal["plain", "cpu", "cpu_tiny", "cuda", "tpu"]
 Train = Callable[..., tuple[KernelState, Any]]
 
 TRAIN: dict[str, Train] = {
@@ -15,13 +15,17 @@ TRAIN: dict[str, Train] = {
     "cpu": cpu.train_segment,
     "cpu_tiny": cpu.train_tiny_segment,
     "cuda": cuda.train_segment,
+    "tpu": tpu.train_segment,
 }
-PLATFORMS = {"cpu": "cpu", "cpu_tiny": "cpu", "cuda": "gpu"}
+PLATFORMS = {"cpu": "cpu", "cpu_tiny": "cpu", "cuda": "gpu", "tpu": "tpu"}
 """What JAX calls the device that a kernel is for."""
 
-MOST_WIDTH = {"cpu": 1024, "cuda": 512}
-"""Layers wider than this leave the cache, or the shared memory, and XLA's products win."""
+UNVERIFIED = ("cuda", "tpu")
+"""Kernels that have not run on their hardware yet."""
 
+MOST_WIDTH = {"cpu": 1024, "cuda": 512, "tpu": 128}
+"""Layers wider than this leave the cache, or the shared memory, and XLA's products win. On a TPU
+they fill its matrix unit, which the kernel leaves idle."""
 
 MOST_PARAMS = {"cpu_tiny": 512}
 """As many times a vector of parameters, gradients and moments leave the first-level cache."""
@@ -33,6 +37,8 @@ def obstacle(case: Case, implementation: str) -> str | None:
         return f"networks of more than {most} parameters"
     if max(case.widths) > (most := MOST_WIDTH.get(implementation, max(case.widths))):
         return f"layers of more than {most} units"
+    if implementation == "tpu" and tpu.block_bytes(case) > tpu.MOST_BYTES:
+        return f"blocks of more than {tpu.MOST_BYTES / 2**20:.0f} MiB"
     return None
 
 

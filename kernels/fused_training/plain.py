@@ -27,7 +27,8 @@ from sweep_engine.kernels.fused_training.case import (
 
 Records = Float[Array, "R T 2"]
 
-_ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "gelu": jax.nn.gelu, "linear": lambda x: x}
+ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "gelu": jax.nn.gelu, "linear": lambda x: x}
+"""The activations by name; `gelu` is the tanh approximation."""
 
 
 def start(case: Case, theta: Float[Array, "R P"]) -> KernelState:
@@ -80,7 +81,9 @@ def train_segment(
     return jax.vmap(one)(state, hyper, limits, segment)
 
 
-class _Measured(NamedTuple):
+class Measured(NamedTuple):
+    """Hold what a check finds on the whole training set."""
+
     loss: Float[Array, ""]
     error: Float[Array, ""]
 
@@ -102,12 +105,12 @@ def _train_one(
         regular = before.step % checks.every == 0
         due = regular | (before.step >= limits.max_steps)
         measured = _measure(case, before.theta, data)
-        state = _select(due, _check(case, checks, before, limits, measured), before)
+        state = select(due, check(case, checks, before, limits, measured), before)
         here = jnp.arange(num_records) == before.step // checks.every - first_check
         records = jnp.where((here & regular)[:, None], jnp.stack(measured), records)
         examples = data if case.minibatch is None else _take(data, segment.indices[i])
         stepped = step(case, state, hyper, examples)
-        return i + 1, _select(state.status == RUNNING, stepped, state), records
+        return i + 1, select(state.status == RUNNING, stepped, state), records
 
     def goes_on(carry: tuple[Array, KernelState, Array]) -> Bool[Array, ""]:
         i, state, _ = carry
@@ -133,7 +136,7 @@ def outputs(case: Case, theta: Float[Array, " P"], x: Float[Array, "N D"]) -> Fl
             x += theta[offset : offset + m]
             offset += m
         if layer < len(case.widths) - 2:
-            x = _ACTIVATIONS[case.activation](x)
+            x = ACTIVATIONS[case.activation](x)
     return x
 
 
@@ -150,19 +153,20 @@ def losses(case: Case, f: Float[Array, "N C"], y: Array) -> Float[Array, " N"]:
             return 0.5 * (f[:, 0] - (2.0 * y - 1.0)) ** 2
 
 
-def _measure(case: Case, theta: Float[Array, " P"], data: Data) -> _Measured:
+def _measure(case: Case, theta: Float[Array, " P"], data: Data) -> Measured:
     f = outputs(case, theta, data.x)
     loss = jnp.mean(losses(case, f, data.y))
     if case.loss == "squared":
-        return _Measured(loss, jnp.full_like(loss, jnp.nan))
+        return Measured(loss, jnp.full_like(loss, jnp.nan))
     labels = jnp.argmax(f, axis=1) if case.loss == "cross_entropy" else f[:, 0] > 0
     wrong = (labels != data.y) | jnp.any(jnp.isnan(f), axis=1)
-    return _Measured(loss, jnp.mean(wrong.astype(f.dtype)))
+    return Measured(loss, jnp.mean(wrong.astype(f.dtype)))
 
 
-def _check(
-    case: Case, checks: Checks, state: KernelState, limits: Limits, found: _Measured
+def check(
+    case: Case, checks: Checks, state: KernelState, limits: Limits, found: Measured
 ) -> KernelState:
+    """Note what a check found, and whether it ends the run."""
     if checks.rule == "train_error":  # as counts, so that a share means so many examples
         allowed = limits.fit * case.num_examples + 1e-3
         holds = found.error * case.num_examples <= allowed
@@ -170,16 +174,15 @@ def _check(
         holds = found.loss <= limits.fit
     fit = holds & jnp.isfinite(found.loss)
     fit_step = jnp.where(fit & (state.fit_step < 0), state.step, state.fit_step)
-    status = jnp.select(
-        [
-            ~jnp.isfinite(found.loss),
-            (fit_step >= 0) & checks.stop_at_fit,
-            found.loss <= limits.loss,
-            state.step >= limits.max_steps,
-        ],
-        [jnp.int32(end) for end in (DIVERGED, FIT, LOSS_REACHED, MAX_STEPS)],
-        jnp.int32(RUNNING),
-    )
+    ends = {  # the last one that holds
+        MAX_STEPS: state.step >= limits.max_steps,
+        LOSS_REACHED: found.loss <= limits.loss,
+        FIT: (fit_step >= 0) & checks.stop_at_fit,
+        DIVERGED: ~jnp.isfinite(found.loss),
+    }
+    status = jnp.full_like(state.status, RUNNING)
+    for end, holds in ends.items():
+        status = jnp.where(holds, end, status)
     return state._replace(
         status=status,
         fit_step=fit_step,
@@ -195,28 +198,43 @@ def step(case: Case, state: KernelState, hyper: Sgd | Adam, examples: Data) -> K
     def objective(theta: Array) -> Array:
         return jnp.mean(losses(case, outputs(case, theta, examples.x), examples.y))
 
-    gradient = jax.grad(objective)(state.theta) + hyper.l2 * state.theta
+    gradient = jax.grad(objective)(state.theta)
+    moments = tuple(jnp.split(state.moments, case.num_moments))
+    theta, moments = update(case, hyper, state.theta, moments, gradient, state.step)
+    return state._replace(theta=theta, moments=jnp.concatenate(moments), step=state.step + 1)
+
+
+def update(
+    case: Case,
+    hyper: Sgd | Adam,
+    theta: Array,
+    moments: tuple[Array, ...],
+    gradient: Array,
+    step: Int[Array, "..."],
+) -> tuple[Array, tuple[Array, ...]]:
+    """Update parameters and moments by the gradient of the mean loss, each element by itself."""
+    gradient += hyper.l2 * theta
     if isinstance(hyper, Adam):
-        direction, moments = _adam(hyper, state, gradient)
+        direction, moments = _adam(hyper, moments, gradient, step)
     else:
-        moments = gradient + hyper.momentum * state.moments
+        moment = gradient + hyper.momentum * moments[0]
         nesterov = case.optimizer == "nesterov"
-        direction = gradient + hyper.momentum * moments if nesterov else moments
-    theta = state.theta - hyper.learning_rate * (direction + hyper.weight_decay * state.theta)
-    return state._replace(theta=theta, moments=moments, step=state.step + 1)
+        direction = gradient + hyper.momentum * moment if nesterov else moment
+        moments = (moment,)
+    return theta - hyper.learning_rate * (direction + hyper.weight_decay * theta), moments
 
 
 def _adam(
-    hyper: Adam, state: KernelState, gradient: Float[Array, " P"]
-) -> tuple[Float[Array, " P"], Float[Array, " M"]]:
-    first, second = jnp.split(state.moments, 2)
+    hyper: Adam, moments: tuple[Array, ...], gradient: Array, step: Int[Array, "..."]
+) -> tuple[Array, tuple[Array, ...]]:
+    first, second = moments
     first = hyper.b1 * first + (1 - hyper.b1) * gradient
     second = hyper.b2 * second + (1 - hyper.b2) * gradient**2
-    count = (state.step + 1).astype(gradient.dtype)
+    count = (step + 1).astype(gradient.dtype)
     unbiased = first / (1 - hyper.b1**count), second / (1 - hyper.b2**count)
-    direction = unbiased[0] / (jnp.sqrt(unbiased[1]) + hyper.eps)
-    return direction, jnp.concatenate([first, second])
+    return unbiased[0] / (jnp.sqrt(unbiased[1]) + hyper.eps), (first, second)
 
 
-def _select(condition: Bool[Array, ""], yes: Any, no: Any) -> Any:
+def select(condition: Bool[Array, "..."], yes: Any, no: Any) -> Any:
+    """Choose between two trees where a condition holds and where it does not."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)

@@ -61,9 +61,13 @@ class Execution(Spec):
         default="exact", description="exact: float32 products; fast: the device's default"
     )
     implementation: Annotated[
-        Literal["auto", "xla", "cpu", "cpu_tiny", "cuda"],
+        Literal["auto", "xla", "cpu", "cpu_tiny", "cuda", "tpu"],
         IMPLEMENTATION.reader(),
-    ] = Field(default="auto", description="XLA, a kernel, or what the first run finds best")
+    ] = Field(
+        default="auto",
+        description="XLA, a kernel, or what the first run finds best; the kernels cuda and tpu "
+        "have not run on their hardware yet, and compute only where they are asked for",
+    )
     lanes: Count | None = Field(
         default=None,
         description="networks per block; left out, a rule picks what a block can hold and the runs "

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.benchmarks.bundles import cycles_of_turn
 from tests.benchmarks.hlo import Arrays, arrays_of, regions
 
 PROGRAM = """
@@ -98,3 +99,26 @@ def test_a_loop_of_known_length_counts_that_often_and_slices_as_what_is_read():
     assert turn.launches == 1 + 4
     assert turn.cycles == 80
     assert turn.largest[1] == (slices, "4 times: row")
+
+
+LISTING = """
+     0   :  { start }
+   0x1 LB: > { of a block }
+   0x2 LB: >> { of a step }
+   0x3 LB: >>> { %p1 = scmp.ge.s32.totalorder %s1, 10 /* loop exit test */ }
+   0x4 LB: >>>> { %p2 = scmp.ge.s32.totalorder (%p1), %s2, 3 /* loop exit test */ }
+   0x5   : >>>> { %5 = sbr.rel (!%p2) target = $region1 }
+   0x6   : >> { told one loop less ;; %6 = sbr.rel (!%p1) target = $region2 }
+   0x7 LB: >>> { %p3 = scmp.ge.s32.totalorder %s3, 7 /* loop exit test */ }
+   0x8   : >>> { %8 = sbr.rel (!%p3) target = $region3 }
+   0x9   : >> { %p4 = scmp.gt.f32.partialorder %s4, 0.0 ;; %9 = sbr.rel (!%p4) target = $region4 }
+   0xa   : > { %p5 = scmp.ge.s32.totalorder %s5, 8 /* loop exit test */ }
+   0xb   : > { %11 = sbr.rel (!%p5) target = $region5 }
+"""
+
+
+def test_cycles_are_the_bundles_of_a_step_by_the_turns_around_them():
+    of_a_step, of_a_tile, of_a_row, of_the_update = 3, 1, 2, 2
+    tiles = 10 * (of_a_tile + 3 * of_a_row)
+    assert cycles_of_turn(LISTING) == of_a_step + tiles + 7 * of_the_update
+    assert cycles_of_turn(LISTING, leave_out=10) == of_a_step + 7 * of_the_update

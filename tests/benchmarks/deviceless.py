@@ -14,11 +14,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from tests.benchmarks.bundles import FLAGS
 
 RECORD = Path(__file__).parent / "records" / "deviceless.json"
 NOTE = (
@@ -29,12 +32,18 @@ NOTE = (
     "the device's memory or go there, `chip_bytes` stay in a TPU's on-chip memory. `cycles` are "
     "the TPU compiler's own estimate, a network. `at_most` is what a region's rate of "
     "network-steps, or of other turns, a second can be by each limit alone: memory by the data "
-    "sheet's bandwidth, arithmetic by its rate of float32 products, cycles by the clock."
+    "sheet's bandwidth, arithmetic by its rate of float32 products, cycles by the clock. By the "
+    "kernel tpu, a turn of `call/turn` is a call of the kernel, of `turns_a_call` network-steps; "
+    "`kernel` is a network-step in it: cycles are counted off the compiler's listing, those of a "
+    "check apart where a step does not go over all examples anyway."
 )
 LANES = (1024, 4096)
 SECONDS = 300.0
 KEPT_SHARE = 0.02
 """Regions that move less than this share of the bytes are left out of the record."""
+
+LISTINGS = "DEVICELESS_LISTINGS"
+"""The variable that names the folder of the TPU compiler's listings."""
 
 CLOCK_HZ = {"v5e": 1.5e9}
 """197 TFLOP/s of four arrays of 128 x 128 multipliers."""
@@ -57,6 +66,7 @@ class Compiled:
         pick: The program and its arguments' shapes, off an opened source.
         observables: As in a sweep.
         flops: Of the matrix products of one network-step, where that is what a turn is.
+        implementation: As in a sweep.
     """
 
     source: dict[str, Any]
@@ -66,6 +76,7 @@ class Compiled:
     pick: Callable[[Any], tuple[Any, tuple[Any, ...]]]
     observables: tuple[Any, ...] = ()
     flops: float | None = None
+    implementation: str = "auto"
 
 
 def _nth(index: int) -> Callable[[Any], tuple[Any, tuple[Any, ...]]]:
@@ -100,9 +111,11 @@ def programs(lanes: int) -> dict[str, Compiled]:
             "stop": {"fit": False, "check_every": 1000},
             "runs": lanes,
         }
-        found[f"train, {name}"] = Compiled(
+        found[f"train, {name}"] = one = Compiled(
             source, workload.task, workload.model, lanes, _segment, flops=workload.flops
         )
+        if name != "CNN":
+            found[f"train, {name}, kernel"] = replace(one, implementation="tpu")
     law = {"kind": "lecun_normal"}
     prior = {"kind": "prior", "law": law, "draws": lanes}
     guess = {"kind": "guess_and_check", "law": law, "accepted": 8, "max_draws": lanes}
@@ -134,7 +147,9 @@ def compile_one(device: str, name: str, lanes: int, precision: str) -> dict[str,
     sweep = Sweep.model_validate({
         "name": "deviceless", "task": one.task, "model": one.model, "sources": {"it": one.source},
         "observables": list(one.observables),
-        "execution": {"lanes": lanes, "precision": precision},
+        "execution": {
+            "lanes": lanes, "precision": precision, "implementation": one.implementation,
+        },
     })  # fmt: skip
     setting = settings(sweep)[0]
     with for_platform(DEVICES[device].platform):
@@ -157,14 +172,41 @@ def compile_one(device: str, name: str, lanes: int, precision: str) -> dict[str,
     cost = compiled.cost_analysis() or {}  # the GPU compiler gives none
     held = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
     held -= memory.alias_size_in_bytes
-    return {
+    found = {
         "compile_seconds": round(seconds, 1),
         "held_bytes": held,
         "share_of_memory": round(held / DEVICES[device].memory_bytes, 4),
         "xla_bytes": round(cost["bytes accessed"] / one.networks) if cost else None,
         "xla_flops": round(cost["flops"] / one.networks) if cost else None,
-        "regions": by_region(text, device, one.networks, one.flops),
     }
+    if one.implementation == "tpu":
+        regions = by_region(text, device, one.networks, None)
+        return found | _of_kernel(device, opened, one) | {"regions": regions}
+    return found | {"regions": by_region(text, device, one.networks, one.flops)}
+
+
+def _of_kernel(device: str, opened: Any, one: Compiled) -> dict[str, Any]:
+    """Say what a network-step in the TPU kernel takes."""
+    from sweep_engine.devices import DEVICES
+    from sweep_engine.kernels.fused_training import tpu
+    from tests.benchmarks.bundles import cycles_of_turn, listing
+
+    case, text = opened.block.case, listing(Path(os.environ[LISTINGS]), "train_segment")
+    all_examples = -(-case.num_examples // tpu.TILE)
+    step = cycles_of_turn(text, leave_out=all_examples if case.minibatch else None)
+    cycles = step / tpu.LANES
+    assert one.flops is not None
+    limits = {"arithmetic": DEVICES[device].float32_flops / one.flops}
+    if device in CLOCK_HZ:
+        limits["cycles"] = CLOCK_HZ[device] / cycles
+    kernel = {
+        "cycles": round(cycles, 1),
+        "flops": round(one.flops),
+        "check_cycles": round((cycles_of_turn(text) - step) / tpu.LANES, 1),
+        "chip_bytes_held": tpu.block_bytes(case),
+        "at_most": {name: float(f"{rate:.3g}") for name, rate in limits.items()},
+    }
+    return {"turns_a_call": opened.block.call_turns, "kernel": kernel}
 
 
 def by_region(text: str, device: str, networks: int, flops: float | None) -> dict[str, Any]:
@@ -235,7 +277,12 @@ def in_time(device: str, name: str, lanes: int, precision: str, seconds: float) 
     command = [sys.executable, "-m", "tests.benchmarks.deviceless", "--one", one]
     told = os.environ | environment(device)
     try:
-        done = subprocess.run(command, env=told, capture_output=True, timeout=seconds, text=True)
+        with tempfile.TemporaryDirectory() as folder:
+            if name.endswith("kernel"):
+                told |= {LISTINGS: folder, "LIBTPU_INIT_ARGS": FLAGS.format(folder=folder)}
+            done = subprocess.run(
+                command, env=told, capture_output=True, timeout=seconds, text=True
+            )
     except subprocess.TimeoutExpired:
         return {"failed": f"not compiled within {seconds:g} s"}
     if done.returncode:

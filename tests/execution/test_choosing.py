@@ -32,6 +32,7 @@ from sweep_engine.store import OutputDirectory, open_results, read_failures
 from sweep_engine.store.manifest import Choice, read_manifest
 from sweep_engine.store.schema import file_metadata
 from tests.kernels.compilers import needs_compiler
+from tests.kernels.fused_training import raw
 from tests.shell import call
 
 SGD = {
@@ -277,17 +278,19 @@ def test_what_is_asked_for_is_taken_whoever_is_faster(monkeypatch):
     assert chosen("cpu").reason.startswith("asked for; agreed")
 
 
-def test_a_kernel_for_another_device_is_refused():
-    with pytest.raises(CannotBuild, match="needs a gpu, and this is a cpu"):
-        chosen("cuda")
-    assert "not verified on this device" in expect(*opened("cuda")).reason
+@pytest.mark.parametrize(("name", "device"), [("cuda", "gpu"), ("tpu", "tpu")])
+def test_a_kernel_for_another_device_is_refused(name, device):
+    with pytest.raises(CannotBuild, match=f"needs a {device}, and this is a cpu"):
+        chosen(name)
+    assert "not verified on this device" in expect(*opened(name)).reason
 
 
-def test_on_a_gpu_auto_takes_xla(worth_it, monkeypatch):
+@pytest.mark.parametrize("device", ["gpu", "tpu"])
+def test_on_an_accelerator_auto_takes_xla(device, worth_it, monkeypatch):
     programs = opened()
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax, "default_backend", lambda: device)
     found, _ = choose(*programs, threads=1, should_stop=lambda: False)
-    assert found == Choice("xla", "no kernel for gpu has been verified; ask for it by name")
+    assert found == Choice("xla", f"no kernel for {device} has been verified; ask for it by name")
 
 
 def test_without_a_compiler_auto_says_so_and_takes_xla(worth_it, tmp_path, monkeypatch):
@@ -354,6 +357,12 @@ def test_the_self_test_passes_what_is_right(xla, monkeypatch):
     """The kernels' own reference: another program for the same training."""
     monkeypatch.setitem(implementations.TRAIN, "cpu", plain.train_segment)
     assert self_test(xla.by("cpu"), xla).startswith("agreed with XLA to")
+
+
+@pytest.mark.long
+def test_the_tpu_kernel_passes_the_self_test_where_it_is_interpreted(xla, monkeypatch):
+    monkeypatch.setitem(implementations.TRAIN, "tpu", raw.tpu_interpreted)
+    assert self_test(xla.by("tpu"), xla).startswith("agreed with XLA to")
 
 
 # --- frozen, and said ---------------------------------------------------------------------

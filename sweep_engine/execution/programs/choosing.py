@@ -26,7 +26,7 @@ from sweep_engine.execution.programs.trials import (
     trial_of,
 )
 from sweep_engine.kernels import native
-from sweep_engine.kernels.fused_training.implementations import check_platform
+from sweep_engine.kernels.fused_training.implementations import UNVERIFIED, check_platform
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.planning import num_runs
 from sweep_engine.sources import XLA, Disagrees, KernelPrograms, SourcePrograms
@@ -64,8 +64,8 @@ def expect(programs: SourcePrograms, settings: Sequence[Setting]) -> Choice:
         return _expect_auto(programs, settings)
     if named not in programs.kernels():
         return Choice(XLA, f"there is no {named} kernel of {trial_of(programs).unit}")
-    if named == "cuda":
-        return Choice("cuda", "asked for; not verified on this device until its self-test passes")
+    if named in UNVERIFIED:
+        return Choice(named, "asked for; not verified on this device until its self-test passes")
     return Choice(named, "asked for; built and tested at the first run")
 
 

@@ -1,5 +1,6 @@
 """Cases and examples for the tests of training kernels."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from sweep_engine.kernels.fused_training.case import (
     Segment,
     Sgd,
 )
+from tests.kernels.fused_training import raw
 
 CASES = {
     "yardstick": Case((7, 40, 40, 1), num_examples=128),
@@ -30,6 +32,13 @@ CASES = {
 }
 SMOOTH = [name for name, case in CASES.items() if case.activation != "relu"]
 KINKED = [name for name, case in CASES.items() if case.activation == "relu"]
+
+QUICKLY = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+}
+"""How XLA compiles what is interpreted: its thousands of operations would take it long."""
 
 Train = Callable[..., tuple[KernelState, Any]]
 
@@ -48,10 +57,7 @@ class Example(NamedTuple):
     def run(self, train: Train, num_records: int = 4) -> tuple[KernelState, jax.Array]:
         """Train by an implementation, compiled."""
 
-        def call(*arrays: Any) -> tuple[KernelState, jax.Array]:
-            return train(self.case, self.checks, *arrays, num_records=num_records)
-
-        return jax.jit(call)(*self[2:])
+        return _compiled(train, self.case, self.checks, num_records)(*self[2:])
 
     def networks(self, chosen: slice) -> "Example":
         """The same with some of the networks alone."""
@@ -71,6 +77,14 @@ class Example(NamedTuple):
             self[2:],
         )
         return Example(self.case, self.checks, *widened)
+
+
+@functools.cache
+def _compiled(train: Train, case: Case, checks: Checks, num_records: int) -> Callable[..., Any]:
+    def call(*arrays: Any) -> tuple[KernelState, jax.Array]:
+        return train(case, checks, *arrays, num_records=num_records)
+
+    return jax.jit(call, compiler_options=QUICKLY if train is raw.tpu_interpreted else None)
 
 
 def make(case: Case, num_runs: int, turns: int, *, seed: int = 0, every: int = 4) -> Example:

@@ -1,4 +1,4 @@
-"""Kernels called without XLA, so that their outputs can be spoilt before: by ctypes."""
+"""Kernels called without XLA by ctypes, so that outputs can be spoilt before; or interpreted."""
 
 import ctypes
 import functools
@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from sweep_engine.kernels import native
-from sweep_engine.kernels.fused_training import cpu, cuda
+from sweep_engine.kernels.fused_training import cpu, cuda, tpu
 from sweep_engine.kernels.fused_training.arrays import attributes, operands, results, unpack
 from sweep_engine.kernels.fused_training.case import Case, Checks, KernelState, check_segment
 
@@ -89,3 +89,12 @@ def cuda_on_host(
 
     shapes = results(arrays[0], num_records)
     return unpack(jax.pure_callback(call, shapes, *operands(*arrays)))
+
+
+def tpu_interpreted(
+    case: Case, checks: Checks, *arrays: Any, num_records: int
+) -> tuple[KernelState, jax.Array]:
+    """The TPU kernel operation by operation, in blocks of 32 networks."""
+    return tpu.train_segment(
+        case, checks, *arrays, num_records=num_records, lanes=32, interpret=True
+    )

@@ -25,14 +25,15 @@ IMPLEMENTATIONS: dict[str, Train] = {
     "cpu": cpu.train_segment,
     "cpu_tiny": cpu.train_tiny_segment,
     "cuda on the host": raw.cuda_on_host,  # its outputs and shared memory are poisoned too
+    "tpu interpreted": raw.tpu_interpreted,
 }
 KERNELS = [name for name in IMPLEMENTATIONS if name != "plain"]
-TOO_SLOW_FOR_MANY_RUNS = {"cuda on the host"}  # barriers
+TOO_SLOW_FOR_MANY_RUNS = {"cuda on the host", "tpu interpreted"}  # barriers; small operations
 NUM_RUNS = 12
 
 SHORT = {"plain": ["ragged"], "cpu": ["yardstick", "ragged", "classes"]}
 SHORT |= {"cpu_tiny": ["ragged", "classes"]}
-SHORT |= {"cuda on the host": ["ragged", "classes"]}
+SHORT |= {"cuda on the host": ["ragged", "classes"], "tpu interpreted": ["ragged"]}
 
 
 def pairs(implementations: list[str], names: list[str]) -> pytest.MarkDecorator:
@@ -220,18 +221,22 @@ def test_two_segments_are_one(implementation, name):
     np.testing.assert_array_equal(records[:, 2], last_records[:, 0])
 
 
+RULES = {"yardstick": "train_error", "classes": "train_loss", "deep linear": "train_loss"}
+SHORT_RULE = dict.fromkeys(KERNELS, "yardstick") | {"tpu interpreted": "deep linear"}
+
+
 @pytest.mark.parametrize(
-    ("name", "rule"),
+    ("implementation", "name"),
     [
-        ("yardstick", "train_error"),
-        pytest.param("classes", "train_loss", marks=pytest.mark.long),
-        pytest.param("deep linear", "train_loss", marks=pytest.mark.long),
+        pytest.param(implementation, name, marks=[pytest.mark.long] * is_long)
+        for implementation in KERNELS
+        for name in RULES
+        for is_long in [name != SHORT_RULE[implementation]]
     ],
 )
-@every_kernel
-def test_runs_end_as_the_reference_ends_them(implementation, name, rule):
+def test_runs_end_as_the_reference_ends_them(implementation, name):
     """By every end there is; a loss within rounding of its limit may end a run a check later."""
-    case = CASES[name]
+    case, rule = CASES[name], RULES[name]
     example = make(case, 60, 40, every=3)
     runs = jnp.arange(60)
     limits = example.limits._replace(
