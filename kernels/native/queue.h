@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -72,10 +73,10 @@ class Queue {
 
 // Does all items, this thread and those of the pool that are free.
 template <class Workspace, class Arguments, class Pool>
-void do_all(const Arguments& arguments, Pool& pool) {
+void do_all(const Arguments& arguments, const Pool& pool) {
   auto queue = std::make_shared<Queue<Arguments, Workspace>>(arguments);
   const int64_t helpers = std::min<int64_t>(pool.num_threads(), arguments.num_items) - 1;
-  for (int64_t i = 0; i < helpers; i++) pool.Schedule([queue] { queue->work(); });
+  for (int64_t i = 0; i < helpers; i++) pool.schedule([queue] { queue->work(); });
   queue->work();
   queue->wait();
 }

@@ -56,6 +56,20 @@ def test_kernel_finds_what_the_reference_finds(name):
     np.testing.assert_array_equal(found.wrong[same], truth.wrong[same])
 
 
+def test_a_call_that_is_not_as_the_kernel_expects_it_is_refused():
+    case, words = CASES["one layer"], jnp.zeros((8, 2), jnp.uint32)
+    given = (words, scales_of(case, 8), *examples(case))
+    shapes = (
+        jax.ShapeDtypeStruct((8, 2), jnp.uint8), jax.ShapeDtypeStruct((8,), jnp.int32),
+    )  # fmt: skip
+    call = jax.ffi.ffi_call(cpu.register(case), shapes)
+    assert call(*given)[1].shape == (8,)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="another number of arrays"):
+        call(*given[:3])
+    with pytest.raises(jax.errors.JaxRuntimeError, match="another type than the kernel's"):
+        call(words.astype(jnp.int32), *given[1:])
+
+
 @pytest.mark.parametrize("name", ["yardstick", "ragged"])
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_functions_and_misses_are_those_of_float64(implementation, name):

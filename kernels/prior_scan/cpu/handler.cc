@@ -1,10 +1,10 @@
 // Draws of a prior: parameters made on chip, the function they compute, what it misses.
 //
 // Vectors run over the inputs, so that nothing of a layer is padded and theta is read as it is.
+#include "call.h"
 #include "products.h"
 #include "queue.h"
 #include "random.h"
-#include "xla/ffi/api/ffi.h"
 
 namespace sweep {
 
@@ -124,26 +124,20 @@ inline void do_item(const ScanArguments& a, int64_t r, Workspace& w) {
 
 }  // namespace sweep
 
-namespace ffi = xla::ffi;
-using Floats = ffi::Buffer<ffi::F32>;
-
-static ffi::Error Scan(ffi::ThreadPool pool, ffi::Buffer<ffi::U32> keys, Floats scales, Floats x,
-                       ffi::Buffer<ffi::S32> targets, ffi::Result<ffi::Buffer<ffi::U8>> functions,
-                       ffi::Result<ffi::Buffer<ffi::S32>> wrong) {
-  sweep::do_all<sweep::Workspace>(
-      sweep::ScanArguments{keys.typed_data(), scales.typed_data(), x.typed_data(),
-                           targets.typed_data(), functions->typed_data(), wrong->typed_data(),
-                           static_cast<int64_t>(wrong->element_count())},
-      pool);
-  return ffi::Error::Success();
+extern "C" XLA_FFI_Error* scan(XLA_FFI_CallFrame* frame) {
+  sweep::Call call(frame);
+  return call.answer(
+      4, 2,
+      [](sweep::Call& of) {
+        return sweep::ScanArguments{of.argument<uint32_t>(0), of.argument<float>(1),
+                                    of.argument<float>(2), of.argument<int32_t>(3),
+                                    of.result<uint8_t>(0), of.result<int32_t>(1),
+                                    of.result_shape(1)[0]};
+      },
+      [&](const sweep::ScanArguments& all) {
+        sweep::do_all<sweep::Workspace>(all, call.pool());
+      });
 }
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scan, Scan,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::Buffer<ffi::U32>>().Arg<Floats>().Arg<Floats>()
-                                  .Arg<ffi::Buffer<ffi::S32>>()
-                                  .Ret<ffi::Buffer<ffi::U8>>().Ret<ffi::Buffer<ffi::S32>>());
 
 // theta of one key, for the tests.
 extern "C" void draw_theta(const uint32_t* key, const float* scales, float* out) {
