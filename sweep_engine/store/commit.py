@@ -95,7 +95,7 @@ def publish(files: Files, entry: LedgerEntry) -> None:
 
 def finish_publishing(files: Files, ledger: Ledger) -> None:
     """Publish what was committed and not yet published; safe at any time, for anyone."""
-    names = {owner for path in files.sizes(STAGING) if (owner := split_staged_path(path))}
+    names = {owner for path in files.below(STAGING) if (owner := split_staged_path(path))}
     for shard, attempt in sorted(names):
         entry = ledger.entries.get(shard)
         if entry and entry.attempt == attempt:
@@ -109,7 +109,7 @@ def discard_leftovers(files: Files, ledger: Ledger) -> None:
     there is a lock, only its holder calls this, before it starts any work: on a file system it
     takes away the temporary file of a write under way, which makes that write fail.
     """
-    for path in files.sizes(STAGING):
+    for path in files.below(STAGING):
         owner = split_staged_path(path)
         if owner is None or (owner[0] in ledger.entries and not _won(ledger, *owner)):
             files.remove(path)

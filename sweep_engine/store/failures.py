@@ -44,7 +44,7 @@ def read_failures(files: Files) -> dict[str, Failure]:
 def scan_failures(files: Files) -> tuple[dict[str, Failure], list[str]]:
     """Read every good record, and say of every other file what is wrong with it."""
     failures, problems = {}, []
-    paths = sorted(files.sizes(FAILED))
+    paths = sorted(files.below(FAILED))
     for path, data in zip(paths, files.map(files.read, paths), strict=True):
         try:
             failure = _parse(path, data)

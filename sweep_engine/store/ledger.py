@@ -152,7 +152,7 @@ def read_ledger(files: Files) -> Ledger:
 def scan_ledger(files: Files) -> tuple[Ledger, dict[str, str]]:
     """Read every good entry, and say of every other file, by path, what is wrong with it."""
     entries, problems = {}, {}
-    paths = sorted(files.sizes(LEDGER))
+    paths = sorted(files.below(LEDGER))
     for path, data in zip(paths, files.map(files.read, paths), strict=True):
         try:
             entry = _parse(path, data)

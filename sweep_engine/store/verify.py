@@ -192,7 +192,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _notes(files: Files) -> list[str]:
-    staged, failed = len(files.sizes(STAGING)), len(files.sizes(FAILED))
+    staged, failed = len(files.below(STAGING)), len(files.below(FAILED))
     notes = [f"{STAGING}/ holds {staged} leftover files"] if staged else []
     notes += [f"{FAILED}/ names {failed} shards"] if failed else []
     strays = [path for path in files.at_root() if path not in AT_ROOT]

@@ -111,8 +111,10 @@ def test_replace_what_was_read(files, place, request):
 def test_sizes_and_folders(files):
     assert files.is_empty()
     assert (files.sizes("runs"), files.folders(), files.at_root()) == ({}, [], [])
+    assert files.below("runs") == []
     files.write_all({"runs/x=1/a": b"12", "runs/b": b"1", "runs2/c": b"", "top": b"1"})
     assert files.sizes("runs") == {"runs/x=1/a": 2, "runs/b": 1}
+    assert sorted(files.below("runs")) == ["runs/b", "runs/x=1/a"]
     assert set(files.folders()) >= {"runs", "runs2"}
     assert "top" not in files.folders()
     assert files.at_root() == ["top"]

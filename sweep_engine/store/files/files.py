@@ -69,6 +69,9 @@ class Files(Protocol):
     def exists(self, path: str) -> bool:
         """Whether there is a file."""
 
+    def below(self, folder: str) -> list[str]:
+        """The path of every file below a folder, in any order; none if it does not exist."""
+
     def sizes(self, folder: str) -> dict[str, int]:
         """The size in bytes of every file below a folder, by path; none if it does not exist."""
 

@@ -84,7 +84,7 @@ class LocalFiles:
         return True
 
     def read(self, path: str, *, last: int | None = None) -> bytes:
-        with self._path(path).open("rb") as stream:
+        with self._path(path).open("rb", buffering=0) as stream:  # all at once; many are small
             if last is not None:
                 size = stream.seek(0, os.SEEK_END)
                 stream.seek(max(0, size - last))
@@ -96,9 +96,14 @@ class LocalFiles:
     def exists(self, path: str) -> bool:
         return self._path(path).exists()
 
+    def below(self, folder: str) -> list[str]:
+        return [path for path, _ in _below(str(self._path(folder)), folder)]
+
     def sizes(self, folder: str) -> dict[str, int]:
-        found: dict[str, int] = {}
-        _collect(str(self._path(folder)), folder, found)
+        found = {}
+        for path, entry in _below(str(self._path(folder)), folder):
+            with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
+                found[path] = entry.stat().st_size
         return found
 
     def folders(self) -> list[str]:
@@ -153,7 +158,8 @@ class LocalFiles:
         return temporary
 
 
-def _collect(folder: str, prefix: str, found: dict[str, int]) -> None:
+def _below(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Give every file below a folder, with its path; what a file system tells at no cost."""
     try:
         entries = list(os.scandir(folder))
     except FileNotFoundError:
@@ -161,10 +167,9 @@ def _collect(folder: str, prefix: str, found: dict[str, int]) -> None:
     for entry in entries:
         path = f"{prefix}/{entry.name}"
         if entry.is_dir():
-            _collect(entry.path, path, found)
+            yield from _below(entry.path, path)
         else:
-            with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
-                found[path] = entry.stat().st_size
+            yield path, entry
 
 
 def _make_folder(folder: Path) -> None:

@@ -162,6 +162,9 @@ class ObjectFiles:
             return False
         return True
 
+    def below(self, folder: str) -> list[str]:
+        return list(self.sizes(folder))
+
     def sizes(self, folder: str) -> dict[str, int]:
         with _os_errors():
             chunks = obstore.list(self._store, prefix=check_path(folder))
