@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import pytest
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from sweep_engine.execution import run
 from sweep_engine.spec import Sweep
@@ -45,6 +46,18 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_CACHE_HOME"] = str(cache)
     jax.config.update("jax_compilation_cache_dir", str(cache / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_for_products() -> None:
+    """Keep NumPy's products to one thread: pytest's workers have the cores already.
+
+    Threads that wait for one another made permutation tests three times as long.
+    """
+    import scipy.linalg  # noqa: F401  # it brings a library of its own, whose threads are seen then
+
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of the processes that tests start
+    threadpool_limits(1)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,14 +4,13 @@ import itertools
 import os
 import subprocess
 import sys
+import urllib.request
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
-import botocore.session
 import pytest
 
-BUCKET = "sweeps"
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -37,19 +36,12 @@ def endpoint_of(tmp_path_factory):
 
 @contextmanager
 def running(server, folder):
-    """Run a server with an empty bucket; gives its endpoint."""
+    """Run a server; gives its endpoint."""
     script = Path(__file__).with_name("s3_server.py")
     words = [sys.executable, str(script), server, str(folder)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        endpoint = f"http://127.0.0.1:{int(process.stdout.readline())}"
-        make_bucket(endpoint)
-        yield endpoint
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
         process.stdin.close()
-
-
-def make_bucket(endpoint):
-    with environment(endpoint):
-        botocore.session.get_session().create_client("s3").create_bucket(Bucket=BUCKET)
 
 
 @contextmanager
@@ -64,9 +56,11 @@ def environment(endpoint):
         yield
 
 
-def new_address():
-    """An address that no other test of this process has."""
-    return f"s3://{BUCKET}/of-{os.getpid()}/{next(_numbers)}"
+def new_address(endpoint):
+    """An address in a bucket of its own: to list one, a server goes through all of its objects."""
+    bucket = f"sweeps-{os.getpid()}-{next(_numbers)}"
+    with urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")):
+        return f"s3://{bucket}/out"
 
 
 @contextmanager
@@ -76,4 +70,4 @@ def new_place(name, tmp_path, endpoint_of):
         yield str(tmp_path / "out")
         return
     with environment(endpoint_of(name)):
-        yield new_address()
+        yield new_address(endpoint_of(name))

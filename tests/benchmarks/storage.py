@@ -130,7 +130,7 @@ def requests(retries: int, rounds: int) -> Tally:
             for nth in range(1, REQUESTS_OF_A_SESSION + 1):
                 fault = list(HttpFault)[(start + nth) % len(HttpFault)]
                 objects.CLIENT["timeout"] = "2s" if fault is HttpFault.REPLY_STALLED else "60s"
-                address = new_address()
+                address = new_address(backend)
                 with environment(f"http://127.0.0.1:{server.server_port}"):
                     seen = open_files(address)
                     seen.is_empty()
@@ -200,7 +200,7 @@ def main() -> None:
         keep(on_disk, parts(lambda: f"{name}/{next(numbers)}", folder / "disk", len(Fault)))
         (folder / "server").mkdir()
         with running(SERVER, folder / "server") as endpoint, environment(endpoint):
-            keep(on_s3, parts(new_address, folder / "s3", rounds))
+            keep(on_s3, parts(partial(new_address, endpoint), folder / "s3", rounds))
             for retries in (0, 10):
                 title = f"requests_of_a_session_sent_again_{retries}_times_at_most"
                 keep(on_s3, iter([(title, partial(requests, retries, rounds))]))

@@ -69,7 +69,7 @@ def local(tmp_path_factory):
 @pytest.fixture
 def out(endpoint_of):
     with environment(endpoint_of("moto")):
-        yield new_address()
+        yield new_address(endpoint_of("moto"))
 
 
 def tables(out):

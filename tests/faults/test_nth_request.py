@@ -39,7 +39,7 @@ def two_views(server, endpoint_of):
     """A new place, as one sees it through the faulty server and as it is."""
 
     def open_both():
-        address = new_address()
+        address = new_address(endpoint_of("localbucket"))
         with environment(f"http://127.0.0.1:{server.server_port}"):
             seen = open_files(address)
             assert seen.is_empty()

@@ -21,7 +21,7 @@ RUNS_FILE = "runs/source=box/bucket=b0/s00002.parquet"
 @pytest.fixture
 def place(endpoint_of):
     with environment(endpoint_of("localbucket")):
-        yield new_address()
+        yield new_address(endpoint_of("localbucket"))
 
 
 def test_a_flipped_bit_is_seen(files):
@@ -93,7 +93,7 @@ def test_a_server_that_does_not_answer(monkeypatch):
         with environment(f"http://127.0.0.1:{nobody.getsockname()[1]}"):
             for ask in (open_results, lambda place: OutputDirectory(place).create()):
                 with pytest.raises(SweepEngineError, match=r"127\.0\.0\.1|cannot be used"):
-                    ask(new_address())
+                    ask("s3://nobody/out")
 
 
 def test_a_server_that_ignores_conditions_is_refused(place, monkeypatch):

@@ -6,7 +6,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from sweep_engine.errors import CorruptResults
-from sweep_engine.store import ShardFiles, commit_shard, read_failures, record_failure, verify
+from sweep_engine.store import (
+    LocalFiles,
+    ShardFiles,
+    commit_shard,
+    read_failures,
+    record_failure,
+    verify,
+)
 from sweep_engine.store.encoding import to_parquet, to_sealed_parquet
 from sweep_engine.store.layout import COMPARISONS, SWEEP_YAML
 from tests.faults.workload import shard_files, shard_tables
@@ -61,7 +68,8 @@ def test_a_flipped_bit_is_seen_where_no_entry_of_the_ledger_names_the_file(files
     files.write(path, whole)
     assert verify(files, sweep_file=digest).problems == []
     choices = random.Random(0)
-    for bit in choices.sample(range(8 * len(whole)), 64):
+    # What is read is checked in one place, wherever it comes from: a server is asked less often.
+    for bit in choices.sample(range(8 * len(whole)), 64 if isinstance(files, LocalFiles) else 4):
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << bit % 8
         files.write(path, bytes(flipped))
