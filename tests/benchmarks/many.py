@@ -4,7 +4,8 @@
 
 Each command is a process of its own: seconds by the clock, and the most memory that it held. Shards
 are cut small for it, so that there are many of few rows; of many programs, each is another width
-of the model, and memory is read as they go by. It records; it asserts nothing.
+of the model, and memory is read as they go by. A count of 0 keeps what the record holds of that
+part. It records; it asserts nothing.
 """
 
 import json
@@ -99,14 +100,17 @@ def many_programs(folder: Path, count: int) -> dict[str, object]:
     return without_course(found) | {"programs": count, "mb_at_every_tenth_of_the_time": tenths}
 
 
+PARTS = {"many_shards": many_shards, "many_programs": many_programs}
+
+
 if __name__ == "__main__":
     path, *counts = sys.argv[1:]
-    shards, programs = (int(given or usual) for given, usual in
-                        zip_longest(counts, USUAL))  # fmt: skip
-    record: dict[str, object] = {"machine": describe()}
+    kept = json.loads(Path(path).read_text()) if Path(path).exists() else {}
+    record: dict[str, object] = kept | {"machine": describe()}
     with tempfile.TemporaryDirectory() as name:
         os.environ["XDG_CACHE_HOME"] = str(Path(name, "cache"))
-        record["many_shards"] = many_shards(Path(name), shards)
-        Path(path).write_text(json.dumps(record, indent=1) + "\n")
-        record["many_programs"] = many_programs(Path(name), programs)
-        Path(path).write_text(json.dumps(record, indent=1) + "\n")
+        for (part, measure), given, usual in zip_longest(PARTS.items(), counts, USUAL):
+            if count := int(given or usual):
+                load = round(os.getloadavg()[0], 1)
+                record[part] = {"load_average_before": load, **measure(Path(name), count)}
+                Path(path).write_text(json.dumps(record, indent=1) + "\n")
