@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from unittest import mock
+
+import pytest
 
 _NAME = "xla_cpu_use_fusion_emitters"
 
@@ -24,10 +25,10 @@ def quickly() -> Iterator[None]:
     flags = f"{os.environ.get('XLA_FLAGS', '')} {IN_A_PROCESS['XLA_FLAGS']}"
     options = partial(_without_emitters, compiler.get_compile_options)
     jax.config.update("jax_disable_most_optimizations", True)
-    with (
-        mock.patch.dict(os.environ, IN_A_PROCESS | {"XLA_FLAGS": flags}),
-        mock.patch.object(compiler, "get_compile_options", options),
-    ):
+    with pytest.MonkeyPatch.context() as patch:  # it gives back these names alone, not HOME
+        for name, value in (IN_A_PROCESS | {"XLA_FLAGS": flags}).items():
+            patch.setenv(name, value)
+        patch.setattr(compiler, "get_compile_options", options)
         yield
     jax.config.update("jax_disable_most_optimizations", False)
 
@@ -38,7 +39,8 @@ def as_users_do() -> Iterator[None]:
     import jax
 
     jax.clear_caches()
-    with mock.patch.dict(os.environ, {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")
         yield
 
 
