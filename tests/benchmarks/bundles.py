@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FLAGS = "--xla_jf_dump_to={folder} --xla_jf_dump_llo_text=true"
-"""What libtpu is told, by LIBTPU_INIT_ARGS, so that it writes its listings to a folder."""
+"""Have libtpu write its listings to a folder; they stand in LIBTPU_INIT_ARGS."""
 
 OUTER = 2
 """The outermost loops, over blocks and over steps, whose turns are not wanted."""

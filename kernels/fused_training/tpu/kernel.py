@@ -39,7 +39,7 @@ Ref = Any
 
 
 class Networks(NamedTuple):
-    """What a segment changes, of L networks.
+    """Holds what a segment changes, of L networks.
 
     Attributes:
         params: Of each layer, as in `layout.shapes`, (n + bias, m, L).
@@ -55,7 +55,7 @@ class Networks(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What a segment is told.
+    """Holds what a segment is told.
 
     Attributes:
         hyper: Rows of hyperparameters, then the limits of fit and loss.
@@ -72,7 +72,7 @@ class Given(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What is there between the lines.
+    """Holds what a tile of examples leaves between its way forward and back.
 
     Attributes:
         entering: What enters each layer, (TILE, n, L); the first has all rows of the table.
@@ -150,7 +150,7 @@ def train_block(
 def _state(networks: Networks) -> KernelState:
     counters = (networks.counters[i : i + 1] for i in range(4))
     measured = (networks.measured[i : i + 1] for i in range(2))
-    return KernelState(None, None, *counters, *measured)  # type: ignore[arg-type]  # layers have both
+    return KernelState(None, None, *counters, *measured)  # type: ignore[arg-type]  # `networks` has both
 
 
 def _keep(networks: Networks, state: KernelState) -> None:

@@ -1,4 +1,4 @@
-"""How the arrays of a segment lie in a TPU's memory: networks last, padded to whole blocks."""
+"""Lay the arrays of a segment out in a TPU's memory: networks last, padded to whole blocks."""
 
 from itertools import pairwise
 

@@ -38,7 +38,7 @@ QUICKLY = {
     "xla_llvm_disable_expensive_passes": True,
     "xla_cpu_use_fusion_emitters": False,
 }
-"""How XLA compiles what is interpreted: its thousands of operations would take it long."""
+"""Have XLA compile quickly what is interpreted: its thousands of operations would take it long."""
 
 Train = Callable[..., tuple[KernelState, Any]]
 

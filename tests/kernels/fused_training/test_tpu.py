@@ -43,6 +43,9 @@ def test_gelu_classes_and_adam_agree_with_the_reference() -> None:
     example = make(CASES["classes"], 5, 2)
     found, records = example.run(raw.tpu_interpreted, 2)
     truth, true_records = example.run(plain.train_segment, 2)
+    assert np.abs(truth.theta - example.state.theta).max() > 1e-3, "a hundred times the tolerance"
+    assert np.abs(truth.moments).max() > 1e-5
+    assert np.isfinite(true_records).any()
     np.testing.assert_allclose(found.theta, truth.theta, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found.moments, truth.moments, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(records, true_records, rtol=1e-6)
