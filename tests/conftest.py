@@ -11,6 +11,7 @@ from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
 from sweep_engine.execution import run
+from sweep_engine.execution.programs.kept import KEPT
 from sweep_engine.spec import Sweep
 from tests.backends import heads
 from tests.compiling import as_users_do, quickly
@@ -68,9 +69,21 @@ def _flags_are_read() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled(request: pytest.FixtureRequest, _flags_are_read: None) -> Iterator[None]:
+    KEPT.clear()
     place = request.path.relative_to(Path(__file__).parent).as_posix()
     with as_users_do() if place.startswith(OPTIMISED) else quickly():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _programs_of_this_code(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let runs share programs within a file, but for tests that change the engine's code."""
+    changes = "monkeypatch" in request.fixturenames
+    if changes:
+        KEPT.clear()
+    yield
+    if changes:
+        KEPT.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

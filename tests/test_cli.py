@@ -13,6 +13,7 @@ import yaml
 from sweep_engine import cli
 from sweep_engine.densities import Estimator
 from sweep_engine.execution import Programs
+from sweep_engine.execution.programs.kept import KEPT
 from sweep_engine.lanes import Program
 from sweep_engine.store import OutputDirectory, open_results
 from tests.shell import call
@@ -130,6 +131,7 @@ def test_plan_writes_nothing(ran, monkeypatch, tmp_path):
 
 def test_plan_compiles_and_times_where_that_is_asked(ran):
     spec, _ = ran
+    KEPT.clear()
     before = Program.num_compilations
     assert "Times are measured" in call("plan", spec, "--measure").out
     assert Program.num_compilations > before

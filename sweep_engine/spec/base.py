@@ -138,6 +138,12 @@ def _marked_fields(spec: Spec, marks: tuple[_Mark, ...], prefix: str) -> Iterato
             yield prefix + name, value
 
 
+def members(spec: Spec) -> Iterator[Spec]:
+    """Yield the specifications that stand in a specification's fields."""
+    for name in type(spec).model_fields:
+        yield from (part for _, part in _parts(name, getattr(spec, name)))
+
+
 def _parts(name: str, value: Any) -> list[tuple[str, Spec]]:
     """The specifications in a field's value, with their paths."""
     if isinstance(value, Spec):

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, PrivateAttr, ValidationInfo
 
 from sweep_engine.errors import SpecError
-from sweep_engine.spec.base import Spec
+from sweep_engine.spec.base import Spec, members
 
 
 class Custom(Spec):
@@ -79,6 +79,11 @@ class Custom(Spec):
                 [f"{self.target} is a user's own class: run this sweep from Python, where it is"]
             )
         return self._value
+
+
+def holds_own(spec: Spec) -> bool:
+    """Say whether an object of the user's own stands anywhere in a specification."""
+    return isinstance(spec, Custom) or any(map(holds_own, members(spec)))
 
 
 class TracedCustom(Custom):

@@ -11,6 +11,7 @@ import pytest
 from sweep_engine import cli, planning
 from sweep_engine.errors import Interrupted, OutputError, SpecError
 from sweep_engine.execution import Programs, clock, costs, observe, run
+from sweep_engine.execution.programs.kept import KEPT
 from sweep_engine.execution.worker import worker as worker_module
 from sweep_engine.keys import run_ids
 from sweep_engine.lanes import Program
@@ -379,6 +380,7 @@ def test_an_altered_parent_is_not_started_from(tmp_path):
 
 def test_each_source_has_its_programs_compiled_once(tmp_path):
     """Training: advance, observe. A snapshot: judge, observe."""
+    KEPT.clear()
     before = Program.num_compilations
     axes = {RATE: [0.5, 0.1], "sources.early.at": [0, 10]}
     assert run(sweep(axes=axes), tmp_path).is_complete

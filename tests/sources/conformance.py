@@ -21,6 +21,7 @@ from pydantic import Field, TypeAdapter
 
 from sweep_engine.errors import Interrupted
 from sweep_engine.execution import BucketCost, Programs, clock, costs, run
+from sweep_engine.execution.programs.kept import KEPT
 from sweep_engine.keys import run_ids
 from sweep_engine.lanes import Program
 from sweep_engine.planning import Plan, num_runs, plan
@@ -109,6 +110,7 @@ def try_out(sources: Mapping[str, Any], root: Path, compare: Sequence[Any] = ())
     """Run a sweep of these sources in three ways."""
     sweep = sweep_of(sources, compare)
     with shards_of(6, 64, 2):
+        KEPT.clear()
         before = Program.num_compilations
         summary = run(sweep, root / "whole")
         compilations = Program.num_compilations - before

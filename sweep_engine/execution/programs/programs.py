@@ -19,6 +19,7 @@ from sweep_engine.comparability import check_comparisons
 from sweep_engine.errors import FieldError, Interrupted, OutputError, PlanError, SpecError
 from sweep_engine.execution.programs.agreement import disagreements
 from sweep_engine.execution.programs.choosing import check_frozen, choose, expect
+from sweep_engine.execution.programs.kept import KEPT, likeness
 from sweep_engine.execution.programs.packing import PackedPlan, pack_plan
 from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.machine import usable_cores
@@ -27,6 +28,7 @@ from sweep_engine.planning import Plan, num_runs
 from sweep_engine.sources import XLA, Disagrees, KernelPrograms, SourcePrograms, open_source
 from sweep_engine.spec import Setting, Sweep
 from sweep_engine.spec.observables import merge
+from sweep_engine.spec.sweep import Execution
 from sweep_engine.store.manifest import Choice, Frozen
 
 
@@ -99,21 +101,36 @@ class Programs:
         """
         with self._lock:
             self._opened.pop(name, None)
+            KEPT.let_go(self._likeness(name))
         gc.collect()
         jax.clear_caches()
 
     def _open(self, name: str) -> SourcePrograms:
-        sweep = self._plan.sweep
-        execution = sweep.execution
-        if name in self._lanes:
-            implementation = self._choices[name].name
-            update = {"lanes": self._lanes[name], "implementation": implementation}
-            execution = execution.model_copy(update=update)
-        settings = self._settings(name)
-        runs = sum(num_runs(setting) for setting in settings)
-        return open_source(
-            settings[0], sweep.seed, sweep.folder, sweep.observables, execution, runs
+        sweep, setting = self._plan.sweep, self._settings(name)[0]
+        execution, runs = self._execution(name), self._num_runs(name)
+        return KEPT.of(
+            self._likeness(name),
+            lambda: open_source(
+                setting, sweep.seed, sweep.folder, sweep.observables, execution, runs
+            ),
         )
+
+    def _likeness(self, name: str) -> Hashable:
+        setting = self._settings(name)[0]
+        execution, runs = self._execution(name), self._num_runs(name)
+        return likeness(self._plan.sweep, setting, execution, runs, self._device)
+
+    def _execution(self, name: str) -> Execution:
+        """How a bucket's programs compute: as was frozen, where that has been."""
+        execution = self._plan.sweep.execution
+        if name not in self._lanes:
+            return execution
+        implementation = self._choices[name].name
+        update = {"lanes": self._lanes[name], "implementation": implementation}
+        return execution.model_copy(update=update)
+
+    def _num_runs(self, name: str) -> int:
+        return sum(map(num_runs, self._settings(name)))
 
     def open_all(self) -> None:
         """Open every bucket, so that a sweep that cannot work fails before the first compile.
