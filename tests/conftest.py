@@ -3,7 +3,9 @@
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -12,7 +14,10 @@ from threadpoolctl import threadpool_limits
 
 from sweep_engine.execution import run
 from sweep_engine.execution.programs.kept import KEPT
+from sweep_engine.execution.worker import worker
+from sweep_engine.execution.worker.idle import Idle
 from sweep_engine.spec import Sweep
+from sweep_engine.spec.sources import sizes
 from tests.backends import heads
 from tests.compiling import as_users_do, quickly
 from tests.examples import BOOLEAN
@@ -33,6 +38,25 @@ OPTIMISED = (
 All others are of what the engine does with programs, which are compiled in half the time without,
 on the Ray that they share too.
 """
+
+_setattr, _undo = pytest.MonkeyPatch.setattr, pytest.MonkeyPatch.undo
+
+
+def _changing(patch: pytest.MonkeyPatch, target: object, *arguments: Any, **options: Any) -> None:
+    """Patch; programs of the code as it was are forgotten, unless only shards are cut smaller."""
+    if target is not sizes:
+        KEPT.clear()
+    _setattr(patch, target, *arguments, **options)
+
+
+def _undoing(patch: pytest.MonkeyPatch) -> None:
+    if any(target is not sizes for target, *_ in patch._setattr):
+        KEPT.clear()
+    _undo(patch)
+
+
+pytest.MonkeyPatch.setattr = _changing  # type: ignore[method-assign]  # for all tests, on purpose
+pytest.MonkeyPatch.undo = _undoing  # type: ignore[method-assign]  # for all tests, on purpose
 
 # The same examples in every run: a test that fails for one in a million is looked for with
 # `pytest --hypothesis-profile=default --hypothesis-seed=N`, not met by chance.
@@ -75,15 +99,13 @@ def _compiled(request: pytest.FixtureRequest, _flags_are_read: None) -> Iterator
         yield
 
 
-@pytest.fixture(autouse=True)
-def _programs_of_this_code(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let runs share programs within a file, but for tests that change the engine's code."""
-    changes = "monkeypatch" in request.fixturenames
-    if changes:
-        KEPT.clear()
-    yield
-    if changes:
-        KEPT.clear()
+@pytest.fixture(scope="session", autouse=True)
+def _all_programs_of_a_file() -> Iterator[None]:
+    """Keep those of more buckets than a run: tests walk many, and to empty JAX's caches is dear."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(KEPT, "most", 64)
+        patch.setattr(worker, "Idle", partial(Idle, kept=64))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sweep_engine.execution import Programs, run
+from sweep_engine.execution.programs.kept import KEPT
 from sweep_engine.execution.worker import worker as worker_module
 from sweep_engine.execution.worker.idle import Idle
 from sweep_engine.lanes import Program
@@ -97,6 +98,7 @@ def test_a_run_keeps_the_programs_of_few_buckets(
     monkeypatch.setattr(Program, "__init__", remember)
     monkeypatch.setattr(Programs, "let_go", count)
     monkeypatch.setattr(worker_module, "Idle", partial(Idle, kept=1))
+    monkeypatch.setattr(KEPT, "most", 0)
     assert run(sweep_of([[1], [2], [3], [4]]), tmp_path / "out").is_complete
     assert len(alive) == 3
     a_bucket, cores = 3, usable_cores()  # draw, scan, observe

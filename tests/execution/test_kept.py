@@ -109,9 +109,6 @@ def test_those_asked_for_last_stay():
     for name in ("a", "b", "a", "c", "a", "b"):
         ask(name)
     assert made == {"a": 1, "b": 2, "c": 1}
-    kept.let_go("a")
-    ask("a")
-    assert made["a"] == 2
 
 
 def test_programs_that_failed_to_open_are_tried_again():

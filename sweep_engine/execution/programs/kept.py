@@ -29,7 +29,7 @@ class Kept:
     """
 
     def __init__(self, most: int = MOST) -> None:
-        self._most = most
+        self.most = most
         self._lock = threading.Lock()
         self._programs: OrderedDict[Hashable, SourcePrograms] = OrderedDict()
 
@@ -44,14 +44,9 @@ class Kept:
         with self._lock:
             found = self._programs.pop(likeness, None) or make()
             self._programs[likeness] = found
-            while len(self._programs) > self._most:
+            while len(self._programs) > self.most:
                 self._programs.popitem(last=False)
             return found
-
-    def let_go(self, likeness: Hashable) -> None:
-        """Forget the programs of a likeness."""
-        with self._lock:
-            self._programs.pop(likeness, None)
 
     def clear(self) -> None:
         """Forget all, as where the engine's own code was changed."""

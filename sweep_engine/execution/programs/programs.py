@@ -101,24 +101,18 @@ class Programs:
         """
         with self._lock:
             self._opened.pop(name, None)
-            KEPT.let_go(self._likeness(name))
         gc.collect()
         jax.clear_caches()
 
     def _open(self, name: str) -> SourcePrograms:
         sweep, setting = self._plan.sweep, self._settings(name)[0]
-        execution, runs = self._execution(name), self._num_runs(name)
+        execution, runs = self._execution(name), sum(map(num_runs, self._settings(name)))
         return KEPT.of(
-            self._likeness(name),
+            likeness(sweep, setting, execution, runs, self._device),
             lambda: open_source(
                 setting, sweep.seed, sweep.folder, sweep.observables, execution, runs
             ),
         )
-
-    def _likeness(self, name: str) -> Hashable:
-        setting = self._settings(name)[0]
-        execution, runs = self._execution(name), self._num_runs(name)
-        return likeness(self._plan.sweep, setting, execution, runs, self._device)
 
     def _execution(self, name: str) -> Execution:
         """How a bucket's programs compute: as was frozen, where that has been."""
@@ -128,9 +122,6 @@ class Programs:
         implementation = self._choices[name].name
         update = {"lanes": self._lanes[name], "implementation": implementation}
         return execution.model_copy(update=update)
-
-    def _num_runs(self, name: str) -> int:
-        return sum(map(num_runs, self._settings(name)))
 
     def open_all(self) -> None:
         """Open every bucket, so that a sweep that cannot work fails before the first compile.
