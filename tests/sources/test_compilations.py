@@ -6,6 +6,7 @@ import jax
 import pytest
 
 from sweep_engine import execution, planning
+from sweep_engine.execution.programs.kept import KEPT
 from sweep_engine.lanes import Program
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
@@ -188,6 +189,7 @@ def test_what_can_be_compiled_before_is_all_that_a_shard_calls(name):
 
 def test_a_static_field_makes_a_bucket_of_its_own(tmp_path):
     axes = {"model.widths": [[4], [5]], "sources.box.law.half_width": [0.5, 1.0]}
+    KEPT.clear()
     before = Program.num_compilations
     summary = execution.run(_sweep("box", axes=axes), tmp_path / "out")
     assert (len(summary.plan.settings), len(summary.plan.buckets)) == (4, 2)

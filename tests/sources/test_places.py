@@ -15,6 +15,7 @@ from sweep_engine.lanes import LANE, STEADY, WIDE, Program, over_lanes
 from sweep_engine.observables.scales import spectral_norm
 from sweep_engine.singular_values import singular_values
 from sweep_engine.sources import open_source
+from sweep_engine.sources.draw.programs import blocks_per_call
 from sweep_engine.spec import Sweep, settings
 
 BOOLEAN = {"kind": "boolean", "bits": 7, "target": "x1", "train": 16}
@@ -132,7 +133,7 @@ def test_draws_in_wide_vectors(lanes):
 
     def scan(words, hyper, root, inputs):
         block = jax.tree.map(lambda leaf: leaf[None], (words, hyper))
-        functions, fits = programs.scan(*block, root, inputs)
+        functions, fits = programs.scan(*block, root, inputs, np.int32(1))
         return functions[0], fits[0]
 
     inputs = programs.scan_inputs
@@ -140,3 +141,20 @@ def test_draws_in_wide_vectors(lanes):
     wide = Program(over_lanes(bucket.draw_one, (0, 0, None)), options=WIDE)
     stored = np.asarray(bucket.draw(words, hyper, bucket.root))
     assert np.asarray(wide(words, hyper, bucket.root)).tobytes() == stored.tobytes()
+
+
+def test_few_draws_cost_their_own_blocks_alone():
+    """The counting pass stops after as many blocks as it is told, with the bits of all."""
+    source = {"kind": "prior", "law": {"kind": "gaussian", "std": 1.0}, "draws": 1}
+    setting, programs = _open(BOOLEAN, MLP, source, [], 16)
+    blocks = blocks_per_call(16)
+    words = halves(run_ids(setting.id, 0, blocks * 16)).reshape(blocks, 16, 2)
+    hyper = programs.bucket.hyper([setting] * blocks * 16)
+    hyper = jax.tree.map(lambda values: values.reshape(blocks, 16), hyper)
+    arguments = words, hyper, programs.bucket.root, programs.scan_inputs
+    every = programs.scan(*arguments, np.int32(blocks))[0]
+    for count in (0, 1, blocks - 1):
+        some = programs.scan(*arguments, np.int32(count))[0]
+        np.testing.assert_array_equal(some[:count], every[:count])
+        assert not some[count:].any()
+        assert every[count:].any()

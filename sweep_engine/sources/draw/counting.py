@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from sweep_engine.lanes import padded_length
 from sweep_engine.solutions import RunStatus, Solutions
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.sources.draw.programs import DrawPrograms, blocks_per_call
@@ -68,6 +69,7 @@ def _scan(
             {path: value.reshape(blocks, bucket.lanes) for path, value in chunk.hyper.items()},
             bucket.root,
             programs.scan_inputs,
+            np.int32(padded_length(len(index), bucket.lanes) // bucket.lanes),
         )
         functions.append(np.asarray(found).reshape(call, -1)[: len(index)])
         fits.append(np.asarray(fit).reshape(call)[: len(index)])

@@ -1,16 +1,16 @@
 """The programs of `prior` and `guess_and_check`: draws are evaluated and counted in blocks."""
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, UInt32
+from jaxtyping import Array, Bool, Int, UInt8, UInt32
 
 from sweep_engine.kernels.prior_scan import SCAN, cpu
-from sweep_engine.lanes import WIDE, Program, over_lanes, padded_length
+from sweep_engine.lanes import WIDE, Program, over_lanes
 from sweep_engine.models import Network
 from sweep_engine.observables import pack
 from sweep_engine.sources.acceptance import accepts, output_scale
@@ -22,6 +22,9 @@ from sweep_engine.spec.settings import Setting
 from sweep_engine.tasks import Task
 
 DRAWS_PER_CALL = 4096
+
+Scanned = tuple[UInt8[Array, "... bytes"], Bool[Array, "..."]]
+"""Packed functions, and which fit."""
 
 
 def blocks_per_call(lanes: int) -> int:
@@ -77,24 +80,44 @@ class DrawPrograms(KernelPrograms):
 
     @cached_property
     def scan(self) -> Program:
-        """(runs (M, K, 2), hyper, root, inputs) -> (packed functions, fit), block by block."""
-        if self.implementation != XLA:
-            return self.bucket.program(self.kernel.scan)
+        """(runs (M, K, 2), hyper, root, inputs, m) -> (packed functions, fit) of m blocks of M.
+
+        What it returns of the others says nothing; a kernel finds all.
+        """
+        if self.implementation == XLA:
+            return self.bucket.program(self._scan, options=WIDE)
+        scan = self.kernel.scan
+        return self.bucket.program(
+            lambda runs, hyper, root, inputs, _: scan(runs, hyper, root, inputs)
+        )
+
+    def _scan(
+        self,
+        runs: UInt32[Array, "M K 2"],
+        hyper: Hyper,
+        root: Root,
+        inputs: Array,
+        num_blocks: Int[Array, ""] | int,
+    ) -> Scanned:
         one = over_lanes(self._scan_one, (0, 0, None, None))
 
-        def scan(
-            runs: UInt32[Array, "M K 2"], hyper: Hyper, root: Root, inputs: Array
-        ) -> tuple[Array, Array]:
-            result: tuple[Array, Array] = jax.lax.map(
-                lambda block: one(block[0], block[1], root, inputs), (runs, hyper)
-            )
-            return result
+        def scan(i: Int[Array, ""]) -> Scanned:
+            run, values = jax.tree.map(lambda each: each[i], (runs, hyper))
+            found: Scanned = one(run, values, root, inputs)
+            return found
 
-        return self.bucket.program(scan, options=WIDE)
+        def put(i: Int[Array, ""], found: Scanned) -> Scanned:
+            joined: Scanned = jax.tree.map(lambda all, new: all.at[i].set(new), found, scan(i))
+            return joined
 
-    def _scan_one(
-        self, run: Run, hyper: Hyper, root: Root, inputs: Array
-    ) -> tuple[Array, Bool[Array, ""]]:
+        empty = jax.tree.map(
+            lambda block: jnp.zeros((len(runs), *block.shape), block.dtype),
+            jax.eval_shape(scan, 0),
+        )
+        found: Scanned = jax.lax.fori_loop(0, num_blocks, put, empty)
+        return found
+
+    def _scan_one(self, run: Run, hyper: Hyper, root: Root, inputs: Array) -> Scanned:
         bucket, data = self.bucket, self.bucket.data
         params = bucket.network.layout.unflatten(bucket.draw_one(run, hyper, root))
         outputs = bucket.network.apply(params, inputs)
@@ -104,10 +127,6 @@ class DrawPrograms(KernelPrograms):
         if not self.identifies_all:
             return jnp.zeros(0, jnp.uint8), fit
         return pack(bucket.task.label_rule, outputs[data.probe_inputs]), fit
-
-    def with_padding(self, runs: int) -> int:
-        """Count the draws of whole calls."""
-        return padded_length(runs, blocks_per_call(self.bucket.lanes) * self.bucket.lanes)
 
     def to_compile(self) -> Iterator[Example]:
         bucket, timed = self.bucket, self.timed()
@@ -125,7 +144,14 @@ class DrawPrograms(KernelPrograms):
             path: np.broadcast_to(values, (blocks, lanes)).copy()
             for path, values in bucket.hyper([bucket.setting] * lanes).items()
         }
-        return Timed(self.scan, (runs, hyper, bucket.root, self.scan_inputs), blocks * lanes)
+        arguments = runs, hyper, bucket.root, self.scan_inputs, np.int32(blocks)
+        return Timed(self.scan, arguments, blocks * lanes)
 
     def counted(self) -> Timed:
-        return self.timed()
+        """The same with a number of blocks that its jaxpr tells."""
+        timed = self.timed()
+        *arguments, blocks = timed.arguments
+        if self.implementation != XLA:
+            return timed
+        scan = partial(self._scan, num_blocks=int(blocks))
+        return replace(timed, program=self.bucket.program(scan), arguments=tuple(arguments))
