@@ -34,7 +34,7 @@ def cluster(tmp_path, request):
 @pytest.mark.parametrize("cluster", [2], indirect=True)
 def test_a_machine_is_lost_under_symmetric_run(tmp_path, cluster):
     """As under Slurm; what is left does the rest, and the exit code is that of the sweep."""
-    few = sgd(runs=64 * 10)
+    few = sgd(runs=64 * 6, stop={"max_steps": 500, "fit": False, "check_every": 100})
     sweep = Watched(cluster, write_spec(tmp_path, **few), tmp_path / "out")
     head, _ = cluster.symmetric_run(*sweep.command("auto"))
     sweep.await_workers(2, shards=1)
