@@ -13,8 +13,10 @@ import jax
 import numpy as np
 
 from sweep_engine.kernels.native import CannotBuild
+from sweep_engine.kernels.native.launch import Launch
 
 FLAGS = ("--std=c++17", "--device-as-default-execution-space")
+NONE_SPILT = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads"
 _COMMON = Path(__file__).parent / "block.cuh"
 _TARGET = "__gpu$xla.gpu.ptx"
 
@@ -51,6 +53,25 @@ def call(name: str, ptx: str, grid: Grid, results: Any, *operands: Any) -> Any:
     )
 
 
+def launch_macros(launch: Launch, network_bytes: int, spare: int) -> dict[str, str]:
+    """Name what a kernel is told of its launch.
+
+    Args:
+        launch: It.
+        network_bytes: Of a network's part of the shared memory.
+        spare: The floats that it is filled up with.
+    """
+    values = {
+        "THREADS": launch.threads,
+        "NETWORKS": launch.networks,
+        "BLOCKS": launch.blocks,
+        "TILE": launch.tile,
+        "NETWORK_BYTES": network_bytes,
+        "SPARE": spare,
+    }
+    return {f"SWEEP_{name}": str(value) for name, value in values.items()}
+
+
 def source(values: Mapping[str, str], main: Path) -> str:
     """Put a kernel's source together: the values of macros, what kernels share, its own file."""
     lines = [f"#define {name} {value}\n" for name, value in values.items()]
@@ -75,9 +96,20 @@ def registers(source: str, architecture: str) -> int:
     options = (f"--gpu-architecture={architecture}", "--ptxas-options=-v")
     said = _compile(source, options, "CUBIN")[1]
     used = re.search(r"Used (\d+) registers", said)
-    if used is None or "0 bytes spill stores, 0 bytes spill loads" not in said:
+    if used is None or NONE_SPILT not in said:
         raise CannotBuild(f"registers are spilt to memory:\n{said[-2000:]}")
     return int(used[1])
+
+
+def version() -> str:
+    """Tell NVRTC's version.
+
+    Raises:
+        CannotBuild: there is none.
+    """
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    load_nvrtc().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+    return f"{major.value}.{minor.value}"
 
 
 def _compile(source: str, options: Sequence[str], product: str) -> tuple[bytes, str]:

@@ -27,14 +27,10 @@ from sweep_engine.kernels.fused_training.case import (
     Sgd,
     check_segment,
 )
-from sweep_engine.kernels.fused_training.cuda.launch import (
-    Launch,
-    launch_of,
-    network_bytes,
-    spare_floats,
-)
+from sweep_engine.kernels.fused_training.cuda.launch import launch_of, network_bytes, spare
 from sweep_engine.kernels.fused_training.plain import Records
 from sweep_engine.kernels.native import CannotBuild, nvrtc
+from sweep_engine.kernels.native.launch import Launch
 
 _SOURCE = Path(__file__).parent / "training.cu"
 
@@ -88,17 +84,9 @@ def fitting(case: Case) -> Launch:
 
 def source(case: Case, launch: Launch) -> str:
     """The source of a case: the values of its macros, then the files."""
-    threads, tile = launch.threads, launch.tile
-    values = {
-        "THREADS": threads,
-        "NETWORKS": launch.networks,
-        "BLOCKS": launch.blocks,
-        "TILE": tile,
-        "NETWORK_BYTES": network_bytes(case, threads, tile),
-        "SPARE": spare_floats(case, threads, tile),
-    }
-    named = {f"SWEEP_{name}": str(value) for name, value in values.items()}
-    return nvrtc.source(macros(case) | named, _SOURCE)
+    size = network_bytes(case, launch.threads, launch.tile)
+    own = nvrtc.launch_macros(launch, size, spare(case, launch.threads, launch.tile))
+    return nvrtc.source(macros(case) | own, _SOURCE)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from sweep_engine.kernels import native
 from sweep_engine.kernels.fused_training import cpu, cuda, tpu
 from sweep_engine.kernels.fused_training.arrays import attributes, operands, results, unpack
 from sweep_engine.kernels.fused_training.case import Case, Checks, KernelState, check_segment
-from sweep_engine.kernels.fused_training.cuda.launch import Launch
+from sweep_engine.kernels.native.launch import Launch
 from tests.kernels.host import build_on_host
 
 POISON = 0x7FDEAD01  # a NaN as float32, and no plausible integer

@@ -9,25 +9,14 @@ import pytest
 
 from sweep_engine.kernels.fused_training import cuda, plain
 from sweep_engine.kernels.fused_training.case import Case
-from sweep_engine.kernels.fused_training.cuda.launch import Launch, launch_of, network_bytes
+from sweep_engine.kernels.fused_training.cuda.launch import launch_of, network_bytes
 from sweep_engine.kernels.fused_training.implementations import obstacle
 from sweep_engine.kernels.native import CannotBuild, nvrtc
+from sweep_engine.kernels.native.launch import Launch
 from sweep_engine.kernels.native.occupancy import blocks_at_once
-from tests.kernels.compilers import needs_compiler
+from tests.kernels.compilers import needs_compiler, needs_nvrtc
 from tests.kernels.fused_training import raw
 from tests.kernels.fused_training.cases import CASES, make
-
-
-def _has_nvrtc() -> bool:
-    try:
-        return bool(nvrtc.load_nvrtc())
-    except CannotBuild:
-        return False
-
-
-needs_nvrtc = pytest.mark.skipif(
-    not _has_nvrtc(), reason="NO NVRTC: the CUDA kernel is not compiled"
-)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +43,7 @@ def test_networks_share_a_block_where_one_leaves_threads_idle() -> None:
     """A network has as many threads as its products have work for."""
     tiny, some, small, large = (
         launch_of(Case(widths, num_examples=128))
-        for widths in ((3, 8, 1), (7, 40, 40, 1), (8, 256, 32, 1))
+        for widths in ((3, 8, 1), (7, 20, 20, 1), (7, 40, 40, 1), (8, 256, 32, 1))
     )
     assert (tiny.threads, tiny.networks) == (8, 16)
     assert (some.threads, some.networks) == (32, 4)
