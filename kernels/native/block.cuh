@@ -18,8 +18,9 @@ constexpr int THREADS = SWEEP_THREADS, NETWORKS = SWEEP_NETWORKS;
   extern __shared__ float4 shared_memory[]; \
   type& name = ((type*)shared_memory)[GROUP];
 
-// Threads of one network wait for one another: those of a part of a warp, of a warp, of some
-// warps (barrier 0 is the whole block's), of the block.
+// Threads of one network wait for one another: those of a part of a warp, of a warp, of one of
+// two pairs of warps, of the block. Barriers have numbers that the compiler knows: else it takes
+// all 16 of them, and a multiprocessor has 64.
 DEVICE void wait_for_group() {
   if constexpr (THREADS < 32) {
     const int first = threadIdx.x % 32 / THREADS * THREADS;
@@ -27,7 +28,9 @@ DEVICE void wait_for_group() {
   } else if constexpr (THREADS == 32) {
     __syncwarp();
   } else if constexpr (NETWORKS > 1) {
-    asm volatile("bar.sync %0, %1;" ::"r"(1 + GROUP), "n"(THREADS) : "memory");
+    static_assert(NETWORKS <= 2 || THREADS < 64, "a barrier is named for each network");
+    if (GROUP == 0) asm volatile("bar.sync 1, %0;" ::"n"(THREADS) : "memory");
+    else asm volatile("bar.sync 2, %0;" ::"n"(THREADS) : "memory");
   } else {
     __syncthreads();
   }

@@ -16,6 +16,10 @@ from sweep_engine.kernels.native import CannotBuild
 from sweep_engine.kernels.native.launch import Launch
 
 FLAGS = ("--std=c++17", "--device-as-default-execution-space")
+PTX_VERSION = "8.0"
+"""What PTX says it is. NVRTC names its own version, which a driver of an older CUDA refuses; these
+sources use nothing that has come since. Drivers of CUDA 12.0 and later take it."""
+
 NONE_SPILT = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads"
 _COMMON = Path(__file__).parent / "block.cuh"
 _TARGET = "__gpu$xla.gpu.ptx"
@@ -84,7 +88,8 @@ def compile_ptx(source: str, architecture: str) -> str:
     Raises:
         CannotBuild: there is no NVRTC, or the source does not compile.
     """
-    return _compile(source, (f"--gpu-architecture={architecture}",), "PTX")[0].decode()
+    ptx = _compile(source, (f"--gpu-architecture={architecture}",), "PTX")[0].decode()
+    return re.sub(r"^\.version .*", f".version {PTX_VERSION}", ptx, count=1, flags=re.MULTILINE)
 
 
 def registers(source: str, architecture: str) -> int:

@@ -1,5 +1,6 @@
 """The CUDA kernel where there is no GPU: its launch, what NVRTC makes of it, how JAX lowers it."""
 
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -75,6 +76,39 @@ def test_compiles_without_spills_for_as_many_blocks_as_are_planned(name: str) ->
     threads = launch.threads * launch.networks
     shared = launch.networks * network_bytes(case, launch.threads, launch.tile)
     assert blocks_at_once(threads, registers, shared) >= launch.blocks
+
+
+MEDIUM = Case((7, 32, 32, 1), num_examples=128)
+BARRIERS = {
+    "part of a warp": (CASES["ragged"], {"bar.warp.sync %r"}),
+    "a warp": (CASES["many classes"], {"bar.warp.sync -1"}),
+    "two warps": (MEDIUM, {"bar.sync 1, 64", "bar.sync 2, 64"}),
+    "a block": (CASES["yardstick"], {"bar.sync 0"}),
+}
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("threads", BARRIERS)
+def test_networks_of_a_block_wait_for_their_own_threads_alone(threads: str) -> None:
+    """Nobody waits for another network, whose training may have ended.
+
+    A mask names 8 threads, those of the 8 that a thread is one of; a barrier 64.
+    """
+    case, expected = BARRIERS[threads]
+    text = cuda.ptx(case)
+    waits = {" ".join(wait.split()) for wait in re.findall(r"\bbar\.[^;]*", text)}
+    assert {re.sub(r"%r\d+", "%r", wait) for wait in waits} == expected
+    if threads == "part of a warp":
+        (mask,) = {wait.split()[-1] for wait in waits}
+        made = re.search(rf"mov\.u32\s+(%r\d+), 255;\s+shl\.b32\s+{mask}, \1, (%r\d+);", text)
+        assert made is not None
+        assert re.search(rf"and\.b32\s+{made[2]}, %r\d+, 24;", text)
+
+
+@needs_nvrtc
+def test_drivers_of_cuda_12_take_the_ptx() -> None:
+    """NVRTC's own version of PTX is refused by every driver older than it."""
+    assert ".version 8.0\n.target sm_90\n" in cuda.ptx(CASES["ragged"])
 
 
 @needs_nvrtc
