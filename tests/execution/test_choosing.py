@@ -30,6 +30,7 @@ from sweep_engine.planning import plan
 from sweep_engine.report.build import _provenance
 from sweep_engine.sources import Rehearsed, open_source
 from sweep_engine.sources.train.programs import TrainPrograms
+from sweep_engine.sources.train.trial import TrainTrial
 from sweep_engine.spec import Sweep, settings
 from sweep_engine.store import OutputDirectory, open_results, read_failures
 from sweep_engine.store.manifest import Choice, read_manifest
@@ -423,6 +424,7 @@ def test_a_kernel_that_the_device_refuses_is_not_and_by_name_that_is_said(on_gpu
 
 
 def test_a_self_test_that_ended_its_process_is_not_tried_again_but_by_name(on_gpu, tmp_path):
+    on_gpu.setattr(TrainTrial, "self_test", lambda *_: "agreed")
     seconds_by_the_clock(on_gpu, cuda=2.0, xla=3.0)
     with subprocess.Popen(["true"]) as ended:
         pass
