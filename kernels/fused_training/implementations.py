@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from sweep_engine.kernels.fused_training import cpu, cuda, plain, tpu
 from sweep_engine.kernels.fused_training.case import Case, KernelState
+from sweep_engine.kernels.fused_training.cuda.launch import launch_of
 from sweep_engine.kernels.native import CannotBuild
 
 Implementation = Literal["plain", "cpu", "cpu_tiny", "cuda", "tpu"]
@@ -37,6 +38,8 @@ def obstacle(case: Case, implementation: str) -> str | None:
         return f"networks of more than {most} parameters"
     if max(case.widths) > (most := MOST_WIDTH.get(implementation, max(case.widths))):
         return f"layers of more than {most} units"
+    if implementation == "cuda" and launch_of(case) is None:
+        return "networks that do not fit a block's shared memory"
     if implementation == "tpu" and tpu.block_bytes(case) > tpu.MOST_BYTES:
         return f"blocks of more than {tpu.MOST_BYTES / 2**20:.0f} MiB"
     return None

@@ -4,12 +4,82 @@ import ctypes
 import ctypes.util
 import functools
 import importlib.util
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
 
 from sweep_engine.kernels.native import CannotBuild
+from sweep_engine.kernels.native.launch import Launch
 
 FLAGS = ("--std=c++17", "--device-as-default-execution-space")
+PTX_VERSION = "8.0"
+"""What PTX says it is. NVRTC names its own version, which a driver of an older CUDA refuses; these
+sources use nothing that has come since. Drivers of CUDA 12.0 and later take it."""
+
+NONE_SPILT = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads"
+_COMMON = Path(__file__).parent / "block.cuh"
+_TARGET = "__gpu$xla.gpu.ptx"
+
+
+class Grid(NamedTuple):
+    """How a kernel is launched: blocks, and of each its threads and shared memory."""
+
+    blocks: int
+    threads: int
+    shared_bytes: int
+
+
+def call(name: str, ptx: str, grid: Grid, results: Any, *operands: Any) -> Any:
+    """Call a kernel; inside `jax.jit` too, on an NVIDIA GPU alone.
+
+    Args:
+        name: Of the kernel.
+        ptx: As `compile_ptx` gives it.
+        grid: How it is launched.
+        results: Shapes of what it writes, which it takes after what it reads.
+        operands: What it reads.
+    """
+    sizes = {
+        **{"grid_x": grid.blocks, "grid_y": 1, "grid_z": 1},
+        **{"block_x": grid.threads, "block_y": 1, "block_z": 1},
+        "shared_mem_bytes": grid.shared_bytes,
+    }
+    return jax.ffi.ffi_call(_TARGET, results)(
+        *operands,
+        name=name,
+        kernel_type="ptx",
+        kernel_data=ptx,
+        **{size: np.int32(value) for size, value in sizes.items()},
+    )
+
+
+def launch_macros(launch: Launch, network_bytes: int, spare: int) -> dict[str, str]:
+    """Name what a kernel is told of its launch.
+
+    Args:
+        launch: It.
+        network_bytes: Of a network's part of the shared memory.
+        spare: The floats that it is filled up with.
+    """
+    values = {
+        "THREADS": launch.threads,
+        "NETWORKS": launch.networks,
+        "BLOCKS": launch.blocks,
+        "TILE": launch.tile,
+        "NETWORK_BYTES": network_bytes,
+        "SPARE": spare,
+    }
+    return {f"SWEEP_{name}": str(value) for name, value in values.items()}
+
+
+def source(values: Mapping[str, str], main: Path) -> str:
+    """Put a kernel's source together: the values of macros, what kernels share, its own file."""
+    lines = [f"#define {name} {value}\n" for name, value in values.items()]
+    return "".join([*lines, _COMMON.read_text(), main.read_text()])
 
 
 def compile_ptx(source: str, architecture: str) -> str:
@@ -18,17 +88,33 @@ def compile_ptx(source: str, architecture: str) -> str:
     Raises:
         CannotBuild: there is no NVRTC, or the source does not compile.
     """
-    return _compile(source, (f"--gpu-architecture={architecture}",), "PTX")[0].decode()
+    ptx = _compile(source, (f"--gpu-architecture={architecture}",), "PTX")[0].decode()
+    return re.sub(r"^\.version .*", f".version {PTX_VERSION}", ptx, count=1, flags=re.MULTILINE)
 
 
-def resource_usage(source: str, architecture: str) -> str:
-    """What ptxas says of a source's registers, stack and spills on a GPU, such as `sm_90`.
+def registers(source: str, architecture: str) -> int:
+    """Count the registers of a thread on a GPU, such as `sm_90`.
 
     Raises:
-        CannotBuild: as `compile_ptx`.
+        CannotBuild: as `compile_ptx`; or some do not fit, and memory stands in for them.
     """
     options = (f"--gpu-architecture={architecture}", "--ptxas-options=-v")
-    return _compile(source, options, "CUBIN")[1]
+    said = _compile(source, options, "CUBIN")[1]
+    used = re.search(r"Used (\d+) registers", said)
+    if used is None or NONE_SPILT not in said:
+        raise CannotBuild(f"registers are spilt to memory:\n{said[-2000:]}")
+    return int(used[1])
+
+
+def version() -> str:
+    """Tell NVRTC's version.
+
+    Raises:
+        CannotBuild: there is none.
+    """
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    load_nvrtc().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+    return f"{major.value}.{minor.value}"
 
 
 def _compile(source: str, options: Sequence[str], product: str) -> tuple[bytes, str]:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from jaxtyping import Array, Int, UInt8
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key, UInt8, UInt32
 
 
 @dataclass(frozen=True)
@@ -60,3 +62,34 @@ class Found(NamedTuple):
 
     function: UInt8[Array, "R bytes"]
     wrong: Int[Array, " R"]
+
+
+def found_shapes(case: Case, num_draws: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """List the shapes of what a kernel finds."""
+    return (
+        jax.ShapeDtypeStruct((num_draws, -(-case.num_inputs // 8)), jnp.uint8),
+        jax.ShapeDtypeStruct((num_draws,), jnp.int32),
+    )
+
+
+def words_of(keys: Key[Array, " R"]) -> UInt32[Array, "R 2"]:
+    """Return the words of keys that a kernel draws by.
+
+    Raises:
+        ValueError: they are not JAX's default ones.
+    """
+    if str(jax.random.key_impl(keys)) != "threefry2x32":
+        raise ValueError("expected threefry2x32 keys, JAX's default")
+    return jax.random.key_data(keys)
+
+
+def macros(case: Case) -> dict[str, str]:
+    """Name the static choices that are compiled into a kernel."""
+    values = {
+        "WIDTHS": ",".join(map(str, case.widths)),
+        "ACTIVATION": {"tanh": "tanh_"}.get(case.activation, case.activation),
+        "BIAS": int(case.bias),
+        "INPUTS": case.num_inputs,
+        "LAW": case.law,
+    }
+    return {f"SWEEP_{name}": str(value) for name, value in values.items()}

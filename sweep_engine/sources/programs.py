@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from sweep_engine.lanes import Program, padded_length
+from sweep_engine.lanes import Program, padded_length, platform
 from sweep_engine.models import Network
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.spec.settings import Setting
@@ -13,6 +13,9 @@ from sweep_engine.tasks import Task
 
 XLA = "xla"
 """The implementation that knows every source, beside which kernels are tried."""
+
+ON_ACCELERATORS = {"gpu": "cuda", "tpu": "tpu"}
+"""The kernel that `auto` tries, by what JAX calls the platform; see `on_cpu` for a CPU's."""
 
 Example = tuple[Program, tuple[Any, ...]]
 """A program and arguments, or their shapes, like those of real work."""
@@ -110,6 +113,12 @@ class KernelPrograms(SourcePrograms):
     @abstractmethod
     def kernels(cls) -> tuple[str, ...]:
         """The kernels there are of this work."""
+
+    @property
+    def candidate(self) -> str | None:
+        """Name the kernel that `auto` tries on the platform that programs are made for."""
+        name = self.on_cpu if platform() == "cpu" else ON_ACCELERATORS.get(platform())
+        return name if name in self.kernels() else None
 
     @property
     def on_cpu(self) -> str:

@@ -66,7 +66,7 @@ class Execution(Spec):
     ] = Field(
         default="auto",
         description="XLA, a kernel, or what the first run finds best; the kernels cuda and tpu "
-        "have not run on their hardware yet, and compute only where they are asked for",
+        "have not run on their hardware yet, and compute only where a self-test passes there",
     )
     lanes: Count | None = Field(
         default=None,

@@ -44,12 +44,34 @@ def conformance(folder: Path, *, rehearse: bool) -> Found:
         example = make(CASES[name], 64, 8)
         truth = example.run(plain.train_segment)[0].theta
         yield {f"kernel, {name}": _tried(lambda e=example: e.run(kernel)[0].theta, truth)}
+    for law in ("normal", "uniform"):
+        yield {f"scan, {law}": _scan("cpu" if rehearse else "cuda", law)}
     sources = _sources(8 if rehearse else 256)
     for name in ("full batch", "prior") if rehearse else sources:
         source = sources[name]
         here = _networks(source, jax.devices()[0])
         there = _networks(source, jax.devices("cpu")[0])
         yield {f"programs, {name}": _difference(here, there)}
+
+
+def _scan(implementation: str, law: Any) -> Any:
+    """Compare functions of 1,024 draws with the plain twin's: most differ in no label."""
+    from sweep_engine.kernels.prior_scan import SCAN
+    from sweep_engine.kernels.prior_scan.case import Case
+
+    case, rng = Case((7, 40, 40, 1), law=law, num_inputs=128), np.random.default_rng(0)
+    keys = jax.random.split(jax.random.key(0), 1024)
+    scales = np.ones((1024, len(case.sizes)), np.float32)
+    x = rng.normal(size=(128, 7)).astype(np.float32)
+    targets = rng.integers(-1, 2, 128).astype(np.int32)
+    try:
+        found, truth = (jax.jit(SCAN[name], static_argnums=0)(case, keys, scales, x, targets)
+                        for name in (implementation, "plain"))  # fmt: skip
+        same = np.all(np.asarray(found.function == truth.function), axis=1)
+        wrong = np.asarray(found.wrong == truth.wrong)[same]
+        return {"share_of_equal_functions": same.mean(), "of_these_equally_wrong": wrong.mean()}
+    except Exception as error:  # whatever a device says, it is the finding
+        return {"failed": f"{type(error).__name__}: {error}"[:600]}
 
 
 def _tried(call: Callable[[], Any], truth: Any) -> Any:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import signal
+import subprocess
 import sys
 import threading
 
@@ -11,11 +13,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sweep_engine import cli
+from sweep_engine import cli, stopping
 from sweep_engine.densities import Study
 from sweep_engine.errors import Interrupted, OutputError, PlanError, SpecError
 from sweep_engine.execution import Quiet, run
-from sweep_engine.execution.programs import choosing, trials
+from sweep_engine.execution.programs import attempts, choosing, trials
 from sweep_engine.execution.programs import programs as programs_module
 from sweep_engine.execution.programs.choosing import Disagrees, choose, expect
 from sweep_engine.execution.programs.programs import Programs
@@ -23,10 +25,12 @@ from sweep_engine.execution.programs.trials import Pace, Patience, self_test
 from sweep_engine.kernels import native
 from sweep_engine.kernels.fused_training import implementations, plain
 from sweep_engine.kernels.native import CannotBuild
+from sweep_engine.lanes import for_platform
 from sweep_engine.planning import plan
 from sweep_engine.report.build import _provenance
 from sweep_engine.sources import Rehearsed, open_source
 from sweep_engine.sources.train.programs import TrainPrograms
+from sweep_engine.sources.train.trial import TrainTrial
 from sweep_engine.spec import Sweep, settings
 from sweep_engine.store import OutputDirectory, open_results, read_failures
 from sweep_engine.store.manifest import Choice, read_manifest
@@ -285,14 +289,6 @@ def test_a_kernel_for_another_device_is_refused(name, device):
     assert "not verified on this device" in expect(*opened(name)).reason
 
 
-@pytest.mark.parametrize("device", ["gpu", "tpu"])
-def test_on_an_accelerator_auto_takes_xla(device, worth_it, monkeypatch):
-    programs = opened()
-    monkeypatch.setattr(jax, "default_backend", lambda: device)
-    found, _ = choose(*programs, threads=1, should_stop=lambda: False)
-    assert found == Choice("xla", f"no kernel for {device} has been verified; ask for it by name")
-
-
 def test_without_a_compiler_auto_says_so_and_takes_xla(worth_it, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     never_built = {"task": SWEEP["task"] | {"train": 8}}
@@ -363,6 +359,122 @@ def test_the_self_test_passes_what_is_right(xla, monkeypatch):
 def test_the_tpu_kernel_passes_the_self_test_where_it_is_interpreted(xla, monkeypatch):
     monkeypatch.setitem(implementations.TRAIN, "tpu", raw.tpu_interpreted)
     assert self_test(xla.by("tpu"), xla).startswith("agreed with XLA to")
+
+
+# --- on an accelerator, in whose place the CPU stands --------------------------------------
+
+
+@pytest.fixture
+def on_gpu(worth_it, monkeypatch, tmp_path):
+    """`auto` finds a GPU, and a kernel for it that is the reference: it passes the self-test."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(TrainPrograms, "build", lambda self: None)
+    monkeypatch.setitem(implementations.TRAIN, "cuda", plain.train_segment)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return monkeypatch
+
+
+def seconds_by_the_clock(patch, **clocks):
+    """Have calls take these seconds by the clock; none takes processor time to speak of."""
+
+    def timed(programs, length, threads):
+        return trials.Timing(1e-9, clocks[programs.implementation], Rehearsed(6, 0))
+
+    patch.setattr(trials, "timed", timed)
+
+
+def notes(cache):
+    return list(cache.glob("sweep_engine/self_tests/*"))
+
+
+def test_on_a_device_a_kernel_that_agrees_and_wins_by_the_clock_is_taken(on_gpu, tmp_path):
+    seconds_by_the_clock(on_gpu, cuda=2.0, xla=3.0)
+    found = chosen()
+    assert found.name == "cuda"
+    assert found.reason.startswith("agreed with XLA to ")
+    assert found.reason.endswith("; 3 network-steps per second against 2 by XLA")
+    assert not notes(tmp_path / "cache"), "a self-test that has ended leaves none"
+
+
+def test_on_a_device_a_kernel_that_loses_by_the_clock_is_not(on_gpu):
+    seconds_by_the_clock(on_gpu, cuda=3.0, xla=2.0)
+    found = chosen()
+    assert found.name == "xla"
+    assert found.reason.startswith("faster: the cuda kernel does 2 network-steps per second")
+
+
+def test_on_a_device_a_kernel_that_disagrees_is_not(on_gpu):
+    on_gpu.setattr(choosing, "race", None)
+    on_gpu.setitem(implementations.TRAIN, "cuda", WRONG["rate"])
+    found = chosen()
+    assert found.name == "xla"
+    assert found.reason.startswith("the cuda kernel differs from XLA by ")
+
+
+def test_a_kernel_that_the_device_refuses_is_not_and_by_name_that_is_said(on_gpu, tmp_path):
+    def refuse(*_, **__):
+        raise jax.errors.JaxRuntimeError("INTERNAL: illegal address")
+
+    on_gpu.setitem(implementations.TRAIN, "cuda", refuse)
+    said = "the cuda kernel fails on this device: INTERNAL: illegal address"
+    assert chosen() == Choice("xla", said)
+    with pytest.raises(CannotBuild, match=said):
+        chosen("cuda")
+    assert not notes(tmp_path / "cache")
+
+
+def test_a_self_test_that_ended_its_process_is_not_tried_again_but_by_name(on_gpu, tmp_path):
+    on_gpu.setattr(TrainTrial, "self_test", lambda *_: "agreed")
+    seconds_by_the_clock(on_gpu, cuda=2.0, xla=3.0)
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    with attempts.noted("cuda", trials._device_kind()):
+        (note,) = notes(tmp_path / "cache")
+        assert chosen().name == "cuda", "whoever tests it now is alive"
+    note.write_text(str(ended.pid))
+    found = chosen()
+    assert found.name == "xla"
+    assert "a self-test of the cuda kernel ended its process on this device" in found.reason
+    assert chosen("cuda").reason.startswith("asked for; agreed")
+    assert chosen().name == "cuda", "it has passed"
+
+
+def test_a_self_test_whose_user_left_is_tried_again_but_not_one_that_was_stuck(
+    on_gpu, tmp_path, monkeypatch
+):
+    for stuck, kept in ((attempts.STUCK_SECONDS, 0), (0.0, 1)):
+        monkeypatch.setattr(attempts, "STUCK_SECONDS", stuck)
+        stop = stopping.Stop(lambda _: None, lambda _: None)
+        monkeypatch.setattr(stopping, "_current", stop)
+        with attempts.noted("cuda", "a GPU"):
+            stop.heed(signal.SIGINT)
+            assert len(notes(tmp_path / "cache")) == kept
+
+
+def test_of_several_devices_one_is_timed_for_all(on_gpu):
+    """Two devices do in 5 s what one does in 10: a tenth of it is less than a trial's 0.9 s."""
+    paces = []
+
+    def pace_of(programs, threads, patience):
+        paces.append(threads)
+        return Pace(72.0, float("inf"), 16)  # 12 runs of 60 steps
+
+    on_gpu.setattr(choosing, "pace_of", pace_of)
+    on_gpu.setattr(choosing, "expect", lambda *_: Choice("auto", ""))
+    on_gpu.setattr(choosing, "TRIAL_SHARE", 0.1)
+    on_gpu.setattr(choosing, "TRIAL_SECONDS", 0.9)
+    found, _ = choose(*opened(), threads=2, should_stop=lambda: False)
+    assert found.reason.startswith("too little work for a kernel")
+    assert paces == [1]
+
+
+def test_what_no_kernel_of_the_platform_knows_is_left_to_xla(monkeypatch):
+    with for_platform("gpu"):
+        found = expect(*opened(model=MODEL | {"widths": [1024]}))
+        assert found == Choice("xla", "the cuda kernel does not know layers of more than 512 units")
+    with for_platform("rocm"):
+        found = expect(*opened())
+        assert found == Choice("xla", "there is no kernel of network-steps for rocm")
 
 
 # --- frozen, and said ---------------------------------------------------------------------

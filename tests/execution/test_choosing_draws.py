@@ -18,6 +18,7 @@ from sweep_engine.execution.programs.programs import Programs
 from sweep_engine.execution.programs.trials import Pace, Patience, race, self_test
 from sweep_engine.kernels import prior_scan
 from sweep_engine.kernels.prior_scan import plain
+from sweep_engine.lanes import for_platform
 from sweep_engine.planning import plan
 from sweep_engine.report.build import _provenance
 from sweep_engine.sources import Rehearsed, open_source
@@ -84,8 +85,32 @@ def test_little_work_is_left_to_xla_and_much_is_raced():
     assert expect(*opened(source=PRIOR | {"draws": 10**9})).name == "auto"
 
 
-def test_there_is_no_cuda_kernel_of_draws():
-    assert expect(*opened("cuda")) == Choice("xla", "there is no cuda kernel of draws")
+def test_there_is_no_tpu_kernel_of_draws():
+    assert expect(*opened("tpu")) == Choice("xla", "there is no tpu kernel of draws")
+    with for_platform("tpu"):
+        assert expect(*opened()) == Choice("xla", "there is no kernel of draws for tpu")
+
+
+def test_the_cuda_kernel_has_not_been_verified():
+    assert "not verified on this device" in expect(*opened("cuda")).reason
+    large = MODEL | {"widths": [512, 128]}
+    with for_platform("gpu"):
+        found = expect(*opened(model=large))
+    said = "the cuda kernel does not know networks that do not fit a block's shared memory"
+    assert found == Choice("xla", said)
+
+
+@pytest.mark.parametrize(("race", "name"), [([2.0, 1.0], "cuda"), ([1.0, 2.0], "xla")])
+def test_on_a_gpu_auto_tries_the_cuda_kernel(race, name, monkeypatch):
+    """In whose place the reference stands."""
+    make_worth_it(monkeypatch)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(DrawPrograms, "build", lambda self: None)
+    monkeypatch.setitem(prior_scan.SCAN, "cuda", plain.scan)
+    monkeypatch.setattr(choosing, "race", lambda *_: race)
+    found, programs = choose(*opened(), threads=1, should_stop=lambda: False)
+    assert found.name == programs.implementation == name
+    assert f"{race[0]:.0f} draws per second" in found.reason
 
 
 @needs_compiler

@@ -1,6 +1,7 @@
 """Scans of a prior: the kernel against plain JAX, and both against what is known."""
 
 import ctypes
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,12 @@ import pytest
 from scipy import stats
 
 from sweep_engine.kernels import native
-from sweep_engine.kernels.prior_scan import cpu, plain
-from sweep_engine.kernels.prior_scan.case import Case, Found
+from sweep_engine.kernels.native import nvrtc
+from sweep_engine.kernels.native.launch import Launch
+from sweep_engine.kernels.prior_scan import cpu, cuda, obstacle, plain
+from sweep_engine.kernels.prior_scan.case import Case, Found, found_shapes, words_of
+from tests.kernels.compilers import needs_nvrtc
+from tests.kernels.host import build_on_host
 from tests.statistics import assert_catches, assert_ks, assert_probability
 
 CASES = {
@@ -19,8 +24,33 @@ CASES = {
     "ragged": Case((3, 9, 6, 1), "gelu", True, "uniform", 13),
     "one layer": Case((4, 1), "linear", True, "normal", 16),
 }
-IMPLEMENTATIONS = {"plain": plain.scan, "cpu": cpu.scan}
 NUM_DRAWS = 512
+HOST_LAUNCH = Launch(threads=2, networks=2, tile=8)
+"""None of the results' meaning depends on it: most cases take several tiles."""
+
+
+def on_host(case: Case) -> ctypes.CDLL:
+    """Build the CUDA kernel as C++."""
+    return build_on_host(cuda.source(case, HOST_LAUNCH), Path(__file__).with_name("host_scan.cc"))
+
+
+def cuda_on_host(case: Case, keys: jax.Array, *arrays: jax.Array) -> Found:
+    """The CUDA kernel, threads for blocks of two draws; outputs are spoilt before."""
+    library, words, shapes = on_host(case), words_of(keys), found_shapes(case, len(keys))
+
+    def call(*given: np.ndarray) -> list[np.ndarray]:
+        inputs = [np.ascontiguousarray(array) for array in given]
+        outputs = [np.full(shape.shape, 0x7B, shape.dtype) for shape in shapes]
+        every = [ctypes.c_void_p(array.ctypes.data) for array in (*inputs, *outputs)]
+        library.run(ctypes.c_longlong(len(inputs[0])), *every)
+        return outputs
+
+    return Found(*jax.pure_callback(call, shapes, words, *arrays))
+
+
+IMPLEMENTATIONS = {"plain": plain.scan, "cpu": cpu.scan, "cuda on the host": cuda_on_host}
+LIBRARIES = {"cpu": lambda case: native.load(cpu.build(case)), "cuda on the host": on_host}
+every_kernel = pytest.mark.parametrize("implementation", LIBRARIES)
 
 
 def keys_of(num_draws: int, seed: int = 0) -> jax.Array:
@@ -46,11 +76,12 @@ def scan(implementation: str, case: Case, keys: jax.Array) -> Found:
     return call(case, keys, scales, *examples(case))
 
 
+@every_kernel
 @pytest.mark.parametrize("name", CASES)
-def test_kernel_finds_what_the_reference_finds(name):
+def test_kernel_finds_what_the_reference_finds(implementation, name):
     """But where an output is within rounding of 0, which few draws have at any input."""
     case, keys = CASES[name], keys_of(NUM_DRAWS)
-    found, truth = scan("cpu", case, keys), scan("plain", case, keys)
+    found, truth = scan(implementation, case, keys), scan("plain", case, keys)
     same = np.all(found.function == truth.function, axis=1)
     assert same.mean() >= 0.99
     np.testing.assert_array_equal(found.wrong[same], truth.wrong[same])
@@ -89,23 +120,36 @@ def test_functions_and_misses_are_those_of_float64(implementation, name):
     np.testing.assert_array_equal(found.wrong[clear], wrong[clear])
 
 
-def draw(case: Case, key: jax.Array, scales: np.ndarray | None = None) -> np.ndarray:
+def draw(
+    case: Case, key: jax.Array, scales: np.ndarray | None = None, implementation: str = "cpu"
+) -> np.ndarray:
     theta = np.zeros(case.num_params, np.float32)
     scales = np.ones(len(case.sizes), np.float32) if scales is None else scales
     arrays = [np.asarray(jax.random.key_data(key)), np.ascontiguousarray(scales), theta]
-    native.load(cpu.build(case)).draw_theta(*(ctypes.c_void_p(a.ctypes.data) for a in arrays))
+    library = LIBRARIES[implementation](case)
+    library.draw_theta(*(ctypes.c_void_p(a.ctypes.data) for a in arrays))
     return theta
 
 
+@every_kernel
 @pytest.mark.parametrize("name", CASES)
-def test_draws_are_those_of_the_plain_twin(name):
+def test_draws_are_those_of_the_plain_twin(implementation, name):
     """Uniform ones bit for bit, normal ones to a few units in the last place."""
     case = CASES[name]
     ulps = {"uniform": 0, "normal": 8}[case.law]
     for key, scales in zip(keys_of(20), np.asarray(scales_of(case, 20)), strict=True):
         truth = np.asarray(plain.draw(case, key, scales))
-        gap = np.abs(draw(case, key, scales) - truth)
+        gap = np.abs(draw(case, key, scales, implementation) - truth)
         assert np.max(gap / np.spacing(np.abs(truth))) <= ulps
+
+
+def test_the_cuda_kernel_draws_the_cpu_kernels_numbers():
+    """By g++ they are the same bits; a compiler may contract other sums. Tails are among them."""
+    case = CASES["yardstick"]
+    key, scales = keys_of(1)[0], np.asarray(scales_of(case, 1))[0]
+    numbers = draw(case, key, scales), draw(case, key, scales, "cuda on the host")
+    np.testing.assert_array_max_ulp(*numbers, maxulp=2)
+    assert np.abs(draw(case, key)).max() > 3
 
 
 def test_draws_have_their_law():
@@ -142,22 +186,45 @@ def test_an_output_that_is_nan_is_wrong(implementation):
     assert not found.function.any()
 
 
-def test_a_draw_does_not_depend_on_the_others():
-    case, keys = CASES["ragged"], keys_of(9)
+@every_kernel
+def test_a_draw_does_not_depend_on_the_others(implementation):
+    """The last block of nine draws has a place too many."""
+    case, keys, call = CASES["ragged"], keys_of(9), IMPLEMENTATIONS[implementation]
     scales, inputs = scales_of(case, 9), examples(case)
-    together = cpu.scan(case, keys, scales, *inputs)
+    together = call(case, keys, scales, *inputs)
     for i in range(9):
-        alone = cpu.scan(case, keys[i : i + 1], scales[i : i + 1], *inputs)
+        alone = call(case, keys[i : i + 1], scales[i : i + 1], *inputs)
         np.testing.assert_array_equal(alone.function[0], together.function[i])
 
 
-def test_keys_of_another_generator_are_refused():
+@pytest.mark.parametrize("scan", [cpu.scan, cuda.scan])
+def test_keys_of_another_generator_are_refused(scan):
     case = CASES["ragged"]
     keys = jax.random.split(jax.random.key(0, impl="rbg"), 2)
     with pytest.raises(ValueError, match="threefry2x32"):
-        cpu.scan(case, keys, scales_of(case, 2), *examples(case))
+        scan(case, keys, scales_of(case, 2), *examples(case))
 
 
 def test_more_than_one_output_is_refused():
     with pytest.raises(ValueError, match=r"widths D, \.\.\., 1"):
         Case((3, 4, 2))
+
+
+def test_what_fits_no_block_is_said():
+    """Of a draw the parameters alone take 4 bytes x 58,113."""
+    case = Case((512, 112, 5, 1), num_inputs=64)
+    assert obstacle(case, "cuda") == "networks that do not fit a block's shared memory"
+    assert obstacle(case, "cpu") is None
+    assert obstacle(Case((512, 64, 5, 1), num_inputs=64), "cuda") is None
+
+
+@needs_nvrtc
+def test_the_cuda_kernel_compiles_without_spills_and_jax_lowers_it():
+    case = CASES["yardstick"]
+    launch = cuda.launch_of(case)
+    assert nvrtc.registers(cuda.source(case, launch), "sm_90") <= 128
+    arguments = keys_of(5), scales_of(case, 5), *examples(case)
+    traced = jax.jit(cuda.scan, static_argnums=0).trace(case, *arguments)
+    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    for size in ("grid_x = 5", "block_x = 128", "shared_mem_bytes = 50504"):
+        assert f"{size} : i32" in text

@@ -1,16 +1,13 @@
-"""A segment of training on an NVIDIA GPU: one network a block, all of it in shared memory.
+"""A segment of training on an NVIDIA GPU: networks in a block's shared memory, a few threads each.
 
-Opt-in: it trains only where a sweep names it, after it has agreed with XLA on the device.
+Unverified: it has not run on a GPU yet. `auto` takes it where it agrees with XLA on the device.
 XLA takes PTX through an internal interface of its own; a version without it refuses the call.
 """
 
 import functools
-import re
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
 from sweep_engine.kernels.fused_training.arrays import (
     attributes,
@@ -30,15 +27,12 @@ from sweep_engine.kernels.fused_training.case import (
     Sgd,
     check_segment,
 )
+from sweep_engine.kernels.fused_training.cuda.launch import launch_of, network_bytes, spare
 from sweep_engine.kernels.fused_training.plain import Records
 from sweep_engine.kernels.native import CannotBuild, nvrtc
+from sweep_engine.kernels.native.launch import Launch
 
-SHARED_BYTES = 227 * 1024
-"""Shared memory that a block can have on compute capability 9.0."""
-
-THREADS = 128
 _SOURCE = Path(__file__).parent / "training.cu"
-_TARGET = "__gpu$xla.gpu.ptx"
 
 
 def train_segment(
@@ -59,30 +53,40 @@ def train_segment(
         ValueError: as the plain twin.
     """
     check_segment(case, segment)
-    text = ptx(case)
-    settings = [segment.indices.shape[1], num_records, *attributes(checks).values()]
-    grid = {"grid_x": len(state.theta), "grid_y": 1, "grid_z": 1}
-    block = {"block_x": THREADS, "block_y": 1, "block_z": 1}
-    sizes = grid | block | {"shared_mem_bytes": shared_bytes(text)}
-    found = jax.ffi.ffi_call(_TARGET, results(state, num_records))(
+    num_runs, launch = len(state.theta), fitting(case)
+    settings = [num_runs, segment.indices.shape[1], num_records, *attributes(checks).values()]
+    found = nvrtc.call(
+        "train_segment",
+        ptx(case),
+        nvrtc.Grid(
+            blocks=-(-num_runs // launch.networks),
+            threads=launch.networks * launch.threads,
+            shared_bytes=launch.networks * network_bytes(case, launch.threads, launch.tile),
+        ),
+        results(state, num_records),
         *operands(state, hyper, limits, data, segment),
         jnp.asarray(settings, jnp.int32),
-        name="train_segment",
-        kernel_type="ptx",
-        kernel_data=text,
-        **{name: np.int32(size) for name, size in sizes.items()},
     )
     return unpack(found)
 
 
-def source(case: Case, threads: int, shared_limit: int = SHARED_BYTES) -> str:
-    """The source of a case: the values of its macros, then the file."""
-    values = macros(case) | {
-        "SWEEP_THREADS": str(threads),
-        "SWEEP_SHARED_BYTES": str(shared_limit),
-    }
-    lines = [f"#define {name} {value}\n" for name, value in values.items()]
-    return "".join(lines) + _SOURCE.read_text()
+def fitting(case: Case) -> Launch:
+    """Choose the launch of a case.
+
+    Raises:
+        CannotBuild: the network does not fit a block's shared memory.
+    """
+    launch = launch_of(case)
+    if launch is None:
+        raise CannotBuild(f"a network of {case.num_params:,} parameters fits no block of the GPU")
+    return launch
+
+
+def source(case: Case, launch: Launch) -> str:
+    """The source of a case: the values of its macros, then the files."""
+    size = network_bytes(case, launch.threads, launch.tile)
+    own = nvrtc.launch_macros(launch, size, spare(case, launch.threads, launch.tile))
+    return nvrtc.source(macros(case) | own, _SOURCE)
 
 
 @functools.cache
@@ -90,14 +94,6 @@ def ptx(case: Case) -> str:
     """Compile a case to PTX for compute capability 9.0 and later.
 
     Raises:
-        CannotBuild: there is no NVRTC, or it failed.
+        CannotBuild: there is no NVRTC, or it failed, or the network fits no block.
     """
-    return nvrtc.compile_ptx(source(case, THREADS), "compute_90")
-
-
-def shared_bytes(text: str) -> int:
-    """Read the shared memory of a block off its PTX."""
-    found = re.search(r"shared_bytes = (\d+);", text)
-    if found is None:
-        raise CannotBuild("the PTX does not say how much shared memory it needs")
-    return int(found[1])
+    return nvrtc.compile_ptx(source(case, fitting(case)), "compute_90")

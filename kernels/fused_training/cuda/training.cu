@@ -1,63 +1,26 @@
-// Segments of training runs on a GPU: one network a block, all of it in shared memory.
+// Segments of training runs on a GPU: a network's parameters, gradient, optimiser state and
+// activations stay in a block's shared memory for all of its steps.
 //
-// Exact float32. A block that has finished makes room for the next network. The same source
-// compiles as C++ with threads and a barrier in place of the block (tests/kernels/), which
-// defines DEVICE, KERNEL, THREAD, NETWORK, SYNC and SHARED itself.
-#ifdef __CUDACC__
-#define DEVICE static __device__ __forceinline__
-#define KERNEL extern "C" __global__ void __launch_bounds__(THREADS, 1)
-#define THREAD ((int)threadIdx.x)
-#define NETWORK ((long long)blockIdx.x)
-#define SYNC __syncthreads
-#define SHARED(type, name)                \
-  extern __shared__ float4 shared_memory[]; \
-  type& name = *(type*)shared_memory;
-#endif
-
-enum Activation { relu, tanh_, gelu, linear };
+// Exact float32. It follows block.cuh, which says how threads are shared out.
 enum Loss { logistic, cross_entropy, squared, squared_labels };
 enum Optimizer { sgd, nesterov, adam };
 enum Status { running, fits, loss_reached, out_of_steps, diverged };
 enum Rule { train_error, train_loss };
 
-constexpr int WIDTHS[] = {SWEEP_WIDTHS};
-constexpr int LAYERS = sizeof(WIDTHS) / sizeof(int) - 1;
-template <int I, int... All>
-struct Nth;
-template <int I, int First, int... Rest>
-struct Nth<I, First, Rest...> { static constexpr int value = Nth<I - 1, Rest...>::value; };
-template <int First, int... Rest>
-struct Nth<0, First, Rest...> { static constexpr int value = First; };
-// A constant array has no address on the device; a template's argument needs none.
-template <int I>
-constexpr int WIDTH = Nth<I, SWEEP_WIDTHS>::value;
-
-constexpr int THREADS = SWEEP_THREADS, INPUTS = WIDTHS[0], OUTPUTS = WIDTHS[LAYERS];
-constexpr Activation ACTIVATION = SWEEP_ACTIVATION;
-constexpr bool BIAS = SWEEP_BIAS;
 constexpr Loss LOSS = SWEEP_LOSS;
 constexpr Optimizer OPTIMIZER = SWEEP_OPTIMIZER;
 constexpr int EXAMPLES = SWEEP_EXAMPLES, MINIBATCH = SWEEP_MINIBATCH;  // 0: full batch
 constexpr int STEP_EXAMPLES = MINIBATCH ? MINIBATCH : EXAMPLES;
 constexpr int NUM_HYPER = OPTIMIZER == adam ? 6 : 4, NUM_MOMENTS = OPTIMIZER == adam ? 2 : 1;
 
-// Rows of odd length: neighbours in a column lie in different banks of the memory.
-constexpr int odd(int n) { return n | 1; }
 constexpr int weights_at(int l) {
   return l == 0 ? 0 : weights_at(l - 1) + (WIDTHS[l - 1] + BIAS) * odd(WIDTHS[l]);
 }
-constexpr int flat_at(int l) {
-  return l == 0 ? 0 : flat_at(l - 1) + (WIDTHS[l - 1] + BIAS) * WIDTHS[l];
-}
 constexpr int hidden_before(int l) { return l <= 1 ? 0 : hidden_before(l - 1) + odd(WIDTHS[l - 1]); }
-constexpr int SIZE = weights_at(LAYERS), PARAMS = flat_at(LAYERS), HIDDEN = hidden_before(LAYERS);
+constexpr int SIZE = weights_at(LAYERS), HIDDEN = hidden_before(LAYERS);
 
-// Examples are taken in tiles, so that everything fits; all at once where that does.
-constexpr int EXAMPLE_FLOATS = odd(INPUTS) + HIDDEN * (ACTIVATION == gelu ? 2 : 1) + odd(OUTPUTS) + 1;
-constexpr int FREE_FLOATS = SWEEP_SHARED_BYTES / 4 - SIZE * (2 + NUM_MOMENTS) - 2 * THREADS - 64;
-constexpr int FITTING = FREE_FLOATS / EXAMPLE_FLOATS;
-static_assert(FITTING >= 8, "the network is too large for the shared memory");
-constexpr int TILE = FITTING < EXAMPLES ? FITTING : EXAMPLES;
+constexpr int TILE = SWEEP_TILE;  // examples that are taken at once
+constexpr int SUMMING = TILE < THREADS ? TILE : THREADS;  // threads that have examples
 
 struct Run {
   int step, status, fit_step, fit;
@@ -68,53 +31,15 @@ struct Shared {
   float params[SIZE], gradient[SIZE], moments[NUM_MOMENTS * SIZE];
   float inputs[TILE * odd(INPUTS)], hidden[TILE * HIDDEN + 1], outputs[TILE * odd(OUTPUTS)];
   float slope[ACTIVATION == gelu ? TILE * HIDDEN + 1 : 1];  // gelu'(z)
-  float targets[TILE], losses[THREADS], wrongs[THREADS];
+  float losses[THREADS], wrongs[THREADS];
   Run run;
+  float spare[SWEEP_SPARE];  // so that networks that share a warp lie in different banks
 };
+static_assert(sizeof(Shared) == SWEEP_NETWORK_BYTES, "launch.py reckons another size");
 
 struct Settings {
-  int num_index_turns, num_records, every, rule, stop_at_fit;
+  int num_networks, num_index_turns, num_records, every, rule, stop_at_fit;
 };
-
-// C = A B by all threads: a thread has 4 x 4 elements, rows and columns apart by what makes
-// neighbouring threads read neighbouring columns. end(row, column, value) takes an element.
-template <int COLUMNS, class A, class B, class End>
-DEVICE void product(int rows, int depth, A a, B b, End end) {
-  constexpr int across = (COLUMNS + 3) / 4;
-  const int down = (rows + 3) / 4;
-  for (int tile = THREAD; tile < down * across; tile += THREADS) {
-    int row[4], column[4];
-    float c[4][4] = {};
-    for (int i = 0; i < 4; i++) {
-      row[i] = tile / across + i * down;
-      column[i] = tile % across + i * across;
-    }
-    for (int k = 0; k < depth; k++) {
-      float left[4], right[4];
-      for (int i = 0; i < 4; i++) {
-        left[i] = a(row[i] < rows ? row[i] : rows - 1, k);
-        right[i] = b(k, column[i] < COLUMNS ? column[i] : COLUMNS - 1);
-      }
-      for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++) c[i][j] += left[i] * right[j];
-    }
-    for (int i = 0; i < 4; i++)
-      for (int j = 0; j < 4; j++)
-        if (row[i] < rows && column[j] < COLUMNS) end(row[i], column[j], c[i][j]);
-  }
-  SYNC();
-}
-
-DEVICE float activate(float z, float* slope) {
-  if (ACTIVATION == relu) return z < 0 ? 0 : z;  // keeps NaN
-  if (ACTIVATION == tanh_) return tanhf(z);
-  if (ACTIVATION == gelu) {
-    const float c = 0.79788456f, d = 0.044715f, t = tanhf(c * (z + d * z * z * z));
-    *slope = 0.5f * (1 + t) + 0.5f * z * (1 - t * t) * c * (1 + 3 * d * z * z);
-    return 0.5f * z * (1 + t);
-  }
-  return z;
-}
 
 DEVICE float times_slope(float delta, float h, const float* slope) {
   if (ACTIVATION == relu) return h > 0 ? delta : 0;
@@ -238,7 +163,7 @@ DEVICE void pass(Shared& s, const float* x, const float* y, const int* indices, 
 DEVICE void check(Shared& s, const Settings& set, const float* limits, int max_steps) {
   Run& run = s.run;
   float loss = 0, wrong = 0;
-  for (int i = 0; i < THREADS; i++) {
+  for (int i = 0; i < SUMMING; i++) {
     loss += s.losses[i];
     wrong += s.wrongs[i];
   }
@@ -299,6 +224,7 @@ KERNEL train_segment(const float* theta, const float* moments, const int* counte
   SHARED(Shared, s)
   const long long r = NETWORK;
   const Settings set = *settings;
+  if (r >= set.num_networks) return;
   hyper += r * (NUM_HYPER + 2);
   const int num_turns = turns[2 * r], max_steps = turns[2 * r + 1];
   records += r * set.num_records * 2;
@@ -352,7 +278,3 @@ KERNEL train_segment(const float* theta, const float* moments, const int* counte
     measured_out[2 * r + 1] = run.error;
   }
 }
-
-#ifdef __CUDACC__
-extern "C" __device__ const int shared_bytes = sizeof(Shared);  // read off the PTX
-#endif

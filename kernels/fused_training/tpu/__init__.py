@@ -1,7 +1,7 @@
 """A segment of training on a TPU, in Pallas: a network a lane, many turns without leaving the chip.
 
-Opt-in: it trains only where a sweep names it, after it has agreed with XLA on the device. It has
-not run on a TPU yet: TPU compilers take it, and its numbers are checked by interpreting it.
+Unverified: it has not run on a TPU yet. TPU compilers take it, and its numbers are checked by
+interpreting it. It trains where a sweep names it or `auto` tries it, and it agrees with XLA there.
 """
 
 from functools import partial

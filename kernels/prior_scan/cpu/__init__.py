@@ -4,11 +4,10 @@ import functools
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from sweep_engine.kernels import native
-from sweep_engine.kernels.prior_scan.case import Case, Found
+from sweep_engine.kernels.prior_scan.case import Case, Found, found_shapes, macros, words_of
 
 _FOLDER = Path(__file__).parent
 
@@ -29,14 +28,8 @@ def scan(
         CannotBuild: the kernel of this case has to be built and cannot be.
         ValueError: the keys are not JAX's default ones.
     """
-    if str(jax.random.key_impl(keys)) != "threefry2x32":
-        raise ValueError("expected threefry2x32 keys, JAX's default")
-    shapes = (
-        jax.ShapeDtypeStruct((len(keys), -(-case.num_inputs // 8)), jnp.uint8),
-        jax.ShapeDtypeStruct((len(keys),), jnp.int32),
-    )
-    call = jax.ffi.ffi_call(register(case), shapes)
-    return Found(*call(jax.random.key_data(keys), scales, x, targets))
+    call = jax.ffi.ffi_call(register(case), found_shapes(case, len(keys)))
+    return Found(*call(words_of(keys), scales, x, targets))
 
 
 @functools.cache
@@ -46,14 +39,7 @@ def build(case: Case) -> Path:
     Raises:
         CannotBuild: it cannot be built here.
     """
-    values = {
-        "WIDTHS": ",".join(map(str, case.widths)),
-        "ACTIVATION": {"tanh": "tanh_"}.get(case.activation, case.activation),
-        "BIAS": int(case.bias),
-        "INPUTS": case.num_inputs,
-        "LAW": case.law,
-    }
-    defines = [f"SWEEP_{name}={value}" for name, value in values.items()]
+    defines = [f"{name}={value}" for name, value in macros(case).items()]
     return native.build(_FOLDER / "handler.cc", [_FOLDER], defines)
 
 

@@ -6,6 +6,9 @@ that is tried at all is a matter of time: XLA's, measured on a piece of the buck
 and the trial's. What the work is, and how a kernel of it is tried, stands with each kind of
 source.
 
+On an accelerator it goes the same way. The kernels for them have not run on their hardware yet:
+the self-test on the device at hand is what lets one compute there.
+
 One implementation computes a bucket from its first shard to its last. XLA could begin while a
 kernel is built, but then the bits of a shard would depend on how fast the compiler was, and a
 sweep that was run twice, or was resumed, would not be the same sweep.
@@ -20,6 +23,7 @@ from sweep_engine.execution.programs.trials import (
     OutOfTime,
     Patience,
     begin,
+    ended_its_process,
     pace_of,
     race,
     self_test,
@@ -28,6 +32,7 @@ from sweep_engine.execution.programs.trials import (
 from sweep_engine.kernels import native
 from sweep_engine.kernels.fused_training.implementations import UNVERIFIED, check_platform
 from sweep_engine.kernels.native import CannotBuild
+from sweep_engine.lanes import platform
 from sweep_engine.planning import num_runs
 from sweep_engine.sources import XLA, Disagrees, KernelPrograms, SourcePrograms
 from sweep_engine.spec import Setting
@@ -70,15 +75,18 @@ def expect(programs: SourcePrograms, settings: Sequence[Setting]) -> Choice:
 
 
 def _expect_auto(programs: KernelPrograms, settings: Sequence[Setting]) -> Choice:
-    if obstacles := programs.obstacles(programs.on_cpu):
-        return Choice(XLA, f"the {programs.on_cpu} kernel does not know {', '.join(obstacles)}")
+    name = programs.candidate
+    if name is None:
+        return Choice(XLA, f"there is no kernel of {trial_of(programs).unit} for {platform()}")
+    if obstacles := programs.obstacles(name):
+        return Choice(XLA, f"the {name} kernel does not know {', '.join(obstacles)}")
     seconds = sum(map(_rough_seconds(programs), settings))
     if TRIAL_SHARE * seconds < TRIAL_SECONDS:
         return Choice(XLA, f"too little work for a kernel: {_about(seconds)} by XLA")
     return Choice(
         "auto",
         f"the first run times XLA ({_about(seconds)} in all) and, where it is worth the time, "
-        f"tests and races the {programs.on_cpu} kernel",
+        f"tests and races the {name} kernel",
     )
 
 
@@ -124,23 +132,28 @@ def choose(
         check_platform(expected.name, jax.default_backend())
         agreed = patience.do(self_test, programs, programs.by(XLA))
         return Choice(expected.name, f"asked for; {agreed}"), programs
-    platform = jax.default_backend()
-    if platform != "cpu":
-        reason = f"no kernel for {platform} has been verified; ask for it by name"
-        return Choice(XLA, reason), programs
-    return _try(programs, settings, threads, patience)
+    name = programs.candidate
+    assert name is not None, "then XLA would have been expected"
+    if ended_its_process(name):
+        reason = f"a self-test of the {name} kernel ended its process on this device; ask by name"
+        return Choice(XLA, f"{reason} to try it again"), programs
+    return _try(programs, name, settings, threads, patience)
 
 
 def _try(
-    programs: KernelPrograms, settings: Sequence[Setting], threads: int, patience: Patience
+    programs: KernelPrograms,
+    name: str,
+    settings: Sequence[Setting],
+    threads: int,
+    patience: Patience,
 ) -> tuple[Choice, KernelPrograms]:
     """Time XLA while the kernel is built; test and race the two if there is time for it."""
-    name = programs.on_cpu
     xla, kernel = programs.by(XLA), programs.by(name)
     began, building = time.monotonic(), begin(kernel.build)
-    pace = pace_of(xla, threads, patience)
+    at_once = threads if platform() == "cpu" else 1  # of several devices one is timed
+    pace = pace_of(xla, at_once, patience)
     now = time.monotonic()
-    expected = now - began + pace.seconds(settings)
+    expected = now - began + pace.seconds(settings) * at_once / threads
     patience.deadline = now + TRIAL_SHARE * expected
     whole = f"XLA takes {expected:,.2g} s for it"
     if TRIAL_SHARE * expected < TRIAL_SECONDS:
@@ -149,12 +162,13 @@ def _try(
     try:
         patience.wait(building)
         agreed = patience.do(self_test, kernel, xla)
-        speed, other = race([kernel, xla], threads, pace.length, patience)
+        speed, other = race([kernel, xla], at_once, pace.length, patience)
     except (CannotBuild, Disagrees) as error:
         return Choice(XLA, str(error).splitlines()[0]), xla
     except OutOfTime:
         return Choice(XLA, f"a trial of the {name} kernel takes more than it may: {whole}"), xla
-    raced = f"{speed:,.0f} {trial_of(kernel).unit} per processor-second against {other:,.0f} by XLA"
+    second = "processor-second" if platform() == "cpu" else "second"
+    raced = f"{speed:,.0f} {trial_of(kernel).unit} per {second} against {other:,.0f} by XLA"
     if speed <= other:
         return Choice(XLA, f"faster: the {name} kernel does {raced}"), xla
     return Choice(name, f"{agreed}; {raced}"), kernel

@@ -202,8 +202,8 @@ class Programs:
             if not isinstance(opened, KernelPrograms):
                 continue
             named = opened.implementation
-            kernel = opened.on_cpu if named == XLA else named
-            if not opened.obstacles(kernel):
+            kernel = opened.candidate if named == XLA else named
+            if kernel is not None and not opened.obstacles(kernel):
                 found.setdefault((type(opened), opened.likeness), []).append(name)
         return {name: tuple(names) for names in found.values() for name in names}
 

@@ -12,18 +12,24 @@ from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
+import jax
+
 from sweep_engine import stopping
 from sweep_engine.errors import Interrupted
+from sweep_engine.execution.programs import attempts
+from sweep_engine.execution.programs.attempts import noted
 from sweep_engine.kernels import native
+from sweep_engine.kernels.native import CannotBuild
+from sweep_engine.lanes import platform
 from sweep_engine.planning import num_runs
-from sweep_engine.sources import KernelPrograms, Rehearsed, Trial, kind_of
+from sweep_engine.sources import Disagrees, KernelPrograms, Rehearsed, Trial, kind_of
 from sweep_engine.spec import Setting
 
 T = TypeVar("T")
 
 POLL_SECONDS = 0.1
 CALL_SECONDS = 0.05
-"""Processor-seconds of a timed call of XLA at least; a kernel's may be shorter by what it wins."""
+"""Seconds of a timed call of XLA at least; a kernel's may be shorter by what it wins."""
 
 MOST_LENGTH = 2**14
 REPEATS, DECISIVE = 3, 3.0
@@ -131,7 +137,7 @@ def pace_of(programs: KernelPrograms, threads: int, patience: Patience) -> Pace:
     length = 16
     while True:
         found = patience.do(timed, programs, length, threads)
-        if found.processor >= CALL_SECONDS * threads or length >= MOST_LENGTH:
+        if found.seconds >= CALL_SECONDS * threads or length >= MOST_LENGTH:
             break
         length *= 4
     units, ended = found.done
@@ -145,11 +151,30 @@ def self_test(kernel: KernelPrograms, xla: KernelPrograms) -> str:
         What was found, in words.
 
     Raises:
-        CannotBuild: the kernel cannot be built.
+        CannotBuild: the kernel cannot be built, or does not work on this device.
         Disagrees: they differ by more than rounding.
     """
-    kernel.build()
-    return trial_of(kernel).self_test(kernel, xla)
+    name, trial = kernel.implementation, trial_of(kernel)
+    if platform() == "cpu":
+        kernel.build()
+        return trial.self_test(kernel, xla)
+    with noted(name, _device_kind()):
+        try:
+            kernel.build()
+            return trial.self_test(kernel, xla)
+        except (CannotBuild, Disagrees):
+            raise
+        except Exception as error:  # whatever the device, or its compiler, says of the kernel
+            raise CannotBuild(f"the {name} kernel fails on this device: {error}") from error
+
+
+def ended_its_process(kernel: str) -> bool:
+    """Say whether a kernel's self-test ended a process on an accelerator like this before."""
+    return platform() != "cpu" and attempts.ended_its_process(kernel, _device_kind())
+
+
+def _device_kind() -> str:
+    return str(jax.devices()[0].device_kind)
 
 
 def trial_of(programs: KernelPrograms) -> Trial[Any]:
@@ -163,10 +188,9 @@ def trial_of(programs: KernelPrograms) -> Trial[Any]:
 def race(
     contenders: Sequence[KernelPrograms], threads: int, length: int, patience: Patience
 ) -> list[float]:
-    """Time programs that do the same work: units of it per processor-second of each.
+    """Time programs that do the same work: units of it a second of each; see `Timing.seconds`.
 
-    So many blocks at once as a sweep computes here; a sweep keeps all cores busy, so that the
-    seconds of all threads count, and what others on the machine take does not. Calls are
+    So many blocks at once as a sweep computes here. Calls are
     interleaved, and of each the quickest counts. They are repeated unless the first ones decide.
 
     Args:
@@ -179,7 +203,7 @@ def race(
     for _ in range(REPEATS):
         for i, programs in enumerate(contenders):
             found = patience.do(timed, programs, length, threads)
-            best[i] = max(best[i], found.done.units / found.processor)
+            best[i] = max(best[i], found.done.units / found.seconds)
         if max(best) >= DECISIVE * min(best):
             break
     return best
@@ -191,6 +215,15 @@ class Timing(NamedTuple):
     processor: float
     clock: float
     done: Rehearsed
+
+    @property
+    def seconds(self) -> float:
+        """What counts: on a CPU the seconds of all threads, elsewhere those by the clock.
+
+        A sweep keeps all cores busy, and what others on the machine take does not count. An
+        accelerator has no processor time.
+        """
+        return self.processor if platform() == "cpu" else self.clock
 
 
 def timed(programs: KernelPrograms, length: int, threads: int) -> Timing:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
 from sweep_engine import laws
-from sweep_engine.kernels.prior_scan import SCAN
+from sweep_engine.kernels.prior_scan import SCAN, obstacle
 from sweep_engine.kernels.prior_scan.case import Case, Found
 from sweep_engine.kernels.prior_scan.plain import NO_TARGET
 from sweep_engine.laws.element_wise import Normal, Uniform
@@ -29,8 +29,15 @@ MOST_VALUES = 2**22
 _LAWS = {Normal: "normal", Uniform: "uniform"}
 
 
-def obstacles(bucket: Bucket) -> Iterator[str]:
-    """List what the kernel does not know of some draws; nothing where it can scan them."""
+def obstacles(bucket: Bucket, implementation: str) -> list[str]:
+    """List what a kernel does not know of some draws; empty where it can scan them."""
+    found = list(_obstacles(bucket))
+    if not found and (large := obstacle(KernelScan(bucket, implementation).case, implementation)):
+        found.append(large)
+    return found
+
+
+def _obstacles(bucket: Bucket) -> Iterator[str]:
     module, law = bucket.network.module, bucket.setting.spec.start_law
     assert law is not None
     if not isinstance(module, MlpNetwork):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, UInt8, UInt32
 
-from sweep_engine.kernels.prior_scan import SCAN, cpu
+from sweep_engine.kernels.prior_scan import SCAN, build
 from sweep_engine.lanes import WIDE, Program, over_lanes
 from sweep_engine.models import Network
 from sweep_engine.observables import pack
@@ -45,7 +45,7 @@ class DrawPrograms(KernelPrograms):
         return tuple(name for name in SCAN if name != "plain")
 
     def obstacles(self, implementation: str) -> list[str]:
-        return list(obstacles(self.bucket))
+        return obstacles(self.bucket, implementation)
 
     @property
     def kernel(self) -> KernelScan:
@@ -57,7 +57,7 @@ class DrawPrograms(KernelPrograms):
         return self.kernel.case, self.identifies_all, self.bucket.data.num_train, self.bucket.lanes
 
     def build(self) -> None:
-        cpu.build(self.kernel.case)
+        build(self.kernel.case, self.implementation)
 
     def flops(self, setting: Setting) -> float:
         return self.kernel.case.flops

@@ -1,9 +1,6 @@
 """Kernels called without XLA by ctypes, so that outputs can be spoilt before; or interpreted."""
 
 import ctypes
-import functools
-import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +11,12 @@ from sweep_engine.kernels import native
 from sweep_engine.kernels.fused_training import cpu, cuda, tpu
 from sweep_engine.kernels.fused_training.arrays import attributes, operands, results, unpack
 from sweep_engine.kernels.fused_training.case import Case, Checks, KernelState, check_segment
+from sweep_engine.kernels.native.launch import Launch
+from tests.kernels.host import build_on_host
 
 POISON = 0x7FDEAD01  # a NaN as float32, and no plausible integer
-HOST_THREADS = 3  # of a block; none of the results' meaning depends on them
+HOST_LAUNCH = Launch(threads=2, networks=2, tile=48)
+"""None of the results' meaning depends on it. Cases of 128 and 51 examples take several tiles."""
 
 
 class Arguments(ctypes.Structure):
@@ -56,35 +56,25 @@ def cpu_segment(
     return unpack(jax.pure_callback(call, shapes, *operands(*arrays)))
 
 
-@functools.cache
-def host_block(case: Case, shared_limit: int) -> ctypes.CDLL:
-    """Build the CUDA kernel as C++."""
-    text = cuda.source(case, HOST_THREADS, shared_limit)
-    name = hashlib.sha256(text.encode()).hexdigest()[:16]
-    folder = Path(os.environ["XDG_CACHE_HOME"], "host_blocks", name)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "training_cu.h").write_text(text)
-    return native.load(native.build(Path(__file__).with_name("host_block.cc"), [folder], []))
-
-
 def cuda_on_host(
     case: Case,
     checks: Checks,
     *arrays: Any,
     num_records: int,
-    shared_limit: int = cuda.SHARED_BYTES,
+    launch: Launch = HOST_LAUNCH,
 ) -> tuple[KernelState, jax.Array]:
-    """The CUDA kernel, threads for a block."""
+    """The CUDA kernel, threads for blocks of two networks."""
     check_segment(case, arrays[4])
-    library = host_block(case, shared_limit)
+    library = build_on_host(cuda.source(case, launch), Path(__file__).with_name("host_training.cc"))
 
     def call(*given: np.ndarray) -> list[np.ndarray]:
         inputs = [np.ascontiguousarray(array) for array in given]
         outputs = poisoned(shapes)
         numbers = [int(value) for value in attributes(checks).values()]
-        settings = np.array([inputs[8].shape[1], num_records, *numbers], np.int32)
+        num_runs = len(inputs[0])
+        settings = np.array([num_runs, inputs[8].shape[1], num_records, *numbers], np.int32)
         all_arrays = [ctypes.c_void_p(a) for a in pointers([*inputs, settings, *outputs])]
-        library.run_blocks(ctypes.c_longlong(len(inputs[0])), *all_arrays)
+        library.run(ctypes.c_longlong(num_runs), *all_arrays)
         return outputs
 
     shapes = results(arrays[0], num_records)

@@ -1,0 +1,18 @@
+// The CUDA kernel of prior scans as C++.
+#include "host_block.h"
+
+extern "C" void run(long long num_draws, const unsigned* keys, const float* scales, const float* x,
+                    const int* targets, unsigned char* functions, int* wrong) {
+  const int num = num_draws;
+  run_blocks(num_draws, [=, &num] { scan(keys, scales, x, targets, &num, functions, wrong); });
+}
+
+// theta of one key.
+extern "C" void draw_theta(const unsigned* key, const float* scales, float* out) {
+  run_blocks(1, [=] {
+    if (NETWORK > 0) return;
+    SHARED(Shared, s)
+    draw(key, scales, s.theta);
+    if (THREAD == 0) memcpy(out, s.theta, sizeof s.theta);
+  });
+}
