@@ -28,9 +28,9 @@ HEAD = "ray"
 OPTIMISED = (
     "kernels", "test_lanes.py", "execution/test_choosing", "models/test_canonical.py",
     "models/test_lanes.py", "observables/test_every_observable.py",
-    "observables/test_smoothness.py", "sources/draw", "sources/flow/test_flow.py",
-    "sources/posterior/test_example.py", "sources/test_invariants.py", "sources/test_lowering.py",
-    "sources/test_recording.py", "sources/test_training", "theory/test_posterior.py",
+    "sources/draw", "sources/flow/test_flow.py", "sources/posterior/test_example.py",
+    "sources/test_invariants.py", "sources/test_lowering.py", "sources/test_recording.py",
+    "sources/test_training_by_kernel.py", "theory/test_posterior.py",
     "theory/test_scalar_factorisation.py", "theory/test_splitting.py", "theory/test_stationary.py",
 )  # fmt: skip
 """Tests of what XLA's optimiser makes of a program (bits, rounding, speed), and of long runs.

@@ -185,8 +185,9 @@ def _assert_plain_loop(trained, atol=1e-5):
     ("program", "batch_size"), [*((name, "full") for name in PROGRAMS), ("sgd", 4), ("adam", 4)]
 )
 def test_optimisers(program, batch_size):
-    # Where the two largest curvatures cross, power iteration amplifies rounding a hundredfold.
-    atol = 2e-4 if program == "sharpness_limited" else 1e-5
+    # Where the two largest curvatures cross, power iteration amplifies rounding a hundredfold;
+    # AdaGrad that starts at 0 divides its first gradients by themselves, however small.
+    atol = 2e-4 if program in {"sharpness_limited", "adagrad"} else 1e-5
     _assert_plain_loop(_trained(program, batch_size), atol)
 
 
