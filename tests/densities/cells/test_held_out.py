@@ -30,7 +30,7 @@ def test_of_zeros_and_ones_the_ends_are_clopper_and_pearsons(hits, confidence):
 
 @pytest.mark.parametrize("scale", [1e-9, 1e9])
 def test_ends_scale_with_the_values(scale):
-    """A root that was once looked for to an absolute tolerance was 0.4 % off at 1e9."""
+    """A root that was once looked for to an absolute tolerance was off by 0.4 % at 1e9."""
     values, counts = np.array([0.0, 1.0, 50.0]), np.array([139.0, 60.0, 1.0])
     alone = [upper_mean(values, counts, 50.0, 0.95), lower_mean(values, counts, -1.0, 0.95)]
     scaled = [
