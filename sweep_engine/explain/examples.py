@@ -5,6 +5,7 @@ A class that needs more than its required keys lists whole examples in its model
 are JSON Schema's own, so that editors show them too.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -30,6 +31,7 @@ BASE: Mapping[str, Any] = {
 }
 """A sweep that every example is a part of."""
 
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where there is libyaml
 _CANDIDATES = (0.1, 16, 2, 1, "x", [16], [0.1], True)
 _AXIS_PATH = "sources.sgd.optimizer.learning_rate"
 
@@ -111,7 +113,7 @@ def plain(value: Any) -> Any:
 
 def as_yaml(value: Any) -> str:
     """Write a value as YAML, small parts on one line."""
-    text: str = yaml.safe_dump(value, sort_keys=False, default_flow_style=None, width=88)
+    text: str = yaml.dump(value, Dumper=_DUMPER, sort_keys=False, default_flow_style=None, width=88)
     return text.removesuffix("...\n").strip()
 
 
@@ -154,7 +156,7 @@ def _fitting(info: FieldInfo) -> Any:
     typed: Any = info.annotation
     if info.metadata:
         typed = Annotated[typed, *info.metadata]
-    adapter: TypeAdapter[Any] = TypeAdapter(typed)
+    adapter = _adapter(typed)
     for candidate in (*options, *_CANDIDATES):
         try:
             adapter.validate_python(candidate)
@@ -162,3 +164,8 @@ def _fitting(info: FieldInfo) -> Any:
             continue
         return candidate
     raise TypeError(f"no example fits {info}: give the field `examples`")
+
+
+@functools.cache
+def _adapter(typed: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(typed)

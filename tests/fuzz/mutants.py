@@ -45,9 +45,9 @@ def places(data: Any) -> Iterator[tuple[Any, Any]]:
         yield from places(data[key])
 
 
-def other_data(rng: random.Random, text: str) -> str:
+def other_data(rng: random.Random, data: Any) -> str:
     """Change values, keys and whole parts of a sweep."""
-    data = yaml.safe_load(text)
+    data = copy.deepcopy(data)
     for _ in range(rng.randint(1, 3)):
         found = list(places(data))
         if not found:
@@ -124,6 +124,7 @@ def main(folder: Path) -> None:
     signal.signal(signal.SIGALRM, _out_of_time)
     rng = random.Random(0)
     texts = [path.read_text() for path in EXAMPLES]
+    parsed = [yaml.safe_load(text) for text in texts]
     files = list(data_files().items())
     for i in range(NUM_SWEEPS):
         text = texts[i % len(texts)]
@@ -131,7 +132,7 @@ def main(folder: Path) -> None:
         if i % 2:
             mutant.write_bytes(other_bytes(rng, text.encode()))
         else:
-            mutant.write_text(other_data(rng, text))
+            mutant.write_text(other_data(rng, parsed[i % len(texts)]))
         if said := complaint(lambda mutant=mutant: plan(load(mutant))):
             print(f"sweep {i}: {said}")
     for i in range(NUM_FILES):

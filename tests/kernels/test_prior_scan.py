@@ -1,6 +1,7 @@
 """Scans of a prior: the kernel against plain JAX, and both against what is known."""
 
 import ctypes
+import functools
 from pathlib import Path
 
 import jax
@@ -53,6 +54,7 @@ LIBRARIES = {"cpu": lambda case: native.load(cpu.build(case)), "cuda on the host
 every_kernel = pytest.mark.parametrize("implementation", LIBRARIES)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def keys_of(num_draws: int, seed: int = 0) -> jax.Array:
     return jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(jnp.arange(num_draws))
 
@@ -108,10 +110,12 @@ def test_functions_and_misses_are_those_of_float64(implementation, name):
     keys = keys_of(64)
     x, targets = examples(case)
     found = scan(implementation, case, keys)
-    theta = jax.vmap(lambda key, scales: plain.draw(case, key, scales))(keys, scales_of(case, 64))
+    draws = jax.jit(jax.vmap(functools.partial(plain.draw, case)))
+    theta = draws(keys, scales_of(case, 64))
     with jax.enable_x64(True):
         wide = jnp.asarray(np.asarray(theta), jnp.float64), jnp.asarray(np.asarray(x), jnp.float64)
-        f = np.asarray(jax.vmap(lambda t: plain.outputs(case, t, wide[1]))(wide[0]))
+        outputs = jax.jit(jax.vmap(lambda t, x: plain.outputs(case, t, x), (0, None)))
+        f = np.asarray(outputs(*wide))
     clear = np.abs(f).min(axis=1) > 1e-5 * np.abs(f).max(axis=1)
     assert clear.mean() > 0.9
     np.testing.assert_array_equal(found.function[clear], np.packbits(f > 0, axis=1)[clear])
@@ -137,8 +141,9 @@ def test_draws_are_those_of_the_plain_twin(implementation, name):
     """Uniform ones bit for bit, normal ones to a few units in the last place."""
     case = CASES[name]
     ulps = {"uniform": 0, "normal": 8}[case.law]
+    twin = jax.jit(functools.partial(plain.draw, case))
     for key, scales in zip(keys_of(20), np.asarray(scales_of(case, 20)), strict=True):
-        truth = np.asarray(plain.draw(case, key, scales))
+        truth = np.asarray(twin(key, scales))
         gap = np.abs(draw(case, key, scales, implementation) - truth)
         assert np.max(gap / np.spacing(np.abs(truth))) <= ulps
 

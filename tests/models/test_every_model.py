@@ -3,6 +3,8 @@
 A new kind is met by being listed in the union; `CASES` says what it is tried with.
 """
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -82,11 +84,32 @@ every_model = pytest.mark.parametrize(
 )
 
 
+def made_once(function):
+    """Keep what a function makes of each case: a case is compiled once for all tests."""
+    kept = {}
+
+    @functools.wraps(function)
+    def of_case(spec, shape, outputs):
+        key = (spec.model_dump_json(), shape, outputs)
+        if key not in kept:
+            kept[key] = function(spec, shape, outputs)
+        return kept[key]
+
+    return of_case
+
+
+@made_once
+def started(spec, shape, outputs):
+    """A network, and parameters from its own initialisation."""
+    network = build(spec, shape, outputs)
+    return network, jax.tree.map(np.asarray, jax.jit(network.init)(jax.random.key(0)))
+
+
 def drawn(spec, shape, outputs):
     """A network, theta near an initialisation of its own, and some inputs."""
-    network = build(spec, shape, outputs)
+    network, params = started(spec, shape, outputs)
     rng = np.random.default_rng(0)
-    start = np.asarray(network.layout.flatten(network.init(jax.random.key(0))))
+    start = network.layout.flatten_rows(jax.tree.map(lambda leaf: leaf[None], params))[0]
     theta = start + 0.3 * rng.normal(size=start.shape).astype(np.float32)
     x = rng.normal(size=(20, *shape))
     if spec.num_tokens is not None:
@@ -94,8 +117,13 @@ def drawn(spec, shape, outputs):
     return network, theta, x.astype(np.float32)
 
 
+@functools.cache
+def compiled(network):
+    return jax.jit(lambda theta, x: network.apply(network.layout.unflatten(theta), x))
+
+
 def applied(network, theta, x):
-    return np.asarray(network.apply(network.layout.unflatten(jnp.asarray(theta)), x))
+    return np.asarray(compiled(network)(theta, x))
 
 
 @every_model
@@ -110,13 +138,12 @@ def test_outputs_are_one_row_an_input(spec, shape, outputs):
 
 @every_model
 def test_theta_and_the_pytree_are_one(spec, shape, outputs):
-    network, theta, _ = drawn(spec, shape, outputs)
+    network, params = started(spec, shape, outputs)
     layout = network.layout
-    params = network.init(jax.random.key(0))
-    assert layout.flatten(params).shape == (layout.num_params,)
-    again = layout.unflatten(layout.flatten(params))
-    assert jax.tree.all(jax.tree.map(np.array_equal, again, dict(params)))
-    assert np.array_equal(layout.flatten(layout.unflatten(jnp.asarray(theta))), theta)
+    flat = np.asarray(layout.flatten(params))
+    assert flat.shape == (layout.num_params,)
+    assert jax.tree.all(jax.tree.map(np.array_equal, layout.unflatten(flat), dict(params)))
+    assert np.array_equal(layout.flatten(layout.unflatten(flat)), flat)
     offsets = [leaf["offset"] for leaf in layout.describe()]
     assert offsets == sorted(offsets)
     assert offsets[0] == 0
@@ -126,8 +153,8 @@ def test_theta_and_the_pytree_are_one(spec, shape, outputs):
 def test_no_array_of_parameters_is_without_effect(spec, shape, outputs):
     network, theta, x = drawn(spec, shape, outputs)
     mix = np.random.default_rng(1).normal(size=(20, outputs))
-    slope = jax.grad(lambda params: jnp.sum(mix * network.apply(params, x)))
-    for leaf in jax.tree.leaves(slope(network.layout.unflatten(jnp.asarray(theta)))):
+    slope = jax.jit(jax.grad(lambda params: jnp.sum(mix * network.apply(params, x))))
+    for leaf in jax.tree.leaves(slope(network.layout.unflatten(theta))):
         assert np.all(np.isfinite(leaf))
         assert np.any(leaf != 0)
 
@@ -137,22 +164,22 @@ def test_it_answers_what_it_is(spec, shape, outputs):
     network, theta, x = drawn(spec, shape, outputs)
     assert spec.is_dense == is_dense(network)
     if spec.is_dense:
-        form = canonicalise(network, jnp.asarray(theta)).theta
+        form = jax.jit(lambda theta: canonicalise(network, theta).theta)(theta)
         np.testing.assert_allclose(
             applied(network, form, x), applied(network, theta, x), rtol=1e-5, atol=1e-5
         )
     else:
         with pytest.raises(ValueError, match="dense layers"):
-            canonicalise(network, jnp.asarray(theta))
+            canonicalise(network, theta)
     assert spec.is_linear == is_linear(network)
     if spec.is_linear:
-        matrix = np.asarray(end_to_end(network, jnp.asarray(theta)))
+        matrix = np.asarray(jax.jit(functools.partial(end_to_end, network))(theta))
         change = x.reshape(20, -1) @ matrix.reshape(outputs, -1).T
         offset = applied(network, theta, np.zeros_like(x))
         np.testing.assert_allclose(applied(network, theta, x), change + offset, atol=2e-5)
     else:
         with pytest.raises(ValueError, match="linear model"):
-            end_to_end(network, jnp.asarray(theta))
+            end_to_end(network, theta)
     is_product = len(theta) == 2 and np.allclose(applied(network, theta, x), np.prod(theta) * x)
     assert spec.is_scalar_product == is_product
 

@@ -9,15 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweep_engine.models import build, canonicalise
-from sweep_engine.observables import observables
-from sweep_engine.observables.contours import contour_length
+from sweep_engine.observables import contours, observables, smoothness
 from sweep_engine.observables.input_lines import input_lines
-from sweep_engine.observables.smoothness import curvature, mean_frequency, total_variation
 from sweep_engine.spec.models import Linear, Mlp
 from sweep_engine.spec.observables import InputGradient, Smoothness
 from sweep_engine.tasks import LOGISTIC, SQUARED, cross_entropy
 from tests.observables.outcomes import outcome_at
 
+curvature, mean_frequency, total_variation, contour_length = map(
+    jax.jit,
+    (
+        smoothness.curvature,
+        smoothness.mean_frequency,
+        smoothness.total_variation,
+        contours.contour_length,
+    ),
+)
 RNG = np.random.default_rng(0)
 POINTS = 33
 T = np.linspace(0, 1, POINTS)

@@ -63,8 +63,29 @@ def results(tmp_path_factory):
     return folder
 
 
-def test_every_row_has_both_laws_and_its_parts_add_up(results):
+@pytest.fixture(scope="module")
+def study(results):
+    return Study.open(results)
+
+
+@pytest.fixture(scope="module")
+def answers(study):
+    return answer_all(study)
+
+
+@pytest.fixture(scope="module")
+def section(study, answers):
+    (section,) = atlas_sections(study, answers)
+    return section
+
+
+@pytest.fixture(scope="module")
+def found(results):
     (found,) = effects(results)
+    return found
+
+
+def test_every_row_has_both_laws_and_its_parts_add_up(found):
     assert len(found.rows) == 12
     assert {response.num_rows for response in found.responses} == {6, 12}  # priors: 6
     for row in found.rows:
@@ -83,8 +104,7 @@ def test_every_row_has_both_laws_and_its_parts_add_up(results):
     assert by_name["l2_norm"].mean.tasks.num_agree == 3
 
 
-def test_rows_from_memory_are_those_of_the_files(results):
-    study = Study.open(results)
+def test_rows_from_memory_are_those_of_the_files(study):
     (asked,) = asked_of(study)
     quick = held(study, [asked.source, asked.reference], asked.properties)
     pair = pairs(study.plan, study.sweep.compare[0])[3]
@@ -101,10 +121,7 @@ def test_rows_from_memory_are_those_of_the_files(results):
     assert quick.results.runs(["steps"]).num_rows == study.results.runs(["steps"]).num_rows
 
 
-def test_the_section_has_its_figures_and_words(results):
-    study = Study.open(results)
-    answers = answer_all(study)
-    (section,) = atlas_sections(study, answers)
+def test_the_section_has_its_figures_and_words(study, answers, section, found):
     assert [figure.name.split("_")[1] for figure in section.figures] == [
         "map", "intervals", "shares", "split",
     ]  # fmt: skip
@@ -116,7 +133,6 @@ def test_the_section_has_its_figures_and_words(results):
     assert isinstance(drawn, Heatmap)
     assert drawn.is_signed
     assert isinstance(strokes, Line)
-    (found,) = effects(results)
     hidden = sum(
         not effect.is_shown
         for response in found.responses
@@ -131,10 +147,7 @@ def test_the_section_has_its_figures_and_words(results):
     assert f'<p class="lead">{section.answer} <a href="#section-1">What puts it there' in page
 
 
-def test_every_row_links_to_its_own_comparisons(results):
-    study = Study.open(results)
-    answers = answer_all(study)
-    (section,) = atlas_sections(study, answers)
+def test_every_row_links_to_its_own_comparisons(study, answers, section, found):
     (table,) = section.tables
     by_anchor = {row.anchor: row for group in answer_groups(study, answers) for row in group.rows}
     seen = []
@@ -145,7 +158,6 @@ def test_every_row_links_to_its_own_comparisons(results):
         assert all(by_anchor[link.anchor].place == place for link in links)
         seen += [link.anchor for link in links]
     assert sorted(seen) == sorted(by_anchor)  # each comparison of each row, once
-    (found,) = effects(results)
     cell = table.rows[0][table.header.index("nats of the data")]
     value, error = map(float, cell.split(" ± "))
     assert value == pytest.approx(found.rows[0].data.value, rel=0.05)
@@ -159,8 +171,7 @@ def test_compare_prints_the_effects(results):
     assert "rate" in text
 
 
-def test_effects_are_strict_json(results):
-    (found,) = effects(results)
+def test_effects_are_strict_json(found):
     told = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert len(told["rows"]) == 12
     assert {"levels", "data", "optimiser", "shifts", "superiority"} <= told["rows"][0].keys()

@@ -29,11 +29,16 @@ def _labelings(size):
     return ["".join(bits) for bits in itertools.product("01", repeat=size)]
 
 
-def _by_splitting(model, size, particles):
+def _by_splitting(model, size, particles, max_levels=60):
     """P(fit) of all labelings, and their standard errors."""
     labelings = _labelings(size)
     (setting,), programs = open_sweep(
-        Points(size), model, functions=labelings, particles=particles, moves=8, max_levels=60
+        Points(size),
+        model,
+        functions=labelings,
+        particles=particles,
+        moves=8,
+        max_levels=max_levels,
     )
     finished = repetitions(setting, programs, 0, len(labelings))
     values, stderrs = measured(finished, "log_p_function")
@@ -69,7 +74,7 @@ def test_moves_at_any_level_are_caught():
 
     def found():
         with wrong_move("any level"):
-            probability, stderr = _by_splitting(MODELS["relu"], 3, 256)
+            probability, stderr = _by_splitting(MODELS["relu"], 3, 256, max_levels=20)
         return probability, np.maximum(stderr, 1e-6)
 
     assert_catches(_check_sum, found)

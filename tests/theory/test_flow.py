@@ -146,7 +146,7 @@ def _shares(shape):
     """beta / y for one example x = (1, 1, 1), alpha_i^2 ~ Gamma(shape)."""
     found = _finish(
         _flow(50.0, init={"kind": "module"}),
-        2_000,
+        1_000,
         task={"kind": "regression", "x": [[1.0] * 3], "y": [1.5]},
         model=GammaStart(shape),
     )
@@ -167,7 +167,7 @@ def _check_dirichlet(shape):
     return check
 
 
-@pytest.mark.parametrize("shape", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize("shape", [1.0, 3.0])
 def test_the_flow_of_a_diagonal_network_lands_by_dirichlet(shape):
     share = _shares(shape)
     np.testing.assert_allclose(share.sum(axis=1), 1, atol=1e-3)

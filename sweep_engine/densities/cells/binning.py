@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.cells.divergences import MIN_CELL_COUNT
@@ -53,22 +53,65 @@ def several_cuts(
         reference: As in `equal_mass_cuts`.
         nums_bins: Cells wanted, of each.
     """
-    parts = [draws.finite for draws in (source, reference) if draws.is_finite.any()]
-    if not parts:
-        return [np.empty(0) for _ in nums_bins]
-    values = np.concatenate([part.values for part in parts])
-    mass = np.concatenate([part.weights / part.weights.sum() for part in parts])
-    order = np.argsort(values, kind="stable")
-    ordered, below = values[order], np.cumsum(mass[order])
-    return [_cuts(ordered, below, num_bins) for num_bins in nums_bins]
+    everything = [np.ones(len(side), bool) for side in (source, reference)]
+    return Line(source, reference).cuts(everything, nums_bins)
 
 
-def _cuts(
-    ordered: Float[np.ndarray, " n"], below: Float[np.ndarray, " n"], num_bins: int
-) -> Float[np.ndarray, " cuts"]:
-    levels = np.arange(1, num_bins) / num_bins * below[-1]
-    cuts = ordered[np.searchsorted(below, levels * (1 - 1e-12))]
+class Line:
+    """Two samples on one line, sorted once for all parts of them that choose cuts.
+
+    Example:
+        >>> two = Draws.of(np.array([3.0, 1.0, np.nan]))
+        >>> line = Line(two, two)
+        >>> (cuts,) = line.cuts([np.array([True, True, False])] * 2, (2,))
+        >>> cuts.tolist(), line.cells(cuts).tolist()
+        ([1.0], [1, 0, 2, 1, 0, 2])
+
+    Args:
+        source: Draws of the source.
+        reference: The other side, weighed alike whatever its size.
+    """
+
+    def __init__(self, source: Draws, reference: Draws) -> None:
+        self._weights = [side.weights for side in (source, reference)]
+        self._finite = [side.is_finite for side in (source, reference)]
+        values = np.concatenate([source.values, reference.values])
+        (places,) = np.nonzero(np.concatenate(self._finite))
+        self._order = places[np.argsort(values[places], kind="stable")]
+        self._values = values[self._order]
+        self._num_draws = len(values)
+
+    def cuts(
+        self, parts: Sequence[Bool[np.ndarray, " n"]], nums_bins: Sequence[int]
+    ) -> list[Float[np.ndarray, " cuts"]]:
+        """Compute the cuts of `equal_mass_cuts` of a part of each side."""
+        chosen = [part & finite for part, finite in zip(parts, self._finite, strict=True)]
+        mass = [
+            weights * part / weights[part].sum() if part.any() else np.zeros(len(part))
+            for weights, part in zip(self._weights, chosen, strict=True)
+        ]
+        among = np.concatenate(chosen)[self._order]
+        if not among.any():
+            return [np.empty(0) for _ in nums_bins]
+        below = np.cumsum(np.concatenate(mass)[self._order[among]])
+        levels = np.concatenate([np.arange(1, num) / num for num in nums_bins]) * below[-1]
+        cuts = self._values[among][np.searchsorted(below, levels * (1 - 1e-12))]
+        ends = np.cumsum([num - 1 for num in nums_bins])[:-1]
+        return [_with_atoms(each) for each in np.split(cuts, ends)]
+
+    def cells(self, cuts: Float[np.ndarray, " cuts"]) -> Int[np.ndarray, " n"]:
+        """Number the cell of every draw as `cell_of` does, the source's first."""
+        ends = np.searchsorted(self._values, cuts, side="right")
+        sizes = np.diff(ends, prepend=0, append=len(self._values))
+        cells = np.full(self._num_draws, len(cuts) + 1)
+        cells[self._order] = np.repeat(np.arange(len(cuts) + 1), sizes)
+        return cells
+
+
+def _with_atoms(cuts: Float[np.ndarray, " cuts"]) -> Float[np.ndarray, " cuts"]:
     atoms = cuts[1:][cuts[1:] == cuts[:-1]]
+    if not len(atoms):
+        return cuts
     return np.unique(np.concatenate([cuts, np.nextafter(atoms, -np.inf)]))
 
 

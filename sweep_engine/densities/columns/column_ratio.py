@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from sweep_engine.densities.cells.binning import cell_of, several_cuts
+from sweep_engine.densities.cells.binning import Line, cell_of
 from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.cells.held_out import (
     NUM_FOLDS,
@@ -41,24 +41,22 @@ def column_log_ratio(source: Draws, reference: Draws, rng: np.random.Generator) 
 
 
 def _folds(source: Draws, reference: Draws, rng: np.random.Generator) -> Iterator[Fold]:
-    sides = [(side, side.folds(NUM_FOLDS, rng)) for side in (source, reference)]
+    sides = (source, reference)
+    folds, line = [side.folds(NUM_FOLDS, rng) for side in sides], Line(*sides)
+    weights = np.concatenate([side.effective_weights for side in sides])
+    is_reference = np.repeat([0, 2], [len(side) for side in sides])
     for number in range(NUM_FOLDS):
-        learning = [side.select(fold != number) for side, fold in sides]
-        if not all(len(side) for side in learning):
+        learning = [fold != number for fold in folds]
+        if not all(part.any() for part in learning):
             continue  # few units: all that one side has are in this fold
-        partitions = several_cuts(learning[0], learning[1], PARTITIONS)
+        partitions = line.cuts(learning, PARTITIONS)
         cuts = np.unique(np.concatenate(partitions))
-        cells = [cell_of(side.values, cuts) for side, _ in sides]
-        counts = [
-            CellCounts(
-                *(
-                    np.bincount(cell[part], side.effective_weights[part], len(cuts) + 2)
-                    for cell, side, part in zip(cells, (source, reference), parts, strict=True)
-                )
-            )
-            for parts in zip(*((fold != number, fold == number) for _, fold in sides), strict=True)
-        ]
-        yield _mean_log_ratio(counts[0], cuts, partitions), counts[1]
+        table = (is_reference + np.concatenate(learning)) * (len(cuts) + 2) + line.cells(cuts)
+        counts = np.bincount(table, weights, 4 * (len(cuts) + 2)).reshape(2, 2, -1)
+        yield (
+            _mean_log_ratio(CellCounts(*counts[:, 1]), cuts, partitions),
+            CellCounts(*counts[:, 0]),
+        )
 
 
 def _mean_log_ratio(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from scipy import special, stats
-from scipy.spatial.distance import cdist
 
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate, Interval
@@ -32,6 +31,9 @@ from sweep_engine.errors import IncomparableSources
 NUM_NEIGHBOURS = 5
 NUM_LISTED = 3 * NUM_NEIGHBOURS
 """Neighbours that are listed, of which nearly always k are left when a group is left out."""
+
+NUM_LISTED_OF_BOTH = 48
+"""The same of both sides together, where labels are permuted."""
 
 NUM_GROUPS = 20
 NUM_PERMUTATIONS = 199
@@ -322,20 +324,24 @@ def _kth_kept(
 
 def _p_value(sample: Points, rng: np.random.Generator) -> float:
     source, reference = sample.source[:MAX_PERMUTED], sample.reference[:MAX_PERMUTED]
-    distance = cdist(*[np.concatenate([source, reference])] * 2)
-    is_source = np.arange(len(distance)) < len(source)
+    both = np.concatenate([source, reference])
+    is_source = np.arange(len(both)) < len(source)
+    listed = nearest(both, both, min(len(both), NUM_LISTED_OF_BOTH))
     values = [
-        _kl_of_matrix(distance, labels)
+        _kl_of_labels(both, listed, labels)
         for labels in (is_source, *(rng.permutation(is_source) for _ in range(NUM_PERMUTATIONS)))
     ]
     return sum(value >= values[0] for value in values) / len(values)
 
 
-def _kl_of_matrix(distance: Float[np.ndarray, "N N"], is_source: np.ndarray) -> float:
-    rows, k = distance[is_source], NUM_NEIGHBOURS
-    rho = np.partition(rows[:, is_source], k, axis=1)[:, k]
-    nu = np.partition(rows[:, ~is_source], k - 1, axis=1)[:, k - 1]
-    return _from_distances(rho, nu, 1, int((~is_source).sum()))
+def _kl_of_labels(both: Cloud, listed: Nearest, is_source: np.ndarray) -> float:
+    rows = np.flatnonzero(is_source)
+    near = Nearest(*(part[rows] for part in listed))
+    rho, nu = (
+        _kth_kept(both, near, rows, both, is_kept, k)
+        for is_kept, k in ((is_source, NUM_NEIGHBOURS + 1), (~is_source, NUM_NEIGHBOURS))
+    )
+    return _from_distances(rho, nu, 1, len(both) - len(rows))
 
 
 def _entropy_stderr(cloud: Cloud, rng: np.random.Generator) -> float:

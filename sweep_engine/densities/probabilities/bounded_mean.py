@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import optimize, special
 
-MOST_EXACT = 1e-13
-"""Of the range of a root that is looked for: what is left out at its ends."""
+LEAST, MOST = -35.0, 35.0
+"""Of ln q: the mean of the draws and the top, to the rounding of float64."""
 
 
 def upper_mean(
@@ -42,16 +42,19 @@ def upper_mean(
     """
     seen = counts > 0
     values, counts = np.append(values[seen], top), np.append(counts[seen], 1.0)
-    lowest, mean = float(values.min()), float(counts @ values / counts.sum())
-    if lowest >= top:
+    below = top - values
+    widest, level = float(below.max()), (1 + confidence) / 2
+    if widest <= 0:
         return top
-    level = (1 + confidence) / 2
-    margin = (top - lowest) * MOST_EXACT
-    return float(
-        optimize.brentq(
-            lambda end: _share_below(values - end, counts) - level, mean, top - margin, xtol=margin
-        )
-    )
+    below /= widest
+
+    def excess(log_tilt: float) -> float:
+        return _share_below(below, counts, math.exp(log_tilt)) - level
+
+    if excess(MOST) <= 0:
+        return top
+    tilted = counts / (1 + math.exp(optimize.brentq(excess, LEAST, MOST)) * below)
+    return float(tilted @ values / tilted.sum())
 
 
 def lower_mean(
@@ -75,16 +78,19 @@ def lower_mean(
     return -upper_mean(-values, counts, -bottom, confidence)
 
 
-def _share_below(gaps: Float[np.ndarray, " n"], shapes: Float[np.ndarray, " n"]) -> float:
-    """Chance that Σ g_i gap_i <= 0, g_i independent of Gamma(shape_i): the weighted mean's law."""
-    ends = [(1 - MOST_EXACT) / gaps.min(), (1 - MOST_EXACT) / gaps.max()]
-    tilt = float(
-        optimize.brentq(lambda s: float((shapes * gaps / (1 - s * gaps)).sum()), *ends, rtol=1e-13)
-    )
-    log_moment = -float((shapes * np.log1p(-tilt * gaps)).sum())
-    spread = float((shapes * (gaps / (1 - tilt * gaps)) ** 2).sum())
-    root = math.copysign(math.sqrt(max(-2 * log_moment, 0.0)), tilt)
-    slope = tilt * math.sqrt(spread)
-    if abs(root) < 1e-4:  # at the mean, where the next term is 0 / 0
+def _share_below(
+    below: Float[np.ndarray, " n"], shapes: Float[np.ndarray, " n"], tilt: float
+) -> float:
+    """Chance that Σ g_i (D - d_i) <= 0, g_i independent of Gamma(shape_i): the weighted mean's law.
+
+    D is the end that a tilt q belongs to, Σ shape_i (D - d_i) / (1 + q d_i) = 0: then
+    q / (1 + q D) is the saddle point, and no root is looked for but that of the chance by q.
+    """
+    tilted = shapes / (1 + tilt * below)
+    gaps = (float(tilted @ below / tilted.sum()) - below) / (1 + tilt * below)
+    log_moment = float(shapes @ np.log1p(tilt * gaps))
+    root = math.sqrt(max(-2 * log_moment, 0.0))
+    if root < 1e-4:  # at the mean, where the next term is 0 / 0
         return 0.5
+    slope = tilt * math.sqrt(float(shapes @ gaps**2))
     return float(special.ndtr(root + math.log(slope / root) / root))

@@ -28,6 +28,18 @@ def test_of_zeros_and_ones_the_ends_are_clopper_and_pearsons(hits, confidence):
     assert 1 - lower_mean(values, counts, 0.0, confidence) == pytest.approx(1 - low, rel=0.02)
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_ends_scale_with_the_values(scale):
+    """A root that was once looked for to an absolute tolerance was off by 0.4 % at 1e9."""
+    values, counts = np.array([0.0, 1.0, 50.0]), np.array([139.0, 60.0, 1.0])
+    alone = [upper_mean(values, counts, 50.0, 0.95), lower_mean(values, counts, -1.0, 0.95)]
+    scaled = [
+        upper_mean(scale * values, counts, 50.0 * scale, 0.95),
+        lower_mean(scale * values, counts, -scale, 0.95),
+    ]
+    assert scaled == pytest.approx([scale * end for end in alone], rel=1e-9)
+
+
 def test_the_upper_end_of_a_skew_mean_covers_where_the_normal_one_does_not():
     """A value of 50 with probability 0.005, which 200 draws often do not show."""
     values, law = np.array([0.0, 1.0, 50.0]), np.array([0.695, 0.3, 0.005])

@@ -554,14 +554,15 @@ def test_settings_shown_together_have_intervals_that_hold_together(study, out):
     found = [one for one in compare_all(study)[0] if one.pair.comparison.by == RATE]
     assert {one.num_settings for one in found} == {4}
     for one in found:
+        low, high = one.simultaneous
+        assert low <= one.estimate.low
+        assert high >= one.estimate.high
+    for one in {one.estimate.name: one for one in found}.values():
         alone = compare(
             out, "sgd", "init", "l2_norm", by=RATE, at=one.pair.at, estimator=one.estimate.name,
             confidence=1 - 0.05 / 4,
         )  # fmt: skip
-        low, high = one.simultaneous
-        assert repr((low, high)) == repr((alone.low, alone.high))
-        assert low <= one.estimate.low
-        assert high >= one.estimate.high
+        assert repr(one.simultaneous) == repr((alone.low, alone.high))
     single = Comparison(source="init", reference="fixed", observable="l2_norm",
                         at={"task.target": "x1"})  # fmt: skip
     asked = Sweep.model_validate(SWEEP | {"compare": [single]})
@@ -596,6 +597,7 @@ def test_python_command_line_and_file_agree(study, out, monkeypatch):
         assert repr(Estimate(**kept)) == repr(one.estimate)
         for name in ("source", "reference", "observable", "given", "by"):
             assert line[name] == row[name] == getattr(one.pair.comparison, name)
+    for one in {(one.pair.comparison, one.estimate.name): one for one in compared}.values():
         asked = one.pair.comparison
         alone = compare(
             study, asked.source, asked.reference, asked.observable, given=asked.given,

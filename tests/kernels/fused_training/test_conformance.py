@@ -103,7 +103,8 @@ def test_first_gradient_is_that_of_float64(implementation, name):
 def gradients_in_float64(name: str) -> np.ndarray:
     with jax.enable_x64(True):
         wide = make(CASES[name], NUM_RUNS, 1).in_float64()
-        return np.asarray(jax.vmap(functools.partial(gradient, wide))(jnp.arange(NUM_RUNS)))
+        every = jax.jit(jax.vmap(functools.partial(gradient, wide)))
+        return np.asarray(every(jnp.arange(NUM_RUNS)))
 
 
 def gradient(example: Example, network: jax.Array) -> jax.Array:
