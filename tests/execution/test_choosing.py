@@ -451,6 +451,15 @@ def test_a_self_test_whose_user_left_is_tried_again_but_not_one_that_was_stuck(
             assert len(notes(tmp_path / "cache")) == kept
 
 
+def test_a_note_that_cannot_be_written_is_done_without(monkeypatch):
+    def full(name):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(attempts, "cache_folder", full)
+    with attempts.noted("cuda", "a GPU"):
+        assert not attempts.ended_its_process("cuda", "a GPU")
+
+
 def test_of_several_devices_one_is_timed_for_all(on_gpu):
     """Two devices do in 5 s what one does in 10: a tenth of it is less than a trial's 0.9 s."""
     paces = []

@@ -58,7 +58,7 @@ def test_what_most_of_the_time_goes_to(name):
 def test_observables_and_draws():
     programs = opened("prior")
     bucket = programs.bucket
-    runs, hyper, root, _ = programs.timed().arguments
+    runs, hyper, root, *_ = programs.timed().arguments
     block = {path: value[0] for path, value in hyper.items()}
     lowered(bucket.draw._jitted, runs[0], block, root)
     lowered(bucket.observe._jitted, *bucket.observe_example())

@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
+import jax
+
 from sweep_engine.lanes import platform
 from sweep_engine.sources import SourcePrograms
 from sweep_engine.spec import Setting, Sweep
@@ -78,4 +80,5 @@ def likeness(
         [sweep.seed, setting.parent_digest],
     ]
     # The width of a block follows the number of runs where it is not frozen yet.
-    return canonical_json(content), None if execution.lanes else runs, device, platform()
+    width = execution.lanes or runs
+    return canonical_json(content), width, device, platform(), str(jax.config.values)

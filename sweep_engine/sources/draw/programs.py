@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, UInt8, UInt32
 
 from sweep_engine.kernels.prior_scan import SCAN, build
-from sweep_engine.lanes import WIDE, Program, over_lanes
+from sweep_engine.lanes import WIDE, Program, over_lanes, padded_length
 from sweep_engine.models import Network
 from sweep_engine.observables import pack
 from sweep_engine.sources.acceptance import accepts, output_scale
@@ -127,6 +127,12 @@ class DrawPrograms(KernelPrograms):
         if not self.identifies_all:
             return jnp.zeros(0, jnp.uint8), fit
         return pack(bucket.task.label_rule, outputs[data.probe_inputs]), fit
+
+    def with_padding(self, runs: int) -> int:
+        """Count the draws of whole blocks, or of whole calls where a kernel makes them."""
+        lanes = self.bucket.lanes
+        at_once = lanes if self.implementation == XLA else blocks_per_call(lanes) * lanes
+        return padded_length(runs, at_once)
 
     def to_compile(self) -> Iterator[Example]:
         bucket, timed = self.bucket, self.timed()

@@ -9,6 +9,7 @@ import pytest
 
 from sweep_engine import execution
 from sweep_engine.errors import Interrupted
+from sweep_engine.execution.programs.kept import KEPT
 from sweep_engine.keys import run_ids
 from sweep_engine.lanes import Program
 from sweep_engine.solutions import RunStatus
@@ -253,6 +254,7 @@ def test_a_stopped_run_goes_on_chain_by_chain(tmp_path, monkeypatch):
     sweep = sweep_of(NUTS)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     execution.run(sweep, whole)
+    KEPT.clear()  # while it compiles there is time to stop it
     calls = itertools.count()
     with pytest.raises(Interrupted, match="run again"):
         execution.run(sweep, stopped, should_stop=lambda: next(calls) >= 1)
