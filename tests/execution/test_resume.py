@@ -253,6 +253,14 @@ def test_asked_to_stop(tmp_path):
     assert summary.computed == summary.done - done
 
 
+def test_asked_to_stop_once_all_is_done(tmp_path):
+    """There is nothing to go on with: it says that it is complete."""
+    out, few = tmp_path / "out", sweep(sources={"init": INIT | {"draws": 3}}, axes={})
+    summary = run(few, out, should_stop=lambda: num_done(out) == 1)
+    assert summary.is_complete
+    assert summary.done == 1
+
+
 # --- grown --------------------------------------------------------------------------------
 
 

@@ -98,7 +98,8 @@ class Loop:
         """Run what the schedule says on a backend whose workers are open, and close it.
 
         Raises:
-            Interrupted: `should_stop` said so, the cluster is gone, or nothing can be stored.
+            Interrupted: `should_stop` said so while something was missing, the cluster is gone, or
+                nothing can be stored.
             ShardFailed: with `fail_fast`, a shard was given up.
         """
         self._backend = backend
@@ -106,7 +107,7 @@ class Loop:
         try:
             while not self.schedule.is_over:
                 self._step()
-                if should_stop():
+                if should_stop() and not self.schedule.is_over:
                     raise Interrupted("interrupted; what is done is kept, run again to go on")
             ended = "ended"
         except OSError as error:
