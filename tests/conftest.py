@@ -17,7 +17,6 @@ from sweep_engine.execution.programs.kept import KEPT
 from sweep_engine.execution.worker import worker
 from sweep_engine.execution.worker.idle import Idle
 from sweep_engine.spec import Sweep
-from sweep_engine.spec.sources import sizes
 from tests.backends import heads
 from tests.compiling import as_users_do, quickly
 from tests.examples import BOOLEAN
@@ -39,18 +38,31 @@ All others are of what the engine does with programs, which are compiled in half
 on the Ray that they share too.
 """
 
+SHAPES_NO_PROGRAM = (
+    "sweep_engine.spec.sources.sizes", "sweep_engine.store", "sweep_engine.backends",
+    "sweep_engine.cli", "os", "sys", "time",
+)  # fmt: skip
+"""Where the code can be changed, and shards cut smaller, without another program."""
+
 _setattr, _undo = pytest.MonkeyPatch.setattr, pytest.MonkeyPatch.undo
 
 
+def _shapes_programs(target: object) -> bool:
+    of_class = getattr(target, "__module__", type(target).__module__)
+    return not getattr(target, "__name__", of_class).startswith(SHAPES_NO_PROGRAM) and (
+        not of_class.startswith(SHAPES_NO_PROGRAM)
+    )
+
+
 def _changing(patch: pytest.MonkeyPatch, target: object, *arguments: Any, **options: Any) -> None:
-    """Patch; programs of the code as it was are forgotten, unless only shards are cut smaller."""
-    if target is not sizes:
+    """Patch; programs of the code as it was are forgotten."""
+    if _shapes_programs(target):
         KEPT.clear()
     _setattr(patch, target, *arguments, **options)
 
 
 def _undoing(patch: pytest.MonkeyPatch) -> None:
-    if any(target is not sizes for target, *_ in patch._setattr):
+    if any(_shapes_programs(target) for target, *_ in patch._setattr):
         KEPT.clear()
     _undo(patch)
 
