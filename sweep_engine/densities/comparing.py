@@ -314,7 +314,7 @@ def _together(pair: Pair, reading: Reading, num_pairs: int) -> list[Compared]:
         return [Compared(pair, estimate) for estimate in alone]
     at_once = reading.at(each_of(num_pairs, CONFIDENCE))
     return [
-        Compared(pair, estimate, num_settings=num_pairs, simultaneous=(wide.low, wide.high))
+        Compared(pair, estimate, num_settings=num_pairs, wide=wide)
         for estimate, wide in zip(alone, at_once, strict=True)
     ]
 

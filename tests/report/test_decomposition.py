@@ -57,6 +57,17 @@ def test_one_row_a_pair_and_nothing_of_others():
     assert any("over networks it can only be more" in warning for warning in first.warnings)
 
 
+def test_a_bound_that_holds_at_once_has_a_value_of_its_own():
+    """It is between the ends that are drawn around it; the bound of one setting alone is below."""
+    data = data_nats(ln_probability(proportion(1000, 10**6)))
+    alone, wide = (pac_bayes_bound(data, 64, confidence=level) for level in (0.95, 0.9999))
+    one = decomposition_at(4)[0]
+    found = dataclasses.replace(one, estimate=alone, wide=wide).at_once().estimate
+    assert found.low <= found.value <= found.high
+    assert found.value == wide.value > alone.value
+    assert alone.value < wide.low, "else it could have stood there"
+
+
 def test_what_is_not_measured_or_not_shown_is_said():
     (alone,) = decomposition_rows(STUDY, decompositions(decomposition_at(4, optimiser=False)))
     assert alone.optimiser == "not measured"

@@ -24,22 +24,31 @@ class Compared(Shown):
         estimate: The number. Its interval is of this setting by itself.
         p_adjusted: Its p-value, adjusted for all that were made with it (Holm).
         num_settings: Settings of the comparison, each with such an estimate.
-        simultaneous: Low and high end of the interval that holds at once with those of all
-            settings (Bonferroni); None where there is one setting.
+        wide: The number with the interval that holds at once with those of all settings
+            (Bonferroni); None where there is one setting.
     """
 
     pair: Pair
     estimate: Estimate
     p_adjusted: float | None = None
     num_settings: int = 1
-    simultaneous: tuple[float, float] | None = None
+    wide: Estimate | None = None
+
+    @property
+    def simultaneous(self) -> tuple[float, float] | None:
+        """The ends of the interval that holds at once with those of all settings."""
+        return None if self.wide is None else (self.wide.low, self.wide.high)
 
     def at_once(self) -> "Compared":
-        """With the interval that holds at once with those of all settings, if there are several."""
-        if self.simultaneous is None:
+        """With the interval that holds at once with those of all settings, if there are several.
+
+        And with the value that goes with it: a bound that holds at once is another one.
+        """
+        if self.wide is None:
             return self
-        low, high = self.simultaneous
-        return replace(self, estimate=replace(self.estimate, low=low, high=high))
+        wide = self.wide
+        estimate = replace(self.estimate, value=wide.value, low=wide.low, high=wide.high)
+        return replace(self, estimate=estimate)
 
     def short_table(self) -> ShortTable:
         """Say what was compared, and the estimate."""
