@@ -169,7 +169,8 @@ DEAR = {"kind": "local_volume", "directions": 40000}
 @pytest.mark.parametrize("number", [signal.SIGTERM])
 def test_while_a_dear_observable_is_computed(tmp_path, number):
     (tmp_path / "sweep.yaml").write_text(json.dumps(BOOLEAN | {"observables": [DEAR]}))
-    process = command("run", tmp_path / "sweep.yaml", "--out", tmp_path / "out", grace=1.0)
+    # Long enough for a busy machine to write down that it stops; the observation takes far longer.
+    process = command("run", tmp_path / "sweep.yaml", "--out", tmp_path / "out", grace=4.0)
     progress = tmp_path / "out" / "logs" / "progress.json"
     await_that(progress.exists)
     time.sleep(2.0)  # the training is done, its observation not
