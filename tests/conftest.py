@@ -67,8 +67,9 @@ def _undoing(patch: pytest.MonkeyPatch) -> None:
     _undo(patch)
 
 
-pytest.MonkeyPatch.setattr = _changing  # type: ignore[method-assign]  # for all tests, on purpose
-pytest.MonkeyPatch.undo = _undoing  # type: ignore[method-assign]  # for all tests, on purpose
+# Of the class, since any test may patch, by the fixture or by a context of its own.
+pytest.MonkeyPatch.setattr = _changing  # type: ignore[method-assign]  # mypy wants it never assigned
+pytest.MonkeyPatch.undo = _undoing  # type: ignore[method-assign]  # mypy wants it never assigned
 
 # The same examples in every run: a test that fails for one in a million is looked for with
 # `pytest --hypothesis-profile=default --hypothesis-seed=N`, not met by chance.

@@ -57,7 +57,7 @@ def build(case: Case, implementation: str) -> None:
         case "cpu_tiny":
             cpu.build(case, is_tiny=True)
         case "cuda":
-            cuda.ptx(case)
+            cuda.KERNEL.ptx(case)
 
 
 def check_platform(implementation: str, platform: str) -> None:

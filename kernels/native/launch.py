@@ -1,4 +1,4 @@
-"""How a CUDA kernel is spread over a GPU: threads of each network, and networks of each block."""
+"""Spreads a CUDA kernel over a GPU: threads of each network, and networks of each block."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Launch:
 
 def best_launch(
     num_examples: int,
-    network_bytes: Callable[[int, int], int],
+    floats: Callable[[int, int], int],
     turns: Callable[[int, int], int],
     *,
     multiple: int = 1,
@@ -52,19 +52,19 @@ def best_launch(
 
     Args:
         num_examples: That a network takes, in one tile or several.
-        network_bytes: Of shared memory, of a network with so many threads and such a tile.
+        floats: Of shared memory, of a network with so many threads and such a tile.
         turns: Of inner loops that its threads take one after the other.
         multiple: Of examples, that a tile has where it is not all of them.
     """
     return max(
-        _launches(num_examples, network_bytes, multiple),
+        _launches(num_examples, floats, multiple),
         key=lambda one: one.blocks * one.networks / turns(one.threads, one.tile),
         default=None,
     )
 
 
 def _launches(
-    num_examples: int, network_bytes: Callable[[int, int], int], multiple: int
+    num_examples: int, floats: Callable[[int, int], int], multiple: int
 ) -> Iterator[Launch]:
     parts = {ceil(num_examples / count) for count in range(1, 17)}
     sizes = {multiple * ceil(size / multiple) for size in parts} | {2**i for i in range(3, 14)}
@@ -73,7 +73,7 @@ def _launches(
     for threads in THREADS:
         networks = max(1, BLOCK_THREADS // threads)
         for tile in sorted(tiles):
-            shared = networks * network_bytes(threads, tile)
+            shared = networks * network_bytes(threads, floats(threads, tile))
             if blocks := blocks_at_once(threads * networks, REGISTERS, shared):
                 yield Launch(threads, networks, tile, blocks)
 
@@ -87,6 +87,11 @@ def in_tiles(num_examples: int, tile: int, turns: Callable[[int], int]) -> int:
 def product_turns(threads: int, rows: int, columns: int, depth: int) -> int:
     """Count the turns of a product's inner loop, of 4 x 4 elements each, and the wait after it."""
     return ceil(ceil(rows / 4) * ceil(columns / 4) / threads) * depth + WAIT
+
+
+def network_bytes(threads: int, floats: int) -> int:
+    """Return the size of a network's part of the shared memory, filled up."""
+    return 4 * (floats + spare_floats(threads, floats))
 
 
 def spare_floats(threads: int, floats: int) -> int:

@@ -5,81 +5,17 @@ import ctypes.util
 import functools
 import importlib.util
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import jax
-import numpy as np
 
 from sweep_engine.kernels.native import CannotBuild
-from sweep_engine.kernels.native.launch import Launch
 
 FLAGS = ("--std=c++17", "--device-as-default-execution-space")
 PTX_VERSION = "8.0"
-"""What PTX says it is. NVRTC names its own version, which a driver of an older CUDA refuses; these
-sources use nothing that has come since. Drivers of CUDA 12.0 and later take it."""
+"""Let drivers of CUDA 12.0 and later take the PTX: these sources use nothing that has come since.
+NVRTC names its own version, which older drivers refuse."""
 
 NONE_SPILT = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads"
-_COMMON = Path(__file__).parent / "block.cuh"
-_TARGET = "__gpu$xla.gpu.ptx"
-
-
-class Grid(NamedTuple):
-    """How a kernel is launched: blocks, and of each its threads and shared memory."""
-
-    blocks: int
-    threads: int
-    shared_bytes: int
-
-
-def call(name: str, ptx: str, grid: Grid, results: Any, *operands: Any) -> Any:
-    """Call a kernel; inside `jax.jit` too, on an NVIDIA GPU alone.
-
-    Args:
-        name: Of the kernel.
-        ptx: As `compile_ptx` gives it.
-        grid: How it is launched.
-        results: Shapes of what it writes, which it takes after what it reads.
-        operands: What it reads.
-    """
-    sizes = {
-        **{"grid_x": grid.blocks, "grid_y": 1, "grid_z": 1},
-        **{"block_x": grid.threads, "block_y": 1, "block_z": 1},
-        "shared_mem_bytes": grid.shared_bytes,
-    }
-    return jax.ffi.ffi_call(_TARGET, results)(
-        *operands,
-        name=name,
-        kernel_type="ptx",
-        kernel_data=ptx,
-        **{size: np.int32(value) for size, value in sizes.items()},
-    )
-
-
-def launch_macros(launch: Launch, network_bytes: int, spare: int) -> dict[str, str]:
-    """Name what a kernel is told of its launch.
-
-    Args:
-        launch: It.
-        network_bytes: Of a network's part of the shared memory.
-        spare: The floats that it is filled up with.
-    """
-    values = {
-        "THREADS": launch.threads,
-        "NETWORKS": launch.networks,
-        "BLOCKS": launch.blocks,
-        "TILE": launch.tile,
-        "NETWORK_BYTES": network_bytes,
-        "SPARE": spare,
-    }
-    return {f"SWEEP_{name}": str(value) for name, value in values.items()}
-
-
-def source(values: Mapping[str, str], main: Path) -> str:
-    """Put a kernel's source together: the values of macros, what kernels share, its own file."""
-    lines = [f"#define {name} {value}\n" for name, value in values.items()]
-    return "".join([*lines, _COMMON.read_text(), main.read_text()])
 
 
 def compile_ptx(source: str, architecture: str) -> str:

@@ -1,4 +1,4 @@
-"""How many blocks a multiprocessor of compute capability 9.0 (H100, H200) holds at once.
+"""Counts the blocks that a multiprocessor of compute capability 9.0 (H100, H200) holds at once.
 
 The limits are those of "Technical Specifications per Compute Capability" in NVIDIA's CUDA C++
 Programming Guide, and the formula is that of `cuda_occupancy.h` in its toolkit: registers are

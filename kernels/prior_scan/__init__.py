@@ -28,6 +28,6 @@ def build(case: Case, implementation: str) -> None:
         CannotBuild: there is no compiler, or it refused; the message says what to do.
     """
     if implementation == "cuda":
-        cuda.ptx(case)
+        cuda.KERNEL.ptx(case)
     else:
         cpu.build(case)

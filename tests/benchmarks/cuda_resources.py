@@ -17,12 +17,11 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 from sweep_engine.kernels.fused_training import cuda as training
 from sweep_engine.kernels.fused_training.case import Case
-from sweep_engine.kernels.fused_training.cuda import launch as training_launch
 from sweep_engine.kernels.native import CannotBuild, nvrtc
+from sweep_engine.kernels.native.cuda import CudaKernel
 from sweep_engine.kernels.native.occupancy import blocks_at_once, occupancy
 from sweep_engine.kernels.prior_scan import cuda as prior_scan
 from sweep_engine.kernels.prior_scan.case import Case as ScanCase
-from sweep_engine.kernels.prior_scan.cuda import launch as scan_launch
 
 RECORD = Path(__file__).parent / "records" / "cuda_resources.json"
 ARCHITECTURE = "sm_90"
@@ -36,14 +35,13 @@ COLUMNS = ("registers", "threads", "networks", "tile", "shared_bytes", "blocks",
 
 
 class Named(NamedTuple):
-    """A case, the names it goes by in the record, and the modules of its kernel."""
+    """A case, the names it goes by in the record, and its kernel."""
 
     of: str
     shape: str
     name: str
     case: Any
-    kernel: Any
-    launch: Any
+    kernel: CudaKernel[Any]
 
 
 SHAPES = {
@@ -74,13 +72,13 @@ SCANS = {
     "wide": ((8, 512, 1), 256),
     "largest": ((200, 200, 40, 1), 1000),
 }
-"""Widths and inputs of the networks that are drawn."""
+"""List widths and inputs of the networks that are drawn."""
 
 
 def cases() -> Iterator[Named]:
     """List every case of either kernel."""
-    yield from (Named("training", *one, training, training_launch) for one in training_cases())
-    yield from (Named("prior_scan", *one, prior_scan, scan_launch) for one in scan_cases())
+    yield from (Named("training", *one, training.KERNEL) for one in training_cases())
+    yield from (Named("prior_scan", *one, prior_scan.KERNEL) for one in scan_cases())
 
 
 def scan_cases() -> Iterator[tuple[str, str, ScanCase]]:
@@ -115,15 +113,14 @@ def training_cases() -> Iterator[tuple[str, str, Case]]:
 
 def resources(one: Named) -> list[Any] | str:
     """Compile a case, and list its `COLUMNS`; or say why there are none."""
-    launch = one.launch.launch_of(one.case)
+    launch = one.kernel.launch_of(one.case)
     if launch is None:
         return "fits no block"
     try:
         registers = nvrtc.registers(one.kernel.source(one.case, launch), ARCHITECTURE)
     except CannotBuild as error:
         return str(error).splitlines()[0]
-    size = one.launch.network_bytes(one.case, launch.threads, launch.tile)
-    threads, shared = launch.threads * launch.networks, launch.networks * size
+    threads, shared = launch.threads * launch.networks, one.kernel.shared_bytes(one.case, launch)
     usage = threads, registers, shared
     found = (launch.networks, launch.tile, shared, blocks_at_once(*usage), occupancy(*usage))
     return [registers, threads, *found]

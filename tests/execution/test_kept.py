@@ -32,11 +32,11 @@ OTHERS = {
     "accept.train_error": 0.5, "observables": ["norms", "function"], "execution.lanes": 8,
     "execution.precision": "fast", "seed": 1,
 }  # fmt: skip
-"""What decides a program, or may: all but a traced value."""
+"""List what decides a program, or may: all but a traced value."""
 
 
 def with_value(path: str, value: Any) -> dict[str, Any]:
-    """A copy of the sweep with another value at a path."""
+    """Copy the sweep with another value at a path."""
     changed = copy.deepcopy(SWEEP)
     *places, last = path.split(".")
     target = changed
@@ -47,7 +47,7 @@ def with_value(path: str, value: Any) -> dict[str, Any]:
 
 
 def opened(document: dict[str, Any]) -> Any:
-    """The programs of a sweep of one bucket, as a run opens them."""
+    """Open the programs of a sweep of one bucket, as a run does."""
     planned = plan(pin_files(Sweep.model_validate(document)))
     (bucket,) = planned.buckets
     return Programs(planned).of(bucket)

@@ -21,4 +21,4 @@ def _has_nvrtc() -> bool:
 needs_nvrtc = pytest.mark.skipif(
     not _has_nvrtc(), reason="NO NVRTC: the CUDA kernels are not compiled"
 )
-"""It needs no GPU."""
+"""Skip where there is no NVRTC. It needs no GPU, and is installed on Linux on x86-64 processors."""

@@ -32,7 +32,9 @@ HOST_LAUNCH = Launch(threads=2, networks=2, tile=8)
 
 def on_host(case: Case) -> ctypes.CDLL:
     """Build the CUDA kernel as C++."""
-    return build_on_host(cuda.source(case, HOST_LAUNCH), Path(__file__).with_name("host_scan.cc"))
+    return build_on_host(
+        cuda.KERNEL.source(case, HOST_LAUNCH), Path(__file__).with_name("host_scan.cc")
+    )
 
 
 def cuda_on_host(case: Case, keys: jax.Array, *arrays: jax.Array) -> Found:
@@ -227,7 +229,7 @@ def test_what_fits_no_block_is_said():
 def test_the_cuda_kernel_compiles_without_spills_and_jax_lowers_it():
     case = CASES["yardstick"]
     launch = cuda.launch_of(case)
-    assert nvrtc.registers(cuda.source(case, launch), "sm_90") <= 128
+    assert nvrtc.registers(cuda.KERNEL.source(case, launch), "sm_90") <= 128
     arguments = keys_of(5), scales_of(case, 5), *examples(case)
     traced = jax.jit(cuda.scan, static_argnums=0).trace(case, *arguments)
     text = traced.lower(lowering_platforms=("cuda",)).as_text()

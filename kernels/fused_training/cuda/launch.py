@@ -1,4 +1,4 @@
-"""The launch of a training kernel: what a network takes of shared memory, and its turns."""
+"""Chooses the launch of training: what a network takes of shared memory, and its turns."""
 
 import functools
 from itertools import pairwise
@@ -10,7 +10,6 @@ from sweep_engine.kernels.native.launch import (
     in_tiles,
     odd,
     product_turns,
-    spare_floats,
 )
 
 
@@ -22,7 +21,7 @@ def launch_of(case: Case) -> Launch | None:
     def turns(threads: int, tile: int) -> int:
         return in_tiles(examples, tile, lambda rows: _pass_turns(case, threads, rows))
 
-    return best_launch(examples, functools.partial(network_bytes, case), turns)
+    return best_launch(examples, functools.partial(network_floats, case), turns)
 
 
 def _pass_turns(case: Case, threads: int, rows: int) -> int:
@@ -34,18 +33,8 @@ def _pass_turns(case: Case, threads: int, rows: int) -> int:
     return turns
 
 
-def network_bytes(case: Case, threads: int, tile: int) -> int:
-    """Return the size of a network's part of the shared memory: `Shared` in training.cu."""
-    floats = _floats(case, threads, tile)
-    return 4 * (floats + spare_floats(threads, floats))
-
-
-def spare(case: Case, threads: int, tile: int) -> int:
-    """Count the floats that it is filled up with."""
-    return spare_floats(threads, _floats(case, threads, tile))
-
-
-def _floats(case: Case, threads: int, tile: int) -> int:
+def network_floats(case: Case, threads: int, tile: int) -> int:
+    """Count what a network takes of the shared memory, before it is filled up."""
     inputs, *hidden, outputs = case.widths
     params = sum((n + case.bias) * odd(m) for n, m in pairwise(case.widths))
     slots = tile * sum(map(odd, hidden)) + 1  # one at least, as in `spare_floats`

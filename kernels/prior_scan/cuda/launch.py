@@ -1,4 +1,4 @@
-"""The launch of a scan: what a draw takes of shared memory, and its turns."""
+"""Chooses the launch of a scan: what a draw takes of shared memory, and its turns."""
 
 import functools
 from itertools import pairwise
@@ -10,7 +10,6 @@ from sweep_engine.kernels.native.launch import (
     in_tiles,
     odd,
     product_turns,
-    spare_floats,
 )
 from sweep_engine.kernels.prior_scan.case import Case
 
@@ -31,20 +30,10 @@ def launch_of(case: Case) -> Launch | None:
         return drawing + in_tiles(case.num_inputs, tile, forward)
 
     # A tile begins with a byte of eight labels.
-    return best_launch(case.num_inputs, functools.partial(network_bytes, case), turns, multiple=8)
+    return best_launch(case.num_inputs, functools.partial(network_floats, case), turns, multiple=8)
 
 
-def network_bytes(case: Case, threads: int, tile: int) -> int:
-    """Return the size of a draw's part of the shared memory: `Shared` in scan.cu."""
-    floats = _floats(case, threads, tile)
-    return 4 * (floats + spare_floats(threads, floats))
-
-
-def spare(case: Case, threads: int, tile: int) -> int:
-    """Count the floats that it is filled up with."""
-    return spare_floats(threads, _floats(case, threads, tile))
-
-
-def _floats(case: Case, threads: int, tile: int) -> int:
+def network_floats(case: Case, threads: int, tile: int) -> int:
+    """Count what a network takes of the shared memory, before it is filled up."""
     rows = odd(max(case.widths[::2])) + odd(max(case.widths[1::2]))
     return case.num_params + tile * rows + threads

@@ -44,6 +44,9 @@ DEVICE void threefry(const unsigned* key, unsigned& x, unsigned& y) {
   }
 }
 
+// The numbers below are those of cpu/random.h, of one word where that takes a vector of them; a
+// test holds one to the other.
+
 // Uniform on (-1, 1), bit for bit as `uniforms`: all but the last sum is exact.
 DEVICE float uniform_of(unsigned word) { return (float)(int)(word >> 9) * 0x1p-22f - 0.99999994f; }
 

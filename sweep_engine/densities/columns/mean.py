@@ -203,7 +203,7 @@ def _resampled(sides: Sequence[Sums], rng: np.random.Generator) -> _Resampled:
 
 
 def _times_drawn(num_units: int, rng: np.random.Generator) -> Float[np.ndarray, "resamples u"]:
-    """How often each resample has each unit: `rng.multinomial`'s law, in a quarter of its time."""
+    """Count each unit in each resample: `rng.multinomial`'s law, in a quarter of its time."""
     times = np.empty((NUM_RESAMPLES, num_units))
     for resample in times:
         drawn = rng.integers(0, num_units, num_units, dtype=np.int32)

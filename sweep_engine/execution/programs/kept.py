@@ -1,4 +1,4 @@
-"""Opened programs that outlive a run: the next one in this process compiles none of them anew.
+"""Keeps opened programs when a run ends: the next one in this process compiles none of them anew.
 
 A notebook runs a sweep again after a change of its axes, retries and observes it, or compares two
 that share a source.

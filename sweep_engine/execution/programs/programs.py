@@ -115,7 +115,7 @@ class Programs:
         )
 
     def _execution(self, name: str) -> Execution:
-        """How a bucket's programs compute: as was frozen, where that has been."""
+        """Say how a bucket's programs compute: as was frozen, where that has been."""
         execution = self._plan.sweep.execution
         if name not in self._lanes:
             return execution

@@ -218,7 +218,7 @@ class Timing(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """What counts: on a CPU the seconds of all threads, elsewhere those by the clock.
+        """Return what counts: on a CPU the seconds of all threads, elsewhere those by the clock.
 
         A sweep keeps all cores busy, and what others on the machine take does not count. An
         accelerator has no processor time.

@@ -65,7 +65,9 @@ def cuda_on_host(
 ) -> tuple[KernelState, jax.Array]:
     """The CUDA kernel, threads for blocks of two networks."""
     check_segment(case, arrays[4])
-    library = build_on_host(cuda.source(case, launch), Path(__file__).with_name("host_training.cc"))
+    library = build_on_host(
+        cuda.KERNEL.source(case, launch), Path(__file__).with_name("host_training.cc")
+    )
 
     def call(*given: np.ndarray) -> list[np.ndarray]:
         inputs = [np.ascontiguousarray(array) for array in given]

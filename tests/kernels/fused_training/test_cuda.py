@@ -10,7 +10,7 @@ import pytest
 
 from sweep_engine.kernels.fused_training import cuda, plain
 from sweep_engine.kernels.fused_training.case import Case
-from sweep_engine.kernels.fused_training.cuda.launch import launch_of, network_bytes
+from sweep_engine.kernels.fused_training.cuda.launch import launch_of
 from sweep_engine.kernels.fused_training.implementations import obstacle
 from sweep_engine.kernels.native import CannotBuild, nvrtc
 from sweep_engine.kernels.native.launch import Launch
@@ -35,7 +35,9 @@ def test_neither_tiles_nor_neighbours_change_what_is_learnt(launch: Launch) -> N
 
 @needs_compiler
 def test_a_size_that_is_reckoned_wrongly_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda, "network_bytes", lambda *given: network_bytes(*given) + 4)
+    floats = cuda.KERNEL.floats
+    wrong = replace(cuda.KERNEL, floats=lambda *given: floats(*given) + 1)
+    monkeypatch.setattr(cuda, "KERNEL", wrong)
     with pytest.raises(CannotBuild, match="reckons another size"):
         make(CASES["ragged"], 1, 1).run(raw.cuda_on_host)
 
@@ -54,7 +56,8 @@ def test_networks_share_a_block_where_one_leaves_threads_idle() -> None:
 
 def test_networks_that_share_a_warp_begin_in_different_banks() -> None:
     for threads in (8, 16):
-        sizes = [network_bytes(case, threads, 8) // 4 for case in CASES.values()]
+        launch = Launch(threads, networks=1, tile=8)
+        sizes = [cuda.KERNEL.network_bytes(case, launch) // 4 for case in CASES.values()]
         assert {size % 32 for size in sizes} == {threads}
 
 
@@ -64,7 +67,7 @@ def test_what_fits_no_block_is_said() -> None:
     assert obstacle(replace(case, widths=(64, 90, 90, 10)), "cuda") is None
     assert obstacle(case, "cuda") == "networks that do not fit a block's shared memory"
     with pytest.raises(CannotBuild, match="parameters fits no block"):
-        cuda.ptx(case)
+        cuda.KERNEL.ptx(case)
 
 
 @needs_nvrtc
@@ -72,9 +75,9 @@ def test_what_fits_no_block_is_said() -> None:
 def test_compiles_without_spills_for_as_many_blocks_as_are_planned(name: str) -> None:
     """Two networks in each warp, and one in a whole block; the record holds many more."""
     case, launch = CASES[name], launch_of(CASES[name])
-    registers = nvrtc.registers(cuda.source(case, launch), "sm_90")
+    registers = nvrtc.registers(cuda.KERNEL.source(case, launch), "sm_90")
     threads = launch.threads * launch.networks
-    shared = launch.networks * network_bytes(case, launch.threads, launch.tile)
+    shared = cuda.KERNEL.shared_bytes(case, launch)
     assert blocks_at_once(threads, registers, shared) >= launch.blocks
 
 
@@ -95,7 +98,7 @@ def test_networks_of_a_block_wait_for_their_own_threads_alone(threads: str) -> N
     A mask names 8 threads, those of the 8 that a thread is one of; a barrier 64.
     """
     case, expected = BARRIERS[threads]
-    text = cuda.ptx(case)
+    text = cuda.KERNEL.ptx(case)
     waits = {" ".join(wait.split()) for wait in re.findall(r"\bbar\.[^;]*", text)}
     assert {re.sub(r"%r\d+", "%r", wait) for wait in waits} == expected
     if threads == "part of a warp":
@@ -108,7 +111,7 @@ def test_networks_of_a_block_wait_for_their_own_threads_alone(threads: str) -> N
 @needs_nvrtc
 def test_drivers_of_cuda_12_take_the_ptx() -> None:
     """NVRTC's own version of PTX is refused by every driver older than it."""
-    assert ".version 8.0\n.target sm_90\n" in cuda.ptx(CASES["ragged"])
+    assert ".version 8.0\n.target sm_90\n" in cuda.KERNEL.ptx(CASES["ragged"])
 
 
 @needs_nvrtc
