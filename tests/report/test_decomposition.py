@@ -4,6 +4,7 @@ import dataclasses
 from types import SimpleNamespace
 
 from sweep_engine.densities import Compared, Pair
+from sweep_engine.densities.answer import clause_of
 from sweep_engine.densities.decomposition.nats import (
     data_nats,
     optimiser_nats,
@@ -66,6 +67,11 @@ def test_a_bound_that_holds_at_once_has_a_value_of_its_own():
     assert found.low <= found.value <= found.high
     assert found.value == wide.value > alone.value
     assert alone.value < wide.low, "else it could have stood there"
+
+
+def test_an_answer_says_what_the_optimiser_adds():
+    added = decomposition_at(4)[1].estimate
+    assert clause_of(added) == "the optimiser adds 1.00 (0.50 or more) nats"
 
 
 def test_what_is_not_measured_or_not_shown_is_said():

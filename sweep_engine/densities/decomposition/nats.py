@@ -15,6 +15,7 @@ import math
 
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
 from sweep_engine.densities.estimator import Part, Quantity, Table, Verdict
+from sweep_engine.numbers import format_bound
 
 
 def _data_words(estimate: Estimate) -> str:
@@ -29,6 +30,10 @@ def _optimiser_words(estimate: Estimate) -> str:
     return f"The optimiser adds at least {estimate.low:.2g} nats."
 
 
+def _optimiser_clause(estimate: Estimate) -> str:
+    return f"the optimiser adds {format_bound(estimate.value, estimate.low)} nats"
+
+
 DATA = Quantity("decomposition_data", _data_words, Table.DECOMPOSITION)
 OPTIMISER = Quantity(
     "decomposition_optimiser",
@@ -37,6 +42,7 @@ OPTIMISER = Quantity(
     Verdict.INTERVAL,
     is_lower_bound=True,
     part=Part.NATS,
+    clause=_optimiser_clause,
 )
 TOTAL = Quantity(
     "decomposition_total",
