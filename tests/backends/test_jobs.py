@@ -31,6 +31,7 @@ class Server:
     def __init__(self, *answers):
         self.answers = list(answers)
         self.asked = 0
+        self.followed = 0
 
     def get_job_info(self, job):
         answer = self.answers[min(self.asked, len(self.answers) - 1)]
@@ -40,6 +41,7 @@ class Server:
         return answer
 
     async def tail_job_logs(self, job):
+        self.followed += 1
         if self.answers[0] is NO_ANSWER:
             raise NO_ANSWER
         yield "a line\n"
@@ -61,7 +63,8 @@ def follow(monkeypatch):
 def test_a_connection_that_is_away_for_a_while_is_made_again(follow, away):
     server = Server(state("RUNNING"), away, away, state("SUCCEEDED"))
     assert follow(server) == 0
-    assert server.asked == 4
+    assert server.asked == 5, "before and after each connection"
+    assert server.followed == 2
 
 
 def test_a_connection_that_is_gone_leaves_word_how_to_follow_again(follow):
@@ -110,6 +113,7 @@ def test_a_job_that_is_not_there_is_not_asked_for_again(follow):
     with pytest.raises(ClusterError, match="404"):
         follow(server)
     assert server.asked == 1
+    assert server.followed == 0, "Ray writes the token of whom it refuses a log into its own"
 
 
 @pytest.mark.parametrize("job", ["", "../../api/version", "a/b", "a b", "ü", "-x"])

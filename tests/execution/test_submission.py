@@ -89,6 +89,7 @@ def test_a_submitted_sweep_runs_on_the_cluster_and_is_followed(cluster, tmp_path
     job = re.search(r"submitted as (\S+)", done.err)[1]
     again = submit(cluster, "--attach", job)
     assert (again.code, again.out) == (0, done.out), "from the beginning, with the same exit code"
+    assert submit(cluster, "--attach", "raysubmit_of_nobody").code == 2
 
     files = read_all(cluster.temporary, tmp_path, cluster.home.parent)
     assert len(files) > 20

@@ -88,10 +88,12 @@ class Jobs:
         log, broken = _Log(show), 0
         while True:
             before = log.shown
-            with contextlib.suppress(ConnectionError):
-                door.tail(self._client, job, log.from_the_beginning())
             why = "its output ends without its end"
             try:
+                # Ray writes the token of whom it refuses a log into a log of its own.
+                door.job_state(self._client, job)
+                with contextlib.suppress(ConnectionError):
+                    door.tail(self._client, job, log.from_the_beginning())
                 state = door.job_state(self._client, job)
                 if state.status.is_terminal():
                     return _exit_code(job, state)
