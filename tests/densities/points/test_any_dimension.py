@@ -303,6 +303,18 @@ def test_c2st_accuracy_is_that_of_the_theory():
     assert kl.low < gaussians.kl(1.0)
 
 
+@pytest.mark.parametrize("num", [(100, 5000), (1000, 1000), (5000, 100)])
+def test_classifiers_log_ratios_do_not_know_the_sides_numbers(num):
+    """ln(p / q) is 2x - 2 for N(2, 1) and N(0, 1), whichever side has more draws."""
+    rng = np.random.default_rng(0)
+    sides = gaussians.shifted(rng, num[0], 1, 2.0, num[1])
+    sample = points(*sides, NO_TRUST, rng, max_draws=10**6)
+    found = np.concatenate(classifier.log_ratios(sample, rng))
+    x = np.concatenate([sample.source, sample.reference])[:, 0] * sample.scale[0]
+    near = np.abs(x - 1) < 1
+    assert abs(float(np.median(found[near] - (2 * x - 2)[near]))) < 0.5 < math.log(50)
+
+
 def test_kde_bounds_from_below_and_names_its_bandwidths():
     found = repeated(kde, 30, 400, 1, 1.0)
     assert_coverage(covers([kl for _, kl in found], gaussians.kl(1.0)), 0.975)
