@@ -10,9 +10,12 @@ from functools import partial
 
 import pytest
 
-_NAME = "xla_cpu_use_fusion_emitters"
+_OPTIONS = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
 
-IN_A_PROCESS = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XLA_FLAGS": f"--{_NAME}=false"}
+IN_A_PROCESS = {
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "XLA_FLAGS": " ".join(f"--{name}={str(value).lower()}" for name, value in _OPTIONS.items()),
+}
 """Environment of a process whose programs compile like this one's in `quickly`."""
 
 
@@ -23,7 +26,7 @@ def quickly() -> Iterator[None]:
     from jax._src import compiler
 
     flags = f"{os.environ.get('XLA_FLAGS', '')} {IN_A_PROCESS['XLA_FLAGS']}"
-    options = partial(_without_emitters, compiler.get_compile_options)
+    options = partial(_with_options, compiler.get_compile_options)
     jax.config.update("jax_disable_most_optimizations", True)
     with pytest.MonkeyPatch.context() as patch:  # it gives back these names alone, not HOME
         for name, value in (IN_A_PROCESS | {"XLA_FLAGS": flags}).items():
@@ -44,7 +47,7 @@ def as_users_do() -> Iterator[None]:
         yield
 
 
-def _without_emitters(make, *args, **kwargs):
+def _with_options(make, *args, **kwargs):
     options = make(*args, **kwargs)
-    options.env_option_overrides = [*options.env_option_overrides, (_NAME, False)]
+    options.env_option_overrides = [*options.env_option_overrides, *_OPTIONS.items()]
     return options

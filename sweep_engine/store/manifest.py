@@ -20,9 +20,9 @@ from sweep_engine.store.seals import UNSEALED, is_whole, seal
 
 FORMAT = 1
 
-_SEAL = "seal"
+_SEAL, _SHARDS = "seal", "shards"
 _MOVED, _SWEEP_FILE = "moved_ids", "sweep_file"
-_KEYS = {"format", "spec_id", "sweep", "folder", "frozen", "shards", _SEAL}
+_KEYS = {"format", "spec_id", "sweep", "folder", "frozen", _SHARDS, _SEAL}
 _OPTIONAL = {_MOVED, _SWEEP_FILE}
 """Few sweeps have ids that moved, and one that Python runs has no sweep file."""
 
@@ -134,14 +134,14 @@ def write_manifest(
         "sweep": dump_sweep(manifest.plan.sweep),
         "folder": _to_stored(manifest.plan.sweep.folder, directory),
         "frozen": asdict(manifest.frozen),
-        "shards": manifest.plan.to_dict(),
+        _SHARDS: None,
     }
     if manifest.plan.moved_ids:
         data[_MOVED] = manifest.plan.moved_ids
     if manifest.sweep_file is not None:
         data[_SWEEP_FILE] = manifest.sweep_file
     # The seal comes last: what looks like its place stands before it.
-    text = seal(json.dumps({**data, _SEAL: UNSEALED}, indent=1).encode())
+    text = seal(_in_lines({**data, _SEAL: UNSEALED}, manifest.plan.to_dict()).encode())
     if not directory.files.replace(SWEEP_JSON, text, previous=previous and previous.data):
         raise OutputError(
             f"{directory.root}: another run has just begun here or changed the sweep: run again"
@@ -150,6 +150,13 @@ def write_manifest(
     return Previous(
         planned.sweep, planned.shards, manifest.frozen, text, planned.moved_ids, manifest.sweep_file
     )
+
+
+def _in_lines(data: dict[str, Any], shards: list[list[Any]]) -> str:
+    """Write JSON for readers, with a shard a line: there may be 100,000."""
+    before, _, after = json.dumps(data, indent=1).partition(f'\n "{_SHARDS}": null')
+    lines = ",\n  ".join(map(json.dumps, shards))
+    return f'{before}\n "{_SHARDS}": [\n  {lines}\n ]{after}'
 
 
 def read_manifest(directory: OutputDirectory) -> Manifest:
@@ -204,7 +211,7 @@ def read_previous(directory: OutputDirectory) -> Previous | None:
     data, text = _read(directory)
     with _as_corrupt(directory):
         sweep = restore(data["sweep"], (_base(directory) / data["folder"]).resolve())
-        shards, frozen = read_shards(data["shards"]), _frozen(data["frozen"])
+        shards, frozen = read_shards(data[_SHARDS]), _frozen(data["frozen"])
         moved, sweep_file = dict(data.get(_MOVED, {})), data.get(_SWEEP_FILE)
         return Previous(sweep, shards, frozen, text, moved, sweep_file)
 

@@ -38,13 +38,18 @@ SWEEP = {
 EVERY_SECONDS = 0.1
 
 
+def started(*words: object) -> "subprocess.Popen[bytes]":
+    """Start a command that cuts small shards."""
+    command = [sys.executable, "-c", SMALL_SHARDS, *map(str, words)]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ
+    )
+
+
 def measured(*words: object) -> dict[str, object]:
     """Run a command to its end: its exit code, seconds, and memory as it went on."""
     began = time.perf_counter()
-    command = [sys.executable, "-c", SMALL_SHARDS, *map(str, words)]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ
-    ) as process:
+    with started(*words) as process:
         memory = list(_memory(process))
     seconds = time.perf_counter() - began
     return {"exit": process.returncode, "seconds": round(seconds, 1),
@@ -64,6 +69,16 @@ def without_course(found: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in found.items() if name != "mb"}
 
 
+def stopped(spec: Path, out: Path, done: int) -> int:
+    """Run a sweep until so many shards are done, and stop it by SIGTERM; how many were done."""
+    ledger = out / "ledger"
+    with started("run", spec, "--out", out) as process:
+        while not ledger.exists() or len(os.listdir(ledger)) < done:
+            time.sleep(EVERY_SECONDS)
+        process.terminate()
+    return len(os.listdir(ledger))
+
+
 def many_shards(folder: Path, count: int) -> dict[str, object]:
     """Go through all commands with so many shards of eight rows."""
     spec, out = folder / "shards.yaml", folder / "shards"
@@ -81,6 +96,9 @@ def many_shards(folder: Path, count: int) -> dict[str, object]:
         "run_after_compact": ("run", spec, "--out", out),
     }.items():
         found[name] = without_course(measured(*words))
+    begun = folder / "begun"
+    found["shards_before_resume"] = stopped(spec, begun, count * 99 // 100)
+    found["resume"] = without_course(measured("run", spec, "--out", begun))
     return found | {"rows": open_results(out).runs(["run_id"]).num_rows}
 
 

@@ -61,9 +61,9 @@ class HeldOut:
         """
         mean, log_mean = self._means
         least = lower_mean(self.log_ratio, self.counts.source, self.bottom, confidence)
-        most = upper_mean(
-            np.exp(self.log_ratio), self.counts.reference, math.exp(self.top), confidence
-        )
+        # `exp` may round an entry of an array otherwise than the same number alone.
+        ratios = np.exp(np.append(self.log_ratio, self.top))
+        most = upper_mean(ratios[:-1], self.counts.reference, float(ratios.max()), confidence)
         low = mean - log_mean - math.hypot(mean - least, math.log(most) - log_mean)
         return Interval(self.value, min(max(low, 0.0), self.value), math.inf)
 

@@ -35,6 +35,9 @@ def upper_mean(
         top: The largest value that there can be, as was known before the draws.
         confidence: Of the two-sided interval whose upper end this is.
 
+    Raises:
+        ValueError: a value is above the top, so that was not known.
+
     Source:
         Gaffke (2005), Math. Methods Statist. 14(4); Phan, Thomas & Learned-Miller (2021), ICML.
         The quantile by Lugannani & Rice (1980), Adv. Appl. Prob. 12: within 0.5 % of
@@ -43,6 +46,8 @@ def upper_mean(
     seen = counts > 0
     values, counts = np.append(values[seen], top), np.append(counts[seen], 1.0)
     below = top - values
+    if not (below >= 0).all():
+        raise ValueError(f"a value is {values.max()}, above the largest that there can be, {top}")
     widest, level = float(below.max()), (1 + confidence) / 2
     if widest <= 0:
         return top

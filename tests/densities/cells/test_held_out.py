@@ -40,6 +40,21 @@ def test_ends_scale_with_the_values(scale):
     assert scaled == pytest.approx([scale * end for end in alone], rel=1e-9)
 
 
+def test_a_value_above_the_top_is_no_value():
+    with pytest.raises(ValueError, match="above the largest"):
+        upper_mean(np.array([0.0, 1.0]), np.array([9.0, 1.0]), np.nextafter(1.0, 0.0), 0.95)
+
+
+def test_the_largest_ratio_is_the_largest_however_exp_rounds():
+    """Of an array, `exp` may be above that of the same number alone: here where it most is."""
+    x = np.random.default_rng(0).normal(0.0, 0.1, 20_000)
+    alone = np.array([math.exp(each) for each in x])
+    counts = CellCounts(np.array([40.0, 60.0]), np.array([60.0, 40.0]))
+    for top in x[np.argsort(np.exp(x) / alone)[-20:]]:
+        found = held_out([(np.array([top - 0.2, top]), counts)]).bound(0.95)
+        assert 0 <= found.low <= found.value
+
+
 def test_the_upper_end_of_a_skew_mean_covers_where_the_normal_one_does_not():
     """A value of 50 with probability 0.005, which 200 draws often do not show."""
     values, law = np.array([0.0, 1.0, 50.0]), np.array([0.695, 0.3, 0.005])
