@@ -68,6 +68,28 @@ def any_lane(condition: Bool[Array, ""]) -> Bool[Array, ""]:
     return count > 0
 
 
+def replace_if_any(
+    wanted: Bool[Array, ""], array: Array, replaced: Callable[[Array], Array]
+) -> Array:
+    """Return `replaced(array)` if any lane wants it, else the array, on a GPU where it is.
+
+    A branch copies what it is given into its result. On a GPU that is done twice a turn, whichever
+    branch is taken; a loop of one turn or none leaves the array in its place. By its compiler the
+    orders of minibatches of the digits took 22 of 206 KB a network-step.
+    """
+    if platform() != "gpu":
+        kept: Array = jax.lax.cond(any_lane(wanted), lambda: replaced(array), lambda: array)
+        return kept
+
+    def turn(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        return jnp.zeros_like(carry[0]), replaced(carry[1])
+
+    done: tuple[Array, Array] = jax.lax.while_loop(
+        lambda carry: carry[0], turn, (any_lane(wanted), array)
+    )
+    return done[1]
+
+
 def choose_lanes(
     platform: str, num_params: int, values_per_pass: int, *, trains: bool = True
 ) -> int:
