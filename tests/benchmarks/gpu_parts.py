@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,8 @@ def training(folder: Path, *, rehearse: bool) -> Found:
     """Network-steps a second beside one piece of plain JAX and `torch.func.vmap`."""
     from sweep_engine.bench.training.experiment import WORKLOADS
 
+    if find_spec("torch") is None:
+        yield {"torch.func.vmap": {"left_out": "no torch here"}}
     numbers = (4,) if rehearse else (1024, 4096, 16_384, 65_536, 256)
     for workload in WORKLOADS[:2]:
         for networks in numbers:
@@ -244,6 +247,18 @@ def refill(folder: Path, *, rehearse: bool) -> Found:
     from sweep_engine.bench.refill import refill_gain
 
     yield refill_gain(quick=rehearse)
+
+
+def sanitizer(folder: Path, *, rehearse: bool) -> Found:
+    """Check the CUDA kernels by compute-sanitizer; the rehearsal has a stand-in and no checks."""
+    from tests.benchmarks import sanitizer as checks
+
+    program = checks.stand_in(folder) if rehearse else checks.find()
+    if program is None:
+        yield {"left_out": "no compute-sanitizer: the package nvidia-cuda-sanitizer-api has one"}
+        return
+    for tool in checks.TOOLS[: 1 if rehearse else None]:
+        yield {tool: checks.check(program, tool, "cpu" if rehearse else "cuda")}
 
 
 def demos(folder: Path, *, rehearse: bool) -> Found:
