@@ -26,10 +26,11 @@ WIDE: Options = {"xla_cpu_prefer_vector_width": "512"}
 time. Only for draws: in a chain's program a lane's place was seen to change a step size's last
 bit."""
 
-STEADY: Options = {"xla_cpu_use_fusion_emitters": False}
+STEADY: Options = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11) else {}
 """XLA unrolls sums of up to 8 terms and takes several lanes at a time; where two such sums are
 fused, the lanes that are left over at the end are rounded otherwise. Its older code, a tenth
-slower in training, does not. For observing, where anybody's sums stand side by side."""
+slower in training, does not. For observing, where anybody's sums stand side by side. From jax 0.11
+on XLA has lost that code and the option, and neither does so (`tests/sources/test_places.py`)."""
 
 
 _PLATFORM: ContextVar[str | None] = ContextVar("platform", default=None)

@@ -21,7 +21,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 FEW_INPUTS = 8
 """On a GPU a layer of no more inputs is a sum, which XLA fuses with its neighbours: a product goes
-to memory and back before the activation. By its compiler, 307 for 433 KB a step of 7-40-40-1."""
+to memory and back before the activation. By its compiler a step of 7-40-40-1 moves a third less."""
 
 
 class Dense(nn.Module):
