@@ -262,11 +262,12 @@ def sanitizer(folder: Path, *, rehearse: bool) -> Found:
 
 
 def demos(folder: Path, *, rehearse: bool) -> Found:
-    """Run the three demo sweeps; the rehearsal plans them."""
+    """Run the three demo sweeps; the rehearsal plans them, and runs a sweep of eight draws."""
     from sweep_engine.cli import DEMOS
     from sweep_engine.execution import run
     from sweep_engine.planning import plan
-    from sweep_engine.spec import load
+    from sweep_engine.spec import Sweep, load
+    from sweep_engine.store import open_results
 
     examples = Path(__file__).parents[2] / "sweep_engine" / "examples"
     for name in DEMOS:
@@ -277,6 +278,11 @@ def demos(folder: Path, *, rehearse: bool) -> Found:
             continue
         run(sweep, folder / "demos" / name, fail_fast=True)
         yield {name: {"seconds": round(time.perf_counter() - began, 1)}}
+    if rehearse:
+        sweep = Sweep.model_validate({"name": "rehearsed", "task": BOOLEAN, "model": MLP,
+                                      "sources": {"it": _sources(8)["prior"]}})  # fmt: skip
+        run(sweep, folder / "demos" / "rehearsed", fail_fast=True)
+        yield {"rehearsed": {"rows": open_results(folder / "demos" / "rehearsed").runs().num_rows}}
 
 
 def memory(folder: Path, *, rehearse: bool) -> Found:
