@@ -38,8 +38,9 @@ NOTE = (
     "compiler's listing, those of a check apart where a step does not go over all examples "
     "anyway; on a GPU `registers` are a thread's, by ptxas, which spilled none. `flops` are the "
     "arithmetic of a network-step, a draw or another unit of a source's work, or of observing a "
-    "network, counted off the program before it is compiled. `compile_processor_seconds` are of "
-    "all threads and of ptxas, and grow little where others use the machine. "
+    "network, counted off the program before it is compiled, with four turns of a loop of unknown "
+    "length. `compile_processor_seconds` are of "
+    "all threads and of ptxas, and grow less than the clock's where others use the machine. "
     "The GPU compiler tells neither cycles nor totals of its own, and chooses how products are "
     "done by timing them: here all are cuBLAS's."
 )
