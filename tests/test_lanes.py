@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep_engine.lanes import Program, any_lane, choose_lanes, over_lanes, pad
+from sweep_engine.lanes import (
+    Program,
+    any_lane,
+    choose_lanes,
+    for_platform,
+    over_lanes,
+    pad,
+    replace_if_any,
+)
 
 BLOCK = np.arange(12, dtype=np.float32).reshape(4, 3)
 
@@ -68,6 +76,21 @@ def test_a_failed_compilation_leaves_the_program_usable():
     with pytest.raises(RuntimeError, match="not yet"):
         program(BLOCK)
     assert np.array_equal(program(BLOCK), BLOCK + 1)
+
+
+@pytest.mark.parametrize(("name", "operation"), [("cpu", "cond["), ("gpu", "while[")])
+def test_arrays_are_replaced_if_any_lane_wants_that(name, operation):
+    """On a GPU by a loop of one turn, which leaves the array in its place."""
+
+    def one(wanted, row):
+        return replace_if_any(wanted, row, lambda row: jnp.where(wanted, 2 * row, row))
+
+    some, none = np.array([False, True, False, True]), np.zeros(4, bool)
+    with for_platform(name):
+        assert operation in str(jax.make_jaxpr(over_lanes(one))(some, BLOCK))
+        assert np.array_equal(over_lanes(one)(none, BLOCK), BLOCK)
+        found = over_lanes(one)(some, BLOCK)
+    assert np.array_equal(found, np.where(some[:, None], 2 * BLOCK, BLOCK))
 
 
 def test_any_lane_is_the_same_in_all_lanes():

@@ -1,14 +1,16 @@
-"""The quotas of a container count, in both versions of control groups."""
+"""The quotas of a container, in both versions of control groups, and the versions that are told."""
 
 import gc
 import os
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
 from sweep_engine import machine
 from sweep_engine.backends import CORES
 from sweep_engine.bench.machine import describe
+from sweep_engine.execution.programs import programs
 from sweep_engine.execution.programs.programs import num_cores
 
 GB = 2**30
@@ -134,3 +136,15 @@ def test_garbage_is_looked_for_again_afterwards(is_enabled):
         assert gc.isenabled() == is_enabled
     finally:
         (gc.enable if before else gc.disable)()
+
+
+def test_a_checkout_that_is_not_installed_has_no_version(monkeypatch):
+    def version(name):
+        if name == "sweep-engine":
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(programs, "version", version)
+    found = programs._versions()
+    assert "sweep-engine" not in found
+    assert found["jax"] == "1.0"

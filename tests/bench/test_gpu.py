@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.benchmarks import gpu, gpu_parts
+from tests.benchmarks import gpu, gpu_parts, sanitizer
 from tests.benchmarks.gpu import PARTS, TOTAL_SECONDS, Part, run_parts
 
 
@@ -60,3 +60,47 @@ def test_without_time_the_last_parts_are_left_out_and_say_so(monkeypatch, tmp_pa
     found = run_parts([Part("first", 60), Part("last", 60)], tmp_path, command, total=0.8)
     assert "out of time" in found["first"]["failed"]
     assert "left out" in found["last"]["failed"]
+
+
+def as_sanitizer(folder, *lines, code=0):
+    """Write a compute-sanitizer that checks nothing, says some lines and how it was called."""
+    place = folder / "compute-sanitizer"
+    said = "\n".join(f"echo '{line}'" for line in lines)
+    place.write_text(f'#!/bin/sh\necho "$@" >> {folder}/called\n{said}\nexit {code}\n')
+    place.chmod(0o755)
+    return str(place)
+
+
+def test_the_sanitizers_errors_are_told_with_the_first_of_them(tmp_path):
+    lines = [
+        "Invalid __global__ read of size 4 bytes",
+        "    at train_segment",
+        "ERROR SUMMARY: 2 errors",
+    ]
+    program = as_sanitizer(tmp_path, *(f"========= {line}" for line in lines), code=9)
+    found = sanitizer.check(program, "memcheck", "cuda")
+    assert (found["errors"], found["exit_code"]) == (2, 9)
+    assert found["first"] == [f"========= {line}" for line in lines]
+    hazards = as_sanitizer(tmp_path, "========= RACECHECK SUMMARY: 1 hazard displayed (1 error)")
+    assert sanitizer.check(hazards, "racecheck", "cuda")["errors"] == 1
+    none = as_sanitizer(tmp_path, "========= ERROR SUMMARY: 0 errors")
+    assert sanitizer.check(none, "initcheck", "cuda") == {"errors": 0, "exit_code": 0}
+    unable = as_sanitizer(tmp_path, "========= Error: no GPU", code=255)
+    assert sanitizer.check(unable, "synccheck", "cuda") == {"failed": "========= Error: no GPU"}
+    memory, races, initial, _ = (tmp_path / "called").read_text().splitlines()
+    assert "--tool memcheck --error-exitcode 9 --kernel-name kernel_substring=train" in memory
+    assert "--kernel-name kernel_substring=scan" in races
+    assert "--kernel-name" not in initial  # other kernels write what ours read
+
+
+def test_without_a_sanitizer_the_part_says_what_has_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(sanitizer.shutil, "which", lambda name: None)
+    monkeypatch.setattr(sanitizer, "find_spec", lambda name: None)
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    (found,) = gpu_parts.sanitizer(tmp_path, rehearse=False)
+    assert "nvidia-cuda-sanitizer-api" in found["left_out"]
+    (tmp_path / "bin").mkdir()
+    as_sanitizer(tmp_path / "bin", "========= ERROR SUMMARY: 0 errors")
+    done = list(gpu_parts.sanitizer(tmp_path, rehearse=False))
+    assert [next(iter(part)) for part in done] == list(sanitizer.TOOLS)
+    assert all(next(iter(part.values()))["errors"] == 0 for part in done)

@@ -1,7 +1,7 @@
 """What the compilers of TPUs and GPUs make of the engine's programs, on a machine without one.
 
     python -m tests.benchmarks.deviceless                        all programs, for v5e and v6e
-    python -m tests.benchmarks.deviceless --for v5e --lanes 1024 "train, full batch"
+    python -m tests.benchmarks.deviceless "train, full batch" --for v5e h200 --lanes 1024
 
 These are compilers' figures, not measurements: nothing is run. README.md beside this file says
 how to make the environment. Every program is compiled by a process of its own, which has
@@ -33,9 +33,16 @@ NOTE = (
     "the TPU compiler's own estimate, a network. `at_most` is what a region's rate of "
     "network-steps, or of other turns, a second can be by each limit alone: memory by the data "
     "sheet's bandwidth, arithmetic by its rate of float32 products, cycles by the clock. By the "
-    "kernel tpu, a turn of `call/turn` is a call of the kernel, of `turns_a_call` network-steps; "
-    "`kernel` is a network-step in it: cycles are counted off the compiler's listing, those of a "
-    "check apart where a step does not go over all examples anyway."
+    "kernel of a device, a turn of `call/turn` is a call of the kernel, of `turns_a_call` "
+    "network-steps. `kernel` is a network-step in it. On a TPU cycles are counted off the "
+    "compiler's listing, those of a check apart where a step does not go over all examples "
+    "anyway; on a GPU `registers` are a thread's, by ptxas, which spilled none. `flops` are the "
+    "arithmetic of a network-step, a draw or another unit of a source's work, or of observing a "
+    "network, counted off the program before it is compiled, with four turns of a loop of unknown "
+    "length. `compile_processor_seconds` are of "
+    "all threads and of ptxas, and grow less than the clock's where others use the machine. "
+    "The GPU compiler tells neither cycles nor totals of its own, and chooses how products are "
+    "done by timing them: here all are cuBLAS's."
 )
 LANES = (1024, 4096)
 SECONDS = 300.0
@@ -66,6 +73,7 @@ class Compiled:
         pick: The program and its arguments' shapes, off an opened source.
         observables: As in a sweep.
         flops: Of the matrix products of one network-step, where that is what a turn is.
+            Else the arithmetic is counted.
         implementation: As in a sweep.
     """
 
@@ -94,12 +102,13 @@ def _observe(opened: Any) -> tuple[Any, tuple[Any, ...]]:
     return opened.bucket.observe, opened.bucket.observe_example()
 
 
-def programs(lanes: int) -> dict[str, Compiled]:
-    """List the engine's main programs by name."""
+def programs(lanes: int, device: str) -> dict[str, Compiled]:
+    """List the engine's main programs by name, and those of the kernels for a device."""
     from sweep_engine.bench.training.experiment import WORKLOADS
     from sweep_engine.sources.draw.programs import DRAWS_PER_CALL
 
     found = {}
+    kernel = "tpu" if device in TPU_TOPOLOGY else "cuda"
     names = ("full batch", "minibatches", "Adam", "CNN")
     for name, workload in zip(names, WORKLOADS, strict=True):
         adam = workload.optimizer == "adam"
@@ -115,7 +124,7 @@ def programs(lanes: int) -> dict[str, Compiled]:
             source, workload.task, workload.model, lanes, _segment, flops=workload.flops
         )
         if name != "CNN":
-            found[f"train, {name}, kernel"] = replace(one, implementation="tpu")
+            found[f"train, {name}, kernel"] = replace(one, implementation=kernel)
     law = {"kind": "lecun_normal"}
     prior = {"kind": "prior", "law": law, "draws": lanes}
     guess = {"kind": "guess_and_check", "law": law, "accepted": 8, "max_draws": lanes}
@@ -123,9 +132,12 @@ def programs(lanes: int) -> dict[str, Compiled]:
     gaussian = {"kind": "gaussian"}
     posterior = {"kind": "posterior", "law": gaussian, "chains": lanes, "draws": 100}
     flat = {"kind": "flatness", "measures": ["eigenvalues"], "steps": 8}
+    tallied = Compiled(prior, HALF, MLP, max(lanes, DRAWS_PER_CALL), _nth(0))
+    if kernel == "cuda":
+        found["draws, functions tallied, kernel"] = replace(tallied, implementation=kernel)
     return found | {
         "draws, checked": Compiled(guess, HALF, MLP, max(lanes, DRAWS_PER_CALL), _nth(0)),
-        "draws, functions tallied": Compiled(prior, HALF, MLP, max(lanes, DRAWS_PER_CALL), _nth(0)),
+        "draws, functions tallied": tallied,
         "splitting, moves": Compiled(splitting, HALF, MLP, lanes, _nth(2)),
         "posterior, transitions": Compiled(posterior, HALF, MLP, lanes, _nth(1)),
         "observables, cheap": Compiled(prior, HALF, MLP, lanes, _observe, ("norms",)),
@@ -143,7 +155,7 @@ def compile_one(device: str, name: str, lanes: int, precision: str) -> dict[str,
     from sweep_engine.spec import Sweep, settings
 
     place = jax.sharding.SingleDeviceSharding(_target(device))
-    one = programs(lanes)[name]
+    one = programs(lanes, device)[name]
     sweep = Sweep.model_validate({
         "name": "deviceless", "task": one.task, "model": one.model, "sources": {"it": one.source},
         "observables": list(one.observables),
@@ -162,9 +174,9 @@ def compile_one(device: str, name: str, lanes: int, precision: str) -> dict[str,
 
     with for_platform(DEVICES[device].platform):
         lowered = program.lowered(*jax.tree.map(placed, arguments))
-    began = time.perf_counter()
+    began, processor = time.perf_counter(), sum(os.times()[:4])
     compiled = lowered.compile()
-    seconds = time.perf_counter() - began
+    seconds, processor = time.perf_counter() - began, sum(os.times()[:4]) - processor
     text = compiled.as_text()
     if folder := os.environ.get("DEVICELESS_TEXT"):
         Path(folder, f"{device}, {name}, {lanes}.txt").write_text(text)
@@ -174,18 +186,60 @@ def compile_one(device: str, name: str, lanes: int, precision: str) -> dict[str,
     held -= memory.alias_size_in_bytes
     found = {
         "compile_seconds": round(seconds, 1),
+        "compile_processor_seconds": round(processor, 1),
         "held_bytes": held,
         "share_of_memory": round(held / DEVICES[device].memory_bytes, 4),
         "xla_bytes": round(cost["bytes accessed"] / one.networks) if cost else None,
         "xla_flops": round(cost["flops"] / one.networks) if cost else None,
     }
-    if one.implementation == "tpu":
-        regions = by_region(text, device, one.networks, None)
-        return found | _of_kernel(device, opened, one) | {"regions": regions}
-    return found | {"regions": by_region(text, device, one.networks, one.flops)}
+    found["flops"] = round(_flops(opened, one))
+    if one.implementation == "auto":
+        return found | {"regions": by_region(text, device, one.networks, one.flops)}
+    of_kernel = _of_tpu_kernel if one.implementation == "tpu" else _of_cuda_kernel
+    regions = by_region(text, device, one.networks, None)
+    return found | of_kernel(device, opened, one) | {"regions": regions}
 
 
-def _of_kernel(device: str, opened: Any, one: Compiled) -> dict[str, Any]:
+def _flops(opened: Any, one: Compiled) -> float:
+    """Count the arithmetic of a unit of the source's work, or of observing a network."""
+    from sweep_engine.execution.programs.operations import count
+
+    if one.flops is not None:
+        return one.flops
+    if one.observables:
+        program, arguments = _observe(opened)
+        operations, units = count(program.traced(*arguments).jaxpr), one.networks
+    else:
+        counted = (opened if one.implementation == "auto" else opened.by("xla")).counted()
+        jaxpr = counted.program.traced(*counted.arguments).jaxpr
+        operations, units = count(jaxpr, counted.often), counted.units
+    return (operations.products + operations.elements) / units
+
+
+def _of_cuda_kernel(device: str, opened: Any, one: Compiled) -> dict[str, Any]:
+    """Say what a network takes of a GPU's multiprocessor in a CUDA kernel."""
+    from sweep_engine.devices import DEVICES
+    from sweep_engine.kernels.fused_training import cuda
+    from sweep_engine.kernels.native import nvrtc
+    from sweep_engine.kernels.prior_scan import cuda as prior_scan
+
+    trains = one.flops is not None
+    case, kernel = (
+        (opened.block.case, cuda.KERNEL) if trains else (opened.kernel.case, prior_scan.KERNEL)
+    )
+    launch = kernel.launch_of(case)
+    flops = one.flops if one.flops is not None else opened.kernel.case.flops
+    found = {
+        "registers": nvrtc.registers(kernel.source(case, launch), "sm_90"),
+        "threads": launch.threads,
+        "shared_bytes": kernel.shared_bytes(case, launch),
+        "flops": round(flops),
+        "at_most": {"arithmetic": float(f"{DEVICES[device].float32_flops / flops:.3g}")},
+    }
+    return ({"turns_a_call": opened.block.call_turns} if trains else {}) | {"kernel": found}
+
+
+def _of_tpu_kernel(device: str, opened: Any, one: Compiled) -> dict[str, Any]:
     """Say what a network-step in the TPU kernel takes."""
     from sweep_engine.devices import DEVICES
     from sweep_engine.kernels.fused_training import tpu
@@ -278,7 +332,7 @@ def in_time(device: str, name: str, lanes: int, precision: str, seconds: float) 
     told = os.environ | environment(device)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            if name.endswith("kernel"):
+            if name.endswith("kernel") and device in TPU_TOPOLOGY:
                 told |= {LISTINGS: folder, "LIBTPU_INIT_ARGS": FLAGS.format(folder=folder)}
             done = subprocess.run(
                 command, env=told, capture_output=True, timeout=seconds, text=True
@@ -309,8 +363,8 @@ def main() -> None:
         print(json.dumps(compile_one(*json.loads(asked.one))))
         return
     record = json.loads(asked.record.read_text()) if asked.record.exists() else {"note": NOTE}
-    names = asked.programs or list(programs(1024))
     for device in asked.devices:
+        names = asked.programs or list(programs(1024, device))
         for lanes in asked.lanes:
             for name in names:
                 of_state = record.setdefault(asked.state, {}).setdefault(device, {})

@@ -52,6 +52,7 @@ PARTS = (
     Part("widths", 60),
     Part("bits_again", 25),
     Part("refill", 60),
+    Part("sanitizer", 100),
     Part("demos", 90),
     Part("memory", 40),
     Part("ray_actor", 60),

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,8 @@ def training(folder: Path, *, rehearse: bool) -> Found:
     """Network-steps a second beside one piece of plain JAX and `torch.func.vmap`."""
     from sweep_engine.bench.training.experiment import WORKLOADS
 
+    if find_spec("torch") is None:
+        yield {"torch.func.vmap": {"left_out": "no torch here"}}
     numbers = (4,) if rehearse else (1024, 4096, 16_384, 65_536, 256)
     for workload in WORKLOADS[:2]:
         for networks in numbers:
@@ -246,12 +249,25 @@ def refill(folder: Path, *, rehearse: bool) -> Found:
     yield refill_gain(quick=rehearse)
 
 
+def sanitizer(folder: Path, *, rehearse: bool) -> Found:
+    """Check the CUDA kernels by compute-sanitizer; the rehearsal has a stand-in and no checks."""
+    from tests.benchmarks import sanitizer as checks
+
+    program = checks.stand_in(folder) if rehearse else checks.find()
+    if program is None:
+        yield {"left_out": "no compute-sanitizer: the package nvidia-cuda-sanitizer-api has one"}
+        return
+    for tool in checks.TOOLS[: 1 if rehearse else None]:
+        yield {tool: checks.check(program, tool, "cpu" if rehearse else "cuda")}
+
+
 def demos(folder: Path, *, rehearse: bool) -> Found:
-    """Run the three demo sweeps; the rehearsal plans them."""
+    """Run the three demo sweeps; the rehearsal plans them, and runs a sweep of eight draws."""
     from sweep_engine.cli import DEMOS
     from sweep_engine.execution import run
     from sweep_engine.planning import plan
-    from sweep_engine.spec import load
+    from sweep_engine.spec import Sweep, load
+    from sweep_engine.store import open_results
 
     examples = Path(__file__).parents[2] / "sweep_engine" / "examples"
     for name in DEMOS:
@@ -262,6 +278,11 @@ def demos(folder: Path, *, rehearse: bool) -> Found:
             continue
         run(sweep, folder / "demos" / name, fail_fast=True)
         yield {name: {"seconds": round(time.perf_counter() - began, 1)}}
+    if rehearse:
+        sweep = Sweep.model_validate({"name": "rehearsed", "task": BOOLEAN, "model": MLP,
+                                      "sources": {"it": _sources(8)["prior"]}})  # fmt: skip
+        run(sweep, folder / "demos" / "rehearsed", fail_fast=True)
+        yield {"rehearsed": {"rows": open_results(folder / "demos" / "rehearsed").runs().num_rows}}
 
 
 def memory(folder: Path, *, rehearse: bool) -> Found:

@@ -3,13 +3,17 @@
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from sweep_engine.kernels.prior_scan import plain
 from sweep_engine.kernels.prior_scan.case import Case
+from sweep_engine.lanes import for_platform
+from sweep_engine.models import build
 from sweep_engine.sources import open_source
 from sweep_engine.spec import Sweep, settings
+from sweep_engine.spec.models import Mlp
 
 LAW = {"kind": "fan_in", "bias_std": 0.1}
 SGD = {"kind": "sgd", "learning_rate": 0.1, "momentum": 0.9}
@@ -84,3 +88,37 @@ def test_lanes_take_their_minibatches_number_by_number():
     for line in own:
         (sizes,) = re.findall(r"slice_sizes = array<i64: ([\d, ]+)>", line)
         assert set(sizes.split(", ")) == {"1"}, line
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_layers_of_few_inputs_are_sums_on_a_gpu(bias):
+    network = build(Mlp(widths=(3,), activation="tanh", bias=bias), (4,), 2)
+    rng = np.random.default_rng(0)
+    theta = jnp.asarray(rng.normal(size=network.layout.num_params), jnp.float32)
+    x, mix = (jnp.asarray(rng.normal(size=(8, n)), jnp.float32) for n in (4, 2))
+
+    def ones_own():  # JAX keeps what it has traced, by the function
+        def one(theta):
+            return jax.value_and_grad(
+                lambda theta: jnp.sum(mix * network.apply(network.layout.unflatten(theta), x))
+            )(theta)
+
+        return one(theta), str(jax.make_jaxpr(one)(theta))
+
+    truth, text = ones_own()
+    with for_platform("gpu"):
+        found, of_gpu = ones_own()
+    assert ["dot_general" in operations for operations in (text, of_gpu)] == [True, False]
+    for number, same in zip(found, truth, strict=True):
+        np.testing.assert_allclose(number, same, rtol=1e-5, atol=1e-5)
+    assert np.abs(truth[1]).min() > 1e-4
+
+
+def test_a_gpu_holds_the_gradient_apart_from_the_update():
+    """Else the momentum is written and read once more, for a product that adds to it."""
+    jaxprs = []
+    for name in ("cpu", "gpu"):
+        with for_platform(name):
+            counted = opened("full batch").counted()
+            jaxprs.append(str(counted.program.traced(*counted.arguments)))
+    assert ["optimization_barrier" in jaxpr for jaxpr in jaxprs] == [False, True]

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import jax
@@ -325,4 +325,8 @@ def _device_kind(device: Any) -> str:
 
 def _versions() -> dict[str, str]:
     packages = ("sweep-engine", "jax", "jaxlib", "flax", "optax", "blackjax", "numpy")
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+    found = {"python": platform.python_version()}
+    for name in packages:
+        with suppress(PackageNotFoundError):  # run from a checkout, the engine is not installed
+            found[name] = version(name)
+    return found

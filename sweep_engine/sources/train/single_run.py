@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from sweep_engine.keys import Purpose, permutation, run_key
-from sweep_engine.lanes import any_lane
+from sweep_engine.lanes import replace_if_any
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.bucket import Data
 from sweep_engine.sources.stepped.single_run import (
@@ -193,10 +193,10 @@ class Training(SteppedRun):
         # A run that has ended stands still, often at an epoch's start: it draws nothing.
         starts = (position == 0) & (state.status == RunStatus.RUNNING)
 
-        def draw() -> Array:
-            return jnp.where(starts, self.draw_order(key, epoch), state.carried.order)
+        def draw(order: Int[Array, " S"]) -> Int[Array, " S"]:
+            return jnp.where(starts, self.draw_order(key, epoch), order)
 
-        return jax.lax.cond(any_lane(starts), draw, lambda: state.carried.order)
+        return replace_if_any(starts, state.carried.order, draw)
 
     def draw_order(self, key: Key[Array, ""], epoch: Int[Array, ""]) -> Int[Array, " S"]:
         """Draw the order in which a run meets the examples in an epoch; the rest is skipped."""

@@ -19,6 +19,7 @@ from sweep_engine.kernels.fused_training.case import (
     Segment,
     Sgd,
 )
+from sweep_engine.lanes import STEADY
 from tests.kernels.fused_training import raw
 
 CASES = {
@@ -36,7 +37,7 @@ KINKED = [name for name, case in CASES.items() if case.activation == "relu"]
 QUICKLY = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
-    "xla_cpu_use_fusion_emitters": False,
+    **STEADY,
 }
 """Have XLA compile quickly what is interpreted: its thousands of operations would take it long."""
 

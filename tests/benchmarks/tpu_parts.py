@@ -1,0 +1,113 @@
+"""Compile parts of the training program for a TPU by themselves: what takes its compiler long.
+
+    python -m tests.benchmarks.tpu_parts
+
+The environment is that of `deviceless.py`, in whose record the parts are written. These are a
+compiler's figures, not measurements.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+from tests.benchmarks.deviceless import RECORD, environment
+
+DEVICE = "v5e"
+LANES, EXAMPLES, STEPS = 1024, 128, 100
+SIZES = ((7, 40), (40,), (40, 40), (40,), (40, 1), (1,))
+
+
+class Part(NamedTuple):
+    """What is compiled: a function, the shapes of its arguments, and options of XLA."""
+
+    function: Callable[..., Any]
+    shapes: tuple[Any, ...]
+    options: dict[str, Any] | None = None
+    turns: int = 1
+
+
+def parts() -> Iterator[tuple[str, Part]]:
+    """List the parts by name: steps of plain JAX, and what stands beside them in a program."""
+    import jax
+    import jax.numpy as jnp
+    from jax import ShapeDtypeStruct as Shape
+
+    words = Shape((LANES, 1437), jnp.uint32)
+    yield "sort of 1,437 words a lane", Part(lambda a: jax.lax.sort(a, dimension=1), (words,))
+
+    def bits(keys: Any) -> Any:
+        return jax.vmap(lambda key: jax.random.bits(jax.random.wrap_key_data(key), (1437,)))(keys)
+
+    yield "1,437 random words a lane", Part(bits, (Shape((LANES, 2), jnp.uint32),))
+    rows, places = Shape((1437, 64), jnp.float32), Shape((LANES, 32), jnp.int32)
+    yield "gathering minibatches of 32", Part(lambda x, at: x[at], (rows, places))
+    params = tuple(Shape((LANES, *size), jnp.float32) for size in SIZES)
+    data = Shape((7, EXAMPLES), jnp.float32), Shape((EXAMPLES,), jnp.float32)
+    exact, fast = (partial(_steps, precision=name) for name in ("highest", None))
+    yield "steps in float32", Part(exact, (*params, *data), turns=STEPS)
+    yield "steps in bfloat16", Part(fast, (*params, *data), turns=STEPS)
+    for name, options in {
+        "optimization_level O1": {"optimization_level": 19},
+        "exec_time_optimization_effort -1": {"exec_time_optimization_effort": -1.0},
+    }.items():
+        yield f"steps in float32, {name}", Part(exact, (*params, *data), options, STEPS)
+
+
+def _steps(*arguments: Any, precision: str | None) -> Any:
+    """Take 100 steps of gradient descent with 7-40-40-1 networks."""
+    import jax
+    import jax.numpy as jnp
+
+    *params, x, y = arguments
+    product = partial(jnp.einsum, "dh,dn->hn", precision=precision)
+
+    def loss(params: Any) -> Any:
+        hidden = x
+        for i in (0, 2, 4):
+            hidden = product(params[i], hidden) + params[i + 1][:, None]
+            hidden = jnp.maximum(hidden, 0) if i < 4 else hidden
+        return jnp.mean(jnp.logaddexp(0.0, -hidden[0] * y))
+
+    def step(_: Any, params: Any) -> Any:
+        gradient = jax.vmap(jax.grad(loss))(params)
+        return [theta - 0.1 * g for theta, g in zip(params, gradient, strict=True)]
+
+    return jax.lax.fori_loop(0, STEPS, step, params)
+
+
+def compiled(part: Part) -> dict[str, Any]:
+    """Compile a part, and say what that took and what came out, a lane and turn."""
+    import jax
+
+    from tests.benchmarks.deviceless import _target
+    from tests.benchmarks.hlo import regions
+
+    place = jax.sharding.SingleDeviceSharding(_target(DEVICE))
+    given = [jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place) for s in part.shapes]
+    lowered = jax.jit(part.function).lower(*given)
+    began = sum(os.times()[:4])
+    program = lowered.compile(part.options)
+    seconds = sum(os.times()[:4]) - began
+    found = regions(program.as_text()).values()
+    times = LANES * part.turns
+    return {
+        "compile_processor_seconds": round(seconds, 1),
+        "memory_bytes": round(sum(region.memory_bytes for region in found) / times),
+        "cycles": round(sum(region.cycles for region in found) / times, 1),
+    }
+
+
+def main() -> None:
+    """Compile every part, and write it to the record."""
+    os.environ |= environment(DEVICE)
+    record = json.loads(RECORD.read_text())
+    for name, part in parts():
+        record.setdefault("parts", {}).setdefault(DEVICE, {})[name] = found = compiled(part)
+        RECORD.write_text(json.dumps(record, indent=1) + "\n")
+        print(name, found, flush=True)
+
+
+if __name__ == "__main__":
+    main()
