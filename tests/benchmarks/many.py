@@ -73,10 +73,14 @@ def stopped(spec: Path, out: Path, done: int) -> int:
     """Run a sweep until so many shards are done, and stop it by SIGTERM; how many were done."""
     ledger = out / "ledger"
     with started("run", spec, "--out", out) as process:
-        while not ledger.exists() or len(os.listdir(ledger)) < done:
+        while not ledger.exists() or _num_files(ledger) < done:
             time.sleep(EVERY_SECONDS)
         process.terminate()
-    return len(os.listdir(ledger))
+    return _num_files(ledger)
+
+
+def _num_files(folder: Path) -> int:
+    return sum(1 for _ in folder.iterdir())
 
 
 def many_shards(folder: Path, count: int) -> dict[str, object]:
