@@ -195,7 +195,7 @@ class Study:
         self, names: np.ndarray, counts: np.ndarray, source: str, settings: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Count the networks that diverged apart: tallies have them with what they ended as."""
-        if not self.results.table("runs").records:
+        if source not in self._diverge or not self.results.table("runs").records:
             return names, counts
         where = self.rows_of(source, settings) & (pc.field("status") == DIVERGED)
         where &= pc.field("function_id").is_valid()
@@ -206,6 +206,16 @@ class Study:
         order, left = np.argsort(names), counts.copy()
         left[order[np.searchsorted(names, gone, sorter=order)]] -= numbers
         return np.append(names, DIVERGED_ID), np.append(left, len(lost))
+
+    @cached_property
+    def _diverge(self) -> set[str]:
+        """The sources of which the ledger knows runs that diverged: of others no file is opened."""
+        shards = self.results.ledger.shards
+        return {
+            shard.source
+            for shard in self.plan.shards
+            if shard.id in shards and f"status {DIVERGED}" in shards[shard.id].receipt
+        }
 
     def functions(self, source: str, settings: Sequence[int]) -> dict[str, bytes]:
         """The packed outputs of every counted function, where the input set is finite."""

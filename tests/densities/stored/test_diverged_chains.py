@@ -46,6 +46,8 @@ def independent(*diverged):
 class Stored:
     """Results that hold these rows."""
 
+    ledger = SimpleNamespace(shards={})
+
     def __init__(self, buckets, **rows):
         self.buckets, self.rows = buckets, rows
 
@@ -183,7 +185,12 @@ def compared_functions(num_diverged, **asked):
     names = np.where(status == "diverged", f"{0:032x}", rows["function_id"].to_numpy(False))
     for name, values in (("status", status), ("function_id", names)):
         rows = rows.set_column(rows.column_names.index(name), name, pa.array(values))
-    study = Study(Stored(buckets, sgd=rows, all=prior), planned)
+    stored = Stored(buckets, sgd=rows, all=prior)
+    entry = SimpleNamespace(receipt={"status diverged": num_diverged} if num_diverged else {})
+    stored.ledger = SimpleNamespace(
+        shards={shard.id: entry for shard in planned.shards if shard.source == "sgd"}
+    )
+    study = Study(stored, planned)
     (pair,) = pairs(study.plan, study.sweep.compare[0])
     cells = function_cells(study, pair)
     return *cells, {each.name: each for each in look_at_pair(study, pair).at(0.95)}
