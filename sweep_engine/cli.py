@@ -481,8 +481,8 @@ def compare(
         _print_comparisons(answers, compared, refused, every=every, results=results)
         for each in found:
             out.print(f"\n{each}", markup=False, highlight=False)
-    if refused and not compared:
-        sys.exit(FAILED)  # the reasons are printed
+    if refused and not any(each.estimate.num_source for each in compared):
+        sys.exit(FAILED)  # the reasons are printed; how often a prior fits compares nothing
     if not_kept is not None:
         _end([f"not kept in comparisons.parquet: {explain(not_kept)}"], BAD_INPUT)
 

@@ -1,8 +1,13 @@
 """Which numbers float32 holds."""
 
+import importlib
+import pkgutil
+from typing import get_args
+
 import numpy as np
 import pytest
 
+from sweep_engine import spec
 from sweep_engine.float32 import (
     LARGEST,
     SMALLEST,
@@ -11,6 +16,7 @@ from sweep_engine.float32 import (
     check_columns,
     check_float32,
 )
+from sweep_engine.spec.base import Spec, _in_float32
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -LARGEST, LARGEST, SMALLEST, -SMALLEST])
@@ -68,3 +74,40 @@ def test_columns_that_it_holds(values):
 def test_columns_that_it_loses(values, message):
     with pytest.raises(ColumnLost, match=f"column 1: .*{message}"):
         check_columns(np.hstack([np.zeros_like(values), values]))
+
+
+# --- who is checked -----------------------------------------------------------------------
+
+ON_THE_HOST = {("Mask", "keep"), ("Comparison", "where")}
+"""A share that is made a count, and the ends of a range of stored numbers."""
+
+
+def numbers_of(annotation, checks=()):
+    """What checks every real number that a field can hold."""
+    if annotation is float:
+        yield checks
+    checks = (*checks, *getattr(annotation, "__metadata__", ()))
+    inner = getattr(annotation, "__origin__", None)
+    parts = (inner,) if hasattr(annotation, "__metadata__") else get_args(annotation)
+    for part in parts:
+        yield from numbers_of(part, checks if part is inner else ())
+
+
+def test_every_number_of_a_sweep_file_is_checked():
+    for module in pkgutil.walk_packages(spec.__path__, f"{spec.__name__}."):
+        importlib.import_module(module.name)
+    kinds, left = set(), [Spec]
+    while left:
+        kinds |= set(new := left.pop().__subclasses__())
+        left += new
+    found = {
+        (kind.__name__, name): [
+            any(getattr(check, "func", None) is _in_float32 for check in checks)
+            for checks in numbers_of(field.annotation, tuple(field.metadata))
+        ]
+        for kind in kinds
+        if kind.__module__.startswith(spec.__name__)
+        for name, field in kind.model_fields.items()
+    }
+    assert sum(map(len, found.values())) > 100
+    assert {place for place, checked in found.items() if not all(checked)} == ON_THE_HOST

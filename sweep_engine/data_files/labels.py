@@ -21,8 +21,9 @@ def find_labels(data: Columns, *, at_most: int = LABELS_MAX) -> tuple[int, ...]:
     y = y.astype(np.uint8) if y.dtype.kind == "b" else y
     if len(odd := y[(y != np.round(y)) | (np.abs(y) > _INTEGER_MAX)]):
         first = odd[0]
+        allowed = "integers" if first != np.round(first) else "integers of at most 2^53"
         raise FieldError(
-            ("y",), f"{name!r}: labels must be integers, got {first} (values: loss: squared)"
+            ("y",), f"{name!r}: labels must be {allowed}, got {first} (values: loss: squared)"
         )
     found = np.unique(y)
     if len(found) < 2:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, PrivateAttr, ValidationInfo
 
 from sweep_engine.errors import SpecError
+from sweep_engine.float32 import check_float32
 from sweep_engine.spec.base import Spec, members
 
 
@@ -92,6 +93,16 @@ class TracedCustom(Custom):
     An axis over such a field splits no program; the object's code reads it as it is, and gets a
     JAX array in the compiled program. All other fields are static.
     """
+
+    @classmethod
+    def wrap(cls, value: Any) -> Self:
+        custom = super().wrap(value)
+        for name, number in custom.own_traced().items():
+            try:
+                check_float32(number)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        return custom
 
     def own_traced(self) -> dict[str, Any]:
         return {name: value for name, value in self.fields.items() if isinstance(value, float)}

@@ -99,15 +99,15 @@ def _repetitions(sweep: Sweep, groups: list[list[Point]]) -> Iterator[str]:
             before = seen.setdefault(key, point)
             if before is not point:
                 where = (*location, *group) if len(group) == 1 else location
-                yield sweep.problem(where, _repeated(before, point))
+                yield sweep.problem(where, _repeated(before, point, real=any(are_real.values())))
                 break
 
 
-def _repeated(before: Point, point: Point) -> str:
+def _repeated(before: Point, point: Point, *, real: bool) -> str:
     one, other = (", ".join(map(_text, values.values())) for values in (before, point))
     if one == other:
         return f"{one} is listed twice: list it once"
-    return f"{one} and {other} are the same in float32: list one of them"
+    return f"{one} and {other} are the same {'in float32' if real else 'number'}: list one of them"
 
 
 def _text(value: Any) -> str:

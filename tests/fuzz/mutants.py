@@ -1,7 +1,8 @@
 """Mutants of the examples and of data files, tried in a process of 2 GB: a script of the test.
 
-`python -m tests.fuzz.mutants FOLDER` prints what is no error of our own, one line each, and how
-many were tried.
+`python -m tests.fuzz.mutants FOLDER EVERY` prints what is no error of our own, one line each, and
+how many were tried. Of the mutants that can be planned one in EVERY is opened and costed, as `plan`
+does: that takes most of the time.
 """
 
 import copy
@@ -22,13 +23,16 @@ import yaml
 
 import sweep_engine
 from sweep_engine.errors import SweepEngineError
-from sweep_engine.planning import plan
+from sweep_engine.execution import Programs, clock, costs, start_cost
+from sweep_engine.planning import Plan, plan
 from sweep_engine.spec.load import load
 from sweep_engine.spec.tasks import FileTask
 
 NUM_SWEEPS, NUM_FILES = 2000, 300
 MEMORY = 2 * 2**30
 SECONDS = 10
+FEW_BUCKETS = 8
+"""Of more there is no mutant that is opened: each bucket is a program to trace."""
 EXAMPLES = sorted((Path(sweep_engine.__file__).parent / "examples").glob("*.yaml"))
 VALUES = [
     None, True, False, 0, 1, -1, 3, 2**31, 2**63, 2**64, 10**12, 0.0, -0.5, 1e-320, 1e39, 1e308,
@@ -118,10 +122,25 @@ def _out_of_time(*_: object) -> None:
     raise TimeoutError(f"longer than {SECONDS} s")
 
 
-def main(folder: Path) -> None:
-    """Try all mutants."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+def open_and_cost(planned: Plan) -> None:
+    """Do what the command `plan` does with a plan."""
+    programs = Programs(planned)
+    programs.open_all()
+    start_cost(planned, programs, costs(planned, programs, clock(measures=False)))
+
+
+def main(folder: Path, every: int) -> None:
+    """Try all mutants, and open one in `every` of those that can be planned."""
+    unlimited = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, unlimited[1]))
     signal.signal(signal.SIGALRM, _out_of_time)
+    can_open: list[Plan] = []
+
+    def try_sweep(mutant: Path) -> None:
+        planned = plan(load(mutant))
+        if len(planned.buckets) <= FEW_BUCKETS:
+            can_open.append(planned)
+
     rng = random.Random(0)
     texts = [path.read_text() for path in EXAMPLES]
     parsed = [yaml.safe_load(text) for text in texts]
@@ -133,7 +152,7 @@ def main(folder: Path) -> None:
             mutant.write_bytes(other_bytes(rng, text.encode()))
         else:
             mutant.write_text(other_data(rng, parsed[i % len(texts)]))
-        if said := complaint(lambda mutant=mutant: plan(load(mutant))):
+        if said := complaint(lambda mutant=mutant: try_sweep(mutant)):
             print(f"sweep {i}: {said}")
     for i in range(NUM_FILES):
         name, raw = files[i % len(files)]
@@ -142,8 +161,15 @@ def main(folder: Path) -> None:
         task = FileTask(path=name, train=4)
         if said := complaint(lambda task=task: task.filled_in(folder)):
             print(f"file {i} ({name}): {said}")
-    print("tried", NUM_SWEEPS + NUM_FILES)
+    resource.setrlimit(resource.RLIMIT_AS, unlimited)  # JAX reserves far more than it uses
+    for planned in can_open[::every]:
+        if said := complaint(lambda planned=planned: open_and_cost(planned)):
+            print(f"opened {planned.sweep}: {said}")
+    used = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if used > MEMORY:
+        print(f"opening took {used} bytes")
+    print("tried", NUM_SWEEPS + NUM_FILES, "opened", len(can_open[::every]))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

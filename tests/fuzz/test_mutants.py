@@ -4,19 +4,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.fuzz import mutants
 
 
-def test_mutants_of_sweeps_and_of_data_files(tmp_path):
+@pytest.mark.parametrize(
+    ("every", "at_least"),
+    [
+        pytest.param(20, 5, id="some opened"),
+        pytest.param(1, 100, id="all opened", marks=pytest.mark.long),
+    ],
+)
+def test_mutants_of_sweeps_and_of_data_files(tmp_path, every, at_least):
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.mutants", str(tmp_path)],
+        [sys.executable, "-m", "tests.fuzz.mutants", str(tmp_path), str(every)],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
         check=False,
     )
     assert done.stderr == ""
-    assert done.stdout == f"tried {mutants.NUM_SWEEPS + mutants.NUM_FILES}\n"
+    *said, num_opened = done.stdout.split(" opened ")
+    assert said == [f"tried {mutants.NUM_SWEEPS + mutants.NUM_FILES}"]
+    assert int(num_opened) >= at_least
     assert done.returncode == 0
 
 

@@ -235,6 +235,11 @@ def test_values_that_are_one_number(listed, message):
         settings(changed({"axes": {RATE: listed}}))
 
 
+def test_of_integers_nothing_is_said_of_float32():
+    with pytest.raises(SpecError, match=r"train: 4 and 4\.0 are the same number: list one of them"):
+        settings(changed({"axes": {"task.train": [4, 4.0]}}))
+
+
 def test_points_that_differ_in_the_file_alone():
     listed = [{"kind": "sgd"}, {"kind": "sgd", "learning_rate": 0.1}]
     with pytest.raises(SpecError, match=r"^axes\.sources\.sgd\.optimizer: two points are one"):

@@ -22,7 +22,7 @@ from sweep_engine.planning import plan
 from sweep_engine.spec import Comparison, Sweep, dump_sweep, load, restore, settings, spec_id
 from sweep_engine.spec.axes import Axis, Sobol
 from sweep_engine.spec.base import NAME_PATTERN
-from sweep_engine.spec.custom import Custom
+from sweep_engine.spec.custom import Custom, TracedCustom
 from sweep_engine.spec.laws import Ball, Box, FanIn, Gaussian, Initialiser, ModuleInit, Sphere
 from sweep_engine.spec.models import Diagonal, Linear, Mlp, ScalarFactorisation
 from sweep_engine.spec.sources import Accept, GuessAndCheck, Prior, Stop, Train
@@ -617,6 +617,14 @@ def test_a_function_without_a_name_of_its_own_is_refused(function):
 def test_a_field_that_is_not_finite_is_refused(level):
     with pytest.raises(ValueError, match="finite"):
         Custom.wrap(Noisy(level))
+
+
+@pytest.mark.parametrize("level", [1e39, 1e-40])
+def test_a_traced_field_that_float32_does_not_hold_is_refused(level):
+    """A law or an optimiser reads it in the compiled program, a task by itself."""
+    with pytest.raises(ValueError, match=r"level: 1e.* float32"):
+        TracedCustom.wrap(Noisy(level))
+    assert Custom.wrap(Noisy(level)).fields["level"] == level
 
 
 def test_objects_inside_objects_are_told_apart_by_class():

@@ -123,6 +123,22 @@ def test_a_swept_loss_needs_no_other_labels(tmp_path):
     assert load_task(swept, 0, tmp_path).labels == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (TWO + 0.5, r"labels must be integers, got 0\.5"),
+        (
+            TWO.astype(np.uint64) + np.uint64(2**63),
+            r"integers of at most 2\^53, got 9223372036854775",
+        ),
+        (TWO * 1e300, r"integers of at most 2\^53, got 1e\+300"),
+    ],
+)
+def test_what_is_no_label(tmp_path, y, message):
+    with pytest.raises(SpecError, match=rf"^task\.y: 'y': .*{message}"):
+        load(tmp_path, y)
+
+
 def test_one_class_is_no_task(tmp_path):
     with pytest.raises(SpecError, match=r"^task\.y: 'y': one class only: every example has label"):
         load(tmp_path, TWO * 0 + 3)

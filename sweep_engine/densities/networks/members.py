@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
+from sweep_engine.densities.draws import MOST_LEFT_OUT
 from sweep_engine.densities.stored.sides import Side
 from sweep_engine.densities.stored.study import DIVERGED, units_of
 from sweep_engine.errors import IncomparableSources
@@ -91,11 +92,17 @@ def members(side: Side, count: int, rng: np.random.Generator) -> Members:
     Weighted draws are kept with probability proportional to their weight (rejection).
 
     Raises:
-        IncomparableSources: they are of several models or tasks.
+        IncomparableSources: they are of several models or tasks, or too many of them diverged.
     """
     setting = one_of_a_kind(side.chosen)
     table = side.addresses()
     lives = pc.not_equal(table["status"], DIVERGED).to_numpy(zero_copy_only=False)
+    num_diverged = int((~lives).sum())
+    if num_diverged > MOST_LEFT_OUT * len(table):
+        raise IncomparableSources(
+            f"{num_diverged:,} of {len(table):,} networks of {side.source} diverged: an estimate "
+            "of the others would be of the survivors alone; choose runs with `given` or `where`"
+        )
     log_weight = table["log_weight"].to_numpy()
     share = np.exp(log_weight - log_weight.max(initial=-np.inf))
     able = np.flatnonzero(lives & (rng.random(len(table)) < share))
@@ -104,7 +111,7 @@ def members(side: Side, count: int, rng: np.random.Generator) -> Members:
     notes = []
     if len(chosen) < len(able):
         notes.append(f"{len(chosen):,} networks at random of {len(table):,}")
-    if num_diverged := int((~lives).sum()):
+    if num_diverged:
         notes.append(f"{num_diverged:,} of {len(table):,} networks diverged: they are left out")
     units = units_of(chosen)
     return Members(

@@ -13,7 +13,7 @@ from sweep_engine.densities.dependence import effective_counts
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.stored.matching import match
 from sweep_engine.densities.stored.pairing import Pair
-from sweep_engine.densities.stored.study import Study
+from sweep_engine.densities.stored.study import DIVERGED_ID, Study
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.spec import Comparison, Setting
 
@@ -139,7 +139,18 @@ def counted(source: Side, reference: Side) -> tuple[Cells, tuple[str, ...]]:
                 f"no network of {' or '.join(without_fit)} fits: there are no functions to count"
             )
         raise IncomparableSources("this task's outputs are not discrete: no functions to count")
-    return align_counts(*counts, *reference_counts), notes
+    ids, cells = align_counts(*counts, *reference_counts)
+    diverged = cells.select(ids == DIVERGED_ID)
+    told = (
+        f"{lost:,.0f} of {whole:,.0f} networks of {name} diverged: they are an outcome of their own"
+        for name, lost, whole in (
+            (comparison.source, diverged.num_source, cells.num_source),
+            (comparison.reference, diverged.num_reference, cells.num_reference),
+        )
+        if lost
+    )
+    notes = tuple(dict.fromkeys((*notes, *told)))
+    return (ids, cells), notes
 
 
 def _counted_rows(source: Side, reference: Side) -> tuple[Any, Any, tuple[str, ...]]:

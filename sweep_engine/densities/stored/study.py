@@ -158,13 +158,15 @@ class Study:
         """Read the functions of the chosen runs, and the draws that they are of.
 
         The draws' values are those of `column`, or zeros. Only kept rows are read, where
-        `function_counts` reads tallies of all draws.
+        `function_counts` reads tallies of all draws. Networks that diverged are one outcome,
+        `DIVERGED_ID`.
         """
         columns = ["function_id", *_ADDRESS, *([column] if column else [])]
         table = self.results.runs(columns, self._runs(source, settings, given, where))
         table, num_diverged = whole_units(table, source)
         table = table.filter(table["function_id"].is_valid())
-        names = fixed_width(table["function_id"])
+        diverged = pc.equal(table["status"], DIVERGED).to_numpy(zero_copy_only=False)
+        names = np.where(diverged, DIVERGED_ID, fixed_width(table["function_id"]))
         values = table[column].to_numpy().astype(float) if column else np.zeros(len(names))
         draws = self._draws_of(values, table, settings)
         return names, replace(draws, diverged_units=num_diverged)
@@ -175,7 +177,7 @@ class Study:
         """Count how often each function was drawn: (function ids as bytes, counts).
 
         Weighted or dependent draws count as the number of independent ones that they are
-        worth (`effective_counts`).
+        worth (`effective_counts`). Networks that diverged are one outcome, `DIVERGED_ID`.
         """
         if self.sweep.sources[source].unit_size > 1 or self.data_seeds(settings):
             names, draws = self.function_draws(source, settings, given)
@@ -186,7 +188,34 @@ class Study:
         where = self.rows_of(source, settings) & (pc.field("what") == what)
         where &= pc.field("function_id").is_valid()
         added = add_up(self.results.iter_tallies(["function_id", "count"], where))
-        return fixed_width(added["function_id"]), added["count"].to_numpy()
+        counted = fixed_width(added["function_id"]), added["count"].to_numpy()
+        return counted if fits_only else self._without_diverged(*counted, source, settings)
+
+    def _without_diverged(
+        self, names: np.ndarray, counts: np.ndarray, source: str, settings: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Count the networks that diverged apart: tallies have them with what they ended as."""
+        if source not in self._diverge or not self.results.table("runs").records:
+            return names, counts
+        where = self.rows_of(source, settings) & (pc.field("status") == DIVERGED)
+        where &= pc.field("function_id").is_valid()
+        lost = fixed_width(self.results.runs(["function_id"], where)["function_id"])
+        if not len(lost):
+            return names, counts
+        gone, numbers = np.unique(lost, return_counts=True)
+        order, left = np.argsort(names), counts.copy()
+        left[order[np.searchsorted(names, gone, sorter=order)]] -= numbers
+        return np.append(names, DIVERGED_ID), np.append(left, len(lost))
+
+    @cached_property
+    def _diverge(self) -> set[str]:
+        """The sources of which the ledger knows runs that diverged: of others no file is opened."""
+        shards = self.results.ledger.shards
+        return {
+            shard.source
+            for shard in self.plan.shards
+            if shard.id in shards and f"status {DIVERGED}" in shards[shard.id].receipt
+        }
 
     def functions(self, source: str, settings: Sequence[int]) -> dict[str, bytes]:
         """The packed outputs of every counted function, where the input set is finite."""
@@ -244,6 +273,7 @@ class Study:
 
     def _dependent_share(self, source: str, ids: Sequence[int], confidence: float) -> Estimate:
         table = self.results.runs(["fit", *_ADDRESS], self._runs(source, ids, "all"))
+        table, _ = whole_units(table, source)
         fit = table["fit"].to_numpy(zero_copy_only=False).astype(float)
         draws = Draws.of(fit, table["log_weight"].to_numpy(), units_of(table))
         hits = float(draws.effective_weights @ fit)
@@ -268,6 +298,9 @@ DATA_SEED = "task.seed"
 _ADDRESS = ("setting", "unit", "log_weight", "status")
 
 DIVERGED = RunStatus.DIVERGED.label
+
+DIVERGED_ID = b"diverged"
+"""Stands for the functions of networks that diverged: the signs of NaN would be all 0."""
 
 
 def _numbers(table: pa.Table, name: str, source: str) -> Float[np.ndarray, "R ..."]:

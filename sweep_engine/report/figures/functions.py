@@ -8,7 +8,7 @@ from sweep_engine.densities import Estimate, Pair, Study, function_cells, rank_p
 from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.estimator import Table
 from sweep_engine.densities.functions.plots import Scatter
-from sweep_engine.errors import IncomparableSources
+from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.report.drawing.axes import DrawnAxis
 from sweep_engine.report.drawing.colours import Role
 from sweep_engine.report.drawing.figure import Figure, Panel
@@ -41,7 +41,7 @@ def function_figures(study: Study, pair: Pair, estimates: list[Estimate]) -> lis
     """Draw one comparison in function space."""
     try:
         ids, counts = function_cells(study, pair)
-    except IncomparableSources:
+    except (IncomparableSources, InsufficientSamples):
         return []
     source, reference = pair.comparison.source, pair.comparison.reference
     beside_null = _null_panels(estimates)

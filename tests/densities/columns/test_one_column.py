@@ -124,6 +124,17 @@ def test_diverged_draws_move_the_quantiles_instead_of_vanishing():
     assert "10 of 100" in median.warnings[0]
 
 
+@pytest.mark.parametrize("lost", [np.nan, np.inf])
+def test_a_quantile_among_draws_that_diverged_is_infinite_and_no_end_is_nan(lost):
+    """A chain of which all but a few draws diverged read as "inf to nan"."""
+    values = np.append(np.arange(15.0), np.full(385, lost))
+    low, median, high = quantiles(Draws.of(values))
+    assert low.low < 15
+    assert low.value == low.high == math.inf
+    for each in (median, high):
+        assert (each.value, each.low, each.high) == (math.inf,) * 3
+
+
 def test_levels_are_probabilities():
     with pytest.raises(ValueError, match="levels"):
         quantiles(Draws.of(np.zeros(5)), (1.0,))

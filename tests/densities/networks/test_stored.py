@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -12,7 +13,7 @@ from sweep_engine.densities import Study, compare_all
 from sweep_engine.densities.networks.estimators import Ensemble, Pairs
 from sweep_engine.densities.networks.members import members, one_of_a_kind
 from sweep_engine.densities.stored.pairing import pairs
-from sweep_engine.densities.stored.sides import sides_of
+from sweep_engine.densities.stored.sides import Side, sides_of
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.execution import run
 from sweep_engine.spec import Comparison, Sweep
@@ -106,6 +107,26 @@ def test_chosen_rows_are_looked_at_alone(study):
     given_fit = sides(study, given="fit")[0]
     fits = study.results.runs(["fit"], pc.field("source") == "sgd")["fit"].to_pylist()
     assert len(given_fit.addresses()) == sum(fits) < RUNS
+
+
+def test_those_that_did_not_diverge_are_no_sample(study, monkeypatch):
+    """Of one in 24 it is said that it is left out; with two that is refused."""
+    whole = Side.addresses
+
+    def addresses(side):
+        table = whole(side)
+        status = ["diverged"] * lost + table["status"].to_pylist()[lost:]
+        return table.set_column(table.column_names.index("status"), "status", pa.array(status))
+
+    monkeypatch.setattr(Side, "addresses", addresses)
+    lost = 1
+    drawn = members(sides(study)[0], RUNS, np.random.default_rng(0))
+    assert len(drawn) == RUNS - 1
+    assert "1 of 24 networks diverged: they are left out" in drawn.notes
+    lost = 2
+    for estimator in (Pairs, Ensemble):
+        with pytest.raises(IncomparableSources, match="2 of 24 networks of sgd diverged"):
+            estimator().look(*sides(study), 0)
 
 
 def test_one_estimate_by_name(study):

@@ -51,6 +51,31 @@ def test_all_that_was_asked_for_was_refused(run_with):
     assert "few against many, function: a comparison of functions needs at least 100" in ended.err
 
 
+def test_where_nothing_fits_there_is_nothing_to_compare(tmp_path):
+    """How rarely the prior fits is known all the same, and the page is written."""
+    spec, out = tmp_path / "sweep.yaml", tmp_path / "out"
+    changes = {"task": {"kind": "boolean", "bits": 2, "target": "x1 ^ x2", "train": 4}}
+    sources = {"one": {"kind": "prior", "law": LAW, "draws": 120}}
+    sources["two"] = sources["one"] | {"kind": "guess_and_check"}
+    asked = [
+        {"source": "one", "reference": "two", "observable": observable, "given": "fit"}
+        for observable in ("l2_norm", "function")
+    ]
+    changes |= {"accept": {"train_error": 0.0}, "sources": sources, "compare": asked}
+    spec.write_text(json.dumps(SWEEP | changes))
+    assert call("run", spec, "--out", out).code == 0
+    ended = call("compare", out, "--json")
+    said = json.loads(ended.out)
+    assert ended.code == 1
+    assert {row["name"] for row in said["estimates"]} >= {"decomposition_data"}
+    assert {row["num_source"] for row in said["estimates"]} == {0}
+    ended = call("compare", out)
+    assert ended.code == 1
+    assert "no network of one or two fits: there are no functions to count" in ended.out
+    assert "ks needs at least 1 independent draws" in ended.out
+    assert call("report", out).code == 0
+
+
 def test_programs_are_told_too(run_with):
     ended = call("compare", run_with(REFUSED), "--json")
     said = json.loads(ended.out)

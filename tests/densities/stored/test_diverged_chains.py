@@ -1,4 +1,4 @@
-"""A chain that diverged is worth no draw, however many it has: in columns, functions and tests."""
+"""A chain that diverged is worth no draw, and a network that diverged has no function."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,8 @@ from sweep_engine.densities import Study
 from sweep_engine.densities.comparing import look_at_pair
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.stored.pairing import pairs
-from sweep_engine.densities.stored.study import whole_units
+from sweep_engine.densities.stored.sides import function_cells
+from sweep_engine.densities.stored.study import DIVERGED_ID, whole_units
 from sweep_engine.errors import InsufficientSamples
 from sweep_engine.planning import plan
 from tests.sources.conformance import CASES, sweep_of
@@ -45,6 +46,8 @@ def independent(*diverged):
 class Stored:
     """Results that hold these rows."""
 
+    ledger = SimpleNamespace(shards={})
+
     def __init__(self, buckets, **rows):
         self.buckets, self.rows = buckets, rows
 
@@ -52,23 +55,42 @@ class Stored:
         return SimpleNamespace(records=[f"{name}/part"])
 
     def runs(self, columns, where):
+        return self._all().filter(where).select(columns)
+
+    def iter_tallies(self, columns, where):
+        """The functions of all rows, counted whether they diverged or not."""
+        keys = ["source", "bucket", "setting", "function_id"]
+        counted = self._all().group_by(keys).aggregate([([], "count_all")])
+        counted = counted.rename_columns([*keys, "count"])
+        counted = counted.append_column("what", pa.array(["function"] * len(counted)))
+        return counted.filter(where).select(columns).to_batches()
+
+    def _all(self):
         parts = [
             table.append_column("source", pa.array([name] * len(table)))
             .append_column("bucket", pa.array([self.buckets[name]] * len(table)))
             .append_column("fit", pa.array([True] * len(table)))
-            .filter(where)
             for name, table in self.rows.items()
         ]
-        return pa.concat_tables(parts).select(columns)
+        return pa.concat_tables(parts)
+
+
+def planned_with(source, *comparisons):
+    """A plan of two sources: its settings and buckets by source, and rows of the second."""
+    made = CASES[source] | ({"chains": CHAINS, "draws": LENGTH} if source == "bayes" else {})
+    planned = plan(sweep_of({source: made, "all": CASES["all"]}, list(comparisons)))
+    ids = {setting.source: setting.id for setting in planned.settings.values()}
+    buckets = {source: name for name, (i,) in planned.buckets.items()
+               for source in ids if ids[source] == i}  # fmt: skip
+    return planned, ids, buckets, of_setting(independent(), ids["all"])
+
+
+def of_setting(table, setting):
+    return table.set_column(0, "setting", pa.array([setting] * len(table)))
 
 
 def study_of(*diverged):
-    sources = {"bayes": CASES["bayes"] | {"chains": CHAINS, "draws": LENGTH}, "all": CASES["all"]}
-    planned = plan(sweep_of(sources, [COMPARISON]))
-    ids = {setting.source: setting.id for setting in planned.settings.values()}
-    prior = independent().set_column(0, "setting", pa.array([ids["all"]] * CHAINS * LENGTH))
-    buckets = {source: name for name, (i,) in planned.buckets.items()
-               for source in ids if ids[source] == i}  # fmt: skip
+    planned, ids, buckets, prior = planned_with("bayes", COMPARISON)
     bayes = chains(*diverged, setting=ids["bayes"])
     return Study(Stored(buckets, bayes=bayes, all=prior), planned), ids
 
@@ -134,3 +156,60 @@ def test_every_estimate_says_how_many_were_left_out():
     for each in estimates:
         assert any("2 units of the source diverged" in line for line in each.warnings), each.name
         assert each.num_source == LENGTH * (CHAINS - 2)
+
+
+def test_how_often_a_chain_fits_is_told_by_those_that_did_not_diverge():
+    study, ids = study_of(1, 4)
+    (setting,) = (each for each in study.plan.settings.values() if each.id == ids["bayes"])
+    assert study.fit_probability([setting]).num_source == LENGTH * (CHAINS - 2)
+    lost, _ = study_of(*range(CHAINS))
+    with pytest.raises(InsufficientSamples, match="6 of 6 units"):
+        lost.fit_probability([setting])
+
+
+# --- functions ----------------------------------------------------------------------------
+
+OUTCOMES = 8
+"""Functions of both sides; those of networks that diverged are one more, if they are counted."""
+
+
+def compared_functions(num_diverged, **asked):
+    """The estimates of two sources of one law, of which one's first networks diverged.
+
+    What they ended as is a function that the others have, too.
+    """
+    asked = {"source": "sgd", "reference": "all", "observable": "function"} | asked
+    planned, ids, buckets, prior = planned_with("sgd", asked)
+    rows = of_setting(independent(), ids["sgd"])
+    status = np.where(np.arange(len(rows)) < num_diverged, "diverged", "max_steps")
+    names = np.where(status == "diverged", f"{0:032x}", rows["function_id"].to_numpy(False))
+    for name, values in (("status", status), ("function_id", names)):
+        rows = rows.set_column(rows.column_names.index(name), name, pa.array(values))
+    stored = Stored(buckets, sgd=rows, all=prior)
+    entry = SimpleNamespace(receipt={"status diverged": num_diverged} if num_diverged else {})
+    stored.ledger = SimpleNamespace(
+        shards={shard.id: entry for shard in planned.shards if shard.source == "sgd"}
+    )
+    study = Study(stored, planned)
+    (pair,) = pairs(study.plan, study.sweep.compare[0])
+    cells = function_cells(study, pair)
+    return *cells, {each.name: each for each in look_at_pair(study, pair).at(0.95)}
+
+
+@pytest.mark.parametrize("asked", [{}, {"where": {"l2_norm": (-9.0, 9.0)}}], ids=["all", "rows"])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.4])
+def test_networks_that_diverged_are_an_outcome_of_their_own(share, asked):
+    """The functions of the others are those of the reference: only who diverged differs."""
+    whole = CHAINS * LENGTH
+    num_diverged = round(share * whole)
+    ids, cells, estimates = compared_functions(num_diverged, **asked)
+    assert len(ids) == OUTCOMES + (share > 0)
+    assert (cells.num_source, cells.num_reference) == (whole, whole)
+    apart = cells.select(ids == DIVERGED_ID)
+    assert (apart.num_source, apart.num_reference) == (num_diverged, 0)
+    bound = estimates["total_variation_lower_bound"]
+    assert bound.low <= share <= bound.value + 0.1
+    assert (bound.low > share / 2) or share < 0.1
+    told = f"{num_diverged:,} of {whole:,} networks of sgd diverged: they are an outcome"
+    for each in estimates.values():
+        assert any(told in line for line in each.warnings) == (share > 0), each.name
