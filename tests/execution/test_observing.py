@@ -9,7 +9,7 @@ import pytest
 
 import sweep_engine as se
 from sweep_engine.columns import Column
-from sweep_engine.errors import Interrupted, OutputError, SpecError
+from sweep_engine.errors import CorruptResults, Interrupted, OutputError, SpecError
 from sweep_engine.execution import observe, run
 from sweep_engine.execution.later import bases, observing
 from sweep_engine.models import build, canonicalise
@@ -275,6 +275,16 @@ def test_principal_components_are_those_of_the_reference_and_stay(tmp_path, monk
     assert any("not fitted on" in warning for warning in estimate.warnings)
     assert estimate.value > 0.15
     assert_sound(out)
+    longer = sweep(sources=sources | {"init": init | {"draws": 180}}, axes={}).sources
+    asked = asked.model_copy(update={"sources": longer})
+    (path,) = (out / "bases").rglob("*.parquet")
+    whole = path.read_bytes()
+    for place in (len(whole) // 2, len(whole) - 9):  # of the numbers, and of the footer
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(CorruptResults, match=path.name):
+            run(asked, out)
+    path.write_bytes(whole)
+    assert run(asked, out).is_complete
 
 
 @pytest.mark.parametrize("honest", [True, False])
