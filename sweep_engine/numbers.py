@@ -100,7 +100,7 @@ def _alike(numbers: Sequence[float], power: int, decimals: int) -> list[str]:
 
 def _vanishes(number: float, text: str) -> bool:
     """Say whether a number that is not 0 is shown as 0."""
-    return bool(number) and not text.strip("−0.")
+    return bool(number) and not text.partition("e")[0].strip("−0.")
 
 
 def _printed(value: float, low: float, high: float, digits: int = 2) -> list[str]:

@@ -33,6 +33,8 @@ def test_ends_of_a_range(ends, texts):
 
 def test_numbers_beside_one_another_do_not_vanish():
     assert format_beside([0.0004, 0.128], -0.14, -0.11) == ["0.0004", "0.1280"]
+    assert format_beside([4.054e10, 4.11], 5e9, 8.8e11) == ["4e10", "4.11"], "not 0e10"
+    assert format_range([(4e10, 1e10, 5e10), (-3.0, -4.0, -2.0)]) == ["4.0e10", "−3.00"]
 
 
 @pytest.mark.parametrize(
