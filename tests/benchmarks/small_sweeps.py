@@ -162,7 +162,7 @@ def write(record: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measure, and write the record after each part."""
-    note = "the machine was shared: by processor time, least of several in turn"
+    note = "by processor time, least of several in turn"
     record: dict[str, Any] = {"machine": describe(), "note": note}
     bucket = record[f"a_bucket_of_{RUNS}_runs"] = {}
     for name, parts in FIT.items():

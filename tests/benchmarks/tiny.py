@@ -69,9 +69,8 @@ def compare(folder: Path, cache: Path) -> dict[str, dict[str, object]]:
 def main(out: Path) -> None:
     record = {
         "machine": describe() | limits(),
-        "note": "the machine was not quiet: others used its cores, so ratios are those of "
-        "processor seconds, which a busy sibling thread of a core lengthens for all alike; "
-        "start-up, and the trial of kernels where `auto` stands, are part of them",
+        "note": "ratios are those of processor seconds; start-up, and the trial of kernels where "
+        "`auto` stands, are part of them",
     }
     with tempfile.TemporaryDirectory() as place:
         folder, cache = Path(place), Path(place, "cache")
