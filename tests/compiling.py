@@ -12,7 +12,7 @@ from importlib.metadata import version
 import pytest
 
 HAS_FORMER = tuple(map(int, version("jax").split(".")[:2])) < (0, 11)
-"""Whether XLA still has its former code generator: it ends a process that asks for it in vain."""
+"""Says whether XLA has its former code generator: it ends a process that asks for it in vain."""
 
 _OPTIONS = {"xla_cpu_parallel_codegen_split_count": 1} | (
     {"xla_cpu_use_fusion_emitters": False} if HAS_FORMER else {}

@@ -79,11 +79,11 @@ def test_columns_that_it_loses(values, message):
 # --- who is checked -----------------------------------------------------------------------
 
 ON_THE_HOST = {("Mask", "keep"), ("Comparison", "where")}
-"""A share that is made a count, and the ends of a range of stored numbers."""
+"""Are a share that is made a count, and the ends of a range of stored numbers."""
 
 
 def numbers_of(annotation, checks=()):
-    """What checks every real number that a field can hold."""
+    """List what checks every real number that a field can hold."""
     if annotation is float:
         yield checks
     checks = (*checks, *getattr(annotation, "__metadata__", ()))

@@ -1,4 +1,4 @@
-"""The quotas of a container, in both versions of control groups, and the versions that are told."""
+"""Tests the quotas of a container, in both versions of control groups, and the versions told."""
 
 import gc
 import os

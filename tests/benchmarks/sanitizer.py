@@ -20,10 +20,10 @@ import numpy as np
 
 TOOLS = ("memcheck", "racecheck", "synccheck", "initcheck")
 SECONDS = 45.0
-"""A check is stopped after so long; the next one is begun all the same."""
+"""Stops a check that takes so long; the next one is begun all the same."""
 
 EXIT_CODE = 9
-"""The sanitizer's, where it found an error."""
+"""Is the sanitizer's exit code where it found an error."""
 
 PREFIX = "========="
 """Begins the sanitizer's own lines."""

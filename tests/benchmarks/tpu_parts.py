@@ -20,7 +20,7 @@ SIZES = ((7, 40), (40,), (40, 40), (40,), (40, 1), (1,))
 
 
 class Part(NamedTuple):
-    """What is compiled: a function, the shapes of its arguments, and options of XLA."""
+    """Holds what is compiled: a function, the shapes of its arguments, and options of XLA."""
 
     function: Callable[..., Any]
     shapes: tuple[Any, ...]

@@ -621,7 +621,7 @@ def test_a_field_that_is_not_finite_is_refused(level):
 
 @pytest.mark.parametrize("level", [1e39, 1e-40])
 def test_a_traced_field_that_float32_does_not_hold_is_refused(level):
-    """A law or an optimiser reads it in the compiled program, a task by itself."""
+    """Check it of a law and an optimiser, in the compiled program, and of a task by itself."""
     with pytest.raises(ValueError, match=r"level: 1e.* float32"):
         TracedCustom.wrap(Noisy(level))
     assert Custom.wrap(Noisy(level)).fields["level"] == level

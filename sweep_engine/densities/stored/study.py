@@ -209,7 +209,7 @@ class Study:
 
     @cached_property
     def _diverge(self) -> set[str]:
-        """The sources of which the ledger knows runs that diverged: of others no file is opened."""
+        """Name the sources of which the ledger knows runs that diverged: others open no file."""
         shards = self.results.ledger.shards
         return {
             shard.source

@@ -84,8 +84,9 @@ class LocalFiles:
         return True
 
     def read(self, path: str, *, last: int | None = None) -> bytes:
-        # Many are small: all at once, and without a `Path` of each.
-        with open(f"{self.root}/{check_path(path)}", "rb", buffering=0) as stream:  # noqa: PTH123
+        name = f"{self.root}/{check_path(path)}"
+        # Many are small, and are read all at once.
+        with open(name, "rb", buffering=0) as stream:  # noqa: PTH123  # a `Path` of each is dear
             if last is not None:
                 size = stream.seek(0, os.SEEK_END)
                 stream.seek(max(0, size - last))

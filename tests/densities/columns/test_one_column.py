@@ -126,7 +126,7 @@ def test_diverged_draws_move_the_quantiles_instead_of_vanishing():
 
 @pytest.mark.parametrize("lost", [np.nan, np.inf])
 def test_a_quantile_among_draws_that_diverged_is_infinite_and_no_end_is_nan(lost):
-    """A chain of which all but a few draws diverged read as "inf to nan"."""
+    """Say no "inf to nan" of a chain of which all but a few draws diverged."""
     values = np.append(np.arange(15.0), np.full(385, lost))
     low, median, high = quantiles(Draws.of(values))
     assert low.low < 15

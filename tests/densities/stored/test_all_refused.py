@@ -52,7 +52,7 @@ def test_all_that_was_asked_for_was_refused(run_with):
 
 
 def test_where_nothing_fits_there_is_nothing_to_compare(tmp_path):
-    """How rarely the prior fits is known all the same, and the page is written."""
+    """Keep how rarely the prior fits, which is known all the same, and write the page."""
     spec, out = tmp_path / "sweep.yaml", tmp_path / "out"
     changes = {"task": {"kind": "boolean", "bits": 2, "target": "x1 ^ x2", "train": 4}}
     sources = {"one": {"kind": "prior", "law": LAW, "draws": 120}}

@@ -1,4 +1,4 @@
-"""A chain that diverged is worth no draw, and a network that diverged has no function."""
+"""Tests that a chain that diverged is worth no draw, and such a network has no function."""
 
 from types import SimpleNamespace
 
@@ -58,7 +58,7 @@ class Stored:
         return self._all().filter(where).select(columns)
 
     def iter_tallies(self, columns, where):
-        """The functions of all rows, counted whether they diverged or not."""
+        """Count the functions of all rows, whether they diverged or not."""
         keys = ["source", "bucket", "setting", "function_id"]
         counted = self._all().group_by(keys).aggregate([([], "count_all")])
         counted = counted.rename_columns([*keys, "count"])
@@ -76,7 +76,7 @@ class Stored:
 
 
 def planned_with(source, *comparisons):
-    """A plan of two sources: its settings and buckets by source, and rows of the second."""
+    """Make a plan of two sources: settings and buckets by source, and rows of the second."""
     made = CASES[source] | ({"chains": CHAINS, "draws": LENGTH} if source == "bayes" else {})
     planned = plan(sweep_of({source: made, "all": CASES["all"]}, list(comparisons)))
     ids = {setting.source: setting.id for setting in planned.settings.values()}
@@ -174,7 +174,7 @@ OUTCOMES = 8
 
 
 def compared_functions(num_diverged, **asked):
-    """The estimates of two sources of one law, of which one's first networks diverged.
+    """Estimate two sources of one law, of which one's first networks diverged.
 
     What they ended as is a function that the others have, too.
     """
@@ -199,7 +199,7 @@ def compared_functions(num_diverged, **asked):
 @pytest.mark.parametrize("asked", [{}, {"where": {"l2_norm": (-9.0, 9.0)}}], ids=["all", "rows"])
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.4])
 def test_networks_that_diverged_are_an_outcome_of_their_own(share, asked):
-    """The functions of the others are those of the reference: only who diverged differs."""
+    """Find that only who diverged differs: the others' functions are the reference's."""
     whole = CHAINS * LENGTH
     num_diverged = round(share * whole)
     ids, cells, estimates = compared_functions(num_diverged, **asked)
