@@ -4,12 +4,17 @@ Written out so that XLA makes one loop of it and of what is made of the words; t
 that draw on chip make the same numbers.
 """
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt32
+
+TRUNCATED_AT = 2.0
+TRUNCATED_MASS = math.erf(TRUNCATED_AT / math.sqrt(2))
+"""Where normals are cut, in standard deviations, and how much of their mass is left."""
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
@@ -63,6 +68,18 @@ def uniforms(key: Key[Array, ""], count: int, bound: float = 1.0) -> Float[Array
 def normals(key: Key[Array, ""], count: int) -> Float[Array, " n"]:
     """Draw standard normals: sqrt(2) erfinv of uniforms."""
     return np.float32(np.sqrt(2)) * erfinv(uniforms(key, count))
+
+
+def truncated_normals(key: Key[Array, ""], count: int) -> Float[Array, " n"]:
+    """Draw standard normals given that they are within `TRUNCATED_AT` of 0."""
+    drawn = math.sqrt(2) * jax.scipy.special.erfinv(uniforms(key, count, TRUNCATED_MASS))
+    return jnp.clip(drawn, -TRUNCATED_AT, TRUNCATED_AT)
+
+
+def direction(key: Key[Array, ""], count: int) -> Float[Array, " n"]:
+    """Draw a unit vector, all directions alike: jax.random's normals, divided by their length."""
+    z = jax.random.normal(key, (count,))
+    return z / jnp.linalg.norm(z)
 
 
 _ERFINV_CENTRE = (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,

@@ -6,30 +6,67 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, Key, UInt8, UInt32
+from jaxtyping import Array, Float, Int, Key, UInt8, UInt32
+
+Numbers = Literal["normal", "truncated_normal", "uniform", "direction", "ones"]
+"""What parameters are before they are scaled: N(0, 1), the same within two deviations of 0, uniform
+on (-1, 1), normals divided by the length of all of their block, or no random numbers, 1."""
+
+
+class Block(NamedTuple):
+    """Some arrays of theta, one after the other, that are drawn by one key."""
+
+    numbers: Numbers
+    arrays: int
 
 
 @dataclass(frozen=True)
 class Case:
-    """The static part of a scan: a multilayer perceptron with one output, and a law.
+    """The static part of a scan: a multilayer perceptron and a law.
 
     Attributes:
-        widths: D, the hidden widths, 1.
+        widths: D, the hidden widths, C.
+        blocks: The law of theta, in its order: what the A arrays are before they are scaled.
         activation: Between the layers; `gelu` is the tanh approximation.
         bias: Whether layers have biases.
-        law: Of every parameter at scale 1: N(0, 1), or uniform on (-1, 1).
         num_inputs: N, the inputs on which the function is read.
     """
 
     widths: tuple[int, ...]
+    blocks: tuple[Block, ...]
     activation: Literal["relu", "tanh", "gelu", "linear"] = "relu"
     bias: bool = True
-    law: Literal["normal", "uniform"] = "normal"
     num_inputs: int = 1
 
     def __post_init__(self) -> None:
-        if len(self.widths) < 2 or min(self.widths) < 1 or self.widths[-1] != 1:
-            raise ValueError(f"expected widths D, ..., 1 of at least 1, got {self.widths}")
+        if len(self.widths) < 2 or min(self.widths) < 1:
+            raise ValueError(f"expected widths D, ..., C of at least 1, got {self.widths}")
+        arrays = [block.arrays for block in self.blocks]
+        if min(arrays, default=0) < 1 or sum(arrays) != len(self.sizes):
+            raise ValueError(f"expected blocks of {len(self.sizes)} arrays in all, got {arrays}")
+
+    @classmethod
+    def of_one_key(
+        cls,
+        numbers: Numbers,
+        widths: tuple[int, ...],
+        activation: Literal["relu", "tanh", "gelu", "linear"] = "relu",
+        bias: bool = True,
+        num_inputs: int = 1,
+    ) -> "Case":
+        """Give the case of a law that draws all of theta at once."""
+        block = Block(numbers, (len(widths) - 1) * (1 + bias))
+        return cls(widths, (block,), activation, bias, num_inputs)
+
+    @property
+    def num_outputs(self) -> int:
+        """C: one whose sign is the label, or one a label."""
+        return self.widths[-1]
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of a function: eight of two labels in each, or one a label."""
+        return -(-self.num_inputs // 8) if self.num_outputs <= 2 else self.num_inputs
 
     @property
     def sizes(self) -> list[int]:
@@ -54,25 +91,30 @@ class Found(NamedTuple):
     """What a scan finds of every draw.
 
     Attributes:
-        function: Its labels on the inputs, 1 where the output is > 0, eight a byte, the first in
-            the highest bit.
-        wrong: How many of the targets it misses, by its label or by an output that is NaN; a
-            draw fits where that is 0.
+        function: Its labels on the inputs: of one output 1 where it is > 0, of several the largest,
+            the first of equals, NaN being largest. Two labels stand eight to a byte, the first in
+            the highest bit; more one to a byte.
+        wrong: How many of the targets it misses, by its label or by an output that is NaN.
+        margin: Its smallest margin over the targets: of one output that output with the target's
+            sign, of several the target's less the largest of the others. One of 0 or NaN
+            counts as inf where the label is right, else as -inf; inf without targets.
     """
 
     function: UInt8[Array, "R bytes"]
     wrong: Int[Array, " R"]
+    margin: Float[Array, " R"]
 
 
 def found_shapes(case: Case, num_draws: int) -> tuple[jax.ShapeDtypeStruct, ...]:
     """List the shapes of what a kernel finds."""
     return (
-        jax.ShapeDtypeStruct((num_draws, -(-case.num_inputs // 8)), jnp.uint8),
+        jax.ShapeDtypeStruct((num_draws, case.num_bytes), jnp.uint8),
         jax.ShapeDtypeStruct((num_draws,), jnp.int32),
+        jax.ShapeDtypeStruct((num_draws,), jnp.float32),
     )
 
 
-def words_of(keys: Key[Array, " R"]) -> UInt32[Array, "R 2"]:
+def words_of(keys: Key[Array, "R B"]) -> UInt32[Array, "R B 2"]:
     """Return the words of keys that a kernel draws by.
 
     Raises:
@@ -90,6 +132,6 @@ def macros(case: Case) -> dict[str, str]:
         "ACTIVATION": {"tanh": "tanh_"}.get(case.activation, case.activation),
         "BIAS": int(case.bias),
         "INPUTS": case.num_inputs,
-        "LAW": case.law,
+        "LAW": ",".join(f"{{{block.numbers},{block.arrays}}}" for block in case.blocks),
     }
     return {f"SWEEP_{name}": str(value) for name, value in values.items()}

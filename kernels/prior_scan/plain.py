@@ -1,5 +1,6 @@
 """A scan of a prior in plain JAX: the truth that the kernel is held to."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -9,16 +10,24 @@ from jaxtyping import Array, Float, Int, Key
 
 from sweep_engine.kernels.fused_training import plain as training
 from sweep_engine.kernels.fused_training.case import Case as TrainingCase
-from sweep_engine.kernels.prior_scan.case import Case, Found
-from sweep_engine.threefry import normals, uniforms
+from sweep_engine.kernels.prior_scan.case import Case, Found, Numbers
+from sweep_engine.threefry import direction, normals, truncated_normals, uniforms
 
 NO_TARGET = -1
 """The target of an input that no draw has to fit."""
 
+NUMBERS: dict[Numbers, Callable[[Key[Array, ""], int], Float[Array, " n"]]] = {
+    "normal": normals,
+    "truncated_normal": truncated_normals,
+    "uniform": uniforms,
+    "direction": direction,
+    "ones": lambda _, count: jnp.ones(count),
+}
+
 
 def scan(
     case: Case,
-    keys: Key[Array, " R"],
+    keys: Key[Array, "R B"],
     scales: Float[Array, "R A"],
     x: Float[Array, "N D"],
     targets: Int[Array, " N"],
@@ -29,29 +38,61 @@ def scan(
 
     Args:
         case: What is static.
-        keys: Of every draw.
+        keys: Of every draw, for each block of its law.
         scales: What the parameters of each array of theta are multiplied by.
         x: The inputs.
-        targets: Of every input 0, 1, or NO_TARGET.
+        targets: Of every input its label, or NO_TARGET.
     """
     return jax.vmap(partial(_scan_one, case, x, targets))(keys, scales)
 
 
-def draw(case: Case, key: Key[Array, ""], scales: Float[Array, " A"]) -> Float[Array, " P"]:
-    """Draw theta of one key."""
-    standard = {"normal": normals, "uniform": uniforms}[case.law](key, case.num_params)
-    return standard * jnp.repeat(scales, np.array(case.sizes), total_repeat_length=case.num_params)
+def draw(case: Case, keys: Key[Array, " B"], scales: Float[Array, " A"]) -> Float[Array, " P"]:
+    """Draw theta of one draw's keys."""
+    parts, first = [], 0
+    for block, key in zip(case.blocks, keys, strict=True):
+        of_block = slice(first, first + block.arrays)
+        sizes = np.array(case.sizes[of_block])
+        numbers = NUMBERS[block.numbers](key, sizes.sum())
+        parts.append(numbers * jnp.repeat(scales[of_block], sizes, total_repeat_length=sizes.sum()))
+        first += block.arrays
+    return jnp.concatenate(parts)
 
 
-def outputs(case: Case, theta: Float[Array, " P"], x: Float[Array, "N D"]) -> Float[Array, " N"]:
+def outputs(case: Case, theta: Float[Array, " P"], x: Float[Array, "N D"]) -> Float[Array, "N C"]:
     """Compute the outputs of one network."""
-    same = TrainingCase(case.widths, case.activation, case.bias, num_examples=case.num_inputs)
-    return training.outputs(same, theta, x)[:, 0]
+    several = case.num_outputs > 1
+    same = TrainingCase(
+        case.widths,
+        case.activation,
+        case.bias,
+        loss="cross_entropy" if several else "logistic",
+        num_examples=case.num_inputs,
+    )
+    return training.outputs(same, theta, x)
 
 
 def _scan_one(
-    case: Case, x: Array, targets: Array, key: Key[Array, ""], scales: Float[Array, " A"]
+    case: Case, x: Array, targets: Array, keys: Key[Array, " B"], scales: Float[Array, " A"]
 ) -> Found:
-    f = outputs(case, draw(case, key, scales), x)
-    wrong = ((f > 0) != (targets > 0)) | jnp.isnan(f)
-    return Found(jnp.packbits(f > 0), jnp.sum(wrong & (targets != NO_TARGET), dtype=jnp.int32))
+    f = outputs(case, draw(case, keys, scales), x)
+    labels, margins = _of_one(f[:, 0], targets) if f.shape[1] == 1 else _of_several(f, targets)
+    right = (labels == targets) & ~jnp.any(jnp.isnan(f), axis=1)
+    no_margin = (margins == 0) | jnp.isnan(margins)
+    margins = jnp.where(no_margin, jnp.where(right, jnp.inf, -jnp.inf), margins)
+    is_target = targets != NO_TARGET
+    return Found(
+        jnp.packbits(labels) if case.num_outputs <= 2 else labels.astype(jnp.uint8),
+        jnp.sum(~right & is_target, dtype=jnp.int32),
+        jnp.min(margins, where=is_target, initial=jnp.inf),
+    )
+
+
+def _of_one(f: Float[Array, " N"], targets: Array) -> tuple[Array, Array]:
+    return (f > 0).astype(jnp.int32), jnp.where(targets > 0, f, -f)
+
+
+def _of_several(f: Float[Array, "N C"], targets: Array) -> tuple[Array, Array]:
+    is_target = jax.nn.one_hot(targets, f.shape[1], dtype=bool)
+    right = jnp.max(f, axis=1, where=is_target, initial=-jnp.inf)
+    other = jnp.max(f, axis=1, where=~is_target, initial=-jnp.inf)
+    return jnp.argmax(f, axis=1), right - other

@@ -13,8 +13,8 @@ from sweep_engine.laws.laws import (
     from_normals,
     log_density,
     num_normals,
+    recipe,
     sample,
-    scaled_standard,
     std,
     support,
 )
@@ -28,8 +28,8 @@ __all__ = [
     "from_normals",
     "log_density",
     "num_normals",
+    "recipe",
     "sample",
-    "scaled_standard",
     "std",
     "support",
 ]

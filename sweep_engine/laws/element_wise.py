@@ -11,7 +11,13 @@ from jax.scipy import special, stats
 from jaxtyping import Array, Float, Key
 
 from sweep_engine.laws.distribution import Atoms, FloatLike
-from sweep_engine.threefry import normals, uniforms
+from sweep_engine.threefry import (
+    TRUNCATED_AT,
+    TRUNCATED_MASS,
+    normals,
+    truncated_normals,
+    uniforms,
+)
 
 ROUNDING = 1e-6
 """How far outside its support, relative to its scale, a float32 draw may be rounded."""
@@ -83,8 +89,7 @@ class Uniform(Standard):
 class TruncatedNormal(Standard):
     """N(0, 1) given that it is within two deviations of 0."""
 
-    bound = 2.0
-    mass = math.erf(bound / math.sqrt(2))
+    bound, mass = TRUNCATED_AT, TRUNCATED_MASS
     std = math.sqrt(1 - 2 * bound * math.exp(-(bound**2) / 2) / math.sqrt(2 * math.pi) / mass)
 
     def from_normals(self, z: Float[Array, "k n"]) -> Float[Array, " n"]:
@@ -95,8 +100,7 @@ class TruncatedNormal(Standard):
         return jnp.where(inside, stats.norm.logpdf(x) - math.log(self.mass), -jnp.inf)
 
     def draw(self, key: Key[Array, ""], count: int) -> Float[Array, " n"]:
-        drawn = math.sqrt(2) * special.erfinv(uniforms(key, count, self.mass))
-        return jnp.clip(drawn, -self.bound, self.bound)
+        return truncated_normals(key, count)
 
 
 class Laplace(Standard):

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
@@ -15,13 +14,13 @@ from sweep_engine.laws.element_wise import (
     Independent,
     Laplace,
     Normal,
-    Standard,
     StudentT,
     Ternary,
     Uniform,
 )
 from sweep_engine.laws.initialisers import law_of_array, torch_default
 from sweep_engine.laws.product import JointLeaves, Product, layers, layout_of
+from sweep_engine.laws.recipe import Step, recipe_of
 from sweep_engine.laws.spheres import InBall, OnSphere
 from sweep_engine.models import Layout
 from sweep_engine.spec import laws as specs
@@ -49,21 +48,22 @@ def sample(law: LawSpec, layout: Layout, key: Key[Array, ""]) -> Float[Array, " 
     return bind(law, layout).sample(key)
 
 
-def scaled_standard(law: LawSpec, layout: Layout) -> tuple[Standard, Float[Array, " A"]] | None:
-    """Find the standard law and the scale of each array of theta, where `sample` is just that.
+def recipe(law: LawSpec, layout: Layout) -> tuple[Step, ...] | None:
+    """List the steps by which kernels draw what `sample` does, in theta's order.
 
     Returns:
-        None where parameters depend on one another or have laws of several kinds. Else theta
-        is `standard.draw(key, P)`, each array times its scale.
+        None for laws that are not numbers of a few kinds, times scales.
+
+    >>> from sweep_engine.models import Leaf
+    >>> from sweep_engine.spec.laws import Ball
+    >>> two_weights = Layout((Leaf(("Dense_0", "kernel"), (2, 1), 0),))
+    >>> (step,) = recipe(Ball(radius=2.0), two_weights)
+    >>> step.kind, step.scales, step.fills_ball
+    ('direction', (2.0,), True)
     """
     if isinstance(law, specs.ModuleInit):
         return None
-    bound = bind(law, layout)
-    product = bound if isinstance(bound, Product) else Product((JointLeaves(layout.leaves, bound),))
-    standard = product.shared_standard()
-    if standard is None:
-        return None
-    return standard, jnp.stack([jnp.float32(scale) for _, scale in product.scales()])
+    return recipe_of(bind(law, layout), layout.leaves)
 
 
 def num_normals(law: LawSpec, layout: Layout) -> int:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Key
 
 from sweep_engine.laws.distribution import FloatLike
 from sweep_engine.laws.element_wise import ROUNDING
+from sweep_engine.threefry import direction
 
 ON_SPHERE = 1e-5
 """How far from the sphere, relative to its radius, a point still counts as on it."""
@@ -26,7 +27,7 @@ class OnSphere:
         return self.num_params
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, " n"]:
-        return _draw_direction(key, self.num_params) * self.radius
+        return direction(key, self.num_params) * self.radius
 
     def from_normals(self, z: Float[Array, " m"]) -> Float[Array, " n"]:
         return _direction(z) * self.radius
@@ -62,9 +63,14 @@ class InBall:
         return self.num_params + 2
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, " n"]:
+        share, angular = self.draw_share(key, self.num_params)
+        return direction(angular, self.num_params) * (self.radius * share)
+
+    @staticmethod
+    def draw_share(key: Key[Array, ""], num_params: int) -> tuple[Float[Array, ""], Key[Array, ""]]:
+        """Draw how far out a point lies, as a share of the radius; the key of its direction."""
         radial, angular = jax.random.split(key)
-        radius = self.radius * jax.random.uniform(radial) ** (1 / self.num_params)
-        return _draw_direction(angular, self.num_params) * radius
+        return jax.random.uniform(radial) ** (1 / num_params), angular
 
     def from_normals(self, z: Float[Array, " m"]) -> Float[Array, " n"]:
         return _direction(z)[: self.num_params] * self.radius
@@ -79,10 +85,6 @@ class InBall:
 
     def atoms(self) -> None:
         return None
-
-
-def _draw_direction(key: Key[Array, ""], size: int) -> Float[Array, " n"]:
-    return _direction(jax.random.normal(key, (size,)))
 
 
 def _direction(z: Float[Array, " n"]) -> Float[Array, " n"]:

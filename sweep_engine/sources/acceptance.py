@@ -146,12 +146,12 @@ def _of_error(accept: Accept, loss: Loss, outputs: Outputs, targets: Array) -> F
 
 def _of_margin(accept: Accept, loss: Loss, outputs: Outputs, targets: Array) -> Float[Array, ""]:
     assert accept.margin is not None
-    return _within(jnp.min(_margins(loss, outputs, targets)), accept.margin)
+    return within(jnp.min(_margins(loss, outputs, targets)), accept.margin)
 
 
 def _of_loss(accept: Accept, loss: Loss, outputs: Outputs, targets: Array) -> Float[Array, ""]:
     assert accept.loss is not None
-    return _within(loss.mean(outputs, targets), accept.loss)
+    return within(loss.mean(outputs, targets), accept.loss)
 
 
 def _of_train_loss(
@@ -203,15 +203,15 @@ def _at_most(value: Float[Array, ""], limit: float) -> Float[Array, ""]:
     return _signed(limit - value, value <= limit)
 
 
-def _within(value: Float[Array, ""], ends: Bin) -> Float[Array, ""]:
-    """Distance to the nearer end; an infinite value is outside of every bin."""
+def within(value: Float[Array, "*R"], ends: Bin) -> Float[Array, "*R"]:
+    """Compute the distance to the nearer end, positive inside; an infinite value is outside."""
     low = -jnp.inf if ends.above is None else ends.above
     high = jnp.inf if ends.below is None else ends.below
     inside = jnp.isfinite(value) & (value > low) & (value < high)
     return _signed(jnp.minimum(value - low, high - value), inside)
 
 
-def _signed(distance: Float[Array, ""], holds: Bool[Array, ""]) -> Float[Array, ""]:
+def _signed(distance: Float[Array, "*R"], holds: Bool[Array, "*R"]) -> Float[Array, "*R"]:
     """The distance, with the sign of the rule where subtraction rounds to 0; NaN is -inf."""
     tiny = float(np.finfo(np.float32).tiny)
     found = jnp.where(holds, jnp.maximum(distance, tiny), jnp.minimum(distance, 0.0))

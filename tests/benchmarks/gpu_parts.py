@@ -60,8 +60,8 @@ def _scan(implementation: str, law: Any) -> Any:
     from sweep_engine.kernels.prior_scan import SCAN
     from sweep_engine.kernels.prior_scan.case import Case
 
-    case, rng = Case((7, 40, 40, 1), law=law, num_inputs=128), np.random.default_rng(0)
-    keys = jax.random.split(jax.random.key(0), 1024)
+    case, rng = Case.of_one_key(law, (7, 40, 40, 1), num_inputs=128), np.random.default_rng(0)
+    keys = jax.random.split(jax.random.key(0), (1024, 1))
     scales = np.ones((1024, len(case.sizes)), np.float32)
     x = rng.normal(size=(128, 7)).astype(np.float32)
     targets = rng.integers(-1, 2, 128).astype(np.int32)

@@ -102,8 +102,8 @@ def run_kernels(implementation: str) -> Iterator[str]:
             raise SystemExit(f"{name}: not every network was trained")
         yield name
     for widths in [(4, 1), (7, 40, 40, 1)][: 1 if is_rehearsed else None]:
-        case_of_scan = Case(widths, law="normal", num_inputs=16)
-        keys = jax.random.split(jax.random.key(0), 5)
+        case_of_scan = Case.of_one_key("normal", widths, num_inputs=16)
+        keys = jax.random.split(jax.random.key(0), (5, 1))
         scales = np.ones((5, len(case_of_scan.sizes)), np.float32)
         x, targets = np.ones((16, widths[0]), np.float32), np.zeros(16, np.int32)
         scan = jax.jit(SCAN[implementation], static_argnums=0)

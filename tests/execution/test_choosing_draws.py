@@ -57,13 +57,13 @@ def opened(*given, **changes):
 
 
 UNKNOWN = {
-    "the law ball": {"source": PRIOR | {"law": {"kind": "ball"}}},
-    "the law he_truncated_normal": {"source": PRIOR | {"law": {"kind": "he_truncated_normal"}}},
+    "the law orthogonal": {"source": PRIOR | {"law": {"kind": "orthogonal"}}},
     "the law laplace": {"source": PRIOR | {"law": {"kind": "laplace"}}},
     "the law module": {"source": PRIOR | {"law": {"kind": "module"}}},
     "the activation sin": {"model": MODEL | {"activation": "sin"}},
-    "acceptance rules other than train_error": {"accept": {"margin": {"above": 0.1}}},
-    "losses other than logistic and squared error of two labels": {
+    "the acceptance rule train_loss": {"accept": {"train_loss": 0.1}},
+    "margins normalised by path": {"accept": {"margin": {"above": 0.1}, "normalise": "path"}},
+    "targets that are not labels": {
         "task": {"kind": "regression", "inputs": 3, "examples": 8},
         "accept": {"train_loss": 0.1},
     },
@@ -181,7 +181,7 @@ def other_scales(factor, array):
 
 
 def other_keys(case, keys, *rest):
-    return plain.scan(case, jax.vmap(jax.random.fold_in, (0, None))(keys, 1), *rest)
+    return plain.scan(case, jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, 1)))(keys), *rest)
 
 
 def one_target_too_few(case, keys, scales, x, targets):
@@ -189,7 +189,13 @@ def one_target_too_few(case, keys, scales, x, targets):
     return plain.scan(case, keys, scales, x, targets.at[first].set(plain.NO_TARGET))
 
 
+def margins_too_large(case, *given):
+    found = plain.scan(case, *given)
+    return found._replace(margin=1.02 * found.margin)
+
+
 WRONG = {
+    "margins": margins_too_large,
     "weights": other_scales(1.02, 0),
     "biases": other_scales(0.98, 1),
     "last bias": other_scales(1.05, 3),

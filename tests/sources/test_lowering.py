@@ -69,8 +69,8 @@ def test_observables_and_draws():
 
 
 def test_scans_of_a_prior():
-    case = Case((4, 16, 16, 1), num_inputs=16)
-    keys = jax.random.split(jax.random.key(0), 8)
+    case = Case.of_one_key("normal", (4, 16, 16, 1), num_inputs=16)
+    keys = jax.random.split(jax.random.key(0), (8, 1))
     arrays = np.ones((8, 6), np.float32), np.zeros((16, 4), np.float32), np.zeros(16, np.int32)
 
     def scan(*arguments):

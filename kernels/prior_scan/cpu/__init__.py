@@ -14,7 +14,7 @@ _FOLDER = Path(__file__).parent
 
 def scan(
     case: Case,
-    keys: Key[Array, " R"],
+    keys: Key[Array, "R B"],
     scales: Float[Array, "R A"],
     x: Float[Array, "N D"],
     targets: Int[Array, " N"],

@@ -4,7 +4,8 @@
 
 namespace sweep {
 
-enum Law { normal, uniform };
+// What parameters are before they are scaled: see case.py.
+enum Numbers { normal, truncated_normal, uniform, direction, ones };
 
 typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
 
@@ -14,15 +15,20 @@ struct Blocks {
   Words first, second;
 };
 
-// The blocks of the counters (i, 0), (i + 1, 0), ...
+INLINE Words from(uint32_t i) {  // i, i + 1, ...
+  constexpr uint32_t lanes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  Words counters;
+  memcpy(&counters, lanes, sizeof counters);
+  return counters + i;
+}
+
+// The blocks of the counters (x, y), a lane each.
 // Salmon, Moraes, Dror & Shaw (2011), SC11: 20 rounds.
-INLINE Blocks threefry(const uint32_t* key, uint32_t i) {
+INLINE Blocks threefry(const uint32_t* key, Words x, Words y) {
   const uint32_t keys[] = {key[0], key[1], key[0] ^ key[1] ^ 0x1BD11BDAu};
   constexpr int rotations[2][4] = {{13, 15, 26, 6}, {17, 29, 16, 24}};
-  constexpr uint32_t lanes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  Words x, y = Words{} + keys[1];
-  memcpy(&x, lanes, sizeof x);
-  x += i + keys[0];
+  x += keys[0];
+  y += keys[1];
 #pragma GCC unroll 5
   for (int group = 0; group < 5; group++) {
 #pragma GCC unroll 4
@@ -60,10 +66,9 @@ INLINE Vec log_positive(Vec x) {
   return (m * q * p - 2.12194440e-4f * e - 0.5f * q + m) + 0.693359375f * e;
 }
 
-// sqrt(2) erfinv(u), u uniform on (-1, 1), with the polynomials of `normals`.
+// sqrt(2) erfinv(u) of u in (-1, 1), with the polynomials of `threefry.erfinv`.
 // Giles (2012), "Approximating the erfinv function".
-INLINE Vec normal_of(Ints word) {
-  const Vec u = uniform_of(word);
+INLINE Vec normal_at(Vec u) {
   const Vec w = -log_positive((1.0f - u) * (1.0f + u));
   Vec v = w - 2.5f, p = all(2.81022636e-08f);
   p = p * v + 3.43273939e-07f;
@@ -94,20 +99,41 @@ INLINE Vec normal_of(Ints word) {
   return 1.41421356f * (p * u);
 }
 
-template <Law LAW>
-INLINE Vec number_of(Ints word) {
-  return LAW == uniform ? uniform_of(word) : normal_of(word);
+// A normal number within two deviations of 0: as `truncated_normals`.
+INLINE Vec truncated_normal_of(Ints word) {
+  constexpr float low = -0x1.e8b42ep-1f, width = 0x1.e8b43p+0f;
+  const Ints highest = (Ints)((Words)word >> 9);
+  const Vec u = __builtin_convertvector(highest, Vec) * 0x1p-23f * width + low;
+  const Vec z = normal_at(select(u < low, all(low), u));
+  return select(z > 2.0f, all(2.0f), select(z < -2.0f, all(-2.0f), z));
 }
 
-// Draws COUNT words: the first ones of the blocks, then the second ones. What is stored past an
-// end is overwritten after, or lies in the 2 LANES words that `out` has to spare.
-template <int COUNT>
+// A number of a word; that of a direction before it is divided by the length of all.
+template <Numbers NUMBERS>
+INLINE Vec number_of(Ints word) {
+  if constexpr (NUMBERS == ones) return all(1.0f);
+  if constexpr (NUMBERS == uniform) return uniform_of(word);
+  if constexpr (NUMBERS == truncated_normal) return truncated_normal_of(word);
+  return normal_at(uniform_of(word));
+}
+
+// Draws COUNT words: the first ones of the blocks, then the second ones, but for a direction both
+// at once, as jax.random does. What is stored past an end is overwritten after, or lies in the
+// 2 LANES words that `out` has to spare.
+template <Numbers NUMBERS, int COUNT>
 INLINE void draw_words(const uint32_t* key, int32_t* out) {
-  constexpr int half = (COUNT + 1) / 2;
-  for (int i = padded(half) - LANES; i >= 0; i -= LANES) {
-    const Blocks words = threefry(key, i);
-    store_ints(out + i, (Ints)words.first);
-    store_ints(out + half + i, (Ints)words.second);
+  if constexpr (NUMBERS == direction) {
+    for (int i = 0; i < COUNT; i += LANES) {
+      const Blocks words = threefry(key, Words{}, from(i));
+      store_ints(out + i, (Ints)(words.first ^ words.second));
+    }
+  } else if constexpr (NUMBERS != ones) {
+    constexpr int half = (COUNT + 1) / 2;
+    for (int i = padded(half) - LANES; i >= 0; i -= LANES) {
+      const Blocks words = threefry(key, from(i), Words{});
+      store_ints(out + i, (Ints)words.first);
+      store_ints(out + half + i, (Ints)words.second);
+    }
   }
 }
 

@@ -17,7 +17,7 @@ KERNEL = CudaKernel("scan", Path(__file__).parent / "scan.cu", macros, launch_of
 
 def scan(
     case: Case,
-    keys: Key[Array, " R"],
+    keys: Key[Array, "R B"],
     scales: Float[Array, "R A"],
     x: Float[Array, "N D"],
     targets: Int[Array, " N"],

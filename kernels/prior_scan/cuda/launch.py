@@ -36,4 +36,4 @@ def launch_of(case: Case) -> Launch | None:
 def network_floats(case: Case, threads: int, tile: int) -> int:
     """Count what a network takes of the shared memory, before it is filled up."""
     rows = odd(max(case.widths[::2])) + odd(max(case.widths[1::2]))
-    return case.num_params + tile * rows + threads
+    return case.num_params + tile * rows + 2 * threads

@@ -2,12 +2,23 @@
 // and what it misses; only labels and counts leave the chip.
 //
 // It follows block.cuh, which says how threads are shared out.
-enum Law { normal, uniform };
+enum Numbers { normal, truncated_normal, uniform, direction, ones };  // see case.py
 
-constexpr Law LAW = SWEEP_LAW;
+struct Block {
+  Numbers numbers;
+  int arrays;
+};
+constexpr Block LAW[] = {SWEEP_LAW};
+constexpr int NUM_BLOCKS = sizeof(LAW) / sizeof(Block);
+constexpr int first_array(int b) { return b == 0 ? 0 : first_array(b - 1) + LAW[b - 1].arrays; }
+constexpr int array_at(int a) {
+  return flat_at(a / (1 + BIAS)) + (BIAS && a % 2 ? WIDTHS[a / 2] * WIDTHS[a / 2 + 1] : 0);
+}
 constexpr int EXAMPLES = SWEEP_INPUTS;  // inputs that the function is read on
 constexpr int TILE = SWEEP_TILE;        // of them, taken at once
-constexpr int ARRAYS = LAYERS * (1 + BIAS), BYTES = (EXAMPLES + 7) / 8;
+constexpr int ARRAYS = LAYERS * (1 + BIAS);
+constexpr bool HAS_BITS = OUTPUTS <= 2;  // two labels: eight a byte
+constexpr int A_BYTE = HAS_BITS ? 8 : 1, BYTES = (EXAMPLES + A_BYTE - 1) / A_BYTE;
 static_assert(TILE % 8 == 0 || TILE >= EXAMPLES, "a tile begins with a byte of labels");
 
 // The widest of every other layer, from the first or the second on: they take turns in two rows.
@@ -20,6 +31,7 @@ constexpr int widest_from(int l) {
 struct Shared {
   float theta[PARAMS], even[TILE * odd(widest_from(0))], uneven[TILE * odd(widest_from(1))];
   int wrongs[THREADS];
+  float parts[THREADS];  // of a length, or of the smallest margin
   float spare[SWEEP_SPARE];  // so that networks that share a warp lie in different banks
 };
 static_assert(sizeof(Shared) == SWEEP_NETWORK_BYTES, "launch.py reckons another size");
@@ -69,10 +81,9 @@ DEVICE float log_positive(float x) {
   return (m * q * p - 2.12194440e-4f * e - 0.5f * q + m) + 0.693359375f * e;
 }
 
-// sqrt(2) erfinv(u), u uniform on (-1, 1), with the polynomials of `normals`.
+// sqrt(2) erfinv(u) of u in (-1, 1), with the polynomials of `threefry.erfinv`.
 // Giles (2012), "Approximating the erfinv function".
-DEVICE float normal_of(unsigned word) {
-  const float u = uniform_of(word);
+DEVICE float normal_at(float u) {
   const float w = -log_positive((1.0f - u) * (1.0f + u));
   float v, p;
   if (w < 5.0f) {
@@ -99,26 +110,65 @@ DEVICE float normal_of(unsigned word) {
   return 1.41421356f * (p * u);
 }
 
-// What parameter i is multiplied by.
-template <int L = 0>
-DEVICE float scale_of(int i, const float* scales) {
-  if (i < flat_at(L) + WIDTH<L> * WIDTH<L + 1>) return scales[L * (1 + BIAS)];
-  if (BIAS && i < flat_at(L + 1)) return scales[L * (1 + BIAS) + 1];
-  if constexpr (L < LAYERS - 1) return scale_of<L + 1>(i, scales);
-  return 0;
+// A normal number within two deviations of 0: as `truncated_normals`.
+DEVICE float truncated_normal_of(unsigned word) {
+  const float low = -0x1.e8b42ep-1f, width = 0x1.e8b43p+0f;
+  const float u = (float)(int)(word >> 9) * 0x1p-23f * width + low;
+  const float z = normal_at(u < low ? low : u);
+  return z > 2 ? 2 : z < -2 ? -2 : z;
 }
 
-// theta: of its first half the first words of the blocks, of the rest the second ones.
-DEVICE void draw(const unsigned* key, const float* scales, float* theta) {
-  constexpr int half = (PARAMS + 1) / 2;
-  for (int i = THREAD; i < half; i += THREADS) {
-    unsigned words[] = {(unsigned)i, 0};
-    threefry(key, words[0], words[1]);
-    for (int j = i, second = 0; j < PARAMS && second < 2; j += half, second++)
-      theta[j] = scale_of(j, scales) *
-                 (LAW == uniform ? uniform_of(words[second]) : normal_of(words[second]));
+// A number of a word; that of a direction before it is divided by the length of all.
+template <Numbers NUMBERS>
+DEVICE float number_of(unsigned word) {
+  if (NUMBERS == ones) return 1;
+  if (NUMBERS == uniform) return uniform_of(word);
+  if (NUMBERS == truncated_normal) return truncated_normal_of(word);
+  return normal_at(uniform_of(word));
+}
+
+// What parameter i of the arrays from A on is multiplied by.
+template <int A>
+DEVICE float scale_of(int i, const float* scales) {
+  if constexpr (A < ARRAYS - 1)
+    if (i >= array_at(A + 1)) return scale_of<A + 1>(i, scales);
+  return scales[A];
+}
+
+// theta, block by block: of its first half the first words, of the rest the second ones, but for a
+// direction both words at once, as jax.random does.
+template <int B = 0>
+DEVICE void draw(const unsigned* keys, const float* scales, Shared& s) {
+  if constexpr (B < NUM_BLOCKS) {
+    constexpr Numbers numbers = LAW[B].numbers;
+    constexpr bool is_direction = numbers == direction;
+    constexpr int from = first_array(B), begin = array_at(from);
+    constexpr int size = array_at(from + LAW[B].arrays) - begin, half = (size + 1) / 2;
+    constexpr int step = is_direction ? size : half;
+    float* theta = s.theta + begin;
+    float squares = 0;
+    for (int i = THREAD; i < step; i += THREADS) {
+      unsigned words[] = {is_direction ? 0 : (unsigned)i, is_direction ? (unsigned)i : 0};
+      if (numbers != ones) threefry(keys + 2 * B, words[0], words[1]);
+      if (is_direction) words[0] ^= words[1];
+      for (int j = i, word = 0; j < size && word < 2; j += step, word++) {
+        const float z = number_of<numbers>(words[word]);
+        theta[j] = is_direction ? z : scale_of<from>(begin + j, scales) * z;
+        squares += z * z;
+      }
+    }
+    if constexpr (is_direction) {
+      s.parts[THREAD] = squares;
+      SYNC();
+      squares = 0;
+      for (int i = 0; i < THREADS; i++) squares += s.parts[i];
+      const float factor = 1 / sqrtf(squares);
+      for (int j = THREAD; j < size; j += THREADS)
+        theta[j] *= scale_of<from>(begin + j, scales) * factor;
+    }
+    SYNC();
+    draw<B + 1>(keys, scales, s);
   }
-  SYNC();
 }
 
 // The outputs of a tile, whose inputs stand in `s.even`.
@@ -139,39 +189,66 @@ DEVICE const float* forward(Shared& s, int rows) {
   return out;
 }
 
-// Eight labels to a byte, the first in the highest bit; counts the targets that they miss.
-DEVICE unsigned char labels_of(const float* outputs, const int* targets, int count, int& wrong) {
-  int labels = 0;
-  for (int i = 0; i < count; i++) {
-    const bool label = outputs[i] > 0, misses = label != (targets[i] > 0) || outputs[i] != outputs[i];
-    wrong += misses && targets[i] >= 0;
-    labels |= label << (7 - i);
+DEVICE float infinity() {
+  union { int bits; float number; } of = {0x7f800000};
+  return of.number;
+}
+
+// The label of an input. Of one output it is 1 where that is > 0, of several the largest, the first
+// of equals; NaN counts as largest, and as wrong. Counts a target that is missed, and keeps the
+// smallest margin over the others: without one, at 0 or NaN, it is inf or -inf by the label.
+DEVICE int read(const float* outputs, int target, int& wrong, float& least) {
+  int label = OUTPUTS == 1 && outputs[0] > 0;
+  bool has_nan = false;
+  float best = outputs[0], right = -infinity(), other = -infinity();
+  for (int c = 0; c < OUTPUTS; c++) {
+    const float z = outputs[c];
+    has_nan |= z != z;
+    if (OUTPUTS > 1 && (z > best || (z != z && best == best))) best = z, label = c;
+    if (c == target) right = z;
+    else if (z > other) other = z;
   }
-  return labels;
+  if (target < 0) return label;
+  const bool is_right = label == (OUTPUTS == 1 ? target > 0 : target) && !has_nan;
+  float margin = OUTPUTS > 1 ? right - other : target > 0 ? outputs[0] : -outputs[0];
+  if (has_nan || !(margin < 0 || margin > 0)) margin = is_right ? infinity() : -infinity();
+  wrong += !is_right;
+  if (margin < least) least = margin;
+  return label;
 }
 
 KERNEL scan(const unsigned* keys, const float* scales, const float* x, const int* targets,
-            const int* num_draws, unsigned char* functions, int* wrong_out) {
+            const int* num_draws, unsigned char* functions, int* wrong_out, float* margin_out) {
   SHARED(Shared, s)
   const long long r = NETWORK;
   if (r >= *num_draws) return;
-  draw(keys + 2 * r, scales + r * ARRAYS, s.theta);
+  draw(keys + 2 * NUM_BLOCKS * r, scales + r * ARRAYS, s);
   int wrong = 0;
+  float margin = infinity();
   for (int begin = 0; begin < EXAMPLES; begin += TILE) {
     const int rows = EXAMPLES - begin < TILE ? EXAMPLES - begin : TILE;
     for (int i = THREAD; i < rows * INPUTS; i += THREADS)
       s.even[i / INPUTS * odd(INPUTS) + i % INPUTS] = x[(long long)begin * INPUTS + i];
     SYNC();
     const float* outputs = forward(s, rows);
-    for (int i = 8 * THREAD; i < rows; i += 8 * THREADS)
-      functions[r * BYTES + (begin + i) / 8] =
-          labels_of(outputs + i, targets + begin + i, rows - i < 8 ? rows - i : 8, wrong);
+    for (int first = A_BYTE * THREAD; first < rows; first += A_BYTE * THREADS) {
+      int byte = 0;
+      for (int i = first; i < rows && i < first + A_BYTE; i++)
+        byte |= read(outputs + i * odd(OUTPUTS), targets[begin + i], wrong, margin)
+                << (HAS_BITS ? 7 - (i - first) : 0);
+      functions[r * BYTES + (begin + first) / A_BYTE] = byte;
+    }
     SYNC();
   }
   s.wrongs[THREAD] = wrong;
+  s.parts[THREAD] = margin;
   SYNC();
   if (THREAD == 0) {
-    for (int i = 1; i < THREADS; i++) wrong += s.wrongs[i];
+    for (int i = 1; i < THREADS; i++) {
+      wrong += s.wrongs[i];
+      if (s.parts[i] < margin) margin = s.parts[i];
+    }
     wrong_out[r] = wrong;
+    margin_out[r] = margin;
   }
 }

@@ -15,18 +15,18 @@ from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
 from sweep_engine import laws
 from sweep_engine.kernels.prior_scan import SCAN, obstacle
-from sweep_engine.kernels.prior_scan.case import Case, Found
+from sweep_engine.kernels.prior_scan.case import Block, Case, Found
 from sweep_engine.kernels.prior_scan.plain import NO_TARGET
-from sweep_engine.laws.element_wise import Normal, Uniform
 from sweep_engine.models.networks import MlpNetwork
+from sweep_engine.sources.acceptance import within
 from sweep_engine.sources.bucket import Bucket, Hyper, Root, Run, params_key
 from sweep_engine.spec.base import with_traced
-from sweep_engine.tasks import LOGISTIC, SQUARED_LABELS
 
 MOST_VALUES = 2**22
 """Numbers in all inputs: every thread has a copy, tile by tile, that should stay in its cache."""
 
-_LAWS = {Normal: "normal", Uniform: "uniform"}
+RULES = {"train_error", "margin"}
+"""The acceptance rules that a kernel's findings decide."""
 
 
 def obstacles(bucket: Bucket, implementation: str) -> list[str]:
@@ -48,14 +48,16 @@ def _obstacles(bucket: Bucket) -> Iterator[str]:
         yield f"precision {bucket.execution.precision}"
     if len(bucket.network.input_shape) != 1:
         yield f"inputs of shape {bucket.network.input_shape}"
-    if not any(bucket.task.loss is loss for loss in (LOGISTIC, SQUARED_LABELS)):
-        yield "losses other than logistic and squared error of two labels"
-    if bucket.setting.accept.rules != ("train_error",):
-        yield "acceptance rules other than train_error"
+    if bucket.task.loss.labels is None:
+        yield "targets that are not labels"
+    accept = bucket.setting.accept
+    if not RULES.issuperset(accept.rules):
+        yield f"the acceptance rule {' and '.join(accept.rules)}"
+    if accept.normalise is not None:
+        yield f"margins normalised by {accept.normalise}"
     if bucket.task.inputs.size > MOST_VALUES:
         yield f"inputs of more than {MOST_VALUES:,} numbers in all"
-    found = laws.scaled_standard(law, bucket.network.layout)
-    if found is None or type(found[0]) not in _LAWS:
+    if laws.recipe(law, bucket.network.layout) is None:
         yield f"the law {law.title}"
 
 
@@ -103,13 +105,13 @@ class KernelScan:
         module = network.module
         assert isinstance(module, MlpNetwork)
         assert law is not None
-        found = laws.scaled_standard(law, network.layout)
-        assert found is not None
+        steps = laws.recipe(law, network.layout)
+        assert steps is not None
         return Case(
             widths=(*network.input_shape, *module.widths, module.num_outputs),
+            blocks=tuple(Block(step.kind, len(step.leaves)) for step in steps),
             activation=module.activation,  # type: ignore[arg-type]  # `obstacles` has looked
             bias=module.bias,
-            law=_LAWS[type(found[0])],  # type: ignore[arg-type]  # a name, seen as a str
             num_inputs=len(self.order),
         )
 
@@ -119,11 +121,18 @@ class KernelScan:
         """Find packed functions and which draws fit, as XLA's counting pass does."""
         places = runs.shape[:2]
         found = self.find(runs, hyper, root, inputs)
-        rule, num_train = self.bucket.setting.accept, self.bucket.data.num_train
-        assert rule.train_error is not None
-        fit = found.wrong <= rule.train_error * num_train + 1e-3
-        functions = _first_labels(found.function, self.num_labels)
-        return functions.reshape(*places, -1), fit.reshape(places)
+        are_bits, count = self.case.num_outputs <= 2, self.num_labels
+        functions = _first_labels(found.function, count) if are_bits else found.function[:, :count]
+        return functions.reshape(*places, -1), self._fits(found).reshape(places)
+
+    def _fits(self, found: Found) -> Bool[Array, " R"]:
+        accept, num_train = self.bucket.setting.accept, self.bucket.data.num_train
+        fit = jnp.ones(len(found.wrong), bool)
+        if accept.train_error is not None:
+            fit &= found.wrong <= accept.train_error * num_train + 1e-3
+        if accept.margin is not None:
+            fit &= within(found.margin, accept.margin) > 0
+        return fit
 
     def find(
         self, runs: UInt32[Array, "M K 2"], hyper: Hyper, root: Root, inputs: Float[Array, "N D"]
@@ -138,13 +147,15 @@ class KernelScan:
     def _keys_and_scales(self, run: Run, hyper: Hyper, root: Root) -> tuple[Array, Array]:
         law = with_traced(self.bucket.setting.spec, hyper).start_law
         assert law is not None
-        found = laws.scaled_standard(law, self.bucket.network.layout)
-        assert found is not None
-        return params_key(law, root, run), found[1]
+        steps = laws.recipe(law, self.bucket.network.layout)
+        assert steps is not None
+        key = params_key(law, root, run)
+        keys, scales = zip(*(step.key_and_scales(key) for step in steps), strict=True)
+        return jnp.stack(keys), jnp.concatenate(scales)
 
 
 def _first_labels(packed: UInt8[Array, "R bytes"], count: int) -> UInt8[Array, "R less"]:
-    """Keep some of the labels, eight a byte; the rest of the last byte is 0."""
+    """Keep some labels of two, eight a byte; the rest of the last byte is 0."""
     kept = np.full(-(-count // 8), 255, np.uint8)
     kept[-1:] = 255 << (-count % 8) & 255
     return packed[:, : len(kept)] & kept

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import jax
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
+from sweep_engine.kernels.prior_scan.case import Case, Found
 from sweep_engine.sources.draw.programs import DrawPrograms
 from sweep_engine.sources.trial import Disagrees, Rehearsed
 
@@ -24,7 +26,7 @@ class DrawTrial:
     unit = "draws"
 
     def self_test(self, kernel: DrawPrograms, xla: DrawPrograms) -> str:
-        """Compare functions, and how many targets they miss, of draws of many scales."""
+        """Compare functions, what they miss and their margins, of draws of many scales."""
         scan, lanes = kernel.kernel, kernel.bucket.lanes
         num_blocks = -(-TEST_LABELS // (lanes * len(scan.order)))
         shape = num_blocks, lanes
@@ -40,12 +42,14 @@ class DrawTrial:
             for one in (scan, replace(scan, implementation="plain"))
         )
         labels = index.size * len(scan.order)
-        different = np.bitwise_count(np.asarray(found.function) ^ np.asarray(truth.function)).sum(1)
-        miscounted = (found.wrong != truth.wrong) & (different == 0)
-        if miscounted.any() or different.sum() > MOST_DIFFERENT * labels + 2:
+        different = _labels_that_differ(scan.case, found, truth)
+        unlike = (found.wrong != truth.wrong) | ~_alike(found.margin, truth.margin)
+        unlike &= different == 0
+        if unlike.any() or different.sum() > MOST_DIFFERENT * labels + 2:
             raise Disagrees(
                 f"the {kernel.implementation} kernel differs from XLA in {different.sum():,} of "
-                f"{labels:,} labels on this device"
+                f"{labels:,} labels, and in what {unlike.sum():,} of {index.size:,} draws miss or "
+                "their margins, on this device"
             )
         return f"agreed with XLA in all but {different.sum()} of {labels:,} labels"
 
@@ -61,3 +65,15 @@ class DrawTrial:
             return Rehearsed(draws, draws)
 
         return call
+
+
+def _labels_that_differ(case: Case, found: Found, truth: Found) -> Int[np.ndarray, " R"]:
+    one, other = np.asarray(found.function), np.asarray(truth.function)
+    differ = np.bitwise_count(one ^ other) if case.num_outputs <= 2 else one != other
+    return differ.sum(axis=1)
+
+
+def _alike(found: Float[Array, " R"], truth: Float[Array, " R"]) -> Bool[np.ndarray, " R"]:
+    """Say which margins agree, to the rounding of outputs as large as theirs; inf is inf."""
+    sizes = np.abs(np.asarray(truth)[np.isfinite(truth)])
+    return np.isclose(found, truth, rtol=1e-3, atol=1e-4 * np.median(sizes) if sizes.size else 0)

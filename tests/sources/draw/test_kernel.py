@@ -19,11 +19,31 @@ GAUSSIAN, BOX = {"kind": "gaussian", "std": 1.5}, {"kind": "box", "half_width": 
 FAN_IN = {"kind": "fan_in", "weight_std": 1.4, "bias_std": 0.3}
 PRIOR = {"kind": "prior", "draws": NUM_DRAWS, "keep": "all"}
 REJECTION = {"kind": "guess_and_check", "draws": NUM_DRAWS}
+DIGITS = {"kind": "digits", "classes": [0, 1, 2], "train": 3}
+BALLS = {"kind": "ball", "radius": 3.0, "per_layer": True}
+SPHERE = {"kind": "sphere", "radius": 3.0}
+TRUNCATED = {"kind": "he_truncated_normal"}
+LAYERS = {
+    "kind": "layers",
+    "layers": [TRUNCATED, {"kind": "torch"}, {"kind": "ball", "radius": 2.0}],
+}
+ERROR, MARGIN = {"train_error": 0.2}, {"margin": {"above": 0.001, "below": 2.0}}
 CASES = {
-    "all inputs": (BOOLEAN, PRIOR | {"law": FAN_IN}, "relu"),
-    "a grid": (PLANE, PRIOR | {"law": BOX | {"shared": True}}, "tanh"),
-    "training inputs": (BOOLEAN, REJECTION | {"law": GAUSSIAN}, "gelu"),
-    "no biases drawn": (BOOLEAN, REJECTION | {"law": {"kind": "he_uniform"}}, "relu"),
+    "all inputs": (BOOLEAN, PRIOR | {"law": FAN_IN}, "relu", ERROR),
+    "a grid": (PLANE, PRIOR | {"law": BOX | {"shared": True}}, "tanh", ERROR),
+    "training inputs": (BOOLEAN, REJECTION | {"law": GAUSSIAN}, "gelu", ERROR),
+    "no biases drawn": (BOOLEAN, REJECTION | {"law": {"kind": "he_uniform"}}, "relu", ERROR),
+    "truncated": (BOOLEAN, PRIOR | {"law": TRUNCATED}, "relu", ERROR | {"margin": {"above": -1.0}}),
+    "three labels, a ball a layer": (DIGITS, PRIOR | {"law": BALLS}, "relu", {"train_error": 0.4}),
+    "three labels, a margin": (
+        DIGITS,
+        REJECTION | {"law": BALLS},
+        "tanh",
+        {"margin": {"above": 0.01}},
+    ),
+    "two outputs": (BOOLEAN | {"loss": "softmax"}, PRIOR | {"law": SPHERE}, "relu", ERROR),
+    "a margin on the sphere": (BOOLEAN, REJECTION | {"law": SPHERE}, "relu", MARGIN),
+    "a law each layer": (BOOLEAN, PRIOR | {"law": LAYERS}, "relu", ERROR),
 }
 ROUNDING = 1e-5
 """Of outputs, relative to the largest of a network; float32 sums of some tens of terms."""
@@ -31,10 +51,12 @@ ROUNDING = 1e-5
 
 @functools.cache
 def opened(name):
-    """Two settings of one bucket, where the law has a number, and its programs by both."""
-    task, source, activation = CASES[name]
+    """Two settings of one bucket, where the law has a number of its own, and programs by both."""
+    task, source, activation, accept = CASES[name]
     law = source["law"]
-    swept = next((key for key in ("std", "half_width", "weight_std") if key in law), "scale")
+    scales = ("std", "half_width", "weight_std", "radius")
+    swept = next((key for key in scales if key in law), "scale")
+    factors = {} if law is LAYERS else {f"sources.source.law.{swept}": [1.0, 2.0]}
     sweep = Sweep.model_validate(
         {
             "name": "draws",
@@ -42,8 +64,8 @@ def opened(name):
             "task": task,
             "model": {"kind": "mlp", "widths": [9, 6], "activation": activation},
             "sources": {"source": source},
-            "axes": {f"sources.source.law.{swept}": [1.0, 2.0]},
-            "accept": {"train_error": 0.2},
+            "axes": factors,
+            "accept": accept,
             "execution": {"implementation": "xla"},
         }
     )
