@@ -19,24 +19,28 @@ from sweep_engine.execution.worker import worker
 from sweep_engine.execution.worker.idle import Idle
 from sweep_engine.spec import Sweep
 from tests.backends import heads
-from tests.compiling import as_users_do, quickly
+from tests.compiling import as_users_do, for_long_runs, quickly
 from tests.examples import BOOLEAN
 from tests.once import common_folder, controller, made_before, made_once
 
 HEAD = "ray"
 
 OPTIMISED = (
-    "kernels", "test_lanes.py", "execution/test_choosing", "models/test_canonical.py",
-    "models/test_lanes.py", "observables/test_every_observable.py",
-    "sources/draw", "sources/flow/test_flow.py", "sources/posterior/test_example.py",
+    "test_lanes.py", "models/test_canonical.py", "models/test_lanes.py",
+    "observables/test_every_observable.py", "sources/flow/test_flow.py",
     "sources/test_invariants.py", "sources/test_lowering.py", "sources/test_recording.py",
+)  # fmt: skip
+"""Tests of what XLA's optimiser makes of a program: bits, lane by lane."""
+
+LONG_RUNS = (
+    "kernels", "execution/test_choosing", "sources/draw", "sources/posterior/test_example.py",
     "sources/test_training_by_kernel.py", "theory/test_posterior.py",
     "theory/test_scalar_factorisation.py", "theory/test_splitting.py", "theory/test_stationary.py",
 )  # fmt: skip
-"""Tests of what XLA's optimiser makes of a program (bits, rounding, speed), and of long runs.
+"""Tests that compute for longer than they compile.
 
-All others are of what the engine does with programs, which are compiled in half the time without,
-on the Ray that they share too.
+All that stand in neither are of what the engine does with programs, which are compiled in half the
+time without optimisations, on the Ray that they share too.
 """
 
 SHAPES_NO_PROGRAM = (
@@ -117,7 +121,11 @@ def _flags_are_read() -> None:
 def _compiled(request: pytest.FixtureRequest, _flags_are_read: None) -> Iterator[None]:
     KEPT.clear()
     place = request.path.relative_to(Path(__file__).parent).as_posix()
-    with as_users_do() if place.startswith(OPTIMISED) else quickly():
+    if place.startswith(OPTIMISED):
+        compiling = as_users_do()
+    else:
+        compiling = for_long_runs() if place.startswith(LONG_RUNS) else quickly()
+    with compiling:
         yield
 
 
@@ -197,6 +205,6 @@ def joined_ray(ray_head: heads.Head) -> Iterator[heads.Head]:
 def local_ray(joined_ray: heads.Head) -> Iterator[Path]:
     """That Ray for this test alone; returns its home."""
     alike = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"
-    assert alike, "its workers compile quickly, so this test must not stand in OPTIMISED"
+    assert alike, "its workers compile quickly, so this test must stand in neither list"
     with joined_ray.turn():
         yield joined_ray.home
