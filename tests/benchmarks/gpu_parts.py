@@ -66,7 +66,7 @@ def _scan(implementation: str, law: Any) -> Any:
     x = rng.normal(size=(128, 7)).astype(np.float32)
     targets = rng.integers(-1, 2, 128).astype(np.int32)
     try:
-        found, truth = (jax.jit(SCAN[name], static_argnums=0)(case, keys, scales, x, targets)
+        found, truth = (jax.jit(SCAN[name], static_argnums=0)(case, keys, scales, x, targets, 1024)
                         for name in (implementation, "plain"))  # fmt: skip
         same = np.all(np.asarray(found.function == truth.function), axis=1)
         wrong = np.asarray(found.wrong == truth.wrong)[same]

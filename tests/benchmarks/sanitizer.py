@@ -107,7 +107,7 @@ def run_kernels(implementation: str) -> Iterator[str]:
         scales = np.ones((5, len(case_of_scan.sizes)), np.float32)
         x, targets = np.ones((16, widths[0]), np.float32), np.zeros(16, np.int32)
         scan = jax.jit(SCAN[implementation], static_argnums=0)
-        jax.block_until_ready(scan(case_of_scan, keys, scales, x, targets))
+        jax.block_until_ready(scan(case_of_scan, keys, scales, x, targets, 5))
         yield f"scan of {widths}"
 
 

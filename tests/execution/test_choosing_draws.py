@@ -174,8 +174,8 @@ def test_a_slow_contender_loses_by_as_much_as_it_is_slower(waits, monkeypatch):
 
 
 def other_scales(factor, array):
-    def scan(case, keys, scales, x, targets):
-        return plain.scan(case, keys, scales.at[:, array].multiply(factor), x, targets)
+    def scan(case, keys, scales, *rest):
+        return plain.scan(case, keys, scales.at[:, array].multiply(factor), *rest)
 
     return scan
 
@@ -184,9 +184,10 @@ def other_keys(case, keys, *rest):
     return plain.scan(case, jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, 1)))(keys), *rest)
 
 
-def one_target_too_few(case, keys, scales, x, targets):
+def one_target_too_few(case, keys, scales, x, targets, num_draws):
     first = jnp.argmax(targets != plain.NO_TARGET)
-    return plain.scan(case, keys, scales, x, targets.at[first].set(plain.NO_TARGET))
+    fewer = targets.at[first].set(plain.NO_TARGET)
+    return plain.scan(case, keys, scales, x, fewer, num_draws)
 
 
 def margins_too_large(case, *given):

@@ -63,12 +63,12 @@ def test_every_kind_says_which_lanes_are_busy():
 
 
 def test_every_kind_counts_its_padding():
-    """Of one shard: blocks of 4 lanes, or calls of 4,096 draws by a kernel."""
+    """Of one shard: blocks of 4 lanes, by a kernel too."""
     _, programs = opened(4)
     found = {source: one.with_padding(5) for source, one in programs.items()}
     drawn = [name for name, one in CASES.items() if one["kind"] in {"prior", "guess_and_check"}]
     assert {source: found[source] for source in drawn} == dict.fromkeys(drawn, 8)
-    assert {programs[source].by("cpu").with_padding(5) for source in drawn} == {4096}
+    assert {programs[source].by("cpu").with_padding(5) for source in drawn} == {8}
     assert found["sgd"] == 8
     assert found["rare"] == 5  # its populations were timed with theirs
     assert found["bayes"] == 4 * CASES["bayes"]["draws"]  # 5 draws are one chain of a block

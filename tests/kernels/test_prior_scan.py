@@ -49,18 +49,19 @@ def on_host(case: Case) -> ctypes.CDLL:
     )
 
 
-def cuda_on_host(case: Case, keys: jax.Array, *arrays: jax.Array) -> Found:
+def cuda_on_host(case: Case, keys: jax.Array, *given: jax.Array) -> Found:
     """The CUDA kernel, threads for blocks of two draws; outputs are spoilt before."""
     library, words, shapes = on_host(case), words_of(keys), found_shapes(case, len(keys))
+    *arrays, num_draws = given
 
-    def call(*given: np.ndarray) -> list[np.ndarray]:
+    def call(num_draws: np.ndarray, *given: np.ndarray) -> list[np.ndarray]:
         inputs = [np.ascontiguousarray(array) for array in given]
         outputs = [np.full(shape.shape, 0x7B, shape.dtype) for shape in shapes]
         every = [ctypes.c_void_p(array.ctypes.data) for array in (*inputs, *outputs)]
-        library.run(ctypes.c_longlong(len(inputs[0])), *every)
+        library.run(ctypes.c_longlong(num_draws), *every)
         return outputs
 
-    return Found(*jax.pure_callback(call, shapes, words, *arrays))
+    return Found(*jax.pure_callback(call, shapes, num_draws, words, *arrays))
 
 
 IMPLEMENTATIONS = {"plain": plain.scan, "cpu": cpu.scan, "cuda on the host": cuda_on_host}
@@ -92,7 +93,7 @@ def scales_of(case: Case, num_draws: int) -> jax.Array:
 def scan(implementation: str, case: Case, keys: jax.Array) -> Found:
     scales = scales_of(case, len(keys))
     call = jax.jit(IMPLEMENTATIONS[implementation], static_argnums=0)
-    return call(case, keys, scales, *examples(case))
+    return call(case, keys, scales, *examples(case), len(keys))
 
 
 @every_kernel
@@ -116,7 +117,7 @@ def test_every_kind_of_number_has_a_case():
 
 def test_a_call_that_is_not_as_the_kernel_expects_it_is_refused():
     case, words = CASES["one layer"], jnp.zeros((8, 1, 2), jnp.uint32)
-    given = (words, scales_of(case, 8), *examples(case))
+    given = (words, scales_of(case, 8), *examples(case), jnp.full(1, 8, jnp.int32))
     shapes = (
         jax.ShapeDtypeStruct((8, 2), jnp.uint8), jax.ShapeDtypeStruct((8,), jnp.int32),
         jax.ShapeDtypeStruct((8,), jnp.float32),
@@ -225,7 +226,7 @@ def test_one_target_is_met_by_half_of_a_symmetric_law(implementation):
     x, _ = examples(case)
     targets = jnp.full(case.num_inputs, -1, jnp.int32).at[3].set(1)
     call = jax.jit(IMPLEMENTATIONS[implementation], static_argnums=0)
-    found = call(case, keys_of(case, 4000), scales_of(case, 4000), x, targets)
+    found = call(case, keys_of(case, 4000), scales_of(case, 4000), x, targets, 4000)
     assert_probability(int((found.wrong == 0).sum()), 4000, 0.5)
 
 
@@ -236,7 +237,7 @@ def test_an_output_that_is_nan_is_wrong(implementation):
     x, targets = examples(case)
     scales = jnp.full((1, len(case.sizes)), 3e38)
     found = jax.jit(IMPLEMENTATIONS[implementation], static_argnums=0)(
-        case, keys_of(case, 1), scales.at[:, ::2].set(jnp.inf), x, targets
+        case, keys_of(case, 1), scales.at[:, ::2].set(jnp.inf), x, targets, 1
     )
     assert found.wrong.tolist() == [int((targets >= 0).sum())]
     assert not found.function.any()
@@ -248,10 +249,19 @@ def test_a_draw_does_not_depend_on_the_others(implementation):
     case, call = CASES["ragged"], IMPLEMENTATIONS[implementation]
     keys = keys_of(case, 9)
     scales, inputs = scales_of(case, 9), examples(case)
-    together = call(case, keys, scales, *inputs)
+    together = call(case, keys, scales, *inputs, 9)
     for i in range(9):
-        alone = call(case, keys[i : i + 1], scales[i : i + 1], *inputs)
+        alone = call(case, keys[i : i + 1], scales[i : i + 1], *inputs, 1)
         np.testing.assert_array_equal(alone.function[0], together.function[i])
+
+
+@every_kernel
+def test_the_draws_that_are_wanted_are_made(implementation):
+    """Of nine the first five; what stands for the others says nothing."""
+    case, call = CASES["ragged"], IMPLEMENTATIONS[implementation]
+    given = keys_of(case, 9), scales_of(case, 9), *examples(case)
+    some, every = call(case, *given, 5), call(case, *given, 9)
+    np.testing.assert_array_equal(some.margin[:5], every.margin[:5])
 
 
 @pytest.mark.parametrize("scan", [cpu.scan, cuda.scan])
@@ -259,7 +269,7 @@ def test_keys_of_another_generator_are_refused(scan):
     case = CASES["ragged"]
     keys = jax.random.split(jax.random.key(0, impl="rbg"), (2, 1))
     with pytest.raises(ValueError, match="threefry2x32"):
-        scan(case, keys, scales_of(case, 2), *examples(case))
+        scan(case, keys, scales_of(case, 2), *examples(case), 2)
 
 
 def test_blocks_that_are_not_all_arrays_are_refused():
@@ -275,7 +285,7 @@ def test_margins_and_labels_of_outputs_that_are_told(implementation, num_outputs
     outputs = jnp.asarray([0.0, 2.0, -3.0, jnp.nan, jnp.inf])
     scales = jnp.stack([jnp.zeros(5), outputs], axis=1)
     call = jax.jit(IMPLEMENTATIONS[implementation], static_argnums=0)
-    found = call(case, keys_of(case, 5), scales, jnp.ones((2, 1)), jnp.asarray([0, -1]))
+    found = call(case, keys_of(case, 5), scales, jnp.ones((2, 1)), jnp.asarray([0, -1]), 5)
     inf = np.inf
     if num_outputs == 1:  # the target is 0
         assert found.function[:, 0].tolist() == [0, 192, 0, 0, 192]
@@ -300,7 +310,7 @@ def test_the_cuda_kernel_compiles_without_spills_and_jax_lowers_it():
     case = CASES["yardstick"]
     launch = cuda.launch_of(case)
     assert nvrtc.registers(cuda.KERNEL.source(case, launch), "sm_90") <= 128
-    arguments = keys_of(case, 5), scales_of(case, 5), *examples(case)
+    arguments = keys_of(case, 5), scales_of(case, 5), *examples(case), 5
     traced = jax.jit(cuda.scan, static_argnums=0).trace(case, *arguments)
     text = traced.lower(lowering_platforms=("cuda",)).as_text()
     for size in ("grid_x = 5", "block_x = 128", "shared_mem_bytes = 51016"):

@@ -4,6 +4,7 @@ import functools
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from sweep_engine.kernels import native
@@ -18,6 +19,7 @@ def scan(
     scales: Float[Array, "R A"],
     x: Float[Array, "N D"],
     targets: Int[Array, " N"],
+    num_draws: Int[Array, ""] | int,
 ) -> Found:
     """Do what `plain.scan` does; inside `jax.jit` too, on a CPU alone.
 
@@ -29,7 +31,8 @@ def scan(
         ValueError: the keys are not JAX's default ones.
     """
     call = jax.ffi.ffi_call(register(case), found_shapes(case, len(keys)))
-    return Found(*call(words_of(keys), scales, x, targets))
+    count = jnp.asarray([num_draws], jnp.int32)
+    return Found(*call(words_of(keys), scales, x, targets, count))
 
 
 @functools.cache

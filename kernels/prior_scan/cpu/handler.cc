@@ -213,12 +213,12 @@ inline void do_item(const ScanArguments& a, int64_t r, Workspace& w) {
 extern "C" XLA_FFI_Error* scan(XLA_FFI_CallFrame* frame) {
   sweep::Call call(frame);
   return call.answer(
-      4, 3,
+      5, 3,
       [](sweep::Call& of) {
         return sweep::ScanArguments{of.argument<uint32_t>(0), of.argument<float>(1),
                                     of.argument<float>(2), of.argument<int32_t>(3),
                                     of.result<uint8_t>(0), of.result<int32_t>(1),
-                                    of.result<float>(2), of.result_shape(1)[0]};
+                                    of.result<float>(2), *of.argument<int32_t>(4)};
       },
       [&](const sweep::ScanArguments& all) {
         sweep::do_all<sweep::Workspace>(all, call.pool());

@@ -21,6 +21,7 @@ def scan(
     scales: Float[Array, "R A"],
     x: Float[Array, "N D"],
     targets: Int[Array, " N"],
+    num_draws: Int[Array, ""] | int,
 ) -> Found:
     """Do what `plain.scan` does; inside `jax.jit` too, on an NVIDIA GPU alone.
 
@@ -38,6 +39,6 @@ def scan(
         scales,
         x,
         targets,
-        jnp.asarray([len(keys)], jnp.int32),
+        jnp.asarray([num_draws], jnp.int32),
     )
     return Found(*found)

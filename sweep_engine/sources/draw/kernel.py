@@ -116,11 +116,16 @@ class KernelScan:
         )
 
     def scan(
-        self, runs: UInt32[Array, "M K 2"], hyper: Hyper, root: Root, inputs: Float[Array, "N D"]
+        self,
+        runs: UInt32[Array, "M K 2"],
+        hyper: Hyper,
+        root: Root,
+        inputs: Float[Array, "N D"],
+        num_blocks: Int[Array, ""] | int,
     ) -> tuple[UInt8[Array, "M K bytes"], Bool[Array, "M K"]]:
-        """Find packed functions and which draws fit, as XLA's counting pass does."""
+        """Find packed functions and which draws fit, as XLA's counting pass does, of m blocks."""
         places = runs.shape[:2]
-        found = self.find(runs, hyper, root, inputs)
+        found = self.find(runs, hyper, root, inputs, num_blocks)
         are_bits, count = self.case.num_outputs <= 2, self.num_labels
         functions = _first_labels(found.function, count) if are_bits else found.function[:, :count]
         return functions.reshape(*places, -1), self._fits(found).reshape(places)
@@ -135,14 +140,19 @@ class KernelScan:
         return fit
 
     def find(
-        self, runs: UInt32[Array, "M K 2"], hyper: Hyper, root: Root, inputs: Float[Array, "N D"]
+        self,
+        runs: UInt32[Array, "M K 2"],
+        hyper: Hyper,
+        root: Root,
+        inputs: Float[Array, "N D"],
+        num_blocks: Int[Array, ""] | int,
     ) -> Found:
-        """Scan the draws: all that the kernel finds of them, on all inputs."""
+        """Scan the draws of m blocks: all that the kernel finds of them, on all inputs."""
         flat_runs = jnp.asarray(runs).reshape(-1, 2)
         flat = {path: value.reshape(-1) for path, value in hyper.items()}
         keys, scales = jax.vmap(self._keys_and_scales, (0, 0, None))(flat_runs, flat, root)
-        targets = jnp.asarray(self.targets)
-        return SCAN[self.implementation](self.case, keys, scales, inputs, targets)
+        given = keys, scales, inputs, jnp.asarray(self.targets), num_blocks * runs.shape[1]
+        return SCAN[self.implementation](self.case, *given)
 
     def _keys_and_scales(self, run: Run, hyper: Hyper, root: Root) -> tuple[Array, Array]:
         law = with_traced(self.bucket.setting.spec, hyper).start_law

@@ -82,14 +82,11 @@ class DrawPrograms(KernelPrograms):
     def scan(self) -> Program:
         """(runs (M, K, 2), hyper, root, inputs, m) -> (packed functions, fit) of m blocks of M.
 
-        What it returns of the others says nothing; a kernel finds all.
+        What it returns of the others says nothing.
         """
         if self.implementation == XLA:
             return self.bucket.program(self._scan, options=WIDE)
-        scan = self.kernel.scan
-        return self.bucket.program(
-            lambda runs, hyper, root, inputs, _: scan(runs, hyper, root, inputs)
-        )
+        return self.bucket.program(self.kernel.scan)
 
     def _scan(
         self,
@@ -129,10 +126,8 @@ class DrawPrograms(KernelPrograms):
         return pack(bucket.task.label_rule, outputs[data.probe_inputs]), fit
 
     def with_padding(self, runs: int) -> int:
-        """Count the draws of whole blocks, or of whole calls where a kernel makes them."""
-        lanes = self.bucket.lanes
-        at_once = lanes if self.implementation == XLA else blocks_per_call(lanes) * lanes
-        return padded_length(runs, at_once)
+        """Count the draws of whole blocks."""
+        return padded_length(runs, self.bucket.lanes)
 
     def to_compile(self) -> Iterator[Example]:
         bucket, timed = self.bucket, self.timed()

@@ -38,7 +38,9 @@ class DrawTrial:
             for path, values in kernel.bucket.hyper([kernel.bucket.setting]).items()
         }
         found, truth = (
-            kernel.bucket.program(one.find)(runs, hyper, kernel.bucket.root, scan.inputs)
+            kernel.bucket.program(one.find)(
+                runs, hyper, kernel.bucket.root, scan.inputs, num_blocks
+            )
             for one in (scan, replace(scan, implementation="plain"))
         )
         labels = index.size * len(scan.order)
