@@ -97,7 +97,7 @@ def make(case: Case, num_runs: int, turns: int, *, seed: int = 0, every: int = 4
     y = data_rng.integers(num_labels, size=case.num_examples).astype(np.int32)
     if case.loss == "squared":
         y = data_rng.normal(size=case.num_examples).astype(np.float32)
-    fan_in = np.concatenate(
+    fan_in = np.concatenate([np.full((l.fan_in + case.bias) * l.channels, l.fan_in) for l in case.layers]) if 1 else np.concatenate(
         [
             np.full((n + case.bias) * m, n)
             for n, m in zip(case.widths[:-1], case.widths[1:], strict=True)
