@@ -32,9 +32,7 @@ def case_of(network: Network) -> Case:
     image, convolutions = convolutions_of(network.module, network.input_shape)
     module = network.module
     widths = (prod(image), *module.dense, module.num_outputs)
-    return Case(
-        widths, module.activation, module.bias, convolutions=convolutions, image=image
-    )
+    return Case(widths, module.activation, module.bias, convolutions=convolutions, image=image)
 
 
 @pytest.mark.parametrize("name", MODELS)

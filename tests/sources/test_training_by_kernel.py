@@ -39,8 +39,8 @@ some 3e-7; over up to 200 steps of a smooth network errors add up and grow, tenf
 minibatch's turns. Parameters that differ by 5 % of a rate differ by 1e-2."""
 
 
-CNN = {"kind": "cnn", "channels": [4, 3], "kernel": [3, 2], "padding": ["same", 1], "stride": [1, 2],
-       "max_pool": [2, 1], "dense": [5], "activation": "tanh"}  # fmt: skip
+CNN = {"kind": "cnn", "channels": [4, 3], "kernel": [3, 2], "padding": ["same", 1],
+       "stride": [1, 2], "max_pool": [2, 1], "dense": [5], "activation": "tanh"}  # fmt: skip
 """Of signals of 5 numbers: 5 positions, pooled to 2, then 2 with zeros at the ends."""
 
 

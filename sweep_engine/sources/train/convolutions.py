@@ -3,6 +3,7 @@
 from jax import lax
 
 from sweep_engine.kernels.fused_training.convolution import Convolution
+from sweep_engine.models import cnn as models
 from sweep_engine.models.cnn import CnnNetwork, image_of
 
 
@@ -16,21 +17,26 @@ def convolutions_of(
         input_shape: Of one input, as the task has it.
     """
     image = image_of(input_shape, module.image)
-    sides, found = image[:-1], []
+    *axes, _ = image
+    sides, found = tuple(axes), []
     for layer in module.convolutions:
-        same = isinstance(layer.padding, str)
-        zeros = [(0, 0) if same else (layer.padding, layer.padding)] * len(sides)
-        if same:
-            window, strides = [layer.kernel] * len(sides), [layer.stride] * len(sides)
-            zeros = lax.padtype_to_pads(sides, window, strides, "SAME")
         one = Convolution(
             layer.channels,
             layer.kernel,
             layer.stride,
-            tuple((int(low), int(high)) for low, high in zeros),
+            _zeros(layer, sides),
             layer.max_pool,
             layer.mean_pool,
         )
         found.append(one)
         sides = one.left(sides)
     return image, tuple(found)
+
+
+def _zeros(layer: models.Convolution, sides: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Count the zeros before and after every axis; flax asks the same function for 'same'."""
+    if isinstance(layer.padding, int):
+        return ((layer.padding, layer.padding),) * len(sides)
+    window, strides = ((side,) * len(sides) for side in (layer.kernel, layer.stride))
+    each = lax.padtype_to_pads(sides, window, strides, layer.padding.upper())
+    return tuple((int(before), int(after)) for before, after in each)
