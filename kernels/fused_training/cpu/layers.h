@@ -10,7 +10,7 @@
 
 namespace sweep {
 
-constexpr int MOST_TILE = LANES > 8 ? 64 : 32;  // examples: a window's units stay in the cache
+constexpr int MOST_TILE = 32;  // examples: what a window takes of them stays in the cache
 
 // As the Python side lists it: see `window` in arrays.py.
 struct Window {
