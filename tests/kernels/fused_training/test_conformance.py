@@ -127,10 +127,9 @@ def test_a_convolution_one_place_further_on_is_caught():
 
 
 def test_equal_maxima_share_the_gradient():
-    """All positions of an image of one colour are equal; in SGD's first step all of it shows."""
+    """All positions of a flat signal are equal; Adam's first moment is the gradient's share."""
     example = make(CASES["signals"], 2, 1)
-    plain_data = example.data._replace(x=jnp.full_like(example.data.x, 0.5))
-    example = example._replace(data=plain_data)
+    example = example._replace(data=example.data._replace(x=jnp.full_like(example.data.x, 0.5)))
     (found, _), (truth, _) = (example.run(f) for f in (cpu.train_segment, plain.train_segment))
     assert distances(found, truth).max() <= 1e-5
 
