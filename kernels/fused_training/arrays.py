@@ -1,6 +1,7 @@
 """The arrays that a kernel is called with and gives back, in the order of its arguments."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,10 @@ from sweep_engine.kernels.fused_training.case import (
     Segment,
     Sgd,
 )
+from sweep_engine.kernels.fused_training.convolution import Convolution
 from sweep_engine.kernels.fused_training.plain import Records
+
+T = TypeVar("T")
 
 RULES = ("train_error", "train_loss")
 """As numbered by `Rule` in the sources."""
@@ -78,4 +82,23 @@ def macros(case: Case) -> dict[str, str]:
         "EXAMPLES": case.num_examples,
         "MINIBATCH": case.minibatch or 0,
     }
+    if case.convolutions:
+        *sides, channels = case.image
+        values["IMAGE"] = ",".join(map(str, (*_of_two(sides, 1), channels)))
+        values["CONVOLUTIONS"] = ",".join(map(_window, case.convolutions))
     return {f"SWEEP_{name}": str(value) for name, value in values.items()}
+
+
+def _window(one: Convolution) -> str:
+    """A convolution as `Window` of the C++ sources: a signal is an image of one row."""
+    axes = len(one.padding)
+    sides = (one.kernel, one.stride, one.max_pool, one.mean_pool)
+    kernel, stride, max_pool, mean_pool = (_of_two([side] * axes, 1) for side in sides)
+    zeros = _of_two(one.padding, (0, 0))
+    numbers = [one.channels, *kernel, *stride, *zeros[0], *zeros[1], *max_pool, *mean_pool]
+    return f"{{{','.join(map(str, numbers))}}}"
+
+
+def _of_two(values: Sequence[T], filling: T) -> list[T]:
+    """Fill up what is known of one or two axes."""
+    return [*[filling] * (2 - len(values)), *values]

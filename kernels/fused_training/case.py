@@ -1,10 +1,14 @@
 """What is fixed when a training kernel is built, and the arrays that it is given."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
+from math import prod
 from typing import Literal, NamedTuple
 
 from jaxtyping import Array, Float, Int
+
+from sweep_engine.kernels.fused_training.convolution import Convolution, Layer, sizes
 
 RUNNING, FIT, LOSS_REACHED, MAX_STEPS, DIVERGED = range(5)
 """How a run stands; the numbers of `sweep_engine.solutions.RunStatus`."""
@@ -12,10 +16,10 @@ RUNNING, FIT, LOSS_REACHED, MAX_STEPS, DIVERGED = range(5)
 
 @dataclass(frozen=True)
 class Case:
-    """The static part of a training run of a multilayer perceptron.
+    """The static part of a training run of a multilayer perceptron, or of a convolutional network.
 
     Attributes:
-        widths: D, the hidden widths, C.
+        widths: D, the widths of hidden dense layers, C.
         activation: Between the layers; `gelu` is the tanh approximation.
         bias: Whether layers have biases.
         loss: A mean over examples: `logistic` ln(1 + e^-sf) with s = 2y - 1 and `cross_entropy`
@@ -24,6 +28,8 @@ class Case:
         optimizer: `sgd` is heavy-ball momentum (0 is plain SGD); AdamW is `adam` with decay.
         num_examples: N.
         minibatch: B, or None for the full batch.
+        convolutions: Before the dense layers; each is followed by the activation and pooling.
+        image: Where there are any: the sides of an input and its channels, D in all.
     """
 
     widths: tuple[int, ...]
@@ -33,6 +39,8 @@ class Case:
     optimizer: Literal["sgd", "nesterov", "adam"] = "sgd"
     num_examples: int = 1
     minibatch: int | None = None
+    convolutions: tuple[Convolution, ...] = ()
+    image: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1 or self.num_examples < 1:
@@ -44,11 +52,24 @@ class Case:
             )
         if self.minibatch is not None and self.minibatch < 1:
             raise ValueError(f"expected a minibatch of at least 1, got {self.minibatch}")
+        if self.convolutions and prod(self.image) != self.widths[0]:
+            raise ValueError(f"expected images of {self.widths[0]} numbers, got {self.image}")
+        _ = self.layers  # there may be no room for the windows
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The sizes of all layers, the input side first."""
+        convolved, features = sizes(self.convolutions, self.image or self.widths[:1])
+        dense = pairwise((features, *self.widths[1:]))
+        return (*convolved, *(Layer(n, m) for n, m in dense))
 
     @property
     def num_params(self) -> int:
-        """P, the length of theta: layer by layer, weights (in, out) row-major before biases."""
-        return sum((n + self.bias) * m for n, m in pairwise(self.widths))
+        """P, the length of theta: layer by layer, weights (in, out) row-major before biases.
+
+        Of a convolution `in` are the places of its window, row-major, and their channels.
+        """
+        return sum((layer.fan_in + self.bias) * layer.channels for layer in self.layers)
 
     @property
     def num_moments(self) -> int:
@@ -58,7 +79,7 @@ class Case:
     @property
     def flops_per_step(self) -> int:
         """Floating-point operations of the matrix products of one step of one network."""
-        products = [n * m for n, m in pairwise(self.widths)]
+        products = [prod(layer) for layer in self.layers]
         return 2 * (self.minibatch or self.num_examples) * (3 * sum(products) - products[0])
 
 

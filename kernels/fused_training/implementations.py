@@ -28,12 +28,20 @@ MOST_WIDTH = {"cpu": 1024, "cuda": 512, "tpu": 128}
 """Layers wider than this leave the cache, or the shared memory, and XLA's products win. On a TPU
 they fill its matrix unit, which the kernel leaves idle."""
 
+CONVOLVES = ("plain", "cpu")
+"""Implementations that know convolutions."""
+
+MOST_UNITS = 2**14
+"""Convolutions with more outputs for an example leave the second-level cache."""
+
 MOST_PARAMS = {"cpu_tiny": 512}
 """As many times a vector of parameters, gradients and moments leave the first-level cache."""
 
 
 def obstacle(case: Case, implementation: str) -> str | None:
     """Say why a kernel cannot train a case, if it cannot."""
+    if case.convolutions:
+        return _convolutions_obstacle(case, implementation)
     if case.num_params > (most := MOST_PARAMS.get(implementation, case.num_params)):
         return f"networks of more than {most} parameters"
     if max(case.widths) > (most := MOST_WIDTH.get(implementation, max(case.widths))):
@@ -42,6 +50,17 @@ def obstacle(case: Case, implementation: str) -> str | None:
         return "networks that do not fit a block's shared memory"
     if implementation == "tpu" and tpu.block_bytes(case) > tpu.MOST_BYTES:
         return f"blocks of more than {tpu.MOST_BYTES / 2**20:.0f} MiB"
+    return None
+
+
+def _convolutions_obstacle(case: Case, implementation: str) -> str | None:
+    if implementation not in CONVOLVES:
+        return "convolutions"
+    _, *dense = case.widths
+    if max(dense) > (most := MOST_WIDTH.get(implementation, max(dense))):
+        return f"layers of more than {most} units"
+    if max(layer.channels * layer.positions for layer in case.layers) > MOST_UNITS:
+        return f"convolutions of more than {MOST_UNITS} units"
     return None
 
 

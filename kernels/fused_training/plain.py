@@ -1,7 +1,8 @@
 """A segment of training in plain JAX: the truth that the kernels are held to."""
 
+from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
+from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +25,7 @@ from sweep_engine.kernels.fused_training.case import (
     Sgd,
     check_segment,
 )
+from sweep_engine.kernels.fused_training.convolution import Convolution
 
 Records = Float[Array, "R T 2"]
 
@@ -128,16 +130,50 @@ def _take(data: Data, index: Int[Array, " B"]) -> Data:
 def outputs(case: Case, theta: Float[Array, " P"], x: Float[Array, "N D"]) -> Float[Array, "N C"]:
     """Compute the outputs of one network."""
     offset = 0
-    for layer, (n, m) in enumerate(pairwise(case.widths)):
-        weights = theta[offset : offset + n * m].reshape(n, m)
-        offset += n * m
-        x = jnp.matmul(x, weights, precision="highest")
-        if case.bias:
-            x += theta[offset : offset + m]
-            offset += m
+
+    def taken(*shape: int) -> Array:
+        nonlocal offset
+        offset += prod(shape)
+        return theta[offset - prod(shape) : offset].reshape(shape)
+
+    def biases(size: int) -> Array | float:
+        return taken(size) if case.bias else 0.0
+
+    activation = ACTIVATIONS[case.activation]
+    if case.convolutions:
+        x = x.reshape(len(x), *case.image)
+    for one in case.convolutions:
+        window = (one.kernel,) * len(one.padding)
+        x = _convolved(x, taken(*window, x.shape[-1], one.channels), one)
+        x = activation(x + biases(one.channels))
+        x = _pooled(_pooled(x, one.max_pool, jnp.max), one.mean_pool, jnp.mean)
+    x = x.reshape(len(x), -1)
+    for layer, width in enumerate(case.widths[1:]):
+        x = jnp.matmul(x, taken(x.shape[1], width), precision="highest") + biases(width)
         if layer < len(case.widths) - 2:
-            x = ACTIVATIONS[case.activation](x)
+            x = activation(x)
     return x
+
+
+def _convolved(x: Float[Array, "N *L D"], weights: Array, one: Convolution) -> Array:
+    axes = "HW"[: len(one.padding)]
+    return jax.lax.conv_general_dilated(
+        x,
+        weights,
+        (one.stride,) * len(axes),
+        one.padding,
+        dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+        precision="highest",
+    )
+
+
+def _pooled(x: Float[Array, "N *L D"], side: int, summary: Callable[..., Array]) -> Array:
+    """Summarise windows that do not overlap; what is left over at an axis's end is dropped."""
+    num, *sides, channels = x.shape
+    whole = [n // side for n in sides]
+    x = x[(slice(None), *(slice(n * side) for n in whole))]
+    split = x.reshape(num, *(part for n in whole for part in (n, side)), channels)
+    return summary(split, axis=tuple(range(2, split.ndim - 1, 2)))
 
 
 def losses(case: Case, f: Float[Array, "N C"], y: Array) -> Float[Array, " N"]:

@@ -41,10 +41,18 @@ INLINE Vec halves(Vec low, Vec) { return low; }
 INLINE Vec swapped(Vec v) { return v; }
 #endif
 
-// One block in registers: c[r, v] = start(r, v) + sum_k a[r * row_step + k * k_step] b[k, v].
+// A loop around the sum over k: its turns, and how far a turn moves in a and in b.
+struct Loop {
+  int turns = 1, a = 0, b = 0;
+};
+
+// One block in registers: c[r, v] = start(r, v) + sum_k a[r * row_step + k * k_step] b[k, v],
+// summed over the turns of both loops too.
 // With HALF only the lower half of a row's last vector is there: two rows share a vector.
-template <int R, int V, bool HALF, int K, int ROW_STEP, int K_STEP, int LDB, class Start, class End>
+template <int R, int V, bool HALF, int K, int ROW_STEP, int K_STEP, int LDB, Loop OUTER, Loop INNER,
+          class Start, class End>
 INLINE void block(const float* a, const float* b, Start start, End end) {
+  const float *from_a = a, *from_b = b;
   constexpr int W = HALF ? V - 1 : V, PAIRS = HALF ? (R + 1) / 2 : 0;
   Vec c[R][W + 1], shared[PAIRS + 1];
 #pragma GCC unroll 64
@@ -54,19 +62,25 @@ INLINE void block(const float* a, const float* b, Start start, End end) {
 #pragma GCC unroll 64
   for (int p = 0; p < PAIRS; p++)
     shared[p] = halves(start(2 * p, W), swapped(start(2 * p + 1 < R ? 2 * p + 1 : 2 * p, W)));
-  for (int k = 0; k < K; k++) {
-    Vec row[W + 1], scalar[R];
+  for (int i = 0; i < OUTER.turns * INNER.turns; i++) {
+    if constexpr (OUTER.turns * INNER.turns > 1) {
+      a = from_a + i / INNER.turns * OUTER.a + i % INNER.turns * INNER.a;
+      b = from_b + i / INNER.turns * OUTER.b + i % INNER.turns * INNER.b;
+    }
+    for (int k = 0; k < K; k++) {
+      Vec row[W + 1], scalar[R];
 #pragma GCC unroll 64
-    for (int v = 0; v < W; v++) row[v] = load(b + k * LDB + v * LANES);
-    if constexpr (HALF) row[W] = twice(b + k * LDB + W * LANES);
+      for (int v = 0; v < W; v++) row[v] = load(b + k * LDB + v * LANES);
+      if constexpr (HALF) row[W] = twice(b + k * LDB + W * LANES);
 #pragma GCC unroll 64
-    for (int r = 0; r < R; r++) {
-      scalar[r] = all(a[r * ROW_STEP + k * K_STEP]);
+      for (int r = 0; r < R; r++) {
+        scalar[r] = all(a[r * ROW_STEP + k * K_STEP]);
 #pragma GCC unroll 64
-      for (int v = 0; v < W; v++) c[r][v] += scalar[r] * row[v];
-      if constexpr (HALF) {
-        if (r % 2 == 1) shared[r / 2] += halves(scalar[r - 1], scalar[r]) * row[W];
-        if (r % 2 == 0 && r == R - 1) shared[r / 2] += scalar[r] * row[W];
+        for (int v = 0; v < W; v++) c[r][v] += scalar[r] * row[v];
+        if constexpr (HALF) {
+          if (r % 2 == 1) shared[r / 2] += halves(scalar[r - 1], scalar[r]) * row[W];
+          if (r % 2 == 0 && r == R - 1) shared[r / 2] += scalar[r] * row[W];
+        }
       }
     }
   }
@@ -82,13 +96,15 @@ INLINE void block(const float* a, const float* b, Start start, End end) {
 // C (ROWS x COLS) = A B in panels and blocks. start(row, column) gives what it is added to,
 // end(row, column, value) takes it; columns are multiples of LANES. Of a last vector of which
 // no more than half are columns, `end` is given 0 for the rest.
-template <int ROWS, int COLS, int K, int ROW_STEP, int K_STEP, int LDB, class Start, class End>
+template <int ROWS, int COLS, int K, int ROW_STEP, int K_STEP, int LDB, Loop OUTER = Loop{},
+          Loop INNER = Loop{}, class Start, class End>
 INLINE void product(const float* a, const float* b, Start start, End end) {
   constexpr int vectors = padded(COLS) / LANES;
   constexpr bool ends_half = SHARES && padded(COLS) - COLS >= LANES / 2;
   in_pieces<vectors, PANEL>([&]<int V0, int V>() {
     in_blocks<ROWS, ACCUMULATORS / V>([&]<int R>(int row) {
-      block<R, V, (ends_half && V0 + V == vectors && R > 1), K, ROW_STEP, K_STEP, LDB>(
+      block<R, V, (ends_half && V0 + V == vectors && R > 1), K, ROW_STEP, K_STEP, LDB, OUTER,
+            INNER>(
           a + row * ROW_STEP, b + V0 * LANES,
           [&](int r, int v) { return start(row + r, (V0 + v) * LANES); },
           [&](int r, int v, Vec value) { end(row + r, (V0 + v) * LANES, value); });

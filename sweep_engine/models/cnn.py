@@ -94,7 +94,18 @@ def with_channels(x: Float[Array, "N ..."], image: tuple[int, ...] | None) -> Ar
     Raises:
         ValueError: rows have not as many numbers as `image` says, or the shape is none of these.
     """
-    shape = x.shape[1:]
+    return x.reshape(len(x), *image_of(x.shape[1:], image))
+
+
+def image_of(shape: tuple[int, ...], image: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return the sides of an input of such a shape, and its channels.
+
+    Raises:
+        ValueError: as `with_channels`.
+
+    >>> image_of((8, 6), None)
+    (8, 6, 1)
+    """
     if image is not None:
         if len(shape) != 1 or shape[0] != math.prod(image):
             sides = " x ".join(map(str, image))
@@ -102,7 +113,7 @@ def with_channels(x: Float[Array, "N ..."], image: tuple[int, ...] | None) -> Ar
         shape = image
     if len(shape) not in (1, 2, 3):
         raise ValueError(f"inputs of shape {shape}: give (L,), (H, W) or (H, W, channels)")
-    return x.reshape(len(x), *shape) if len(shape) == 3 else x.reshape(len(x), *shape, 1)
+    return shape if len(shape) == 3 else (*shape, 1)
 
 
 def check_room(sides: tuple[int, ...], layer: Convolution, *, number: int) -> None:

@@ -158,11 +158,18 @@ def test_work_counts_with_that_of_buckets_alike():
 
 
 @pytest.mark.parametrize(
-    ("widths", "kernel"), [([12], "cpu_tiny"), ([16], "cpu"), ([12, 12], "cpu")]
+    ("model", "kernel"),
+    [
+        (MODEL | {"widths": [12]}, "cpu_tiny"),
+        (MODEL | {"widths": [16]}, "cpu"),
+        (MODEL | {"widths": [12, 12]}, "cpu"),
+        ({"kind": "cnn", "channels": [2]}, "cpu"),
+    ],
+    ids=["12", "16", "12-12", "cnn"],
 )
-def test_networks_that_fill_no_vector_are_tried_in_lanes(widths, kernel):
-    """12-12 is as narrow, but has 229 parameters."""
-    programs, found = opened(model=MODEL | {"widths": widths})
+def test_networks_that_fill_no_vector_are_tried_in_lanes(model, kernel):
+    """12-12 is as narrow, but has 229 parameters; convolutions have a lane for each example."""
+    programs, found = opened(model=model)
     assert programs.on_cpu == kernel
     assert f"races the {kernel} kernel" in expect(programs, 10**5 * found).reason
 

@@ -31,6 +31,7 @@ CASES = {
         "stop": {"max_steps": 150},
     },
 }
+CNN_SOURCE = {"optimizer": SGD, "batch_size": 10, "stop": {"max_steps": 60, "train_loss": 0.5}}
 LONG = {"nesterov, checks of their own"}
 RELATIVE = 1e-4
 """What two roundings may differ by: float32 keeps 6e-8 of a value, a gradient's sum of 20 terms
@@ -38,7 +39,18 @@ some 3e-7; over up to 200 steps of a smooth network errors add up and grow, tenf
 minibatch's turns. Parameters that differ by 5 % of a rate differ by 1e-2."""
 
 
-def programs_of(implementation: str, source: dict, activation: str = "tanh", lanes: int = LANES):
+CNN = {"kind": "cnn", "channels": [4, 3], "kernel": [3, 2], "padding": ["same", 1],
+       "stride": [1, 2], "max_pool": [2, 1], "dense": [5], "activation": "tanh"}  # fmt: skip
+"""Of signals of 5 numbers: 5 positions, pooled to 2, then 2 with zeros at the ends."""
+
+
+def programs_of(
+    implementation: str,
+    source: dict,
+    activation: str = "tanh",
+    lanes: int = LANES,
+    model: dict | None = None,
+):
     rate = source["optimizer"]["learning_rate"]
     spec = {"kind": "train", "init": {"kind": "lecun_normal"}, "runs": RUNS} | source
     sweep = Sweep.model_validate(
@@ -46,7 +58,7 @@ def programs_of(implementation: str, source: dict, activation: str = "tanh", lan
             "name": "kernel",
             "seed": 3,
             "task": {"kind": "boolean", "bits": 5, "target": "x1 ^ x2", "train": 20},
-            "model": {"kind": "mlp", "widths": [12], "activation": activation},
+            "model": model or {"kind": "mlp", "widths": [12], "activation": activation},
             "sources": {"sgd": spec},
             "axes": {RATE: [0.5 * rate, rate]},
             "execution": {"implementation": implementation, "lanes": lanes},
@@ -113,6 +125,16 @@ def test_smooth_networks_are_trained_alike(name):
         wrong = by("cpu", CASES[name] | {"optimizer": faster})
         with pytest.raises(AssertionError):
             assert_same_training(wrong, xla)
+
+
+def test_convolutional_networks_are_trained_alike():
+    """The same parameters in the same places: theta is compared."""
+    kernel, xla = (
+        trained(*programs_of(implementation, CNN_SOURCE, model=CNN))
+        for implementation in ("cpu", "xla")
+    )
+    assert_same_training(kernel, xla)
+    assert len(set(xla.solutions.steps)) > 5, "the runs should end at different times"
 
 
 RELU = {

@@ -3,27 +3,10 @@
 // Rows are padded to whole vectors; what is padded is 0 and stays 0. The last layer of a network
 // with one output is kept as a row, so that its vectors run over the hidden units.
 #pragma once
-#include <cmath>
-
+#include "case.h"
 #include "products.h"
 
 namespace sweep {
-
-enum Activation { relu, tanh_, gelu, linear };
-enum Loss { logistic, cross_entropy, squared, squared_labels };
-enum Optimizer { sgd, nesterov, adam };
-
-// What the Python side defines: see cpu/__init__.py.
-constexpr int WIDTHS[] = {SWEEP_WIDTHS};
-constexpr Activation ACTIVATION = SWEEP_ACTIVATION;
-constexpr bool BIAS = SWEEP_BIAS;
-constexpr Loss LOSS = SWEEP_LOSS;
-constexpr Optimizer OPTIMIZER = SWEEP_OPTIMIZER;
-constexpr int EXAMPLES = SWEEP_EXAMPLES, MINIBATCH = SWEEP_MINIBATCH;  // 0: full batch
-
-constexpr int LAYERS = sizeof(WIDTHS) / sizeof(int) - 1;
-constexpr int INPUTS = WIDTHS[0], OUTPUTS = WIDTHS[LAYERS];
-constexpr int STEP_EXAMPLES = MINIBATCH ? MINIBATCH : EXAMPLES;
 
 constexpr bool is_row(int l) { return l == LAYERS - 1 && l > 0 && OUTPUTS == 1; }
 constexpr int rows_of(int l) { return is_row(l) ? 1 : WIDTHS[l]; }
@@ -64,10 +47,6 @@ struct alignas(64) Workspace {
   float batch_inputs[MINIBATCH * INPUTS + LANES], batch_targets[MINIBATCH + padded(TILE)];
 };
 
-struct Measured {
-  float loss = 0, wrong = 0;
-};
-
 // Between theta (flat) and the padded arrays.
 template <bool TO_FLAT>
 INLINE void copy_params(float* flat, float* params) {
@@ -102,26 +81,6 @@ INLINE void transpose_weights(Workspace& w) {
     }
     transpose_weights<L + 1>(w);
   }
-}
-
-INLINE Vec activate(Vec z, float* slope) {
-  if constexpr (ACTIVATION == relu) return select(z < 0.0f, Vec{}, z);  // keeps NaN
-  if constexpr (ACTIVATION == tanh_) return tanh(z);
-  if constexpr (ACTIVATION == gelu) {
-    const float c = 0.79788456f, d = 0.044715f;
-    const Vec t = tanh(c * (z + d * z * z * z));
-    store(slope, 0.5f * (1 + t) + 0.5f * z * (1 - t * t) * c * (1 + 3 * d * z * z));
-    return 0.5f * z * (1 + t);
-  }
-  return z;
-}
-
-// delta times the slope of the activation, of which h is the value.
-INLINE Vec times_slope(Vec delta, Vec h, const float* slope) {
-  if constexpr (ACTIVATION == relu) return select(h > 0.0f, delta, Vec{});
-  if constexpr (ACTIVATION == tanh_) return delta * (1 - h * h);
-  if constexpr (ACTIVATION == gelu) return delta * load(slope);
-  return delta;
 }
 
 template <int L>

@@ -1,6 +1,6 @@
 // What training needs to know of a run, however its network lies in memory.
 #pragma once
-#include "network.h"
+#include "case.h"
 
 namespace sweep {
 

@@ -6,6 +6,7 @@
 #pragma once
 #include <algorithm>
 
+#include "network.h"
 #include "run.h"
 
 namespace sweep {

@@ -6,6 +6,7 @@ by XLA, from the same keys. What differs is the order in which sums are rounded.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +17,11 @@ from sweep_engine.kernels.fused_training.case import Case, Checks, Limits, Segme
 from sweep_engine.kernels.fused_training.implementations import TRAIN, obstacle
 from sweep_engine.keys import Purpose, run_key
 from sweep_engine.lanes import over_lanes
+from sweep_engine.models.cnn import CnnNetwork
 from sweep_engine.models.networks import MlpNetwork
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
 from sweep_engine.sources.stepped.single_run import RunState, record_checks
+from sweep_engine.sources.train.convolutions import convolutions_of
 from sweep_engine.sources.train.single_run import Carried, Training
 from sweep_engine.spec.models import ModelKind
 from sweep_engine.spec.sources.optimizers import Adam, Constant, GradientOptimizer, Sgd
@@ -52,11 +55,11 @@ def _obstacles(training: Training, model: ModelKind) -> Iterator[str]:
         yield "clip_norm"
     if spec.own_columns:
         yield "of_edge"
-    if not isinstance(module, MlpNetwork):
-        yield f"the model {model.title}, which is no chain of dense layers"
+    if not isinstance(module, MlpNetwork | CnnNetwork):
+        yield f"the model {model.title}, which is no chain of dense layers or convolutions"
     elif module.activation == "sin":
         yield "the activation sin"
-    if len(training.network.input_shape) != 1:
+    if not isinstance(module, CnnNetwork) and len(training.network.input_shape) != 1:
         yield f"inputs of shape {training.network.input_shape}"
     if _loss_name(training.loss) is None:
         yield "losses other than logistic, squared error and cross-entropy of three classes or more"
@@ -87,18 +90,25 @@ def _loss_name(loss: Loss) -> str | None:
 
 def case_of(training: Training) -> Case:
     """Say what a kernel needs to know of runs that it can train."""
-    module, optimizer = training.network.module, training.spec.optimizer
-    assert isinstance(module, MlpNetwork)
+    network, optimizer = training.network, training.spec.optimizer
+    module = network.module
+    assert isinstance(module, MlpNetwork | CnnNetwork)
     assert isinstance(optimizer, Sgd | Adam)
+    if isinstance(module, CnnNetwork):
+        hidden, (image, convolutions) = module.dense, convolutions_of(module, network.input_shape)
+    else:
+        hidden, image, convolutions = module.widths, (), ()
     rule = "nesterov" if isinstance(optimizer, Sgd) and optimizer.nesterov else "sgd"
     return Case(
-        widths=(*training.network.input_shape, *module.widths, module.num_outputs),
+        widths=(prod(network.input_shape), *hidden, module.num_outputs),
         activation=module.activation,  # type: ignore[arg-type]  # `obstacles` has looked
         bias=module.bias,
         loss=_loss_name(training.loss),  # type: ignore[arg-type]  # nor is it None
         optimizer="adam" if isinstance(optimizer, Adam) else rule,  # type: ignore[arg-type]  # a str
         num_examples=training.num_examples,
         minibatch=None if training.spec.batch_size == "full" else training.minibatch,
+        convolutions=convolutions,
+        image=image,
     )
 
 
@@ -192,7 +202,7 @@ class KernelBlock:
             before,
             self._hyper(hyper),
             self._limits(hyper, len(runs)),
-            kernels.Data(data.x, data.y),
+            kernels.Data(data.x.reshape(len(data.x), -1), data.y),
             Segment(jnp.full(len(runs), turns, jnp.int32), indices),
             num_records=-(-self.call_turns // self.checks.every),
         )

@@ -56,7 +56,7 @@ class TrainPrograms(KernelPrograms, SteppedPrograms):
             return "cpu"
         case = case_of(self.single)
         is_tiny = case.num_params <= TINY_PARAMS and max(case.widths[1:]) <= TINY_WIDTH
-        return "cpu_tiny" if is_tiny else "cpu"
+        return "cpu_tiny" if is_tiny and not case.convolutions else "cpu"
 
     def obstacles(self, implementation: str) -> list[str]:
         return obstacles(self.single, self.bucket, implementation)

@@ -75,7 +75,7 @@ def _test_values(programs: TrainPrograms) -> dict[str, Any]:
     }
     values = {name: value[:lanes] for name, value in programs.example.items()}
     if GIVEN_START in values:  # zeros, from which most gradients are 0
-        width = max(case_of(programs.single).widths)
+        width = max(max(n, m) for n, m, _ in case_of(programs.single).layers)
         shape = values[GIVEN_START].shape
         given[GIVEN_START] = np.random.default_rng(0).normal(size=shape) / np.sqrt(width)
     return values | {k: v.astype(values[k].dtype) for k, v in given.items() if k in values}

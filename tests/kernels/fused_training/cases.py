@@ -19,6 +19,7 @@ from sweep_engine.kernels.fused_training.case import (
     Segment,
     Sgd,
 )
+from sweep_engine.kernels.fused_training.convolution import Convolution
 from sweep_engine.lanes import STEADY
 from tests.kernels.fused_training import raw
 
@@ -30,9 +31,48 @@ CASES = {
     "deep linear": Case((5, 9, 9, 1), "linear", True, "squared", "sgd", 33),
     "one layer": Case((4, 1), "linear", True, "squared_labels", "adam", 20),
     "wide": Case((2, 64, 64, 64, 1), "tanh", True, "squared", "adam", 70),
+    "signals": Case(
+        (11, 6, 3),
+        "tanh",
+        True,
+        "cross_entropy",
+        "adam",
+        37,
+        5,
+        (Convolution(5, 3, 1, ((2, 1),), max_pool=2), Convolution(3, 1, 2, ((0, 0),))),
+        (11, 1),
+    ),
+    "images": Case(
+        (60, 1),
+        "gelu",
+        False,
+        "logistic",
+        "nesterov",
+        70,
+        None,
+        (
+            Convolution(17, 3, 1, ((1, 1), (0, 2)), mean_pool=2),
+            Convolution(3, 2, 3, ((0, 0), (1, 1))),
+        ),
+        (5, 6, 2),
+    ),
+    "pixels": Case(
+        (81, 1),
+        "relu",
+        True,
+        "squared",
+        "sgd",
+        33,
+        16,
+        (Convolution(16, 2, 1, ((0, 0),) * 2, max_pool=2, mean_pool=2),),
+        (9, 9, 1),
+    ),
 }
+"""The second convolution of signals and of images leaves out positions between its windows."""
+
 SMOOTH = [name for name, case in CASES.items() if case.activation != "relu"]
 KINKED = [name for name, case in CASES.items() if case.activation == "relu"]
+CONVOLUTIONAL = [name for name, case in CASES.items() if case.convolutions]
 
 QUICKLY = {
     "xla_backend_optimization_level": 0,
@@ -97,12 +137,7 @@ def make(case: Case, num_runs: int, turns: int, *, seed: int = 0, every: int = 4
     y = data_rng.integers(num_labels, size=case.num_examples).astype(np.int32)
     if case.loss == "squared":
         y = data_rng.normal(size=case.num_examples).astype(np.float32)
-    fan_in = np.concatenate(
-        [
-            np.full((n + case.bias) * m, n)
-            for n, m in zip(case.widths[:-1], case.widths[1:], strict=True)
-        ]
-    )
+    fan_in = np.concatenate([np.full((n + case.bias) * m, n) for n, m, _ in case.layers])
     theta = rng.normal(size=(num_runs, case.num_params)) / np.sqrt(fan_in)
     indices = rng.integers(
         case.num_examples, size=(num_runs, turns if case.minibatch else 0, case.minibatch or 0)

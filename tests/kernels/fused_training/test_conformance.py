@@ -1,6 +1,8 @@
 """One base of tests for every implementation of a training segment."""
 
 import functools
+from collections.abc import Sequence
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +19,15 @@ from sweep_engine.kernels.fused_training.case import (
     KernelState,
 )
 from tests.kernels.fused_training import raw
-from tests.kernels.fused_training.cases import CASES, KINKED, SMOOTH, Example, Train, make
+from tests.kernels.fused_training.cases import (
+    CASES,
+    CONVOLUTIONAL,
+    KINKED,
+    SMOOTH,
+    Example,
+    Train,
+    make,
+)
 from tests.statistics import assert_catches, assert_same_law
 
 IMPLEMENTATIONS: dict[str, Train] = {
@@ -31,12 +41,17 @@ KERNELS = [name for name in IMPLEMENTATIONS if name != "plain"]
 TOO_SLOW_FOR_MANY_RUNS = {"cuda on the host", "tpu interpreted"}  # barriers; small operations
 NUM_RUNS = 12
 
-SHORT = {"plain": ["ragged"], "cpu": ["yardstick", "ragged", "classes"]}
+CONVOLVE = {"plain", "cpu"}
+"""The implementations that know convolutions: they are tested by those cases too."""
+
+SHORT = {"plain": ["ragged"], "cpu": ["yardstick", "ragged", "classes", "signals", "images"]}
 SHORT |= {"cpu_tiny": ["ragged", "classes"]}
 SHORT |= {"cuda on the host": ["ragged", "classes"], "tpu interpreted": ["ragged"]}
 
 
-def pairs(implementations: list[str], names: list[str]) -> pytest.MarkDecorator:
+def pairs(
+    implementations: list[str], names: list[str], long: Sequence[str] = ()
+) -> pytest.MarkDecorator:
     """Every implementation with every case; a few of each are not long tests."""
     return pytest.mark.parametrize(
         ("implementation", "name"),
@@ -49,7 +64,8 @@ def pairs(implementations: list[str], names: list[str]) -> pytest.MarkDecorator:
             )
             for implementation in implementations
             for name in names
-            for is_long in [name not in SHORT[implementation]]
+            if implementation in CONVOLVE or name not in CONVOLUTIONAL
+            for is_long in [name not in SHORT[implementation] or name in long]
         ],
     )
 
@@ -99,6 +115,25 @@ def test_first_gradient_is_that_of_float64(implementation, name):
     assert errors.max() <= 1e-5
 
 
+def test_a_convolution_one_place_further_on_is_caught():
+    """Its gradient is another by far more than the test above allows."""
+    first, *others = CASES["signals"].convolutions
+    moved = replace(first, padding=((1, 2),))
+    wrong = replace(CASES["signals"], convolutions=(moved, *others))
+    example = make(CASES["signals"], 1, 1)
+    both = [example._replace(case=case) for case in (example.case, wrong)]
+    right, other = jax.jit(lambda: [gradient(each, 0) for each in both])()
+    assert jnp.linalg.norm(right - other) >= 0.01 * jnp.linalg.norm(right)
+
+
+def test_equal_maxima_share_the_gradient():
+    """All positions of a flat signal are equal; Adam's first moment is the gradient's share."""
+    example = make(CASES["signals"], 2, 1)
+    example = example._replace(data=example.data._replace(x=jnp.full_like(example.data.x, 0.5)))
+    (found, _), (truth, _) = (example.run(f) for f in (cpu.train_segment, plain.train_segment))
+    assert distances(found, truth).max() <= 1e-5
+
+
 @functools.cache
 def gradients_in_float64(name: str) -> np.ndarray:
     with jax.enable_x64(True):
@@ -130,7 +165,7 @@ def assert_as_near(found: KernelState, name: str, turns: int) -> None:
     assert np.median(distances(found, truth)) <= allowed
 
 
-@pairs(KERNELS, SMOOTH)
+@pairs(KERNELS, SMOOTH, long=CONVOLUTIONAL)
 def test_fifty_smooth_steps(implementation, name):
     found, _ = make(CASES[name], NUM_RUNS, 50).run(IMPLEMENTATIONS[implementation])
     assert_as_near(found, name, 50)
@@ -180,10 +215,13 @@ def test_no_turns_change_nothing(implementation):
 
 
 @pytest.mark.parametrize("spoilt", ["theta", "learning_rate"])
-@every_implementation
-def test_a_network_that_is_nan_ends_and_touches_no_other(implementation, spoilt):
+@pytest.mark.parametrize(
+    ("implementation", "name"),
+    [*((implementation, "yardstick") for implementation in IMPLEMENTATIONS), ("cpu", "signals")],
+)
+def test_a_network_that_is_nan_ends_and_touches_no_other(implementation, name, spoilt):
     """At its start, or by an infinite step, which spoils padding too."""
-    example = make(CASES["yardstick"], 6, 5, every=1)
+    example = make(CASES[name], 6, 5, every=1)
     train = IMPLEMENTATIONS[implementation]
     clean, _ = example.run(train)
     bad = jnp.array([True, True, False, True, False, False])
@@ -299,7 +337,7 @@ def test_final_losses_have_the_law_of_the_reference(implementation):
     )
 
 
-@pytest.mark.parametrize("name", ["ragged", "yardstick"])
+@pytest.mark.parametrize("name", ["ragged", "yardstick", "signals"])
 def test_all_of_the_outputs_is_written(name):
     """Called without XLA and with outputs full of NaN, the CPU kernel gives the same bits."""
     example = make(CASES[name], 3, 6)
