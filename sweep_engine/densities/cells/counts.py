@@ -1,11 +1,11 @@
 """Counts of two sources over the same cells, and how they are split and pooled."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, Real, Shaped
 
+from sweep_engine.densities.cells.ids import add_up_by_id
 from sweep_engine.errors import InsufficientSamples
 
 Cells = Int[np.ndarray, " F"] | int
@@ -116,16 +116,12 @@ def align_counts(
                 f"expected one integer count for each of {len(ids)} ids, "
                 f"got {len(counts)} of {counts.dtype}"
             )
-    ids, cell = np.unique(np.concatenate([source_ids, reference_ids]), return_inverse=True)
-    return ids, CellCounts(
-        _add_up(cell[: len(source_ids)], source_counts, len(ids)),
-        _add_up(cell[len(source_ids) :], reference_counts, len(ids)),
+    none = [np.zeros(len(counts), np.int64) for counts in (source_counts, reference_counts)]
+    ids, (source, reference) = add_up_by_id(
+        np.concatenate([source_ids, reference_ids]),
+        [
+            np.concatenate([source_counts, none[1]]),
+            np.concatenate([none[0], reference_counts]),
+        ],
     )
-
-
-def _add_up(
-    cell: Int[np.ndarray, " f"], counts: Int[np.ndarray, " f"], num_cells: int
-) -> Int[np.ndarray, " F"]:
-    total: np.ndarray[Any, np.dtype[np.int64]] = np.zeros(num_cells, np.int64)
-    np.add.at(total, cell, counts)
-    return total
+    return ids, CellCounts(source, reference)

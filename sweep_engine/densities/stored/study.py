@@ -187,8 +187,7 @@ class Study:
         what = "function_given_fit" if fits_only else "function"
         where = self.rows_of(source, settings) & (pc.field("what") == what)
         where &= pc.field("function_id").is_valid()
-        added = add_up(self.results.iter_tallies(["function_id", "count"], where))
-        counted = fixed_width(added["function_id"]), added["count"].to_numpy()
+        counted = add_up(self.results.iter_tallies(["function_id", "count"], where))
         return counted if fits_only else self._without_diverged(*counted, source, settings)
 
     def _without_diverged(
@@ -203,8 +202,8 @@ class Study:
         if not len(lost):
             return names, counts
         gone, numbers = np.unique(lost, return_counts=True)
-        order, left = np.argsort(names), counts.copy()
-        left[order[np.searchsorted(names, gone, sorter=order)]] -= numbers
+        left = counts.copy()
+        left[np.searchsorted(names, gone)] -= numbers
         return np.append(names, DIVERGED_ID), np.append(left, len(lost))
 
     @cached_property

@@ -90,18 +90,18 @@ def looked(look, seed):
 def test_bounds_of_an_order_have_the_law_of_the_plain_ones(monkeypatch):
     null = partial(binned.same_source_null, num_splits=1)
     monkeypatch.setattr(binned, "same_source_null", null)
-    plain = np.array([looked(binned._plain, 1000 + i) for i in range(40)])
+    plain = np.array([looked(binned._plain, 1000 + i) for i in range(25)])
 
     def check(ordered):
         assert_mean_within(np.array(ordered) - plain, 0.0)
 
-    check([looked(binned._ordered, i) for i in range(40)])
+    check([looked(binned._ordered, i) for i in range(25)])
 
     def chosen_and_measured_on_the_same(source, reference, seed, num_bins):
         halves, *others = binned._ordered(source, reference, seed, num_bins)
         return (halves[1], halves[1]), *others
 
-    assert_catches(check, lambda: [looked(chosen_and_measured_on_the_same, i) for i in range(40)])
+    assert_catches(check, lambda: [looked(chosen_and_measured_on_the_same, i) for i in range(25)])
 
 
 def test_the_log_ratio_counts_every_draw_once():
