@@ -13,10 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from sweep_engine.densities.cells.binning import with_atoms
-from sweep_engine.densities.draws import Draws
-
-MANY_DRAWS = 2**17
-"""Fewer are sorted again for each part: that takes moments, and old numbers stay as they are."""
+from sweep_engine.densities.draws import MANY_DRAWS, Draws
 
 BLOCK = 1024
 _CHUNK = 1024 * BLOCK
@@ -26,7 +23,7 @@ def are_many(source: Draws, reference: Draws) -> bool:
     """Say whether two samples are worth one order: many independent draws of equal weight."""
     sides = (source, reference)
     return len(source) + len(reference) >= MANY_DRAWS and all(
-        side.units is None and len(side) and np.ptp(side.weights) == 0 for side in sides
+        side.units is None and len(side) and side.have_equal_weights for side in sides
     )
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from sweep_engine.densities.cells.binning import count_cells, equal_mass_cuts
 from sweep_engine.densities.cells.lower_bounds import cell_values
-from sweep_engine.densities.cells.ordered import BLOCK, MANY_DRAWS, Ordered, Side, are_many, coins
+from sweep_engine.densities.cells.ordered import BLOCK, Ordered, Side, are_many, coins
 from sweep_engine.densities.columns import binned
 from sweep_engine.densities.columns.column_ratio import ordered_log_ratio
-from sweep_engine.densities.draws import Draws
+from sweep_engine.densities.draws import MANY_DRAWS, Draws
 from tests.statistics import assert_catches, assert_mean_within, assert_probability
 
 RNG = np.random.default_rng(0)
