@@ -97,7 +97,8 @@ class Draws:
     @property
     def finite(self) -> Self:
         """Only the draws that are finite numbers."""
-        return self.select(self.is_finite)
+        chosen = self.is_finite
+        return self if chosen.all() else self.select(chosen)
 
     @property
     def is_finite(self) -> Bool[np.ndarray, " n"]:

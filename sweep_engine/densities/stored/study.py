@@ -40,7 +40,7 @@ Where = Mapping[str, tuple[float, float]]
 CountedFunctions = tuple[tuple[np.ndarray, CellCounts], tuple[str, ...]]
 """Function ids with both sides' counts, and what a reader must know of them."""
 
-DRAWS_KEPT, CELLS_KEPT = 320 * 2**20, 320 * 2**20
+DRAWS_KEPT, CELLS_KEPT = 192 * 2**20, 320 * 2**20
 """Bytes of draws and of counts that stay in memory for who reads them next."""
 
 
