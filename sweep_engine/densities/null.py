@@ -6,8 +6,6 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from sweep_engine.densities.cells.counts import CellCounts
-from sweep_engine.densities.cells.splitting import OneSide
 from sweep_engine.densities.estimate import Interval
 
 NUM_SPLITS = 5
@@ -43,31 +41,6 @@ def same_source_null(
         One summary per value, see `summarise_null`.
     """
     values = [[list(estimator(*halve(side))) for _ in range(num_splits)] for side in sides]
-    return summarise_null(np.array(values, float))
-
-
-def same_source_null_of_counts(
-    estimator: Callable[[CellCounts], Iterable[float]],
-    counts: CellCounts,
-    rng: np.random.Generator,
-    num_splits: int = NUM_SPLITS,
-) -> list[Interval]:
-    """Run an estimator of counts on random halves of each side; see `same_source_null`.
-
-    Example:
-        >>> counts = CellCounts(np.array([8, 0]), np.array([8, 0]))
-        >>> disjoint = lambda halves: [float(halves.source @ halves.reference == 0)]
-        >>> same_source_null_of_counts(disjoint, counts, np.random.default_rng(0))
-        [Interval(value=0.0, low=0.0, high=0.0)]
-
-    Args:
-        estimator: Takes one half as the source and the other as its reference.
-        counts: Whole numbers of independent draws.
-        rng: Of the halves.
-        num_splits: Splits of each side.
-    """
-    sides = (OneSide(side, counts.cells) for side in (counts.source, counts.reference))
-    values = [[list(estimator(side.cut(rng))) for _ in range(num_splits)] for side in sides]
     return summarise_null(np.array(values, float))
 
 

@@ -6,7 +6,7 @@ entry are multinomial: the law is that of a coin for every draw, at the cost of 
 entries in place of millions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +15,8 @@ from scipy import stats
 
 from sweep_engine.densities.cells.counts import CellCounts, Cells
 from sweep_engine.densities.cells.divergences import MIN_CELL_COUNT
+from sweep_engine.densities.estimate import Interval
+from sweep_engine.densities.null import NUM_SPLITS, summarise_null
 
 Whole = Int[np.ndarray, " F"]
 Entry = Int[np.ndarray, " G"] | slice
@@ -144,6 +146,31 @@ class OneSide:
         """Send every draw to one of two halves by a fair coin: one is the other's reference."""
         entry, (half,), cells = _thin((self._draws,), self._cells, 0.5, rng)
         return CellCounts(half, self._draws[entry] - half, cells)
+
+
+def same_source_null_of_counts(
+    estimator: Callable[[CellCounts], Iterable[float]],
+    counts: CellCounts,
+    rng: np.random.Generator,
+    num_splits: int = NUM_SPLITS,
+) -> list[Interval]:
+    """Run an estimator of counts on random halves of each side; see `same_source_null`.
+
+    Example:
+        >>> counts = CellCounts(np.array([8, 0]), np.array([8, 0]))
+        >>> disjoint = lambda halves: [float(halves.source @ halves.reference == 0)]
+        >>> same_source_null_of_counts(disjoint, counts, np.random.default_rng(0))
+        [Interval(value=0.0, low=0.0, high=0.0)]
+
+    Args:
+        estimator: Takes one half as the source and the other as its reference.
+        counts: Whole numbers of independent draws.
+        rng: Of the halves.
+        num_splits: Splits of each side.
+    """
+    sides = (OneSide(side, counts.cells) for side in (counts.source, counts.reference))
+    values = [[list(estimator(side.cut(rng))) for _ in range(num_splits)] for side in sides]
+    return summarise_null(np.array(values, float))
 
 
 def _as_whole(draws: Whole) -> Whole:

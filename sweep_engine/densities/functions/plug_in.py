@@ -14,11 +14,11 @@ from sweep_engine.densities.cells.divergences import (
 )
 from sweep_engine.densities.cells.held_out import HeldOut
 from sweep_engine.densities.cells.lower_bounds import lower_bounds, share_to_move
+from sweep_engine.densities.cells.splitting import same_source_null_of_counts
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
 from sweep_engine.densities.estimator import Part, Quantity, Table, Verdict
 from sweep_engine.densities.functions.split_half import Halves, function_log_ratio, split_half
 from sweep_engine.densities.functions.unseen_mass import good_turing
-from sweep_engine.densities.null import same_source_null_of_counts
 
 HIGH_UNSEEN_MASS = 0.05
 """Share of new functions among further draws above which a plug-in's bias is no small matter."""

@@ -8,11 +8,10 @@ from scipy import special, stats
 
 from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.cells.divergences import MIN_CELL_COUNT
-from sweep_engine.densities.cells.splitting import halve
+from sweep_engine.densities.cells.splitting import halve, same_source_null_of_counts
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
 from sweep_engine.densities.estimator import Quantity
 from sweep_engine.densities.functions.split_half import MIN_DRAWS, frequent_functions
-from sweep_engine.densities.null import same_source_null_of_counts
 
 MIN_FUNCTIONS = MIN_CELL_COUNT
 

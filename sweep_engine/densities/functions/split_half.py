@@ -19,8 +19,7 @@ from sweep_engine.densities.cells.held_out import (
     smoothed_log_ratio,
 )
 from sweep_engine.densities.cells.lower_bounds import LowerBounds, cell_values
-from sweep_engine.densities.cells.splitting import folds, halve
-from sweep_engine.densities.null import same_source_null_of_counts
+from sweep_engine.densities.cells.splitting import folds, halve, same_source_null_of_counts
 
 MAX_FUNCTIONS = 256
 """Cells beyond the most frequent add bias, (B-1)/2 (1/n + 1/m) for KL, and hardly mass."""

@@ -15,6 +15,7 @@ from sweep_engine.densities.cells.splitting import (
     gather,
     gather_many,
     halve,
+    same_source_null_of_counts,
 )
 from sweep_engine.densities.functions.function_space import FunctionSpace, UnseenMasses
 from sweep_engine.densities.functions.plug_in import plug_ins
@@ -24,7 +25,6 @@ from sweep_engine.densities.functions.split_half import (
     split_half,
 )
 from sweep_engine.densities.functions.unseen_mass import mass_unseen_by_reference
-from sweep_engine.densities.null import same_source_null_of_counts
 from tests.densities.laws import draw, zipf
 from tests.statistics import (
     NUM_STDERRS,
