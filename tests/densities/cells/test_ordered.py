@@ -80,8 +80,8 @@ def test_coins_are_fair_and_of_their_own():
 def looked(look, seed):
     """All that is random in the bounds on bins, with the squares."""
     rng = np.random.default_rng([3, 0])
-    sides = [Draws.of(np.round(rng.normal(mean, 1, 600), 2)) for mean in (0.2, 0.0)]
-    halves, log_ratio, nulls = look(*sides, seed, 8)
+    sides = [Draws.of(np.round(rng.normal(mean, 1, 400), 2)) for mean in (0.1, 0.0)]
+    halves, log_ratio, nulls = look(*sides, seed, 12)
     values = [*cell_values(*halves, log_ratio), *(null.value for null in nulls)]
     values += [null.high for null in nulls]
     return [*values, *np.square(values)]
@@ -90,18 +90,18 @@ def looked(look, seed):
 def test_bounds_of_an_order_have_the_law_of_the_plain_ones(monkeypatch):
     null = partial(binned.same_source_null, num_splits=1)
     monkeypatch.setattr(binned, "same_source_null", null)
-    plain = np.array([looked(binned._plain, 1000 + i) for i in range(25)])
+    plain = np.array([looked(binned._plain, 1000 + i) for i in range(30)])
 
     def check(ordered):
         assert_mean_within(np.array(ordered) - plain, 0.0)
 
-    check([looked(binned._ordered, i) for i in range(25)])
+    check([looked(binned._ordered, i) for i in range(30)])
 
     def chosen_and_measured_on_the_same(source, reference, seed, num_bins):
         halves, *others = binned._ordered(source, reference, seed, num_bins)
         return (halves[1], halves[1]), *others
 
-    assert_catches(check, lambda: [looked(chosen_and_measured_on_the_same, i) for i in range(25)])
+    assert_catches(check, lambda: [looked(chosen_and_measured_on_the_same, i) for i in range(30)])
 
 
 def test_the_log_ratio_counts_every_draw_once():
