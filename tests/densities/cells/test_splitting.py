@@ -88,7 +88,7 @@ def test_few_cells_are_split_one_by_one():
 def test_halves_have_the_law_of_a_coin_for_every_draw(counts):
     def tally(split, seed):
         rng = np.random.default_rng(seed)
-        return Counter(frozenset(as_multiset(*split(rng)).items()) for _ in range(1500))
+        return Counter(frozenset(as_multiset(*split(rng)).items()) for _ in range(700))
 
     def check(found):
         plain = tally(lambda rng: coin_for_every_draw(RARE, rng), 1)
@@ -138,7 +138,7 @@ def test_halves_of_a_poisson_number_of_draws_are_independent():
 def test_folds_hold_every_draw_once_and_their_sizes_are_multinomial(counts):
     rng = np.random.default_rng(4)
     sizes = []
-    for _ in range(400):
+    for _ in range(250):
         parts = [*folds(counts, 3, rng)]
         for part in parts:
             both = sum(each_cell(each) for each in part)  # row by row: of one and the same cell
@@ -146,7 +146,7 @@ def test_folds_hold_every_draw_once_and_their_sizes_are_multinomial(counts):
         sizes.append([fold.num_source for fold, _, _ in parts])
     assert (np.sum(sizes, axis=1) == RARE.num_source).all()
     check_sizes(sizes)
-    assert_catches(check_sizes, lambda: rng.binomial(4, 1 / 3, (400, 3)))
+    assert_catches(check_sizes, lambda: rng.binomial(4, 1 / 3, (250, 3)))
 
 
 def check_sizes(sizes):
@@ -170,16 +170,16 @@ def test_estimates_of_gathered_cells_have_the_law_of_those_of_each_cell():
     law = zipf(10_000)
     counts = draw(np.random.default_rng(5), law, np.roll(law, 3), 2000, 3000)
     seen = counts.select(counts.source + counts.reference > 0)
-    plain = np.array([looked(seen, [6, i]) for i in range(60)])
+    plain = np.array([looked(seen, [6, i]) for i in range(40)])
 
     def check(gathered):
         assert_mean_within(np.array(gathered) - plain, 0.0)
 
-    check([looked(gather(seen), [7, i]) for i in range(60)])
+    check([looked(gather(seen), [7, i]) for i in range(40)])
     rare = seen.source + seen.reference < 2
     pooled = seen.pool(np.where(rare, 0, np.cumsum(~rare)))  # one cell of all that were seen once
     pooled = CellCounts(pooled.source.astype(int), pooled.reference.astype(int))
-    assert_catches(check, lambda: [looked(pooled, [8, i]) for i in range(60)])
+    assert_catches(check, lambda: [looked(pooled, [8, i]) for i in range(40)])
 
 
 def test_many_functions_are_gathered_and_one_seed_gives_one_answer():
