@@ -12,6 +12,9 @@ from sweep_engine.errors import IncomparableSources, InsufficientSamples
 DATA_SEEDS = "data seeds"
 """Units that are the runs on one data set."""
 
+MANY_DRAWS = 2**17
+"""Fewer are sorted again where that is needed: it takes moments, and old numbers stay."""
+
 _WHOLE_UNITS = (
     "halves, and halves of halves for the null, are made of whole units: at least 4 repetitions or "
     "chains are needed"
@@ -65,7 +68,7 @@ class Draws:
             ValueError: The shapes differ, or a log-weight is NaN or +inf, or all are -inf.
         """
         values = np.asarray(values, float)
-        weights = np.ones(len(values)) if log_weights is None else _weights(values, log_weights)
+        weights = _equal(len(values)) if log_weights is None else _weights(values, log_weights)
         if units is None or not len(values):
             return cls(values, weights)
         effect = design_effect(values.reshape(len(values), -1), units)
@@ -94,13 +97,19 @@ class Draws:
     @property
     def finite(self) -> Self:
         """Only the draws that are finite numbers."""
-        return self.select(self.is_finite)
+        chosen = self.is_finite
+        return self if chosen.all() else self.select(chosen)
 
     @property
     def is_finite(self) -> Bool[np.ndarray, " n"]:
         """Which draws are finite numbers, in both places of a pair."""
         finite: Bool[np.ndarray, " n"] = np.isfinite(self.values)
-        return finite if finite.ndim == 1 else np.all(finite, axis=1)
+        if finite.ndim == 1:
+            return finite
+        every = np.ones(len(finite), bool)
+        for column in finite.T:  # `all` along an axis of two is ten times as slow
+            every &= column
+        return every
 
     @property
     def dimension(self) -> int:
@@ -117,8 +126,36 @@ class Draws:
 
     def select(self, chosen: Bool[np.ndarray, " n"]) -> Self:
         """Keep some draws."""
-        units = None if self.units is None else self.units[chosen]
-        return replace(self, values=self.values[chosen], weights=self.weights[chosen], units=units)
+        units, values = None if self.units is None else self.units[chosen], self.values[chosen]
+        weights = _equal(len(values)) if self.have_equal_weights else self.weights[chosen]
+        return replace(self, values=values, weights=weights, units=units)
+
+    @property
+    def have_equal_weights(self) -> bool:
+        """Whether the weights are known to be 1 each, without a look at them."""
+        return self.weights.strides == (0,)
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the arrays take."""
+        weights = 0 if self.have_equal_weights else self.weights.nbytes
+        return self.values.nbytes + weights + (0 if self.units is None else self.units.nbytes)
+
+    def in_order(self) -> Self:
+        """Sort many independent draws of one column, for all that looks at them in order.
+
+        Fewer, those of several columns and those of units stay as they are.
+
+        Example:
+            >>> draws = Draws.of(-np.arange(MANY_DRAWS))
+            >>> draws.in_order().values[:2].tolist()
+            [-131071.0, -131070.0]
+        """
+        if self.units is not None or self.values.ndim > 1 or len(self) < MANY_DRAWS:
+            return self
+        order = np.argsort(self.values, kind="stable")
+        weights = self.weights if self.have_equal_weights else self.weights[order]
+        return replace(self, values=self.values[order], weights=weights)
 
     def folds(self, num_folds: int, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
         """Number the fold of every draw, of as many draws or whole units each as can be.
@@ -154,15 +191,22 @@ def _weights(
     values: Float[np.ndarray, "n ..."], log_weights: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:
     if not len(values):
-        return np.ones(0)
+        return _equal(0)
     top = np.max(log_weights, initial=-np.inf)
     if log_weights.shape != values.shape[:1] or not np.isfinite(top):
         raise ValueError(
             f"expected a log-weight below inf for each of {values.shape} values, not all -inf, "
             f"got shape {log_weights.shape} with maximum {top}"
         )
+    if log_weights.min() == top:
+        return _equal(len(values))
     weights: Float[np.ndarray, " n"] = np.exp(log_weights - top)
     return weights
+
+
+def _equal(number: int) -> Float[np.ndarray, " n"]:
+    """Make weights of 1 each, which take no memory: they can be read, not written."""
+    return np.broadcast_to(1.0, (number,))
 
 
 OWN_CELL = "they have a cell of their own"

@@ -1,7 +1,7 @@
 """The same-source null: what an estimator says of two samples of one law."""
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -15,9 +15,9 @@ Side = TypeVar("Side")
 
 
 def same_source_null(
-    estimator: Callable[[Side, Side], Iterable[float]],
+    estimator: Callable[..., Iterable[float]],
     sides: tuple[Side, Side],
-    halve: Callable[[Side], tuple[Side, Side]],
+    halve: Callable[[Side], tuple[Any, ...]],
     num_splits: int = NUM_SPLITS,
 ) -> list[Interval]:
     """Run an estimator on random halves of the source, and on halves of the reference.
@@ -32,9 +32,9 @@ def same_source_null(
         [Interval(value=1.0, low=1.0, high=1.0)]
 
     Args:
-        estimator: Takes two halves of one source, gives one or more values.
+        estimator: Takes what `halve` gives of one source, gives one or more values.
         sides: The draws of source and reference.
-        halve: Splits one side, at random.
+        halve: Splits one side, at random: two halves, or one record of both.
         num_splits: Splits of each side.
 
     Returns:

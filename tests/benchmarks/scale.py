@@ -1,14 +1,15 @@
 """Ten million rows of `runs` and tallies of 1e9 draws, compared and reported.
 
-    .venv/bin/python tests/benchmarks/scale.py tests/benchmarks/records/scale.json [ROWS]
+    .venv/bin/python tests/benchmarks/scale.py tests/benchmarks/records/scale.json [ROWS] [FOLDER]
 
 The results are made up: two sources of Zipf functions and normal norms, written through the
-store as a run writes them, but in larger shards. Each step is a process of its own: seconds,
-peak memory, disk. It records; it asserts nothing.
+store as a run writes them, but in larger shards. FOLDER keeps them, and is taken as it is where it
+has them. Each step is a process of its own: wall and processor seconds, its own peak memory, disk.
+It records; it asserts nothing.
 """
 
 import json
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -164,16 +165,19 @@ def counted(out: Path) -> dict[str, int]:
 
 
 def measured(step: str, out: Path, rows: int) -> dict[str, float]:
-    """Run a step in a process of its own: wall seconds, and peak memory in bytes."""
+    """Run a step in a process of its own, and say what it took."""
+    print(f"{step} ...", end=" ", flush=True)
     done = subprocess.run(
         [sys.executable, __file__, "--step", step, str(out), str(rows)],
-        check=True, capture_output=True, text=True,
+        check=True, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    return json.loads(done.stdout.splitlines()[-1])
+    last = done.stdout.splitlines()[-1]
+    print(last, flush=True)
+    return json.loads(last)
 
 
 def run_step(step: str, out: Path, rows: int) -> None:
-    began = time.perf_counter()
+    began, processor = time.perf_counter(), time.process_time()
     steps = {
         "build": lambda: build(out, rows),
         "tallies": lambda: counted(out),
@@ -181,9 +185,18 @@ def run_step(step: str, out: Path, rows: int) -> None:
         "report": lambda: reported(out),
     }
     found = steps[step]() or {}
-    seconds = round(time.perf_counter() - began, 1)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps(found | {"wall_seconds": seconds, "peak_bytes": peak}))
+    taken = {
+        "wall_seconds": round(time.perf_counter() - began, 1),
+        "processor_seconds": round(time.process_time() - processor, 1),
+        "peak_bytes": peak_bytes(),
+    }
+    print(json.dumps(found | taken))
+
+
+def peak_bytes() -> int:
+    """The process's own peak: `ru_maxrss` of a child includes what its parent held."""
+    (kilobytes,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(kilobytes) * 1024
 
 
 def bytes_under(folder: Path) -> int:
@@ -193,14 +206,15 @@ def bytes_under(folder: Path) -> int:
 def main() -> None:
     rows = int(sys.argv[2]) if len(sys.argv) > 2 else ROWS
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out"
+        out = Path(sys.argv[3]) if len(sys.argv) > 3 else Path(folder) / "out"
         record: dict[str, object] = {
             "machine": describe(),
             "rows_of_runs": rows,
             "draws_tallied": DRAWS,
         }
         for step in ("build", "tallies", "compare", "report"):
-            record[step] = measured(step, out, rows)
+            if step != "build" or not out.exists():
+                record[step] = measured(step, out, rows)
         record["bytes_runs"] = bytes_under(out / "runs")
         record["bytes_tallies"] = bytes_under(out / "tallies")
         record["bytes_report"] = bytes_under(out / "figures") + (out / "report.html").stat().st_size

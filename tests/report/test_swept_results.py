@@ -3,9 +3,11 @@
 import base64
 import json
 import re
+from collections import Counter
 
 import duckdb
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 import sweep_engine as se
@@ -138,6 +140,33 @@ def test_many_runs_are_counted_in_cells_and_apart_by_setting(results, study, mon
     finite = np.isfinite(rows(results)["l2_norm"].to_numpy())
     assert counts.count.sum() == finite.sum()
     np.testing.assert_array_equal(counts.run_id >> 32, counts.setting, "an example of its own")
+
+
+def test_runs_counted_batch_by_batch_are_those_counted_one_by_one(study, monkeypatch):
+    monkeypatch.setattr(run_figures_module, "MAX_DOTS", 10)
+    (figure,) = run_figures(study)
+    for panel in figure.panels:
+        (cells,) = panel.marks
+        names = re.search("source, (.*), (.*) FROM", figure.query).groups()
+        stored = study.results.runs(
+            ["run_id", "setting", *names], pc.field("source") == panel.title
+        ).to_pydict()
+        ends, found, first = (cells.x_edges, cells.y_edges), Counter(), {}
+        for run, setting, *values in zip(*stored.values(), strict=True):
+            if not all(value is not None and np.isfinite(value) for value in values):
+                continue
+            column, row = (
+                min(max(int(np.sum(at >= edges)) - 1, 0), len(edges) - 2)
+                for at, edges in zip(values, ends, strict=True)
+            )
+            found[row, column, setting] += 1
+            first.setdefault((row, column, setting), run)
+        counts = cells.counts
+        places = list(zip(counts.row.tolist(), counts.column.tolist(), counts.setting.tolist(),
+                          strict=True))  # fmt: skip
+        assert places == sorted(found)
+        assert counts.count.tolist() == [found[place] for place in places]
+        assert counts.run_id.tolist() == [first[place] for place in places]
 
 
 def test_two_pictures_of_theta_and_of_its_coordinates(results, study):

@@ -97,7 +97,7 @@ class Line:
         levels = np.concatenate([np.arange(1, num) / num for num in nums_bins]) * below[-1]
         cuts = self._values[among][np.searchsorted(below, levels * (1 - 1e-12))]
         ends = np.cumsum([num - 1 for num in nums_bins])[:-1]
-        return [_with_atoms(each) for each in np.split(cuts, ends)]
+        return [with_atoms(each) for each in np.split(cuts, ends)]
 
     def cells(self, cuts: Float[np.ndarray, " cuts"]) -> Int[np.ndarray, " n"]:
         """Number the cell of every draw as `cell_of` does, the source's first."""
@@ -108,7 +108,13 @@ class Line:
         return cells
 
 
-def _with_atoms(cuts: Float[np.ndarray, " cuts"]) -> Float[np.ndarray, " cuts"]:
+def with_atoms(cuts: Float[np.ndarray, " cuts"]) -> Float[np.ndarray, " cuts"]:
+    """Give a value that more than one cut fell on a cell of its own.
+
+    Example:
+        >>> with_atoms(np.array([1.0, 1.0, 2.0])).tolist()
+        [0.9999999999999999, 1.0, 2.0]
+    """
     atoms = cuts[1:][cuts[1:] == cuts[:-1]]
     if not len(atoms):
         return cuts

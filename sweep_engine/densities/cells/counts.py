@@ -1,12 +1,15 @@
 """Counts of two sources over the same cells, and how they are split and pooled."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, Real, Shaped
 
+from sweep_engine.densities.cells.ids import add_up_by_id
 from sweep_engine.errors import InsufficientSamples
+
+Cells = Int[np.ndarray, " F"] | int
+"""How many cells each entry of counts stands for; 1 where each is a cell by itself."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +22,12 @@ class CellCounts:
     Attributes:
         source: Draws of the source per cell.
         reference: Draws of the reference per cell, same order.
+        cells: How many cells each entry stands for, all with these counts; see `cells.alike`.
     """
 
     source: Real[np.ndarray, " F"]
     reference: Real[np.ndarray, " F"]
+    cells: Cells = 1
 
     def __post_init__(self) -> None:
         if self.source.ndim != 1 or self.source.shape != self.reference.shape:
@@ -36,12 +41,12 @@ class CellCounts:
     @property
     def num_source(self) -> float:
         """All draws of the source."""
-        return float(self.source.sum())
+        return float((self.source * self.cells).sum())
 
     @property
     def num_reference(self) -> float:
         """All draws of the reference."""
-        return float(self.reference.sum())
+        return float((self.reference * self.cells).sum())
 
     @property
     def num_draws(self) -> tuple[int, int]:
@@ -65,44 +70,18 @@ class CellCounts:
                 f"{self.num_source:g} of the source and {self.num_reference:g} of the reference"
             )
 
-    def select(self, cells: Bool[np.ndarray, " F"]) -> "CellCounts":
+    def select(self, chosen: Bool[np.ndarray, " F"]) -> "CellCounts":
         """Keep some cells and forget the draws in the others."""
-        return CellCounts(self.source[cells], self.reference[cells])
+        cells = self.cells if isinstance(self.cells, int) else self.cells[chosen]
+        return CellCounts(self.source[chosen], self.reference[chosen], cells)
 
     def pool(self, labels: Int[np.ndarray, " F"]) -> "CellCounts":
         """Merge the cells that share a label; labels run from 0."""
         num_cells = int(labels.max(initial=-1)) + 1
         return CellCounts(
-            np.bincount(labels, self.source, num_cells),
-            np.bincount(labels, self.reference, num_cells),
+            np.bincount(labels, self.source * self.cells, num_cells),
+            np.bincount(labels, self.reference * self.cells, num_cells),
         )
-
-    def halve(self, rng: np.random.Generator) -> tuple["CellCounts", "CellCounts"]:
-        """Send every draw of both sides to one of two halves by a fair coin.
-
-        Independent draws stay independent, within the halves and between them, given the
-        halves' sizes. A binomial per cell does it at any number of draws.
-        """
-        source, reference = cut_in_half(self.source, rng), cut_in_half(self.reference, rng)
-        return CellCounts(source[0], reference[0]), CellCounts(source[1], reference[1])
-
-
-def cut_in_half(
-    counts: Int[np.ndarray, " F"], rng: np.random.Generator
-) -> tuple[Int[np.ndarray, " F"], Int[np.ndarray, " F"]]:
-    """Send every draw of one source to one of two halves by a fair coin.
-
-    Example:
-        >>> half, other = cut_in_half(np.array([0, 10**9]), np.random.default_rng(0))
-        >>> (half + other).tolist()
-        [0, 1000000000]
-
-    Args:
-        counts: Whole numbers of independent draws per cell.
-        rng: Where the coins come from.
-    """
-    half: Int[np.ndarray, " F"] = rng.binomial(counts.astype(np.int64), 0.5)
-    return half, counts - half
 
 
 def align_counts(
@@ -137,16 +116,12 @@ def align_counts(
                 f"expected one integer count for each of {len(ids)} ids, "
                 f"got {len(counts)} of {counts.dtype}"
             )
-    ids, cell = np.unique(np.concatenate([source_ids, reference_ids]), return_inverse=True)
-    return ids, CellCounts(
-        _add_up(cell[: len(source_ids)], source_counts, len(ids)),
-        _add_up(cell[len(source_ids) :], reference_counts, len(ids)),
+    none = [np.zeros(len(counts), np.int64) for counts in (source_counts, reference_counts)]
+    ids, (source, reference) = add_up_by_id(
+        np.concatenate([source_ids, reference_ids]),
+        [
+            np.concatenate([source_counts, none[1]]),
+            np.concatenate([none[0], reference_counts]),
+        ],
     )
-
-
-def _add_up(
-    cell: Int[np.ndarray, " f"], counts: Int[np.ndarray, " f"], num_cells: int
-) -> Int[np.ndarray, " F"]:
-    total: np.ndarray[Any, np.dtype[np.int64]] = np.zeros(num_cells, np.int64)
-    np.add.at(total, cell, counts)
-    return total
+    return ids, CellCounts(source, reference)

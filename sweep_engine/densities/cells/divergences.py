@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special
 
-from sweep_engine.densities.cells.counts import CellCounts
+from sweep_engine.densities.cells.counts import CellCounts, Cells
 from sweep_engine.densities.estimate import Interval
 from sweep_engine.densities.probabilities.proportions import clopper_pearson
 
@@ -62,9 +62,9 @@ def plug_in(counts: CellCounts) -> dict[str, float]:
     """
     p, q = _laws(counts)
     return {
-        "total_variation": float(np.abs(p - q).sum() / 2),
-        "jensen_shannon": _js(p, q),
-        "kl": float(special.rel_entr(p, q).sum()),
+        "total_variation": float((np.abs(p - q) * counts.cells).sum() / 2),
+        "jensen_shannon": _js(p, q, counts.cells),
+        "kl": float((special.rel_entr(p, q) * counts.cells).sum()),
     }
 
 
@@ -231,9 +231,9 @@ def _laws(counts: CellCounts) -> tuple[Float[np.ndarray, " B"], Float[np.ndarray
     return counts.source / counts.num_source, counts.reference / counts.num_reference
 
 
-def _js(p: Float[np.ndarray, " B"], q: Float[np.ndarray, " B"]) -> float:
+def _js(p: Float[np.ndarray, " B"], q: Float[np.ndarray, " B"], cells: Cells = 1) -> float:
     mean = (p + q) / 2
-    return float((special.rel_entr(p, mean) + special.rel_entr(q, mean)).sum() / 2)
+    return float(((special.rel_entr(p, mean) + special.rel_entr(q, mean)) * cells).sum() / 2)
 
 
 def _variance(law: Float[np.ndarray, " B"], score: Float[np.ndarray, " B"]) -> float:

@@ -15,13 +15,15 @@ from sweep_engine.densities.cells.binning import (
     equal_mass_cuts,
 )
 from sweep_engine.densities.cells.counts import CellCounts
+from sweep_engine.densities.cells.held_out import HeldOut
 from sweep_engine.densities.cells.lower_bounds import BOUNDS, LowerBounds, cell_values
-from sweep_engine.densities.columns.column_ratio import column_log_ratio
+from sweep_engine.densities.cells.ordered import Ordered, Side, are_many, coins
+from sweep_engine.densities.columns.column_ratio import column_log_ratio, ordered_log_ratio
 from sweep_engine.densities.columns.outside import OUTSIDE, mass_outside_range
 from sweep_engine.densities.columns.plane import binned_plane
 from sweep_engine.densities.columns.quantiles import LEVELS, quantiles
 from sweep_engine.densities.draws import Draws, sample_warnings
-from sweep_engine.densities.estimate import Estimate
+from sweep_engine.densities.estimate import Estimate, Interval
 from sweep_engine.densities.estimator import Estimator, Quantity, Reading, Readings, Takes
 from sweep_engine.densities.null import same_source_null
 from sweep_engine.densities.trust import Trust
@@ -34,6 +36,10 @@ _QUANTILES = tuple(
     for side in ("source", "reference")
     for level in LEVELS
 )
+
+
+Looked = tuple[tuple[CellCounts, CellCounts], HeldOut, list[Interval]]
+"""Counts of the half that chose the bins and of the other, the log ratio, and the nulls."""
 
 
 class Binned(Estimator[Draws]):
@@ -81,18 +87,11 @@ def binned_divergences(
         InsufficientSamples: Fewer than 100 effective draws on one side.
     """
     num_bins = affordable_bins(source, reference, num_bins)
-    halves = _split_half(source, reference, num_bins, np.random.default_rng(seed))
-    rng = np.random.default_rng([seed, 1])
-    nulls = same_source_null(
-        lambda half, other: cell_values(
-            *_split_half(half, other, num_bins, rng), column_log_ratio(half, other, rng)
-        ),
-        (source, reference),
-        lambda side: side.halve(rng),
-    )
+    look = _ordered if are_many(source, reference) else _plain
+    halves, log_ratio, nulls = look(source, reference, seed, num_bins)
     return LowerBounds(
         *halves,
-        column_log_ratio(source, reference, np.random.default_rng([seed, 2])),
+        log_ratio,
         nulls,
         num_draws=(len(source), len(reference)),
         n_eff=(source.n_eff, reference.n_eff),
@@ -100,6 +99,49 @@ def binned_divergences(
         seed=seed,
         warnings=sample_warnings(source, reference),
     )
+
+
+def _plain(source: Draws, reference: Draws, seed: int, num_bins: int) -> Looked:
+    """Look at any draws, which are sorted anew for each part of them."""
+    rng = np.random.default_rng([seed, 1])
+    return (
+        _split_half(source, reference, num_bins, np.random.default_rng(seed)),
+        column_log_ratio(source, reference, np.random.default_rng([seed, 2])),
+        same_source_null(
+            lambda half, other: cell_values(
+                *_split_half(half, other, num_bins, rng), column_log_ratio(half, other, rng)
+            ),
+            (source, reference),
+            lambda side: side.halve(rng),
+        ),
+    )
+
+
+def _ordered(source: Draws, reference: Draws, seed: int, num_bins: int) -> Looked:
+    """Look at many draws of equal weight, which are sorted once: `_plain` by another road."""
+    rng, sides = np.random.default_rng([seed, 1]), (Side.of(source), Side.of(reference))
+    line = Ordered.of(*sides)
+    return (
+        _split_ordered(line, num_bins, np.random.default_rng(seed)),
+        ordered_log_ratio(line, np.random.default_rng([seed, 2])),
+        same_source_null(
+            lambda halves: cell_values(
+                *_split_ordered(halves, num_bins, rng), ordered_log_ratio(halves, rng)
+            ),
+            sides,
+            lambda side: (side.halve(rng),),
+        ),
+    )
+
+
+def _split_ordered(
+    line: Ordered, num_bins: int, rng: np.random.Generator
+) -> tuple[CellCounts, CellCounts]:
+    parts = line.parts(coins(len(line.sides), rng), 2)
+    weights = np.array([1, 0, 1, 0]) / np.maximum(parts.num_finite, 1)
+    (cuts,) = parts.cuts(weights, (num_bins,))
+    counts = parts.counts(cuts)
+    return CellCounts(counts[0], counts[2]), CellCounts(counts[1], counts[3])
 
 
 def _split_half(

@@ -14,6 +14,7 @@ from sweep_engine.densities.cells.held_out import (
     held_out,
     smoothed_log_ratio,
 )
+from sweep_engine.densities.cells.ordered import Ordered, Parts
 from sweep_engine.densities.draws import Draws
 
 PARTITIONS = (2, 4, 6, 8, 12, 16)
@@ -56,6 +57,35 @@ def _folds(source: Draws, reference: Draws, rng: np.random.Generator) -> Iterato
         yield (
             _mean_log_ratio(CellCounts(*counts[:, 1]), cuts, partitions),
             CellCounts(*counts[:, 0]),
+        )
+
+
+def ordered_log_ratio(line: Ordered, rng: np.random.Generator) -> HeldOut:
+    """Learn what `column_log_ratio` learns, from many draws in one order.
+
+    Args:
+        line: Both sides.
+        rng: Of the folds.
+    """
+    fold = np.empty(len(line.sides), np.uint8)
+    for side in (0, 1):
+        among = line.sides == side
+        even = np.arange(np.count_nonzero(among)) % NUM_FOLDS
+        fold[among] = rng.permutation(even.astype(np.uint8))
+    return held_out(_ordered_folds(line.parts(fold, NUM_FOLDS)))
+
+
+def _ordered_folds(parts: Parts) -> Iterator[Fold]:
+    finite = parts.num_finite.reshape(2, NUM_FOLDS)
+    for number in range(NUM_FOLDS):
+        learning = np.arange(NUM_FOLDS) != number
+        weights = learning / np.maximum(finite[:, learning].sum(axis=1, keepdims=True), 1)
+        partitions = parts.cuts(weights.ravel(), PARTITIONS)
+        cuts = np.unique(np.concatenate(partitions))
+        counts = parts.counts(cuts).reshape(2, NUM_FOLDS, -1)
+        yield (
+            _mean_log_ratio(CellCounts(*counts[:, learning].sum(axis=1)), cuts, partitions),
+            CellCounts(*counts[:, number]),
         )
 
 

@@ -129,6 +129,8 @@ def shared_edges(values: Float[np.ndarray, " n"], num_bins: int) -> Float[np.nda
 
 def _lattice_step(values: Float[np.ndarray, " n"]) -> float | None:
     """The step of the lattice that few-valued data stand on, such as counts over n."""
+    if len(np.unique(values[: 2 * MAX_LATTICE])) > MAX_LATTICE:
+        return None  # without sorting millions of values that all differ
     distinct = np.unique(values)
     if not 2 < len(distinct) <= MAX_LATTICE:
         return None

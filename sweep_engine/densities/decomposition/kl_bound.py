@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sweep_engine.densities.cells.lower_bounds import KL_BOUND
+from sweep_engine.densities.cells.splitting import gather_many
 from sweep_engine.densities.columns.binned import binned_divergences
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.estimate import Estimate
@@ -37,7 +38,7 @@ def look_at_kl_bound(source: Side, reference: Side, seed: int) -> Reading:
     """
     if source.comparison.observable == "function":
         (_, counts), _ = counted(source, reference)
-        return Only(split_half_bounds(counts, seed), KL_BOUND.name)
+        return Only(split_half_bounds(gather_many(counts), seed), KL_BOUND.name)
     draws, notes = observed(source, reference)
     return Noted(_of_columns(*draws, seed), notes)
 

@@ -8,6 +8,7 @@ import numpy as np
 from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.cells.divergences import MIN_REFERENCE_COUNT, kl_interval
 from sweep_engine.densities.cells.lower_bounds import METHODS
+from sweep_engine.densities.cells.splitting import halve
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
 from sweep_engine.densities.estimator import Quantity
 from sweep_engine.densities.functions.split_half import frequent_functions
@@ -38,7 +39,7 @@ def kl_common_support(counts: CellCounts, seed: int) -> "CommonSupport":
         counts: Independent draws per function, at least 100 on each side.
         seed: Of the random halves.
     """
-    selection, estimation = counts.halve(np.random.default_rng(seed))
+    selection, estimation = halve(counts, np.random.default_rng(seed))
     seen = (selection.source > 0) & (selection.reference >= MIN_REFERENCE_COUNT)
     common = estimation.select(seen & frequent_functions(selection))
     shares = (

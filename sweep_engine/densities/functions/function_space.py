@@ -14,6 +14,7 @@ from jaxtyping import Int
 
 from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.cells.lower_bounds import BOUNDS
+from sweep_engine.densities.cells.splitting import gather_many
 from sweep_engine.densities.estimate import Estimate
 from sweep_engine.densities.estimator import Estimator, Reading, Readings, Takes
 from sweep_engine.densities.functions.common_support import KL_COMMON_SUPPORT, kl_common_support
@@ -63,7 +64,7 @@ class FunctionSpace(Estimator[Counts]):
         Raises:
             InsufficientSamples: Fewer than 100 draws on one side.
         """
-        counts = CellCounts(source, reference)
+        counts = gather_many(CellCounts(source, reference))
         self.trust.require(*counts.n_eff)
         return Readings(
             (
@@ -98,6 +99,6 @@ class UnseenMasses:
         """Estimate the unseen mass of each side."""
         sides = self.counts.source, self.counts.reference
         return tuple(
-            unseen_mass(side, name=quantity.name, confidence=confidence)
+            unseen_mass(side, self.counts.cells, name=quantity.name, confidence=confidence)
             for quantity, side in zip(UNSEEN_MASSES, sides, strict=True)
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.probabilities.proportions import Frequencies, frequencies
@@ -50,11 +50,20 @@ def scatter(
     Raises:
         InsufficientSamples: One side has no draw.
     """
-    source = frequencies(counts.source, confidence)
-    reference = frequencies(counts.reference, confidence)
-    order = np.argsort(-(source.probability + reference.probability), kind="stable")
-    chosen = order[:num_functions]
-    return Scatter(ids[chosen], source.take(chosen), reference.take(chosen))
+    counts.require(1)
+    share = counts.source / counts.num_source + counts.reference / counts.num_reference
+    chosen = _largest(share, len(share) if num_functions is None else num_functions)
+    source, reference = (
+        frequencies(side, confidence, chosen) for side in (counts.source, counts.reference)
+    )
+    return Scatter(ids[chosen], source, reference)
+
+
+def _largest(values: Float[np.ndarray, " F"], number: int) -> Int[np.ndarray, " G"]:
+    """Find the largest values, the largest first, without sorting all others."""
+    least = np.partition(values, -number)[-number] if 0 < number < len(values) else -np.inf
+    (places,) = np.nonzero(values >= least)
+    return places[np.argsort(-values[places], kind="stable")[:number]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,9 @@ class RankPlot:
     frequencies: Frequencies
 
 
-def rank_plot(counts: Int[np.ndarray, " F"], confidence: float = 0.95) -> RankPlot:
+def rank_plot(
+    counts: Int[np.ndarray, " F"], confidence: float = 0.95, *, max_ranks: int | None = None
+) -> RankPlot:
     """Sort one source's functions by how often they were drawn.
 
     The first ranks lie high and the last low: sorting prefers luck. Functions that were
@@ -83,9 +94,18 @@ def rank_plot(counts: Int[np.ndarray, " F"], confidence: float = 0.95) -> RankPl
     Args:
         counts: Independent draws per function, of one source.
         confidence: Of each interval by itself.
+        max_ranks: The first so many, and as many spread evenly over the logarithm of the others;
+            all when None.
 
     Raises:
         InsufficientSamples: There was no draw.
     """
     drawn = np.sort(counts[counts > 0])[::-1]
-    return RankPlot(np.arange(1, len(drawn) + 1), frequencies(drawn, confidence))
+    shown = np.arange(len(drawn)) if max_ranks is None else _log_spaced(len(drawn), max_ranks)
+    return RankPlot(shown + 1, frequencies(drawn, confidence, shown))
+
+
+def _log_spaced(num_ranks: int, most: int) -> Int[np.ndarray, " G"]:
+    """Choose what a curve on a logarithmic axis needs: all of few ranks, some of many."""
+    places = np.geomspace(1, max(num_ranks, 1), most).astype(int) - 1
+    return np.unique(np.concatenate([np.arange(min(num_ranks, most)), places[:num_ranks]]))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweep_engine.densities.cells.counts import CellCounts, cut_in_half
+from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.cells.divergences import (
     NAMES,
     UNITS,
@@ -14,11 +14,11 @@ from sweep_engine.densities.cells.divergences import (
 )
 from sweep_engine.densities.cells.held_out import HeldOut
 from sweep_engine.densities.cells.lower_bounds import lower_bounds, share_to_move
+from sweep_engine.densities.cells.splitting import same_source_null_of_counts
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
 from sweep_engine.densities.estimator import Part, Quantity, Table, Verdict
 from sweep_engine.densities.functions.split_half import Halves, function_log_ratio, split_half
 from sweep_engine.densities.functions.unseen_mass import good_turing
-from sweep_engine.densities.null import same_source_null
 
 HIGH_UNSEEN_MASS = 0.05
 """Share of new functions among further draws above which a plug-in's bias is no small matter."""
@@ -76,11 +76,7 @@ def plug_ins(counts: CellCounts, seed: int) -> "PlugIns":
         seed: Of the random halves.
     """
     rng = np.random.default_rng([seed, 1])
-    nulls = same_source_null(
-        lambda half, other: plug_in(CellCounts(half, other)).values(),
-        (counts.source, counts.reference),
-        lambda side: cut_in_half(side, rng),
-    )
+    nulls = same_source_null_of_counts(lambda halves: plug_in(halves).values(), counts, rng)
     halves = split_half(counts, np.random.default_rng(seed))
     log_ratio = function_log_ratio(counts, np.random.default_rng([seed, 2]))
     return PlugIns(counts, seed, halves, log_ratio, plug_in(counts), tuple(nulls))
@@ -119,7 +115,7 @@ class PlugIns:
 
 def _plug_in_warnings(counts: CellCounts, value: float, null: Interval) -> tuple[str, ...]:
     warnings = []
-    unseen = good_turing(counts.source), good_turing(counts.reference)
+    unseen = [good_turing(side, counts.cells) for side in (counts.source, counts.reference)]
     if max(unseen) > HIGH_UNSEEN_MASS:
         warnings.append(
             f"unseen mass {unseen[0]:.2g} and {unseen[1]:.2g} (Good-Turing): the plug-in is "
@@ -128,7 +124,7 @@ def _plug_in_warnings(counts: CellCounts, value: float, null: Interval) -> tuple
     if value <= null.high:
         warnings.append("not above its same-source null")
     if math.isinf(value):
-        outside = counts.source[counts.reference == 0].sum() / counts.num_source
+        outside = counts.select(counts.reference == 0).num_source / counts.num_source
         warnings.append(
             f"infinite as a plug-in: {outside:.3g} of the source is on functions that the "
             "reference has not shown"

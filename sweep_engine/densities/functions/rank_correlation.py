@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
-from sweep_engine.densities.cells.counts import CellCounts, cut_in_half
+from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.cells.divergences import MIN_CELL_COUNT
+from sweep_engine.densities.cells.splitting import halve, same_source_null_of_counts
 from sweep_engine.densities.estimate import Estimate, Interval, two_sample_estimate
 from sweep_engine.densities.estimator import Quantity
 from sweep_engine.densities.functions.split_half import MIN_DRAWS, frequent_functions
-from sweep_engine.densities.null import same_source_null
 
 MIN_FUNCTIONS = MIN_CELL_COUNT
 
@@ -85,7 +85,7 @@ class RankReading:
 
 
 def _choose(counts: CellCounts, rng: np.random.Generator) -> CellCounts:
-    selection, estimation = counts.halve(rng)
+    selection, estimation = halve(counts, rng)
     return estimation.select(frequent_functions(selection))
 
 
@@ -109,11 +109,7 @@ def _interval(rho: float, num_functions: int, confidence: float) -> Interval:
 
 
 def _null(counts: CellCounts, rng: np.random.Generator) -> list[Interval]:
-    return same_source_null(
-        lambda half, other: [_spearman(_choose(CellCounts(half, other), rng))],
-        (counts.source, counts.reference),
-        lambda side: cut_in_half(side, rng),
-    )
+    return same_source_null_of_counts(lambda halves: [_spearman(_choose(halves, rng))], counts, rng)
 
 
 def _warnings(num_functions: int) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Int
 
-from sweep_engine.densities.cells.counts import CellCounts, cut_in_half
+from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.cells.divergences import MIN_CELL_COUNT
 from sweep_engine.densities.cells.held_out import (
     NUM_FOLDS,
@@ -19,7 +19,7 @@ from sweep_engine.densities.cells.held_out import (
     smoothed_log_ratio,
 )
 from sweep_engine.densities.cells.lower_bounds import LowerBounds, cell_values
-from sweep_engine.densities.null import same_source_null
+from sweep_engine.densities.cells.splitting import folds, halve, same_source_null_of_counts
 
 MAX_FUNCTIONS = 256
 """Cells beyond the most frequent add bias, (B-1)/2 (1/n + 1/m) for KL, and hardly mass."""
@@ -76,7 +76,7 @@ def split_half(counts: CellCounts, rng: np.random.Generator) -> Halves:
     Returns:
         Counts per cell of the half that chose, and of the other.
     """
-    selection, estimation = counts.halve(rng)
+    selection, estimation = halve(counts, rng)
     labels = _cells(selection, frequent_functions(selection))
     return selection.pool(labels), estimation.pool(labels)
 
@@ -99,14 +99,8 @@ def function_log_ratio(counts: CellCounts, rng: np.random.Generator) -> HeldOut:
 
 
 def _folds(counts: CellCounts, rng: np.random.Generator) -> Iterator[Fold]:
-    rest = counts
-    for left in range(NUM_FOLDS, 0, -1):
-        parts = [rng.binomial(side, 1 / left) for side in (rest.source, rest.reference)]
-        fold = CellCounts(*parts)
-        rest = CellCounts(rest.source - fold.source, rest.reference - fold.reference)
-        learning = CellCounts(counts.source - fold.source, counts.reference - fold.reference)
+    for fold, choosing, fitting in folds(counts, NUM_FOLDS, rng):
         # Cells of functions that repeat on one side overstate it on the draws that chose them.
-        choosing, fitting = learning.halve(rng)
         labels = _cells(choosing, frequent_functions(choosing))
         yield smoothed_log_ratio(fitting.pool(labels)), fold.pool(labels)
 
@@ -132,11 +126,7 @@ def split_half_bounds(counts: CellCounts, seed: int) -> LowerBounds:
     """
     counts.require(MIN_DRAWS)
     rng = np.random.default_rng([seed, 1])
-    nulls = same_source_null(
-        lambda half, other: _values(CellCounts(half, other), rng),
-        (counts.source, counts.reference),
-        lambda side: cut_in_half(side, rng),
-    )
+    nulls = same_source_null_of_counts(lambda halves: _values(halves, rng), counts, rng)
     return LowerBounds(
         *split_half(counts, np.random.default_rng(seed)),
         function_log_ratio(counts, np.random.default_rng([seed, 2])),
@@ -163,7 +153,8 @@ def _cells(selection: CellCounts, frequent: Bool[np.ndarray, " F"]) -> Int[np.nd
         (reference, source, selection.reference),
     ):
         favoured = (labels < 0) & (counts >= 2) & (share > other)
-        expected = (share + other)[favoured].sum() / 2 * min(selection.n_eff)
+        mass = ((share + other) * selection.cells)[favoured].sum()
+        expected = mass / 2 * min(selection.n_eff)
         if expected >= 4 * MIN_CELL_COUNT:  # repeats overstate the mass of rare functions
             labels[favoured] = num_cells
             num_cells += 1

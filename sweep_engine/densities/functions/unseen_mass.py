@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 from scipy import special
 
-from sweep_engine.densities.cells.counts import CellCounts
+from sweep_engine.densities.cells.counts import CellCounts, Cells
 from sweep_engine.densities.estimate import Estimate, check_confidence
 from sweep_engine.densities.estimator import Quantity
 from sweep_engine.densities.probabilities.proportions import proportion
@@ -26,7 +26,7 @@ UNSEEN_BY_REFERENCE = Quantity(
 )
 
 
-def good_turing(counts: Int[np.ndarray, " F"]) -> float:
+def good_turing(counts: Int[np.ndarray, " F"], cells: Cells = 1) -> float:
     """Compute f1/n, the share of draws whose function was seen once.
 
     It estimates the probability that the next independent draw is a new function.
@@ -37,15 +37,20 @@ def good_turing(counts: Int[np.ndarray, " F"]) -> float:
 
     Args:
         counts: Independent draws per function, of one source.
+        cells: How many functions each entry stands for.
 
     Source:
         Good (1953), Biometrika 40(3/4).
     """
-    return float((counts == 1).sum() / counts.sum())
+    return float(((counts == 1) * cells).sum() / (counts * cells).sum())
 
 
 def unseen_mass(
-    counts: Int[np.ndarray, " F"], *, name: str = "unseen_mass", confidence: float = 0.95
+    counts: Int[np.ndarray, " F"],
+    cells: Cells = 1,
+    *,
+    name: str = "unseen_mass",
+    confidence: float = 0.95,
 ) -> Estimate:
     """Estimate the probability that the next draw is a function not seen so far.
 
@@ -59,6 +64,7 @@ def unseen_mass(
 
     Args:
         counts: Independent draws per function, of one source.
+        cells: How many functions each entry stands for.
         name: The estimate's name, to say which source.
         confidence: Of the interval.
 
@@ -69,10 +75,10 @@ def unseen_mass(
         Good (1953), Biometrika 40(3/4); Esty (1983), Annals of Statistics 11(3).
     """
     check_confidence(confidence)
-    num_draws = int(counts.sum())
+    num_draws = int((counts * cells).sum())
     if num_draws == 0:
         raise InsufficientSamples("the unseen mass needs at least 1 draw, got 0")
-    once, twice = int((counts == 1).sum()), int((counts == 2).sum())
+    once, twice = (int(((counts == times) * cells).sum()) for times in (1, 2))
     upper = (1 + confidence) / 2
     reach = float(special.ndtri(upper)) * math.sqrt(once + 2 * twice - once**2 / num_draws)
     poisson = float(special.gammaincinv(once + 1, upper))
@@ -107,7 +113,7 @@ def mass_unseen_by_reference(counts: CellCounts, *, confidence: float = 0.95) ->
         InsufficientSamples: One side has no draw.
     """
     counts.require(1)
-    unseen = counts.source[counts.reference == 0].sum()
+    unseen = counts.select(counts.reference == 0).num_source
     estimate = proportion(
         int(unseen),
         int(counts.num_source),

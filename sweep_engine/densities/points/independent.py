@@ -119,7 +119,7 @@ def points(
     trust.require(len(kept[0]), len(kept[1]))
     values = []
     for chosen in kept:
-        few = rng.permutation(chosen)[:max_draws]
+        few = chosen[rng.permutation(len(chosen))[:max_draws]]
         values.append(few.reshape(len(few), -1))
     if max(map(len, kept)) > max_draws:
         warnings.append(f"uses at most {max_draws:,} random draws of each side")

@@ -184,14 +184,12 @@ class Frequencies:
     low: Float[np.ndarray, " F"]
     high: Float[np.ndarray, " F"]
 
-    def take(self, cells: Int[np.ndarray, " G"]) -> "Frequencies":
-        """Keep the given cells, in the given order."""
-        return Frequencies(
-            self.counts[cells], self.probability[cells], self.low[cells], self.high[cells]
-        )
 
-
-def frequencies(counts: Real[np.ndarray, " F"], confidence: float = 0.95) -> Frequencies:
+def frequencies(
+    counts: Real[np.ndarray, " F"],
+    confidence: float = 0.95,
+    only: Int[np.ndarray, " G"] | slice = slice(None),
+) -> Frequencies:
     """Compute the probability of each cell, with an exact interval each.
 
     Example:
@@ -201,11 +199,12 @@ def frequencies(counts: Real[np.ndarray, " F"], confidence: float = 0.95) -> Fre
     Args:
         counts: Independent draws per cell, all cells: their sum is the number of draws.
         confidence: Of each interval by itself, not of all together.
+        only: Cells to give, in this order; all by default.
 
     Raises:
         InsufficientSamples: The counts sum to 0.
     """
-    total = counts.sum()
+    total, counts = counts.sum(), counts[only]
     distinct, cell = np.unique(counts, return_inverse=True)
     low, high = clopper_pearson(distinct, np.full(len(distinct), total), confidence)
     return Frequencies(counts, counts / total, low[cell], high[cell])

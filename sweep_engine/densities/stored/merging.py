@@ -9,39 +9,48 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
+
+from sweep_engine.densities.cells.ids import add_up_by_id
 
 MAX_ROWS = 1_000_000
 """Rows that are gathered before they are added up."""
 
 
-def add_up(batches: Iterable[pa.RecordBatch]) -> pa.Table:
-    """Add up the counts of every function id, a million rows at a time.
+def add_up(
+    batches: Iterable[pa.RecordBatch],
+) -> tuple[Shaped[np.ndarray, " F"], Int[np.ndarray, " F"]]:
+    """Add up the counts of every function id, a million rows at a time or more.
 
     Example:
         >>> batch = pa.record_batch({"function_id": ["a", "b", "a"], "count": [1, 2, 3]})
-        >>> add_up([batch, batch]).sort_by("function_id").to_pydict()
-        {'function_id': ['a', 'b'], 'count': [8, 4]}
+        >>> ids, counts = add_up([batch, batch])
+        >>> ids.tolist(), counts.tolist()
+        ([b'a', b'b'], [8, 4])
 
     Args:
-        batches: With columns `function_id` and `count`.
+        batches: With columns `function_id` and `count`, without nulls.
 
     Returns:
-        A table of the same columns, one row an id, in no order.
+        The ids as bytes, sorted, and their counts.
     """
-    schema = pa.schema([("function_id", pa.string()), ("count", pa.int64())])
-    total, gathered, rows = schema.empty_table(), [], 0
+    gathered, rows = [(np.empty(0, "S1"), np.empty(0, np.int64))], 0
     for batch in batches:
-        gathered.append(pa.Table.from_batches([batch]).select(schema.names).cast(schema))
+        ids = fixed_width(pa.chunked_array([batch["function_id"]]))
+        gathered.append((ids, batch["count"].to_numpy()))
         rows += batch.num_rows
-        if rows > max(MAX_ROWS, len(total)):
-            total, gathered, rows = _grouped([total, *gathered], schema), [], 0
-    return _grouped([total, *gathered], schema)
+        if rows > max(MAX_ROWS, len(gathered[0][0])):
+            gathered, rows = [_together(gathered)], 0
+    return _together(gathered)
 
 
-def _grouped(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
-    summed = pa.concat_tables(tables).group_by("function_id").aggregate([("count", "sum")])
-    return summed.rename_columns({"count_sum": "count"}).select(schema.names)
+def _together(
+    gathered: list[tuple[np.ndarray, np.ndarray]],
+) -> tuple[Shaped[np.ndarray, " F"], Int[np.ndarray, " F"]]:
+    ids, counts = (np.concatenate(part) for part in zip(*gathered, strict=True))
+    gathered.clear()
+    ids, (sums,) = add_up_by_id(ids, [counts])
+    return ids, sums
 
 
 def fixed_width(ids: pa.ChunkedArray) -> Shaped[np.ndarray, " F"]:

@@ -37,12 +37,24 @@ class Side:
     settings: tuple[int, ...]
     comparison: Comparison
 
-    def draws(self, columns: Sequence[str]) -> Draws:
-        """Read columns of the runs that are looked at."""
+    def draws(self, columns: Sequence[str], *, in_order: bool = False) -> Draws:
+        """Read columns of the runs that are looked at, or recall them.
+
+        Args:
+            columns: Of `runs`.
+            in_order: Whether many draws of one column are sorted, since no other column is read
+                beside them.
+        """
+        given, where = self.comparison.given, self.comparison.where
+        spans = tuple(sorted((where or {}).items()))
+        key = (self.source, self.settings, tuple(columns), given, spans, in_order)
+        return self.study.kept_draws.of(key, lambda: self._read(columns, in_order))
+
+    def _read(self, columns: Sequence[str], in_order: bool) -> Draws:
         given, where = self.comparison.given, self.comparison.where
         draws = self.study.draws(self.source, self.settings, columns, given, where)
         _release_memory()
-        return draws
+        return draws.in_order() if in_order else draws
 
     def counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Count the functions of all draws, kept or not."""
@@ -95,7 +107,7 @@ def observed(source: Side, reference: Side) -> tuple[tuple[Draws, Draws], tuple[
     """Read the observable's columns on both sides, matched if that is asked."""
     columns, matching = split_columns(source.comparison.observable), source.comparison.match
     sides = (source,) if reference == source else (source, reference)
-    read = [side.draws(columns) for side in sides]
+    read = [side.draws(columns, in_order=matching is None) for side in sides]
     draws = read[0], read[-1]
     if draws[0].dimension != draws[1].dimension:
         raise IncomparableSources(
@@ -126,7 +138,17 @@ def function_cells(
 
 
 def counted(source: Side, reference: Side) -> tuple[Cells, tuple[str, ...]]:
-    """Count functions on both sides: cells, and what a reader must know of them."""
+    """Count functions on both sides, or recall it: cells, and what a reader must know of them."""
+    comparison = source.comparison
+    spans = tuple(sorted((comparison.where or {}).items()))
+    key = (
+        *(source.source, source.settings, reference.study, reference.source, reference.settings),
+        *(comparison.given, spans, str(comparison.match)),
+    )
+    return source.study.kept_cells.of(key, lambda: _counted(source, reference))
+
+
+def _counted(source: Side, reference: Side) -> tuple[Cells, tuple[str, ...]]:
     comparison, notes = source.comparison, tuple[str, ...]()
     if comparison.where is None and comparison.match is None:
         counts, reference_counts = source.counts(), reference.counts()

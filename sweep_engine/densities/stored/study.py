@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
 from sweep_engine.comparability import Observed, columns_fitted_on
+from sweep_engine.densities.cells.counts import CellCounts
 from sweep_engine.densities.dependence import MIN_UNITS, effective_counts
 from sweep_engine.densities.draws import DATA_SEEDS, Draws
 from sweep_engine.densities.estimate import Estimate
@@ -22,6 +23,7 @@ from sweep_engine.densities.probabilities.proportions import (
     ln_probability,
     proportion,
 )
+from sweep_engine.densities.stored.kept import Kept
 from sweep_engine.densities.stored.merging import add_up, fixed_width
 from sweep_engine.errors import IncomparableSources, InsufficientSamples
 from sweep_engine.planning import Plan
@@ -35,12 +37,21 @@ Where = Mapping[str, tuple[float, float]]
 """Column: (low, high), of runs that are looked at."""
 
 
+CountedFunctions = tuple[tuple[np.ndarray, CellCounts], tuple[str, ...]]
+"""Function ids with both sides' counts, and what a reader must know of them."""
+
+DRAWS_KEPT, CELLS_KEPT = 192 * 2**20, 320 * 2**20
+"""Bytes of draws and of counts that stay in memory for who reads them next."""
+
+
 class Study:
     """Results with the sweep that they are of: what estimates and figures read."""
 
     def __init__(self, results: Results, plan: Plan) -> None:
         self.results = results
         self.plan = plan
+        self.kept_draws = Kept[Draws](DRAWS_KEPT, lambda draws: draws.num_bytes)
+        self.kept_cells = Kept[CountedFunctions](CELLS_KEPT, _bytes_of_cells)
 
     @classmethod
     def open(cls, root: Path | str) -> "Study":
@@ -187,8 +198,7 @@ class Study:
         what = "function_given_fit" if fits_only else "function"
         where = self.rows_of(source, settings) & (pc.field("what") == what)
         where &= pc.field("function_id").is_valid()
-        added = add_up(self.results.iter_tallies(["function_id", "count"], where))
-        counted = fixed_width(added["function_id"]), added["count"].to_numpy()
+        counted = add_up(self.results.iter_tallies(["function_id", "count"], where))
         return counted if fits_only else self._without_diverged(*counted, source, settings)
 
     def _without_diverged(
@@ -203,8 +213,8 @@ class Study:
         if not len(lost):
             return names, counts
         gone, numbers = np.unique(lost, return_counts=True)
-        order, left = np.argsort(names), counts.copy()
-        left[order[np.searchsorted(names, gone, sorter=order)]] -= numbers
+        left = counts.copy()
+        left[np.searchsorted(names, gone)] -= numbers
         return np.append(names, DIVERGED_ID), np.append(left, len(lost))
 
     @cached_property
@@ -289,6 +299,11 @@ class Study:
             unit="1",
             method="share of dependent draws, as of n_eff independent ones; Clopper-Pearson",
         )
+
+
+def _bytes_of_cells(counted: CountedFunctions) -> int:
+    (ids, cells), _ = counted
+    return ids.nbytes + cells.source.nbytes + cells.reference.nbytes
 
 
 WHOLE = ("draws", "fit")

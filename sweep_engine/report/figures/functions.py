@@ -119,19 +119,10 @@ def _rank_panel(counts: CellCounts, limits: tuple[float, float], pair: Pair) -> 
         (pair.comparison.source, counts.source, Role.SOURCE),
         (pair.comparison.reference, counts.reference, Role.REFERENCE),
     ):
-        plot = rank_plot(side)
-        shown = _log_spaced(len(plot.rank))
-        marks.append(
-            Line(plot.rank[shown], plot.frequencies.probability[shown], label=name, colour=colour)
-        )
+        plot = rank_plot(side, max_ranks=MAX_RANKS)
+        marks.append(Line(plot.rank, plot.frequencies.probability, label=name, colour=colour))
     y = DrawnAxis("P(f)", scale="log", limits=limits)
     return Panel("By rank", DrawnAxis("rank", scale="log"), y, tuple(marks))
-
-
-def _log_spaced(num_ranks: int) -> np.ndarray:
-    """The ranks that a curve on a logarithmic axis needs: all of few, some of many."""
-    places = np.geomspace(1, max(num_ranks, 1), MAX_RANKS).astype(int) - 1
-    return np.unique(np.concatenate([np.arange(min(num_ranks, MAX_RANKS)), places[:num_ranks]]))
 
 
 def _null_panels(estimates: list[Estimate]) -> tuple[Panel, ...]:

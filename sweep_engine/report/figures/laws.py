@@ -80,7 +80,7 @@ class Window:
 
 
 def _tails(draws: Draws) -> tuple[float, float]:
-    order = np.argsort(draws.values)
+    order = np.argsort(draws.values, kind="stable")  # at once where they are in order
     mass = np.cumsum(draws.weights[order]) / draws.weights.sum()
     first, last = np.searchsorted(mass, (TAIL, 1 - TAIL))
     return draws.values[order[first]], draws.values[order[min(last, len(order) - 1)]]

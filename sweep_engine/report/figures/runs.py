@@ -1,7 +1,6 @@
 """Every run where it landed: dots that name their run, or cells that count them."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sized
 
 import numpy as np
 import pyarrow as pa
@@ -9,13 +8,13 @@ import pyarrow.compute as pc
 
 from sweep_engine.comparability import numeric_columns, split_columns
 from sweep_engine.densities import Draws, Study
-from sweep_engine.densities.columns.histograms import shared_edges
-from sweep_engine.densities.subject import axis_label, column_words
+from sweep_engine.densities.subject import axis_label
 from sweep_engine.report.drawing.axes import DrawnAxis, Values
 from sweep_engine.report.drawing.figure import Figure, Panel
-from sweep_engine.report.drawing.marks import Counts, Heatmap, Points, ShownRuns
+from sweep_engine.report.drawing.marks import Points, ShownRuns
 from sweep_engine.report.figures.laws import Window
 from sweep_engine.report.figures.palette import source_colours
+from sweep_engine.report.figures.run_cells import Columns, cell_panels, read_columns
 
 ADDRESS = ("run_id", "setting")
 OUTCOMES = ("status", "steps", "train_loss", "test_error")
@@ -25,13 +24,17 @@ FALLBACK = ("l2_norm", "test_error", "train_loss")
 MAX_COLUMNS = 3
 MAX_DOTS = 6000
 """More runs than these are counted in cells."""
-NUM_BINS = 48
 QUERY = "SELECT run_id, source, {} FROM read_parquet('runs/**/*.parquet', hive_partitioning = true)"
 
 
 def run_figures(study: Study) -> Iterator[Figure]:
     """Draw the stored runs over the columns that the comparisons are about."""
     candidates = _candidates(study)
+    if sum(record.rows for record in study.results.table("runs").records) > MAX_DOTS:
+        counted = read_columns(study, candidates)
+        if len(counted) == 2:
+            yield _cells(study, counted)
+        return
     read = {name: _read(study, name, candidates) for name in study.sweep.sources}
     tables = {name: table for name, table in read.items() if len(table)}
     columns = [
@@ -41,8 +44,7 @@ def run_figures(study: Study) -> Iterator[Figure]:
     ][:MAX_COLUMNS]
     if len(columns) < 2:
         return
-    is_large = sum(map(len, tables.values())) > MAX_DOTS
-    yield _cells(tables, columns[:2]) if is_large else _dots(study, tables, columns)
+    yield _dots(study, tables, columns)
 
 
 def _candidates(study: Study) -> list[str]:
@@ -119,56 +121,19 @@ def _axis(study: Study, tables: Mapping[str, pa.Table], column: str) -> DrawnAxi
     return DrawnAxis(label, limits=None if window is None else (window.low, window.high))
 
 
-def _cells(tables: Mapping[str, pa.Table], columns: list[str]) -> Figure:
-    by_source = {
-        name: np.stack([_values(table, column) for column in columns])
-        for name, table in tables.items()
-    }
-    everything = np.concatenate(list(by_source.values()), axis=1)
-    edges = [shared_edges(values[np.isfinite(values)], NUM_BINS) for values in everything]
-    x, y = (
-        DrawnAxis(column_words(column), limits=(float(ends[0]), float(ends[-1])))
-        for column, ends in zip(columns, edges, strict=True)
-    )
-    counted = {
-        name: cells
-        for name, values in by_source.items()
-        if (cells := _heatmap(tables[name], values, edges)) is not None
-    }
-    limits = 1.0, max(float(cells.values.max()) for cells in counted.values())
-    panels = tuple(
-        Panel(name, x, y, (replace(cells, limits=limits),)) for name, cells in counted.items()
-    )
+def _cells(study: Study, columns: Columns) -> Figure:
+    panels = cell_panels(study, columns)
+    stored = next(iter(columns.values()))
     return Figure(
         name="runs",
         title="Every stored run, counted in cells",
         caption="The colour says how many runs of the source stand in a cell; all panels have "
-        f"one scale. A run without a finite value is in none. Stored runs: {_numbers(tables)}.",
+        f"one scale. A run without a finite value is in none. Stored runs: {_numbers(stored)}.",
         panels=panels,
         columns=min(3, len(panels)),
         query=QUERY.format(", ".join(columns)),
     )
 
 
-def _numbers(tables: Mapping[str, pa.Table]) -> str:
+def _numbers(tables: Mapping[str, Sized]) -> str:
     return ", ".join(f"{name} {len(table):,}" for name, table in tables.items())
-
-
-def _heatmap(table: pa.Table, values: Values, edges: list[Values]) -> Heatmap | None:
-    """Count the runs of one source in cells, and those of each setting apart."""
-    shown = np.isfinite(values).all(axis=0)
-    if not shown.any():
-        return None
-    column, row = (
-        np.clip(np.searchsorted(ends, at[shown], side="right") - 1, 0, len(ends) - 2)
-        for ends, at in zip(edges, values, strict=True)
-    )
-    address = np.stack([row, column, table["setting"].to_numpy()[shown]])
-    (rows, places, setting), first, count = np.unique(
-        address, axis=1, return_index=True, return_counts=True
-    )
-    total = np.zeros((len(edges[1]) - 1, len(edges[0]) - 1))
-    np.add.at(total, (rows, places), count)
-    run_id = table["run_id"].to_numpy()[shown][first]
-    counts = Counts(rows, places, count, setting, run_id)
-    return Heatmap(edges[0], edges[1], total, label="runs", log=True, counts=counts)

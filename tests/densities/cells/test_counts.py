@@ -3,9 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep_engine.densities.cells.counts import CellCounts, align_counts, cut_in_half
+from sweep_engine.densities.cells.counts import CellCounts, align_counts
 from sweep_engine.errors import InsufficientSamples
-from tests.statistics import assert_catches, assert_mean_within, assert_probability
 
 tables = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), st.integers(0, 10**9))
 
@@ -54,27 +53,3 @@ def test_too_few_draws_says_how_many():
 def test_pooling_keeps_every_draw():
     pooled = CellCounts(np.array([1, 2, 3]), np.array([4, 5, 6])).pool(np.array([1, 0, 1]))
     assert (pooled.source.tolist(), pooled.reference.tolist()) == ([2, 4], [5, 10])
-
-
-def test_halves_add_up_at_a_thousand_million_draws():
-    counts = np.array([10**9, 1, 0, 3 * 10**9])
-    one, other = cut_in_half(counts, np.random.default_rng(0))
-    assert (one + other).tolist() == counts.tolist()
-    assert_probability(one.sum(), counts.sum(), 0.5)
-
-
-def _correlated_halves(rng):
-    """Split one sample into halves of equal size: they know of each other."""
-    return [(x, 50 - x) for x in rng.hypergeometric(50, 50, 50, 4000)]
-
-
-def test_halves_of_a_poisson_number_of_draws_are_independent():
-    rng = np.random.default_rng(3)
-    pairs = np.array([cut_in_half(np.array([n]), rng) for n in rng.poisson(20, 4000)])[:, :, 0]
-
-    def check(halves):
-        halves = np.asarray(halves, float) - np.mean(halves, axis=0)
-        assert_mean_within(halves[:, 0] * halves[:, 1], 0.0)
-
-    check(pairs)
-    assert_catches(check, lambda: _correlated_halves(rng))

@@ -14,6 +14,7 @@ from sweep_engine.densities.columns.plane import histogram_2d
 from sweep_engine.densities.draws import Draws
 from sweep_engine.densities.functions.plots import rank_plot, scatter
 from sweep_engine.errors import InsufficientSamples
+from tests.densities.laws import draw, zipf
 from tests.densities.read import binned_total_variation_2d
 from tests.statistics import assert_coverage
 
@@ -128,3 +129,15 @@ def test_the_rank_plot_falls_and_leaves_out_what_was_not_drawn():
     assert plot.rank.tolist() == [1, 2, 3]
     assert plot.frequencies.counts.tolist() == [7, 5, 1]
     assert plot.frequencies.probability.sum() == pytest.approx(1)
+
+
+def test_few_of_many_functions_are_those_of_all():
+    counts = draw(np.random.default_rng(0), zipf(3000), zipf(3000)[::-1], 5000, 7000)
+    ids = np.arange(3000)
+    every, few = scatter(ids, counts), scatter(ids, counts, num_functions=40)
+    assert few.ids.tolist() == every.ids[:40].tolist()  # of equal shares the first by id
+    assert few.source.high.tolist() == every.source.high[:40].tolist()
+    ranks, some = rank_plot(counts.source), rank_plot(counts.source, max_ranks=50)
+    assert some.rank[:50].tolist() == list(range(1, 51))
+    assert len(some.rank) < 100 < len(ranks.rank) == some.rank[-1]
+    assert some.frequencies.low.tolist() == ranks.frequencies.low[some.rank - 1].tolist()

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from sweep_engine.densities.columns import wasserstein as wasserstein_module
 from sweep_engine.densities.columns.outside import mass_outside_range
 from sweep_engine.densities.columns.quantiles import quantiles
-from sweep_engine.densities.draws import Draws
+from sweep_engine.densities.columns.wasserstein import Wasserstein
+from sweep_engine.densities.draws import MANY_DRAWS, Draws
 from sweep_engine.errors import InsufficientSamples
 from tests.densities.read import ks_distance
 from tests.statistics import assert_catches, assert_coverage, assert_ks, assert_probability
@@ -163,3 +165,25 @@ def test_what_is_not_finite_is_outside():
 def test_no_draws(estimator):
     with pytest.raises(InsufficientSamples):
         estimator(Draws.of(np.empty(0)), Draws.of(np.zeros(5)))
+
+
+@pytest.mark.parametrize("digits", [1, 12])
+def test_the_merged_distance_is_scipys(digits, monkeypatch):
+    monkeypatch.setattr(wasserstein_module, "_CHUNK", 97)
+    rng = np.random.default_rng(0)
+    one, other = (np.round(rng.normal(mean, 1, n), digits) for mean, n in ((0.1, 1000), (0, 700)))
+    expected = stats.wasserstein_distance(one, other)
+    assert wasserstein_module._merged_plug_in(one, other) == pytest.approx(expected, rel=1e-12)
+    shifted = wasserstein_module._merged_plug_in(one + 1e-6, other)
+    assert shifted != pytest.approx(expected, rel=1e-12)
+
+
+def test_many_draws_in_any_order_give_one_distance():
+    rng = np.random.default_rng(1)
+    values, other = rng.normal(0.1, 1, MANY_DRAWS), Draws.of(rng.normal(0, 1, MANY_DRAWS))
+    looked = [Wasserstein().look(Draws.of(each), other, 0) for each in (values, np.sort(values))]
+    expected = stats.wasserstein_distance(values, other.values)
+    assert [each.value for each in looked] == pytest.approx([expected] * 2, rel=1e-9)
+    in_order = Draws.of(np.append(values, np.nan)).in_order()
+    assert in_order.values[:-1].tolist() == np.sort(values).tolist()
+    assert np.isnan(in_order.values[-1])

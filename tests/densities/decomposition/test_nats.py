@@ -47,8 +47,10 @@ def covered(p_fit=P_FIT):
 
 
 def test_the_sum_covers_the_kl_that_it_is_of(monkeypatch):
-    null = partial(split_half.same_source_null, num_splits=1)  # of which no interval knows
-    monkeypatch.setattr(split_half, "same_source_null", null)
+    null = partial(
+        split_half.same_source_null_of_counts, num_splits=1
+    )  # of which no interval knows
+    monkeypatch.setattr(split_half, "same_source_null_of_counts", null)
     assert_coverage(covered())
     assert_catches(assert_coverage, lambda: covered(p_fit=0.8 * P_FIT))
 
