@@ -41,8 +41,8 @@ EXPERIMENTS = {
     "overheads": Experiment(overheads, "what tables and the driver cost", 0.5),
     "sources": Experiment(source_rates, "every kind of source", 5.5),
     "tiny": Experiment(tiny_rates, "tiny networks by the hundred thousand", 1.5),
-    "small": Experiment(small_sweeps, "few networks, and few runs to a fit", 1.5),
-    "results": Experiment(results_rates, "a million rows compared and reported", 1.5),
+    "small": Experiment(small_sweeps, "few networks, and few runs to a fit", 2),
+    "results": Experiment(results_rates, "a million rows compared and reported", 0.5),
 }
 """By name, in their order."""
 
