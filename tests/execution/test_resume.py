@@ -20,6 +20,7 @@ from sweep_engine import cli
 from sweep_engine.backends import LocalBackend
 from sweep_engine.errors import Interrupted, OutputError, ShardFailed
 from sweep_engine.execution import Quiet, run
+from sweep_engine.execution.driver.loop import Loop
 from sweep_engine.execution.worker import worker as worker_module
 from sweep_engine.kernels.native import COMPILERS
 from sweep_engine.planning import plan
@@ -253,10 +254,17 @@ def test_asked_to_stop(tmp_path):
     assert summary.computed == summary.done - done
 
 
-def test_asked_to_stop_once_all_is_done(tmp_path):
+def test_asked_to_stop_once_all_is_done(tmp_path, monkeypatch):
     """There is nothing to go on with: it says that it is complete."""
     out, few = tmp_path / "out", sweep(sources={"init": INIT | {"draws": 3}}, axes={})
-    summary = run(few, out, should_stop=lambda: num_done(out) == 1)
+    step, is_over = Loop._step, [False]
+
+    def stepping(loop):
+        step(loop)
+        is_over.append(loop.schedule.is_over)
+
+    monkeypatch.setattr(Loop, "_step", stepping)
+    summary = run(few, out, should_stop=lambda: is_over[-1])
     assert summary.is_complete
     assert summary.done == 1
 
