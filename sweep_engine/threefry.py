@@ -5,12 +5,16 @@ that draw on chip make the same numbers.
 """
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt32
+
+Numbers = Literal["normal", "truncated_normal", "uniform", "direction", "ones"]
+"""What parameters are before they are scaled: N(0, 1), the same within two deviations of 0, uniform
+on (-1, 1), normals divided by the length of them all, or no random numbers, 1."""
 
 TRUNCATED_AT = 2.0
 TRUNCATED_MASS = math.erf(TRUNCATED_AT / math.sqrt(2))

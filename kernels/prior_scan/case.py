@@ -8,9 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt8, UInt32
 
-Numbers = Literal["normal", "truncated_normal", "uniform", "direction", "ones"]
-"""What parameters are before they are scaled: N(0, 1), the same within two deviations of 0, uniform
-on (-1, 1), normals divided by the length of all of their block, or no random numbers, 1."""
+from sweep_engine.threefry import Numbers
 
 
 class Block(NamedTuple):

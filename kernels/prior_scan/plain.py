@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, Int, Key
 
 from sweep_engine.kernels.fused_training import plain as training
 from sweep_engine.kernels.fused_training.case import Case as TrainingCase
-from sweep_engine.kernels.prior_scan.case import Case, Found, Numbers
-from sweep_engine.threefry import direction, normals, truncated_normals, uniforms
+from sweep_engine.kernels.prior_scan.case import Case, Found
+from sweep_engine.threefry import Numbers, direction, normals, truncated_normals, uniforms
 
 NO_TARGET = -1
 """The target of an input that no draw has to fit."""

@@ -58,7 +58,7 @@ def recipe(law: LawSpec, layout: Layout) -> tuple[Step, ...] | None:
     >>> from sweep_engine.spec.laws import Ball
     >>> two_weights = Layout((Leaf(("Dense_0", "kernel"), (2, 1), 0),))
     >>> (step,) = recipe(Ball(radius=2.0), two_weights)
-    >>> step.kind, step.scales, step.fills_ball
+    >>> step.numbers, step.scales, step.fills_ball
     ('direction', (2.0,), True)
     """
     if isinstance(law, specs.ModuleInit):

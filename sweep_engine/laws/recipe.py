@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -20,11 +19,9 @@ from sweep_engine.laws.element_wise import (
 from sweep_engine.laws.product import Product
 from sweep_engine.laws.spheres import InBall, OnSphere
 from sweep_engine.models import Leaf
+from sweep_engine.threefry import Numbers
 
-Kind = Literal["normal", "truncated_normal", "uniform", "direction", "ones"]
-"""What numbers are before they are scaled; `kernels.prior_scan.case.Numbers`."""
-
-_KINDS: dict[type, Kind] = {
+_NUMBERS: dict[type, Numbers] = {
     Normal: "normal", TruncatedNormal: "truncated_normal", Uniform: "uniform",
 }  # fmt: skip
 
@@ -35,7 +32,7 @@ class Step:
 
     Attributes:
         leaves: The arrays.
-        kind: What their numbers are.
+        numbers: What they are before they are scaled.
         scales: What each array's are multiplied by.
         splits: How the key comes from the law's: split into so many, the one at this place, each
             time.
@@ -43,7 +40,7 @@ class Step:
     """
 
     leaves: tuple[Leaf, ...]
-    kind: Kind
+    numbers: Numbers
     scales: tuple[FloatLike, ...]
     splits: tuple[tuple[int, int], ...] = ()
     fills_ball: bool = False
@@ -74,12 +71,12 @@ def recipe_of(bound: Distribution, leaves: Sequence[Leaf]) -> tuple[Step, ...] |
 
 
 def _steps(law: Distribution, leaves: tuple[Leaf, ...]) -> list[Step] | None:
-    def of_all(kind: Kind, scale: FloatLike, fills_ball: bool = False) -> list[Step]:
-        return [Step(leaves, kind, (scale,) * len(leaves), fills_ball=fills_ball)]
+    def of_all(numbers: Numbers, scale: FloatLike, fills_ball: bool = False) -> list[Step]:
+        return [Step(leaves, numbers, (scale,) * len(leaves), fills_ball=fills_ball)]
 
     match law:
-        case Independent() if type(law.standard) in _KINDS:
-            return of_all(_KINDS[type(law.standard)], law.scale * law.unit)
+        case Independent() if type(law.standard) in _NUMBERS:
+            return of_all(_NUMBERS[type(law.standard)], law.scale * law.unit)
         case OnSphere():
             return of_all("direction", law.radius)
         case InBall():
@@ -97,7 +94,7 @@ def _steps(law: Distribution, leaves: tuple[Leaf, ...]) -> list[Step] | None:
 def _of_product(law: Product, leaves: tuple[Leaf, ...]) -> list[Step] | None:
     if (standard := law.shared_standard()) is not None:
         scales = tuple(scale for _, scale in law.scales())
-        return [Step(leaves, _KINDS[type(standard)], scales)]
+        return [Step(leaves, _NUMBERS[type(standard)], scales)]
     blocks = list(_blocks(law, leaves))
     found = [_steps(block.law, own) for block, own in zip(law.blocks, blocks, strict=True)]
     if any(steps is None for steps in found):

@@ -109,7 +109,7 @@ class KernelScan:
         assert steps is not None
         return Case(
             widths=(*network.input_shape, *module.widths, module.num_outputs),
-            blocks=tuple(Block(step.kind, len(step.leaves)) for step in steps),
+            blocks=tuple(Block(step.numbers, len(step.leaves)) for step in steps),
             activation=module.activation,  # type: ignore[arg-type]  # `obstacles` has looked
             bias=module.bias,
             num_inputs=len(self.order),
