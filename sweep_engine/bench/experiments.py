@@ -34,7 +34,7 @@ class Experiment(NamedTuple):
 
 
 EXPERIMENTS = {
-    "training": Experiment(training_rates, "networks trained in every way one would think of", 18),
+    "training": Experiment(training_rates, "networks trained in every way one would think of", 22),
     "refill": Experiment(refill_gain, "lanes refilled as runs end", 1),
     "prior": Experiment(draw_rates, "prior draws", 0.5),
     "lanes": Experiment(width_curve, "widths of a block", 4),
