@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import Array, Float, Key, UInt32
 
 Numbers = Literal["normal", "truncated_normal", "uniform", "direction", "ones"]
-"""What parameters are before they are scaled: N(0, 1), the same within two deviations of 0, uniform
-on (-1, 1), normals divided by the length of them all, or no random numbers, 1."""
+"""Names what parameters are before they are scaled: N(0, 1), the same within two deviations of 0,
+uniform on (-1, 1), normals divided by the length of them all, or no random numbers, 1."""
 
 TRUNCATED_AT = 2.0
 TRUNCATED_MASS = math.erf(TRUNCATED_AT / math.sqrt(2))
-"""Where normals are cut, in standard deviations, and how much of their mass is left."""
+"""Say where normals are cut, in standard deviations, and how much of their mass is left."""
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)

@@ -1,4 +1,4 @@
-"""Compiling in less time: without most of XLA's optimisations, by its former code generator.
+"""Compile in less time: without most of XLA's optimisations, by its former code generator.
 
 JAX is imported late: the processes that watch over a Ray need none.
 """

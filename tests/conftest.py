@@ -30,14 +30,14 @@ OPTIMISED = (
     "observables/test_every_observable.py", "sources/flow/test_flow.py",
     "sources/test_invariants.py", "sources/test_lowering.py", "sources/test_recording.py",
 )  # fmt: skip
-"""Tests of what XLA's optimiser makes of a program: bits, lane by lane."""
+"""Lists tests of what XLA's optimiser makes of a program: bits, lane by lane."""
 
 LONG_RUNS = (
     "kernels", "execution/test_choosing", "sources/draw", "sources/posterior/test_example.py",
     "sources/test_training_by_kernel.py", "theory/test_posterior.py",
     "theory/test_scalar_factorisation.py", "theory/test_splitting.py", "theory/test_stationary.py",
 )  # fmt: skip
-"""Tests that compute for longer than they compile.
+"""Lists tests that compute for longer than they compile.
 
 All that stand in neither are of what the engine does with programs, which are compiled in half the
 time without optimisations, on the Ray that they share too.

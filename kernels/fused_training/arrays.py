@@ -90,7 +90,7 @@ def macros(case: Case) -> dict[str, str]:
 
 
 def _window(one: Convolution) -> str:
-    """A convolution as `Window` of the C++ sources: a signal is an image of one row."""
+    """Write a convolution as `Window` of the C++ sources: a signal is an image of one row."""
     axes = len(one.padding)
     sides = (one.kernel, one.stride, one.max_pool, one.mean_pool)
     kernel, stride, max_pool, mean_pool = (_of_two([side] * axes, 1) for side in sides)

@@ -16,7 +16,7 @@ RUNNING, FIT, LOSS_REACHED, MAX_STEPS, DIVERGED = range(5)
 
 @dataclass(frozen=True)
 class Case:
-    """The static part of a training run of a multilayer perceptron, or of a convolutional network.
+    """Fix the static part of a training run: a multilayer perceptron or a convolutional network.
 
     Attributes:
         widths: D, the widths of hidden dense layers, C.
@@ -58,14 +58,14 @@ class Case:
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
-        """The sizes of all layers, the input side first."""
+        """List the sizes of all layers, the input side first."""
         convolved, features = sizes(self.convolutions, self.image or self.widths[:1])
         dense = pairwise((features, *self.widths[1:]))
         return (*convolved, *(Layer(n, m) for n, m in dense))
 
     @property
     def num_params(self) -> int:
-        """P, the length of theta: layer by layer, weights (in, out) row-major before biases.
+        """Return P, the length of theta: by layer, weights (in, out) row-major before biases.
 
         Of a convolution `in` are the places of its window, row-major, and their channels.
         """

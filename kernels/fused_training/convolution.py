@@ -1,4 +1,4 @@
-"""A convolution of a network: what it does to the sides of an image."""
+"""Describe a convolution of a network: what it does to the sides of an image."""
 
 from dataclasses import dataclass
 from math import prod
@@ -9,7 +9,7 @@ Sides = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Convolution:
-    """One convolution, and the pooling behind its activation.
+    """Describe a convolution, and the pooling behind its activation.
 
     Attributes:
         channels: How many outputs it has at a position.
@@ -40,7 +40,7 @@ class Convolution:
 
 
 class Layer(NamedTuple):
-    """The size of a layer, dense ones too.
+    """Size up a layer, dense ones too.
 
     Attributes:
         fan_in: Numbers that a unit sums.

@@ -29,10 +29,10 @@ MOST_WIDTH = {"cpu": 1024, "cuda": 512, "tpu": 128}
 they fill its matrix unit, which the kernel leaves idle."""
 
 CONVOLVES = ("plain", "cpu")
-"""Implementations that know convolutions."""
+"""Lists the implementations that know convolutions."""
 
 MOST_UNITS = 2**14
-"""Convolutions with more outputs for an example leave the second-level cache."""
+"""Bounds the outputs for an example: more leave the second-level cache."""
 
 MOST_PARAMS = {"cpu_tiny": 512}
 """As many times a vector of parameters, gradients and moments leave the first-level cache."""

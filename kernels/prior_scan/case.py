@@ -12,7 +12,7 @@ from sweep_engine.threefry import Numbers
 
 
 class Block(NamedTuple):
-    """Some arrays of theta, one after the other, that are drawn by one key."""
+    """Name some arrays of theta, one after the other, that are drawn by one key."""
 
     numbers: Numbers
     arrays: int
@@ -20,7 +20,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """The static part of a scan: a multilayer perceptron and a law.
+    """Fix the static part of a scan: a multilayer perceptron and a law.
 
     Attributes:
         widths: D, the hidden widths, C.
@@ -58,12 +58,12 @@ class Case:
 
     @property
     def num_outputs(self) -> int:
-        """C: one whose sign is the label, or one a label."""
+        """Return C: one whose sign is the label, or one a label."""
         return self.widths[-1]
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of a function: eight of two labels in each, or one a label."""
+        """Count the bytes of a function: eight of two labels in each, or one a label."""
         return -(-self.num_inputs // 8) if self.num_outputs <= 2 else self.num_inputs
 
     @property

@@ -20,7 +20,7 @@ from sweep_engine.bench.training.show import plot, table
 
 
 class Experiment(NamedTuple):
-    """What one measures, and how long that takes.
+    """Say what an experiment measures, and how long that takes.
 
     Attributes:
         measure: Takes `quick`, which makes it small enough for a test, and gives plain JSON.
@@ -44,7 +44,7 @@ EXPERIMENTS = {
     "small": Experiment(small_sweeps, "few networks, and few runs to a fit", 2),
     "results": Experiment(results_rates, "a million rows compared and reported", 0.5),
 }
-"""By name, in their order."""
+"""Lists them by name, in their order."""
 
 
 def bench(

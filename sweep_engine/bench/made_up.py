@@ -1,4 +1,4 @@
-"""Made-up results of any size, written through the store as a run writes them."""
+"""Make results of any size up, and write them through the store as a run does."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from sweep_engine.store.schema import tallies_schema
 
 NUM_FUNCTIONS, EXPONENT = 2**30, 1.05
 SHIFT = 0.3
-"""By how much trained networks are larger, in standard deviations of the norm."""
+"""Says by how much trained networks are larger, in standard deviations of the norm."""
 
 
 def made_up_sweep(rows: int, draws: int) -> Sweep:

@@ -1,4 +1,4 @@
-"""Results of a million rows: how long they take to be written, compared and reported."""
+"""Time results of a million rows: written, compared and reported."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""Small sweeps: few networks beside plain JAX, and runs that stop at different steps."""
+"""Measure small sweeps: few networks beside plain JAX, and runs that stop at different steps."""
 
 from dataclasses import replace
 from typing import Any

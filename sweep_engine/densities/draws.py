@@ -13,7 +13,7 @@ DATA_SEEDS = "data seeds"
 """Units that are the runs on one data set."""
 
 MANY_DRAWS = 2**17
-"""Fewer are sorted again where that is needed: it takes moments, and old numbers stay."""
+"""Bounds from below what is sorted once: fewer take moments, and old numbers stay."""
 
 _WHOLE_UNITS = (
     "halves, and halves of halves for the null, are made of whole units: at least 4 repetitions or "
@@ -132,12 +132,12 @@ class Draws:
 
     @property
     def have_equal_weights(self) -> bool:
-        """Whether the weights are known to be 1 each, without a look at them."""
+        """Say whether the weights are known to be 1 each, without a look at them."""
         return self.weights.strides == (0,)
 
     @property
     def num_bytes(self) -> int:
-        """Memory that the arrays take."""
+        """Count the bytes that the arrays take."""
         weights = 0 if self.have_equal_weights else self.weights.nbytes
         return self.values.nbytes + weights + (0 if self.units is None else self.units.nbytes)
 

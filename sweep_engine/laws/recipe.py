@@ -1,4 +1,4 @@
-"""How kernels draw a law: arrays of numbers of one kind, times scales, where it is just that."""
+"""Say how kernels draw a law, where that is arrays of numbers of one kind, times scales."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ _NUMBERS: dict[type, Numbers] = {
 
 @dataclass(frozen=True)
 class Step:
-    """Some arrays of theta, one after the other, drawn by one key.
+    """Draw some arrays of theta, one after the other, by one key.
 
     Attributes:
         leaves: The arrays.

@@ -43,7 +43,7 @@ WORKLOADS = {
     "prior, ten labels": ("prior", NORMAL, DIGITS, DRAWS // 8),
 }  # fmt: skip
 MOST_DIFFERENT = 1e-6
-"""Share of labels that may be another: of outputs within rounding of one another, or of 0."""
+"""Bounds the share of labels that may be another: of outputs within rounding of a tie."""
 
 
 def measure(

@@ -80,7 +80,7 @@ def run_step(step: str, out: Path, rows: int) -> None:
 
 
 def peak_bytes() -> int:
-    """The process's own peak: `ru_maxrss` of a child includes what its parent held."""
+    """Read the process's own peak: `ru_maxrss` of a child includes what its parent held."""
     (kilobytes,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(kilobytes) * 1024
 

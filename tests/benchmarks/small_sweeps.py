@@ -1,4 +1,4 @@
-"""Small sweeps, as `sweep-engine bench small` measures them, and starting up.
+"""Measure small sweeps, as `sweep-engine bench small` does, and starting up.
 
     .venv/bin/python tests/benchmarks/small_sweeps.py tests/benchmarks/records/NAME.json
 

@@ -63,7 +63,7 @@ def test_every_kind_says_which_lanes_are_busy():
 
 
 def test_every_kind_counts_its_padding():
-    """Of one shard: blocks of 4 lanes, by a kernel too."""
+    """Count those of one shard: blocks of 4 lanes, by a kernel too."""
     _, programs = opened(4)
     found = {source: one.with_padding(5) for source, one in programs.items()}
     drawn = [name for name, one in CASES.items() if one["kind"] in {"prior", "guess_and_check"}]

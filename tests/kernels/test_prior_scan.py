@@ -70,7 +70,7 @@ every_kernel = pytest.mark.parametrize("implementation", LIBRARIES)
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def keys_of(case: Case, num_draws: int) -> jax.Array:
-    """One for each block of each draw."""
+    """Make one for each block of each draw."""
     places = jnp.arange(num_draws)[:, None] * len(case.blocks) + jnp.arange(len(case.blocks))
     of_place = functools.partial(jax.random.fold_in, jax.random.key(0))
     return jax.vmap(jax.vmap(of_place))(places)
@@ -164,7 +164,7 @@ def draw(
 @every_kernel
 @pytest.mark.parametrize("name", CASES)
 def test_draws_are_those_of_the_plain_twin(implementation, name):
-    """Uniform ones bit for bit, others to a few units in the last place.
+    """Agree bit for bit on uniform ones, on others to a few units in the last place.
 
     Directions are drawn by XLA's own erfinv, which is 30 units off where a number is large; the
     kernel's are within 5 units of those by float64.
@@ -189,7 +189,7 @@ def test_the_cuda_kernel_draws_the_cpu_kernels_numbers():
 
 
 def test_draws_have_their_law():
-    """Independent of JAX; draws of another law are caught."""
+    """Test independently of JAX; draws of another law are caught."""
     uniform = CASES["no bias"]
     normal = [draw(CASES["yardstick"], keys) for keys in keys_of(CASES["yardstick"], 50)]
     assert_ks(np.concatenate(normal), stats.norm.cdf)
@@ -205,7 +205,7 @@ def test_draws_have_their_law():
 
 @every_kernel
 def test_directions_have_length_one_in_every_layer_and_no_favourite(implementation):
-    """A coordinate of n on the sphere has (1 + z) / 2 of law Beta((n - 1) / 2, (n - 1) / 2)."""
+    """Hold a coordinate of n on the sphere to its law: (1 + z) / 2 is Beta of (n - 1) / 2 twice."""
     case = CASES["two labels, a direction each layer"]
     drawn = np.array([draw(case, keys, None, implementation) for keys in keys_of(case, 400)])
     for layer in (drawn[:, :36], drawn[:, 36:]):
@@ -256,7 +256,7 @@ def test_a_draw_does_not_depend_on_the_others(implementation):
 
 @every_kernel
 def test_the_draws_that_are_wanted_are_made(implementation):
-    """Of nine the first five; what stands for the others says nothing."""
+    """Make of nine the first five; what stands for the others says nothing."""
     case, call = CASES["ragged"], IMPLEMENTATIONS[implementation]
     given = keys_of(case, 9), scales_of(case, 9), *examples(case)
     some, every = call(case, *given, 5), call(case, *given, 9)
@@ -279,7 +279,7 @@ def test_blocks_that_are_not_all_arrays_are_refused():
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("num_outputs", [1, 2, 3])
 def test_margins_and_labels_of_outputs_that_are_told(implementation, num_outputs):
-    """Theta is the last layer's biases alone: outputs are what they are set to, NaN among them."""
+    """Set the last layer's biases alone: outputs are what those are, NaN among them."""
     case = Case((1, num_outputs), (Block("ones", 1), Block("ones", 1)), "linear", num_inputs=2)
     outputs = jnp.asarray([0.0, 2.0, -3.0, jnp.nan, jnp.inf])
     scales = jnp.stack([jnp.zeros(5), outputs], axis=1)

@@ -1,4 +1,4 @@
-"""A kernel is told of the convolutions that a model has, with the parameters where they lie."""
+"""Check that a kernel is told of a model's convolutions, with parameters where they lie."""
 
 from math import prod
 
@@ -28,7 +28,7 @@ MODELS = {
 
 
 def case_of(network: Network) -> Case:
-    """Of one output, as a training source says it."""
+    """Take one output, as a training source says it."""
     image, convolutions = convolutions_of(network.module, network.input_shape)
     module = network.module
     widths = (prod(image), *module.dense, module.num_outputs)

@@ -41,7 +41,7 @@ minibatch's turns. Parameters that differ by 5 % of a rate differ by 1e-2."""
 
 CNN = {"kind": "cnn", "channels": [4, 3], "kernel": [3, 2], "padding": ["same", 1],
        "stride": [1, 2], "max_pool": [2, 1], "dense": [5], "activation": "tanh"}  # fmt: skip
-"""Of signals of 5 numbers: 5 positions, pooled to 2, then 2 with zeros at the ends."""
+"""Takes signals of 5 numbers: 5 positions, pooled to 2, then 2 with zeros at the ends."""
 
 
 def programs_of(
@@ -128,7 +128,7 @@ def test_smooth_networks_are_trained_alike(name):
 
 
 def test_convolutional_networks_are_trained_alike():
-    """The same parameters in the same places: theta is compared."""
+    """Compare theta: the same parameters stand in the same places."""
     kernel, xla = (
         trained(*programs_of(implementation, CNN_SOURCE, model=CNN))
         for implementation in ("cpu", "xla")

@@ -9,7 +9,7 @@ from sweep_engine.densities.cells.ids import add_up_by_id
 from sweep_engine.errors import InsufficientSamples
 
 Cells = Int[np.ndarray, " F"] | int
-"""How many cells each entry of counts stands for; 1 where each is a cell by itself."""
+"""Counts the cells that each entry of counts stands for; 1 where each is a cell by itself."""
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Bool, Int, Shaped, UInt64
 
 WIDTH = 32
-"""Characters of a function id: 16 bytes in hex."""
+"""Counts the characters of a function id: 16 bytes in hex."""
 
 _CHUNK = 2**17
-"""Ids that are read at once, so that what is between stays in the cache."""
+"""Counts the ids that are read at once, so that what is between stays in the cache."""
 
 Words = UInt64[np.ndarray, " n"]
 

@@ -1,4 +1,4 @@
-"""Many draws of two samples in one order, with counts of any part of them below any value.
+"""Bring many draws of two samples into one order, and count any part of them below any value.
 
 Cells of equal mass need where the mass of some draws reaches a level, and how many of others lie
 below. Sorted once, with counts by blocks of a thousand draws, each answer looks into one block.
@@ -29,7 +29,7 @@ def are_many(source: Draws, reference: Draws) -> bool:
 
 @dataclass(frozen=True)
 class Side:
-    """One sample: its finite values in ascending order, and how many others there are."""
+    """Hold one sample: its finite values in ascending order, and how many others there are."""
 
     values: Float[np.ndarray, " f"]
     num_not_finite: int
@@ -47,7 +47,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Ordered:
-    """Two samples of draws of equal weight in one order.
+    """Hold two samples of draws of equal weight in one order.
 
     Attributes:
         values: The finite ones of both, ascending.
@@ -77,7 +77,7 @@ class Ordered:
 
 @dataclass(frozen=True)
 class Parts:
-    """Values in ascending order that belong to several parts.
+    """Hold values in ascending order that belong to several parts.
 
     Example:
         >>> values, parts = np.arange(6.0), np.array([0, 1, 0, 1, 0, 1, 1], np.uint8)

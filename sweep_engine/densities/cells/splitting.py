@@ -22,14 +22,14 @@ Whole = Int[np.ndarray, " F"]
 Entry = Int[np.ndarray, " G"] | slice
 
 FEW_DRAWS = 2 * MIN_CELL_COUNT
-"""Cells of fewer draws, of both sides together, are gathered.
+"""Bounds the draws, of both sides together, of cells that are gathered.
 
 None of them is frequent in any part of the draws (`frequent_functions`), so none is asked for by
 itself.
 """
 
 MANY_CELLS = 2**15
-"""Fewer cells are split one by one: that takes milliseconds, and old numbers stay as they are."""
+"""Bounds from below what is gathered: fewer cells take milliseconds, and old numbers stay."""
 
 
 def gather_many(counts: CellCounts) -> CellCounts:
@@ -125,7 +125,7 @@ def _halves(counts: CellCounts, rng: np.random.Generator) -> tuple[Entry, CellCo
 
 
 class OneSide:
-    """The draws of one source, to be cut in half again and again.
+    """Hold the draws of one source, to be cut in half again and again.
 
     Example:
         >>> halves = OneSide(np.array([9, 1]), 1).cut(np.random.default_rng(0))

@@ -8,7 +8,7 @@ Value = TypeVar("Value")
 
 
 class Kept(Generic[Value]):
-    """The values that were asked for last, as many as fit into some memory.
+    """Keep the values that were asked for last, as many as fit into some memory.
 
     Example:
         >>> kept = Kept(100, size=len)

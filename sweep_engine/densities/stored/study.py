@@ -38,10 +38,10 @@ Where = Mapping[str, tuple[float, float]]
 
 
 CountedFunctions = tuple[tuple[np.ndarray, CellCounts], tuple[str, ...]]
-"""Function ids with both sides' counts, and what a reader must know of them."""
+"""Holds function ids with both sides' counts, and what a reader must know of them."""
 
 DRAWS_KEPT, CELLS_KEPT = 192 * 2**20, 320 * 2**20
-"""Bytes of draws and of counts that stay in memory for who reads them next."""
+"""Bound the bytes of draws and of counts that stay in memory for who reads them next."""
 
 
 class Study:

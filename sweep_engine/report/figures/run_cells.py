@@ -1,4 +1,4 @@
-"""More runs than dots can show, counted in cells of two columns and read in a stream."""
+"""Count more runs than dots can show in cells of two columns, read in a stream."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ from sweep_engine.report.drawing.marks import Counts, Heatmap
 NUM_BINS = 48
 
 Columns = Mapping[str, Mapping[str, Values]]
-"""By column and source, the value of every run in the order of the files."""
+"""Holds, by column and source, the value of every run in the order of the files."""
 
 
 def read_columns(study: Study, candidates: Sequence[str]) -> Columns:

@@ -26,7 +26,7 @@ MOST_VALUES = 2**22
 """Numbers in all inputs: every thread has a copy, tile by tile, that should stay in its cache."""
 
 RULES = {"train_error", "margin"}
-"""The acceptance rules that a kernel's findings decide."""
+"""Lists the acceptance rules that a kernel's findings decide."""
 
 
 def obstacles(bucket: Bucket, implementation: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The convolutions of a model as a training kernel is told of them."""
+"""Tell a training kernel of the convolutions of a model."""
 
 from jax import lax
 

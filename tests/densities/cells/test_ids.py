@@ -1,4 +1,4 @@
-"""Ids grouped as integers, against NumPy's `unique` of the text itself."""
+"""Hold ids grouped as integers to NumPy's `unique` of the text itself."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Many draws in one order, against those that are sorted again for each part."""
+"""Hold many draws in one order to those that are sorted again for each part."""
 
 from functools import partial
 
@@ -45,7 +45,7 @@ def test_cuts_and_counts_are_those_of_each_half_sorted_by_itself(name, num_bins)
 
 
 def halves_of(line, coin, side):
-    """One side's draws by their coin; what is not finite stands last, as NaN."""
+    """Split one side's draws by their coin; what is not finite stands last, as NaN."""
     values = np.append(line.values, np.full(len(line.sides) - len(line.values), np.nan))
     return [Draws.of(values[(line.sides == side) & (coin == half)]) for half in (0, 1)]
 
@@ -78,7 +78,7 @@ def test_coins_are_fair_and_of_their_own():
 
 
 def looked(look, seed):
-    """All that is random in the bounds on bins, with the squares."""
+    """List all that is random in the bounds on bins, with the squares."""
     rng = np.random.default_rng([3, 0])
     sides = [Draws.of(np.round(rng.normal(mean, 1, 400), 2)) for mean in (0.1, 0.0)]
     halves, log_ratio, nulls = look(*sides, seed, 12)

@@ -1,4 +1,4 @@
-"""Cells of equal counts, split together, against a coin for every draw."""
+"""Hold cells of equal counts, split together, to a coin for every draw."""
 
 from collections import Counter
 
@@ -37,18 +37,18 @@ RARE = CellCounts(np.array([1, 1, 2, 0, 0]), np.array([0, 0, 1, 3, 3]))
 
 
 def each_cell(counts):
-    """Both sides' draws of every cell, one cell a row, in no order."""
+    """List both sides' draws of every cell, one cell a row, in no order."""
     both = np.stack([counts.source, counts.reference], axis=1)
     return np.repeat(both, np.broadcast_to(counts.cells, len(both)), axis=0)
 
 
 def as_multiset(*parts):
-    """How many cells have which counts in all parts."""
+    """Count the cells that have the same counts in all parts."""
     return Counter(map(tuple, np.hstack([each_cell(part) for part in parts]).tolist()))
 
 
 def coin_for_every_draw(counts, rng):
-    """The plain twin of `halve`: one draw after the other."""
+    """Halve as the plain twin of `halve`: one draw after the other."""
     halves = np.zeros((2, 2, len(counts.source)), int)
     for side, draws in enumerate((counts.source, counts.reference)):
         for cell in np.repeat(np.arange(len(draws)), draws):
@@ -104,7 +104,7 @@ def test_halves_have_the_law_of_a_coin_for_every_draw(counts):
 
 
 def all_alike_go_together(rng):
-    """A wrong `halve`: an entry is split as one cell, and the others follow it."""
+    """Halve wrongly: an entry is split as one cell, and the others follow it."""
     few = gather(RARE)
     halves = halve(CellCounts(few.source, few.reference), rng)
     return [CellCounts(half.source, half.reference, few.cells) for half in halves]
@@ -150,7 +150,7 @@ def test_folds_hold_every_draw_once_and_their_sizes_are_multinomial(counts):
 
 
 def check_sizes(sizes):
-    """A third of four draws in each fold; a draw more in one is a draw less in the others."""
+    """Expect a third of four draws a fold; one more in one is one less in the others."""
     gaps = np.asarray(sizes, float) - 4 / 3
     pairs = [gaps[:, 0] * gaps[:, 1], gaps[:, 1] * gaps[:, 2], gaps[:, 0] * gaps[:, 2]]
     assert_mean_within(np.stack([*gaps.T, *pairs], axis=1), [0] * 3 + [-4 / 9] * 3)

@@ -1,4 +1,4 @@
-"""What was read last is not read again, and never taken for something else."""
+"""Check that what was read last is not read again, and never taken for something else."""
 
 from types import SimpleNamespace
 
@@ -12,13 +12,13 @@ from sweep_engine.spec import Comparison
 
 
 class Stored(SimpleNamespace):
-    """Told from others by which it is, as a study is."""
+    """Stand for something told from others by which it is, as a study is."""
 
     __eq__, __hash__ = object.__eq__, object.__hash__
 
 
 def study_of(number):
-    """A study whose draws say, by their first value, which reading they are of."""
+    """Stand for a study whose draws say, by their first value, which reading they are of."""
     read, rows_counted = [], []
 
     def draws(*asked):

@@ -68,7 +68,7 @@ CASES = {
         (9, 9, 1),
     ),
 }
-"""The second convolution of signals and of images leaves out positions between its windows."""
+"""Leaves out, in the second convolution, positions between its windows."""
 
 SMOOTH = [name for name, case in CASES.items() if case.activation != "relu"]
 KINKED = [name for name, case in CASES.items() if case.activation == "relu"]

@@ -42,7 +42,7 @@ TOO_SLOW_FOR_MANY_RUNS = {"cuda on the host", "tpu interpreted"}  # barriers; sm
 NUM_RUNS = 12
 
 CONVOLVE = {"plain", "cpu"}
-"""The implementations that know convolutions: they are tested by those cases too."""
+"""Lists the implementations that know convolutions: they are tested by those cases too."""
 
 SHORT = {"plain": ["ragged"], "cpu": ["yardstick", "ragged", "classes", "signals", "images"]}
 SHORT |= {"cpu_tiny": ["ragged", "classes"]}
@@ -116,7 +116,7 @@ def test_first_gradient_is_that_of_float64(implementation, name):
 
 
 def test_a_convolution_one_place_further_on_is_caught():
-    """Its gradient is another by far more than the test above allows."""
+    """Find another gradient by far more than the test above allows."""
     first, *others = CASES["signals"].convolutions
     moved = replace(first, padding=((1, 2),))
     wrong = replace(CASES["signals"], convolutions=(moved, *others))
@@ -127,7 +127,7 @@ def test_a_convolution_one_place_further_on_is_caught():
 
 
 def test_equal_maxima_share_the_gradient():
-    """All positions of a flat signal are equal; Adam's first moment is the gradient's share."""
+    """Take a flat signal, all positions of which are equal; Adam's first moment is their share."""
     example = make(CASES["signals"], 2, 1)
     example = example._replace(data=example.data._replace(x=jnp.full_like(example.data.x, 0.5)))
     (found, _), (truth, _) = (example.run(f) for f in (cpu.train_segment, plain.train_segment))

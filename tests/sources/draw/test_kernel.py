@@ -60,7 +60,7 @@ ROUNDING = 1e-5
 
 @functools.cache
 def opened(name):
-    """Two settings of one bucket, where the law has a number of its own, and programs by both."""
+    """Open two settings of a bucket, where the law has a number of its own, and both programs."""
     task, source, activation, accept = CASES[name]
     law = source["law"]
     scales = ("std", "half_width", "weight_std", "radius")
@@ -93,7 +93,7 @@ def draws_of(programs, pieces):
 
 
 def nearness_in_float64(bucket, settings, run_ids):
-    """How near some draws are to another label or fit, as a share of their largest output."""
+    """Measure how near draws are to another label or fit, as a share of their largest output."""
     theta = draw_rows(bucket, Runs.of_ids(bucket, np.array(run_ids), settings))
     with jax.enable_x64(True):
         x = np.asarray(bucket.task.inputs, np.float64)
@@ -113,7 +113,7 @@ def nearness_in_float64(bucket, settings, run_ids):
 @needs_compiler
 @pytest.mark.parametrize("name", CASES)
 def test_draws_are_counted_as_by_xla(name):
-    """Exactly, but for draws within rounding of another label or fit: some in 100,000."""
+    """Agree exactly, but for draws within rounding of another label or fit: some in 100,000."""
     pieces, reference, kernel = opened(name)
     (draws, tallies), (others, other_tallies) = (draws_of(p, pieces) for p in (reference, kernel))
     different = [i for i in draws | others if draws.get(i) != others.get(i)]
