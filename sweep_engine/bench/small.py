@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sweep_engine.bench.timing import interleaved
-from sweep_engine.bench.training.engine import Engine, OnePiece
+from sweep_engine.bench.training.engine import Engine, Kernel, OnePiece, can_build_kernels
 from sweep_engine.bench.training.experiment import WORKLOADS
 from sweep_engine.bench.training.problem import Problem, Workload
 from sweep_engine.sources import Control, SourcePrograms, open_source, work
@@ -55,15 +55,20 @@ def _few(workload: Workload, networks: int, quick: bool) -> dict[str, Any]:
     usual, steps = workload.problem(networks), 2 if quick else STEPS
     width = usual.programs.bucket.lanes
     narrow = min(width, refilled_lanes(networks))
+    by_runs = replace(usual, programs=_with_lanes(usual.programs, narrow))
     ways: dict[str, tuple[Engine | OnePiece, Problem]] = {
         "usual": (Engine(), usual),
-        "by_runs": (Engine(), replace(usual, programs=_with_lanes(usual.programs, narrow))),
+        "by_runs": (Engine(), by_runs),
         "jit(vmap(scan))": (OnePiece(), usual),
     }
+    if can_build_kernels():
+        ways["kernel"] = (Kernel(), by_runs)
     runs = {name: way.prepare(problem, steps) for name, (way, problem) in ways.items()}
     times = interleaved(runs, repeats=1 if quick else 3)
     plain = times["jit(vmap(scan))"].processor
-    over = {name: round(times[name].processor / plain, 2) for name in ("usual", "by_runs")}
+    over = {
+        name: round(times[name].processor / plain, 2) for name in ways if name != "jit(vmap(scan))"
+    }
     print(f"{workload.name}: {networks} networks, times plain JAX: {over}", flush=True)
     return {
         "networks": networks,

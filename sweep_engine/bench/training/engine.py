@@ -1,5 +1,6 @@
 """The JAX contenders: this engine by its own paths, and plain JAX in one piece and in tiles."""
 
+import shutil
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from sweep_engine.bench.shards import work_on_shards
 from sweep_engine.bench.timing import interleaved
 from sweep_engine.bench.training.contender import Bare, Losses, Run
 from sweep_engine.bench.training.problem import MOMENTUM, Problem, Workload
+from sweep_engine.kernels.native import COMPILERS
 from sweep_engine.sources.train.programs import TrainPrograms
 
 Train = Callable[[Any], Any]
@@ -50,6 +52,11 @@ class Engine:
             return lambda: np.concatenate([finished.columns["train_loss"] for finished in done])
 
         return run
+
+
+def can_build_kernels() -> bool:
+    """Say whether JAX computes on CPUs here, and there is a compiler of C++."""
+    return jax.default_backend() == "cpu" and any(map(shutil.which, COMPILERS))
 
 
 class Kernel(Engine):

@@ -1,6 +1,5 @@
 """The experiment `training`: gate, then interleaved times, over the number of networks."""
 
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,11 +12,16 @@ import numpy as np
 from sweep_engine.bench.machine import limits
 from sweep_engine.bench.timing import REPEATS, WARM_UPS, interleaved
 from sweep_engine.bench.training.contender import Contender
-from sweep_engine.bench.training.engine import Engine, Kernel, OnePiece, Tiles
+from sweep_engine.bench.training.engine import (
+    Engine,
+    Kernel,
+    OnePiece,
+    Tiles,
+    can_build_kernels,
+)
 from sweep_engine.bench.training.networks import MNIST1D_CNN, PlainMlp, mnist1d_module
 from sweep_engine.bench.training.problem import Problem, Workload
 from sweep_engine.errors import SweepEngineError
-from sweep_engine.kernels.native import COMPILERS
 from sweep_engine.tasks.mnist1d import Signals
 
 YARDSTICK = Workload(
@@ -89,8 +93,15 @@ class Disagreement(SweepEngineError):
     """Contenders do not compute the same training."""
 
 
-def training_rates(*, quick: bool = False) -> dict[str, Any]:
+def training_rates(
+    *, quick: bool = False, points: Sequence[tuple[Workload, int]] | None = None
+) -> dict[str, Any]:
     """Train the same networks in every way, on this machine, in one go.
+
+    Args:
+        quick: To try it out: few networks, short calls.
+        points: The workloads, and how many networks of each; all that claims are about where
+            it is left out.
 
     Returns:
         By workload: `gate`, the greatest relative difference of losses from the engine's;
@@ -104,7 +115,7 @@ def training_rates(*, quick: bool = False) -> dict[str, Any]:
     began = time.perf_counter()
     workloads: dict[str, dict[str, Any]] = {}
     left_out = []
-    for workload, networks in _points(quick=quick):
+    for workload, networks in points or _points(quick=quick):
         if time.perf_counter() - began > BUDGET_SECONDS:
             left_out.append(f"{workload.name}, {networks:,} networks")
             continue
@@ -153,7 +164,7 @@ def contenders() -> tuple[list[Contender], list[str]]:
     """Those that can run here, and a line for those that cannot."""
     found: list[Contender] = [Engine()]
     skipped = []
-    if jax.default_backend() != "cpu" or not any(map(shutil.which, COMPILERS)):
+    if not can_build_kernels():
         skipped.append("The CPU kernel needs a CPU and a C++ compiler: it is SKIPPED")
     else:
         found.append(Kernel())
