@@ -67,6 +67,21 @@ CASES = {
         (Convolution(16, 2, 1, ((0, 0),) * 2, max_pool=2, mean_pool=2),),
         (9, 9, 1),
     ),
+    "norms": Case((3, 17, 6, 1), "tanh", True, "logistic", "nesterov", 37, 5, norm="layer"),
+    "norm of classes": Case(
+        (5, 20, 4), "gelu", False, "cross_entropy", "adam", 51, norm="rms"
+    ),
+    "blocks": Case(
+        (4, 18, 18, 18, 18, 18, 3), "tanh", True, "cross_entropy", "adam", 40, 9,
+        norm="layer", residual=True,
+    ),
+    "plain blocks": Case(
+        (3, 7, 7, 7, 1), "gelu", False, "squared", "sgd", 33, residual=True
+    ),
+    "kinked block": Case(
+        (6, 33, 33, 33, 1), "relu", True, "squared_labels", "nesterov", 70, 16,
+        norm="rms", residual=True,
+    ),
 }
 """Leaves out, in the second convolution, positions between its windows."""
 
@@ -138,7 +153,8 @@ def make(case: Case, num_runs: int, turns: int, *, seed: int = 0, every: int = 4
     if case.loss == "squared":
         y = data_rng.normal(size=case.num_examples).astype(np.float32)
     fan_in = np.concatenate([np.full((n + case.bias) * m, n) for n, m, _ in case.layers])
-    theta = rng.normal(size=(num_runs, case.num_params)) / np.sqrt(fan_in)
+    of_norms = np.full(case.num_params - len(fan_in), 4)
+    theta = rng.normal(size=(num_runs, case.num_params)) / np.sqrt([*fan_in, *of_norms])
     indices = rng.integers(
         case.num_examples, size=(num_runs, turns if case.minibatch else 0, case.minibatch or 0)
     )
