@@ -161,7 +161,7 @@ def outputs(case: Case, theta: Float[Array, " P"], x: Float[Array, "N D"]) -> Fl
         return jnp.matmul(x, weights, precision="highest") + bias
 
     def norm(x: Array) -> Array:
-        return _normalised(x, *next(norms), centred=case.norm == "layer") if case.norm else x
+        return normalised(x, *next(norms), centred=case.norm == "layer") if case.norm else x
 
     x = dense(x)
     while case.residual and len(layers) > 1:
@@ -171,9 +171,10 @@ def outputs(case: Case, theta: Float[Array, " P"], x: Float[Array, "N D"]) -> Fl
     return dense(norm(x)) if layers else x
 
 
-def _normalised(
+def normalised(
     x: Float[Array, "N H"], gain: Float[Array, " H"], bias: Array | float, *, centred: bool
 ) -> Float[Array, "N H"]:
+    """Normalise the units of every example; a layer norm takes their mean away first."""
     x = x - jnp.mean(x, axis=1, keepdims=True) if centred else x
     square = jnp.mean(x**2, axis=1, keepdims=True)
     return (1 + gain) * x / jnp.sqrt(square + EPSILON) + bias
