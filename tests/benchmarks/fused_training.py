@@ -47,7 +47,6 @@ CASES = {
     "digits_adam": Case(DIGITS.widths, "relu", True, DIGITS.loss, "adam", 1437, 32),
     "yardstick_norms": replace(YARDSTICK, norm="layer"),
     "digits_blocks": replace(DIGITS, widths=(64, *[40] * 5, 10), norm="layer", residual=True),
-    "digits_plain_blocks": replace(DIGITS, widths=(64, *[40] * 5, 10), residual=True),
 }
 RUNS, STEPS = 256, 200
 TILES = (4, 8, 16, 64, 128)

@@ -1,5 +1,5 @@
 // The layers of a perceptron with norms or residual connections: what follows the sums of each,
-// and how its arrays lie.
+// and how its arrays lie. See `Case` in case.py for its equations.
 #pragma once
 #include "lanes.h"
 

@@ -67,7 +67,7 @@ CASES = {
         (Convolution(16, 2, 1, ((0, 0),) * 2, max_pool=2, mean_pool=2),),
         (9, 9, 1),
     ),
-    "norms": Case((3, 17, 6, 1), "tanh", True, "logistic", "nesterov", 37, 5, norm="layer"),
+    "norms": Case((3, 17, 6, 1), "tanh", True, "logistic", "nesterov", 37, norm="layer"),
     "blocks": Case(
         (4, *[18] * 5, 3),
         "gelu",
