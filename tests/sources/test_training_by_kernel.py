@@ -43,8 +43,10 @@ CNN = {"kind": "cnn", "channels": [4, 3], "kernel": [3, 2], "padding": ["same", 
        "stride": [1, 2], "max_pool": [2, 1], "dense": [5], "activation": "tanh"}  # fmt: skip
 """Takes signals of 5 numbers: 5 positions, pooled to 2, then 2 with zeros at the ends."""
 
-BLOCKS = {"kind": "residual", "blocks": 1, "width": 5, "activation": "tanh", "norm": "layer"}
+BLOCKS = {"kind": "residual", "blocks": 1, "width": 8, "activation": "tanh", "norm": "layer"}
 SLOWLY = SOURCE | {"optimizer": SGD | {"learning_rate": 0.02}}
+"""Keeps away from units that are all alike, where a norm makes much of how they are rounded."""
+
 MODELS = {"convolutions": (SOURCE, CNN), "blocks": (SLOWLY, BLOCKS)}
 
 
