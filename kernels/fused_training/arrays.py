@@ -86,6 +86,9 @@ def macros(case: Case) -> dict[str, str]:
         *sides, channels = case.image
         values["IMAGE"] = ",".join(map(str, (*_of_two(sides, 1), channels)))
         values["CONVOLUTIONS"] = ",".join(map(_window, case.convolutions))
+    if case.norm or case.residual:
+        values["NORM"] = f"{case.norm or 'no'}_norm"
+        values["RESIDUAL"] = int(case.residual)
     return {f"SWEEP_{name}": str(value) for name, value in values.items()}
 
 

@@ -18,6 +18,10 @@ RUNNING, FIT, LOSS_REACHED, MAX_STEPS, DIVERGED = range(5)
 class Case:
     """Fix the static part of a training run: a multilayer perceptron or a convolutional network.
 
+    A perceptron may have norms, and residual connections: h_0 = U_0 x,
+    h_b = h_{b-1} + W_b phi(U_b n(h_{b-1})), f = V n(h_B). Its dense layers are then
+    U_0, U_1, W_1, ..., U_B, W_B, V, all hidden ones of one width.
+
     Attributes:
         widths: D, the widths of hidden dense layers, C.
         activation: Between the layers; `gelu` is the tanh approximation.
@@ -30,6 +34,9 @@ class Case:
         minibatch: B, or None for the full batch.
         convolutions: Before the dense layers; each is followed by the activation and pooling.
         image: Where there are any: the sides of an input and its channels, D in all.
+        norm: n, over units: without residual connections, behind each hidden layer and before
+            its activation.
+        residual: Whether there are blocks, each added to what it was given.
     """
 
     widths: tuple[int, ...]
@@ -41,6 +48,8 @@ class Case:
     minibatch: int | None = None
     convolutions: tuple[Convolution, ...] = ()
     image: tuple[int, ...] = ()
+    norm: Literal["layer", "rms"] | None = None
+    residual: bool = False
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1 or self.num_examples < 1:
@@ -54,6 +63,11 @@ class Case:
             raise ValueError(f"expected a minibatch of at least 1, got {self.minibatch}")
         if self.convolutions and prod(self.image) != self.widths[0]:
             raise ValueError(f"expected images of {self.widths[0]} numbers, got {self.image}")
+        if self.convolutions and (self.norm or self.residual):
+            raise ValueError(f"expected no norms or blocks behind convolutions, got {self}")
+        hidden = self.widths[1:-1]
+        if self.residual and (len(hidden) < 3 or len(hidden) % 2 == 0 or len(set(hidden)) > 1):
+            raise ValueError(f"expected 2 B + 1 hidden layers of one width, got {self.widths}")
         _ = self.layers  # there may be no room for the windows
 
     @cached_property
@@ -64,12 +78,20 @@ class Case:
         return (*convolved, *(Layer(n, m) for n, m in dense))
 
     @property
+    def norms(self) -> tuple[int, ...]:
+        """List the units of every norm, the input side first."""
+        hidden = self.widths[1:-1]
+        return (hidden[::2] if self.residual else hidden) if self.norm else ()
+
+    @property
     def num_params(self) -> int:
         """Return P, the length of theta: by layer, weights (in, out) row-major before biases.
 
-        Of a convolution `in` are the places of its window, row-major, and their channels.
+        Of a convolution `in` are the places of its window, row-major, and their channels. Behind
+        all layers stand the norms: gains less 1, then biases where the norm is `layer`.
         """
-        return sum((layer.fan_in + self.bias) * layer.channels for layer in self.layers)
+        of_layers = sum((layer.fan_in + self.bias) * layer.channels for layer in self.layers)
+        return of_layers + (2 if self.norm == "layer" else 1) * sum(self.norms)
 
     @property
     def num_moments(self) -> int:

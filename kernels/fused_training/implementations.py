@@ -28,8 +28,8 @@ MOST_WIDTH = {"cpu": 1024, "cuda": 512, "tpu": 128}
 """Layers wider than this leave the cache, or the shared memory, and XLA's products win. On a TPU
 they fill its matrix unit, which the kernel leaves idle."""
 
-CONVOLVES = ("plain", "cpu")
-"""Lists the implementations that know convolutions."""
+KNOW_ALL = ("plain", "cpu")
+"""Lists the implementations that know convolutions, norms and residual connections."""
 
 MOST_UNITS = 2**14
 """Bounds the outputs for an example: more leave the second-level cache."""
@@ -40,6 +40,8 @@ MOST_PARAMS = {"cpu_tiny": 512}
 
 def obstacle(case: Case, implementation: str) -> str | None:
     """Say why a kernel cannot train a case, if it cannot."""
+    if implementation not in KNOW_ALL and (unknown := _beyond_perceptrons(case)):
+        return unknown
     if case.convolutions:
         return _convolutions_obstacle(case, implementation)
     if case.num_params > (most := MOST_PARAMS.get(implementation, case.num_params)):
@@ -53,9 +55,15 @@ def obstacle(case: Case, implementation: str) -> str | None:
     return None
 
 
-def _convolutions_obstacle(case: Case, implementation: str) -> str | None:
-    if implementation not in CONVOLVES:
+def _beyond_perceptrons(case: Case) -> str | None:
+    if case.convolutions:
         return "convolutions"
+    if case.residual:
+        return "residual connections"
+    return "norms" if case.norm else None
+
+
+def _convolutions_obstacle(case: Case, implementation: str) -> str | None:
     _, *dense = case.widths
     if max(dense) > (most := MOST_WIDTH.get(implementation, max(dense))):
         return f"layers of more than {most} units"

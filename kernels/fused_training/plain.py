@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
 
@@ -31,6 +32,9 @@ Records = Float[Array, "R T 2"]
 
 ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "gelu": jax.nn.gelu, "linear": lambda x: x}
 """The activations by name; `gelu` is the tanh approximation."""
+
+EPSILON = 1e-5
+"""What norms add to the mean square."""
 
 
 def start(case: Case, theta: Float[Array, "R P"]) -> KernelState:
@@ -148,11 +152,32 @@ def outputs(case: Case, theta: Float[Array, " P"], x: Float[Array, "N D"]) -> Fl
         x = activation(x + biases(one.channels))
         x = _pooled(_pooled(x, one.max_pool, jnp.max), one.mean_pool, jnp.mean)
     x = x.reshape(len(x), -1)
-    for layer, width in enumerate(case.widths[1:]):
-        x = jnp.matmul(x, taken(x.shape[1], width), precision="highest") + biases(width)
-        if layer < len(case.widths) - 2:
-            x = activation(x)
-    return x
+    features = (x.shape[1], *case.widths[1:])
+    layers = [(taken(n, m), biases(m)) for n, m in pairwise(features)]
+    norms = iter([(taken(n), taken(n) if case.norm == "layer" else 0.0) for n in case.norms])
+
+    def dense(x: Array) -> Array:
+        weights, bias = layers.pop(0)
+        return jnp.matmul(x, weights, precision="highest") + bias
+
+    def norm(x: Array) -> Array:
+        return normalised(x, *next(norms), centred=case.norm == "layer") if case.norm else x
+
+    x = dense(x)
+    while case.residual and len(layers) > 1:
+        x = x + dense(activation(dense(norm(x))))
+    while layers and not case.residual:
+        x = dense(activation(norm(x)))
+    return dense(norm(x)) if layers else x
+
+
+def normalised(
+    x: Float[Array, "N H"], gain: Float[Array, " H"], bias: Array | float, *, centred: bool
+) -> Float[Array, "N H"]:
+    """Normalise the units of every example; a layer norm takes their mean away first."""
+    x = x - jnp.mean(x, axis=1, keepdims=True) if centred else x
+    square = jnp.mean(x**2, axis=1, keepdims=True)
+    return (1 + gain) * x / jnp.sqrt(square + EPSILON) + bias
 
 
 def _convolved(x: Float[Array, "N *L D"], weights: Array, one: Convolution) -> Array:

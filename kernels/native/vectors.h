@@ -49,6 +49,10 @@ INLINE bool any(Ints mask) {
   return found != 0;
 }
 INLINE Vec absolute(Vec x) { return (Vec)((Ints)x & 0x7fffffff); }
+INLINE Vec square_root(Vec v) {
+  for (int i = 0; i < LANES; i++) v[i] = __builtin_sqrtf(v[i]);
+  return v;
+}
 
 // The sum of all lanes, by halves.
 template <int N>

@@ -14,6 +14,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ CASES = {
     "yardstick_adam": Case(YARDSTICK.widths, num_examples=128, **ADAM),
     "digits_sgd": DIGITS,
     "digits_adam": Case(DIGITS.widths, "relu", True, DIGITS.loss, "adam", 1437, 32),
+    "yardstick_norms": replace(YARDSTICK, norm="layer"),
+    "digits_blocks": replace(DIGITS, widths=(64, *[40] * 5, 10), norm="layer", residual=True),
 }
 RUNS, STEPS = 256, 200
 TILES = (4, 8, 16, 64, 128)

@@ -164,11 +164,12 @@ def test_work_counts_with_that_of_buckets_alike():
         (MODEL | {"widths": [16]}, "cpu"),
         (MODEL | {"widths": [12, 12]}, "cpu"),
         ({"kind": "cnn", "channels": [2]}, "cpu"),
+        ({"kind": "residual", "width": 4, "blocks": 1}, "cpu"),
     ],
-    ids=["12", "16", "12-12", "cnn"],
+    ids=["12", "16", "12-12", "cnn", "residual"],
 )
 def test_networks_that_fill_no_vector_are_tried_in_lanes(model, kernel):
-    """Refuse 12-12, as narrow but of 229 parameters; convolutions have a lane an example."""
+    """Refuse 12-12, as narrow but of 229 parameters; examples of the last two have a lane each."""
     programs, found = opened(model=model)
     assert programs.on_cpu == kernel
     assert f"races the {kernel} kernel" in expect(programs, 10**5 * found).reason

@@ -31,7 +31,7 @@ CASES = {
         "stop": {"max_steps": 150},
     },
 }
-CNN_SOURCE = {"optimizer": SGD, "batch_size": 10, "stop": {"max_steps": 60, "train_loss": 0.5}}
+SOURCE = {"optimizer": SGD, "batch_size": 10, "stop": {"max_steps": 60, "train_loss": 0.5}}
 LONG = {"nesterov, checks of their own"}
 RELATIVE = 1e-4
 """What two roundings may differ by: float32 keeps 6e-8 of a value, a gradient's sum of 20 terms
@@ -42,6 +42,12 @@ minibatch's turns. Parameters that differ by 5 % of a rate differ by 1e-2."""
 CNN = {"kind": "cnn", "channels": [4, 3], "kernel": [3, 2], "padding": ["same", 1],
        "stride": [1, 2], "max_pool": [2, 1], "dense": [5], "activation": "tanh"}  # fmt: skip
 """Takes signals of 5 numbers: 5 positions, pooled to 2, then 2 with zeros at the ends."""
+
+BLOCKS = {"kind": "residual", "blocks": 1, "width": 8, "activation": "tanh", "norm": "layer"}
+SLOWLY = SOURCE | {"optimizer": SGD | {"learning_rate": 0.02}}
+"""Keeps away from units that are all alike, where a norm makes much of how they are rounded."""
+
+MODELS = {"convolutions": (SOURCE, CNN), "blocks": (SLOWLY, BLOCKS)}
 
 
 def programs_of(
@@ -127,10 +133,12 @@ def test_smooth_networks_are_trained_alike(name):
             assert_same_training(wrong, xla)
 
 
-def test_convolutional_networks_are_trained_alike():
+@pytest.mark.parametrize("name", MODELS)
+def test_other_networks_are_trained_alike(name):
     """Compare theta: the same parameters stand in the same places."""
+    source, model = MODELS[name]
     kernel, xla = (
-        trained(*programs_of(implementation, CNN_SOURCE, model=CNN))
+        trained(*programs_of(implementation, source, model=model))
         for implementation in ("cpu", "xla")
     )
     assert_same_training(kernel, xla)

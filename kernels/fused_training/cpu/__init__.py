@@ -1,7 +1,7 @@
 """A segment of training in C++, all of it in the cache.
 
 A thread trains one network at a time, or where networks are tiny one in each lane of a vector.
-Where there are convolutions, each example of a minibatch has a lane.
+Where there are convolutions, norms or residual connections, each example has a lane.
 """
 
 import functools

@@ -5,7 +5,6 @@
 // weights are scalars; sums over examples alone need the rows turned.
 #pragma once
 #include "pooling.h"
-#include "products.h"
 
 namespace sweep {
 
@@ -23,27 +22,11 @@ INLINE void copy_params(float* flat, float* params) {
   }
 }
 
-// Examples become lanes. Those that are missing in the last tile are copies of its last one: a
-// lane must not hold what is not finite where the examples are.
 inline void load_inputs(Workspace& w, const float* x, int count) {
   constexpr Layer own = NET[0];
   constexpr int run = own.given.x * own.given.channels;
-  for (int y = 0; y < own.given.y; y++) {
-    float* to = w.framed + place(own, y, 0) * TILE;
-    for (int n = 0; n < TILE; n += LANES) {
-      for (int k = 0; k < run; k += LANES) {
-        const int size = std::min(LANES, run - k);
-        Vec rows[LANES];
-        for (int i = 0; i < LANES; i++) {
-          const float* from = x + int64_t(std::min(n + i, count - 1)) * INPUTS + y * run + k;
-          rows[i] = Vec{};
-          memcpy(&rows[i], from, sizeof(float) * size);
-        }
-        transpose(rows);
-        for (int i = 0; i < size; i++) store(to + (k + i) * TILE + n, rows[i]);
-      }
-    }
-  }
+  for (int y = 0; y < own.given.y; y++)
+    to_lanes<run>(x + y * run, count, w.framed + place(own, y, 0) * TILE);
 }
 
 template <int L>
@@ -124,21 +107,8 @@ template <int L>
 void turn(Workspace& w) {
   constexpr Layer own = NET[L];
   constexpr int channels = own.made.channels, stride = own.stride();
-  for (int p = 0; p < own.positions(); p++) {
-    const float* from = w.delta + p * channels * TILE;
-    float* to = w.turned + p * TILE * stride;
-    for (int h = 0; h < channels; h += LANES) {
-      for (int n = 0; n < TILE; n += LANES) {
-        Vec rows[LANES];
-#pragma GCC unroll 16
-        for (int i = 0; i < LANES; i++)
-          rows[i] = h + i < channels ? load(from + (h + i) * TILE + n) : Vec{};
-        transpose(rows);
-#pragma GCC unroll 16
-        for (int i = 0; i < LANES; i++) store(to + (n + i) * stride + h, rows[i]);
-      }
-    }
-  }
+  for (int p = 0; p < own.positions(); p++)
+    to_rows<channels>(w.delta + p * channels * TILE, w.turned + p * TILE * stride);
 }
 
 template <int L = 0>
@@ -156,72 +126,6 @@ INLINE void backward_all(Workspace& w, bool add) {
     through_activation<L - 1>(w);
     backward_all<L - 1>(w, add);
   }
-}
-
-// The loss of LANES examples, of which the first `count` are real; their gradient takes the place
-// of the outputs f. Rows are TILE apart.
-INLINE void class_loss(float* f, Vec target, int count, bool measure, Measured& found) {
-  Vec largest = load(f), at_target{}, total{};
-  for (int c = 1; c < OUTPUTS; c++) {
-    const Vec one = load(f + c * TILE);
-    largest = select(one > largest, one, largest);
-  }
-  for (int c = 0; c < OUTPUTS; c++)
-    at_target = select(target == float(c), load(f + c * TILE), at_target);
-  if (measure) {  // the first of equals is the largest, without NaN
-    Ints right = at_target == at_target;
-    for (int c = 0; c < OUTPUTS; c++) {
-      const Vec one = load(f + c * TILE);
-      right &= (Ints)(float(c) < target) & (one < at_target) |
-               (Ints)(float(c) >= target) & (one <= at_target);
-    }
-    found.wrong += sum(first(count, select(right, Vec{}, all(1))));
-  }
-  for (int c = 0; c < OUTPUTS; c++) {
-    const Vec e = exp_nonpositive(load(f + c * TILE) - largest);
-    store(f + c * TILE, e);
-    total += e;
-  }
-  const Vec scale = 1.0f / (total * float(STEP_EXAMPLES));
-  for (int c = 0; c < OUTPUTS; c++) {
-    const Vec label = select(target == float(c), all(1.0f / STEP_EXAMPLES), Vec{});
-    store(f + c * TILE, first(count, load(f + c * TILE) * scale - label));
-  }
-  if (measure)
-    for (int i = 0; i < std::min(count, LANES); i++)
-      found.loss += std::log(total[i]) + (largest[i] - at_target[i]);
-}
-
-INLINE void scalar_loss(float* f, Vec target, int count, bool measure, Measured& found) {
-  const Vec output = load(f);
-  const ScalarLoss one = scalar_loss_of(output, target);
-  store(f, first(count, one.gradient * (1.0f / STEP_EXAMPLES)));
-  if (measure) {
-    const Ints right = ((output > 0.0f) == (target > 0.0f)) & (output == output);
-    found.loss += sum(first(count, one.value));
-    found.wrong += sum(first(count, select(right, Vec{}, all(1))));
-  }
-}
-
-// N examples forward, and back where there is a gradient to find.
-template <int N, bool BACK>
-inline Measured pass(Workspace& w, const float* x, const float* y, bool measure) {
-  Measured found;
-  for (int begin = 0; begin < N; begin += TILE) {
-    const int count = std::min(TILE, N - begin);
-    load_inputs(w, x + int64_t(begin) * INPUTS, count);
-    forward_all(w);
-    for (int n = 0; n < TILE; n += LANES) {
-      const Vec target = load(y + begin + n);
-      if constexpr (LOSS == cross_entropy)
-        class_loss(w.delta + n, target, count - n, measure, found);
-      else
-        scalar_loss(w.delta + n, target, count - n, measure, found);
-    }
-    if constexpr (BACK) backward_all(w, begin > 0);
-  }
-  found.loss /= N;
-  return found;
 }
 
 }  // namespace sweep

@@ -6,11 +6,9 @@
 #include <algorithm>
 #include <array>
 
-#include "run.h"
+#include "lanes.h"
 
 namespace sweep {
-
-constexpr int MOST_TILE = 32;  // examples: what a window takes of them stays in the cache
 
 // As the Python side lists it: see `window` in arrays.py.
 struct Window {
@@ -96,15 +94,6 @@ constexpr int pooled_at(int l) {
 constexpr int units_at(int l) {
   return before(l, [](const Layer& one) { return one.units(); });
 }
-
-// A tile has as many lanes as leave the fewest idle, and of these the most.
-constexpr int tile_of(int examples) {
-  int best = LANES;
-  for (int tile = LANES; tile <= MOST_TILE; tile += LANES)
-    if ((examples + tile - 1) / tile * tile <= (examples + best - 1) / best * best) best = tile;
-  return best;
-}
-constexpr int TILE = tile_of(STEP_EXAMPLES);
 
 struct alignas(64) Workspace {
   float params[PADDED_PARAMS], gradient[PADDED_PARAMS];

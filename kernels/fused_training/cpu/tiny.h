@@ -175,11 +175,6 @@ INLINE void pass_minibatches(const Arguments& a, Networks& w) {
   }
 }
 
-INLINE Vec square_root(Vec v) {
-  for (int i = 0; i < LANES; i++) v[i] = __builtin_sqrtf(v[i]);
-  return v;
-}
-
 INLINE void update(Networks& w) {
   Vec *p = w.params, *g = w.gradient, *m = w.moments[0];
   const Vec rate = w.hyper[0], l2 = w.hyper[NUM_HYPER - 2], decay = w.hyper[NUM_HYPER - 1];

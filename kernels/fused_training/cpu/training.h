@@ -2,6 +2,8 @@
 #pragma once
 #ifdef SWEEP_CONVOLUTIONS
 #include "convolutional.h"
+#elif defined(SWEEP_NORM)
+#include "residual.h"
 #else
 #include "dense.h"
 #endif

@@ -19,6 +19,7 @@ from sweep_engine.keys import Purpose, run_key
 from sweep_engine.lanes import over_lanes
 from sweep_engine.models.cnn import CnnNetwork
 from sweep_engine.models.networks import MlpNetwork
+from sweep_engine.models.residual import NormalisedMlpNetwork, ResidualNetwork
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
 from sweep_engine.sources.stepped.single_run import RunState, record_checks
 from sweep_engine.sources.train.convolutions import convolutions_of
@@ -30,6 +31,9 @@ from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, Loss, cross_en
 
 CALL_TURNS = 128
 """A call of the kernel is about so many turns: minibatches are drawn for as many ahead."""
+
+KNOWN = MlpNetwork | NormalisedMlpNetwork | ResidualNetwork | CnnNetwork
+"""Joins the modules that kernels know."""
 
 _LOSSES = {"logistic": LOGISTIC, "squared": SQUARED, "squared_labels": SQUARED_LABELS}
 
@@ -55,8 +59,11 @@ def _obstacles(training: Training, model: ModelKind) -> Iterator[str]:
         yield "clip_norm"
     if spec.own_columns:
         yield "of_edge"
-    if not isinstance(module, MlpNetwork | CnnNetwork):
-        yield f"the model {model.title}, which is no chain of dense layers or convolutions"
+    if not isinstance(module, KNOWN):
+        yield (
+            f"the model {model.title}, which is no chain of dense layers, residual blocks or "
+            "convolutions"
+        )
     elif module.activation == "sin":
         yield "the activation sin"
     if not isinstance(module, CnnNetwork) and len(training.network.input_shape) != 1:
@@ -92,15 +99,14 @@ def case_of(training: Training) -> Case:
     """Say what a kernel needs to know of runs that it can train."""
     network, optimizer = training.network, training.spec.optimizer
     module = network.module
-    assert isinstance(module, MlpNetwork | CnnNetwork)
+    assert isinstance(module, KNOWN)
     assert isinstance(optimizer, Sgd | Adam)
-    if isinstance(module, CnnNetwork):
-        hidden, (image, convolutions) = module.dense, convolutions_of(module, network.input_shape)
-    else:
-        hidden, image, convolutions = module.widths, (), ()
+    convolves = isinstance(module, CnnNetwork)
+    image, convolutions = convolutions_of(module, network.input_shape) if convolves else ((), ())
+    normalises = isinstance(module, NormalisedMlpNetwork | ResidualNetwork)
     rule = "nesterov" if isinstance(optimizer, Sgd) and optimizer.nesterov else "sgd"
     return Case(
-        widths=(prod(network.input_shape), *hidden, module.num_outputs),
+        widths=(prod(network.input_shape), *_hidden(module), module.num_outputs),
         activation=module.activation,  # type: ignore[arg-type]  # `obstacles` has looked
         bias=module.bias,
         loss=_loss_name(training.loss),  # type: ignore[arg-type]  # nor is it None
@@ -109,7 +115,20 @@ def case_of(training: Training) -> Case:
         minibatch=None if training.spec.batch_size == "full" else training.minibatch,
         convolutions=convolutions,
         image=image,
+        norm=module.norm if normalises else None,  # type: ignore[arg-type]  # one of two
+        residual=isinstance(module, ResidualNetwork),
     )
+
+
+def _hidden(module: KNOWN) -> tuple[int, ...]:
+    """List the widths of hidden dense layers."""
+    match module:
+        case CnnNetwork():
+            return module.dense
+        case ResidualNetwork():
+            return (module.width,) * (2 * module.blocks + 1)
+        case _:
+            return module.widths
 
 
 @dataclass(frozen=True)

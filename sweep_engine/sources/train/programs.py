@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
-from sweep_engine.kernels.fused_training.implementations import TRAIN, build
+from sweep_engine.kernels.fused_training.implementations import TRAIN, build, obstacle
 from sweep_engine.models import Network
 from sweep_engine.sources.lane_widths import usual_lanes
 from sweep_engine.sources.programs import XLA, KernelPrograms
@@ -56,7 +56,7 @@ class TrainPrograms(KernelPrograms, SteppedPrograms):
             return "cpu"
         case = case_of(self.single)
         is_tiny = case.num_params <= TINY_PARAMS and max(case.widths[1:]) <= TINY_WIDTH
-        return "cpu_tiny" if is_tiny and not case.convolutions else "cpu"
+        return "cpu_tiny" if is_tiny and obstacle(case, "cpu_tiny") is None else "cpu"
 
     def obstacles(self, implementation: str) -> list[str]:
         return obstacles(self.single, self.bucket, implementation)

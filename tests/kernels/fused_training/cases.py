@@ -67,12 +67,29 @@ CASES = {
         (Convolution(16, 2, 1, ((0, 0),) * 2, max_pool=2, mean_pool=2),),
         (9, 9, 1),
     ),
+    "norms": Case((3, 17, 6, 1), "tanh", True, "logistic", "nesterov", 37, norm="layer"),
+    "blocks": Case(
+        (4, *[18] * 5, 3),
+        "gelu",
+        True,
+        "cross_entropy",
+        "adam",
+        40,
+        9,
+        norm="layer",
+        residual=True,
+    ),
+    "scaled block": Case(
+        (6, *[33] * 3, 1), "relu", False, "squared_labels", "sgd", 70, 16, norm="rms", residual=True
+    ),
+    "plain block": Case((3, *[7] * 3, 1), "tanh", False, "squared", "sgd", 33, residual=True),
 }
-"""Leaves out, in the second convolution, positions between its windows."""
+"""Names the cases; the second convolution of images leaves out positions between its windows."""
 
 SMOOTH = [name for name, case in CASES.items() if case.activation != "relu"]
 KINKED = [name for name, case in CASES.items() if case.activation == "relu"]
-CONVOLUTIONAL = [name for name, case in CASES.items() if case.convolutions]
+BEYOND = [name for name, case in CASES.items() if case.convolutions or case.norm or case.residual]
+"""Lists the cases of more than chains of dense layers."""
 
 QUICKLY = {
     "xla_backend_optimization_level": 0,
@@ -138,7 +155,8 @@ def make(case: Case, num_runs: int, turns: int, *, seed: int = 0, every: int = 4
     if case.loss == "squared":
         y = data_rng.normal(size=case.num_examples).astype(np.float32)
     fan_in = np.concatenate([np.full((n + case.bias) * m, n) for n, m, _ in case.layers])
-    theta = rng.normal(size=(num_runs, case.num_params)) / np.sqrt(fan_in)
+    of_norms = np.full(case.num_params - len(fan_in), 4)  # gains of 1/2 to 3/2
+    theta = rng.normal(size=(num_runs, case.num_params)) / np.sqrt([*fan_in, *of_norms])
     indices = rng.integers(
         case.num_examples, size=(num_runs, turns if case.minibatch else 0, case.minibatch or 0)
     )

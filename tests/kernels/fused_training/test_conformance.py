@@ -18,10 +18,11 @@ from sweep_engine.kernels.fused_training.case import (
     Checks,
     KernelState,
 )
+from sweep_engine.kernels.fused_training.implementations import KNOW_ALL
 from tests.kernels.fused_training import raw
 from tests.kernels.fused_training.cases import (
+    BEYOND,
     CASES,
-    CONVOLUTIONAL,
     KINKED,
     SMOOTH,
     Example,
@@ -41,10 +42,8 @@ KERNELS = [name for name in IMPLEMENTATIONS if name != "plain"]
 TOO_SLOW_FOR_MANY_RUNS = {"cuda on the host", "tpu interpreted"}  # barriers; small operations
 NUM_RUNS = 12
 
-CONVOLVE = {"plain", "cpu"}
-"""Lists the implementations that know convolutions: they are tested by those cases too."""
-
-SHORT = {"plain": ["ragged"], "cpu": ["yardstick", "ragged", "classes", "signals", "images"]}
+SHORT = {"plain": ["ragged"]}
+SHORT |= {"cpu": ["yardstick", "ragged", "classes", "signals", "images", "norms", "blocks"]}
 SHORT |= {"cpu_tiny": ["ragged", "classes"]}
 SHORT |= {"cuda on the host": ["ragged", "classes"], "tpu interpreted": ["ragged"]}
 
@@ -64,7 +63,7 @@ def pairs(
             )
             for implementation in implementations
             for name in names
-            if implementation in CONVOLVE or name not in CONVOLUTIONAL
+            if implementation in KNOW_ALL or name not in BEYOND
             for is_long in [name not in SHORT[implementation] or name in long]
         ],
     )
@@ -126,6 +125,21 @@ def test_a_convolution_one_place_further_on_is_caught():
     assert jnp.linalg.norm(right - other) >= 0.01 * jnp.linalg.norm(right)
 
 
+def test_a_norm_without_the_means_gradient_is_caught(monkeypatch):
+    """Find another gradient by far more than the test above allows."""
+    example = make(CASES["norms"], 1, 1)
+    right = jax.jit(lambda: gradient(example, 0))()
+    normalised = plain.normalised
+
+    def wrong(x, gain, bias, *, centred):
+        mean = jax.lax.stop_gradient(jnp.mean(x, axis=1, keepdims=True))
+        return normalised(x - mean if centred else x, gain, bias, centred=False)
+
+    monkeypatch.setattr(plain, "normalised", wrong)
+    other = jax.jit(lambda: gradient(example, 0))()
+    assert jnp.linalg.norm(right - other) >= 0.01 * jnp.linalg.norm(right)
+
+
 def test_equal_maxima_share_the_gradient():
     """Take a flat signal, all positions of which are equal; Adam's first moment is their share."""
     example = make(CASES["signals"], 2, 1)
@@ -165,7 +179,7 @@ def assert_as_near(found: KernelState, name: str, turns: int) -> None:
     assert np.median(distances(found, truth)) <= allowed
 
 
-@pairs(KERNELS, SMOOTH, long=CONVOLUTIONAL)
+@pairs(KERNELS, SMOOTH, long=BEYOND)
 def test_fifty_smooth_steps(implementation, name):
     found, _ = make(CASES[name], NUM_RUNS, 50).run(IMPLEMENTATIONS[implementation])
     assert_as_near(found, name, 50)
@@ -217,7 +231,11 @@ def test_no_turns_change_nothing(implementation):
 @pytest.mark.parametrize("spoilt", ["theta", "learning_rate"])
 @pytest.mark.parametrize(
     ("implementation", "name"),
-    [*((implementation, "yardstick") for implementation in IMPLEMENTATIONS), ("cpu", "signals")],
+    [
+        *((implementation, "yardstick") for implementation in IMPLEMENTATIONS),
+        ("cpu", "signals"),
+        ("cpu", "norms"),
+    ],
 )
 def test_a_network_that_is_nan_ends_and_touches_no_other(implementation, name, spoilt):
     """At its start, or by an infinite step, which spoils padding too."""
@@ -337,7 +355,7 @@ def test_final_losses_have_the_law_of_the_reference(implementation):
     )
 
 
-@pytest.mark.parametrize("name", ["ragged", "yardstick", "signals"])
+@pytest.mark.parametrize("name", ["ragged", "yardstick", "signals", "blocks"])
 def test_all_of_the_outputs_is_written(name):
     """Called without XLA and with outputs full of NaN, the CPU kernel gives the same bits."""
     example = make(CASES[name], 3, 6)
