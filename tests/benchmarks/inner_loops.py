@@ -1,0 +1,145 @@
+"""Profile the inner loops of splitting and of posterior chains against what the machine can do.
+
+    .venv/bin/python -m tests.benchmarks.inner_loops tests/benchmarks/records/NAME.json
+
+Of the 7-40-40-1 network with 16 Boolean examples, one thread, by XLA: a move of splitting and a
+gradient of HMC, NUTS and SGLD, the rest of a transition included, in microseconds of a processor.
+Beside it what each is made of, compiled alone in blocks as wide: the random normals that it takes,
+the network's outputs or gradient; and what the products would take at the processor's best.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from sweep_engine.bench.machine import describe, limits
+from sweep_engine.bench.sources import GAUSSIAN, MODEL, TASK
+from sweep_engine.bench.timing import interleaved
+from sweep_engine.execution.programs.operations import count
+from sweep_engine.lanes import over_lanes
+from sweep_engine.machine import usable_cores
+from sweep_engine.sources import open_source
+from sweep_engine.spec import Sweep, settings
+
+CHAINS = {"kind": "posterior", "law": GAUSSIAN, "chains": 64, "draws": 64, "warmup": 0}
+SOURCES: dict[str, dict[str, Any]] = {
+    "splitting": {"kind": "splitting", "law": GAUSSIAN, "particles": 512, "moves": 10},
+    "hmc": CHAINS | {"method": "hmc", "step_size": 0.02},
+    "nuts": CHAINS | {"method": "nuts", "step_size": 0.1},
+    "sgld": CHAINS | {"method": "sgld", "step_size": 1e-4},
+}
+TRANSITIONS = {"hmc": 8, "nuts": 4, "sgld": 64}
+"""How many of each are timed: a call of some tenths of a second."""
+
+REPEATED = 32
+"""So many calls of a part are timed at once, each of a block."""
+
+Call = Callable[[], Any]
+
+
+def profiles(product_gflops: float) -> dict[str, Any]:
+    """Profile each source, on one thread of the host."""
+    sweep = Sweep.model_validate(
+        {
+            "name": "inner-loops",
+            "task": TASK,
+            "model": MODEL,
+            "sources": SOURCES,
+            "execution": {"implementation": "xla"},
+        }
+    )
+    found = {}
+    for setting in settings(sweep):
+        programs = open_source(setting, sweep.seed, sweep.folder, (), sweep.execution)
+        found[setting.source] = one = profile(programs, setting.source, product_gflops)
+        print(setting.source, json.dumps(one), flush=True)
+    return found
+
+
+def profile(programs: Any, name: str, product_gflops: float) -> dict[str, Any]:
+    """Time a source's loop, and its parts alone."""
+    is_splitting = name == "splitting"
+    loop, units = _moves(programs) if is_splitting else _transitions(programs, TRANSITIONS[name])
+    network, products = _network(programs, is_splitting=is_splitting)
+    parts = {"normals": _normals(programs), "network": network}
+    calls = {name: _repeated(part) for name, part in parts.items()}
+    times = interleaved({"loop": lambda: jax.block_until_ready(loop()), **calls})
+    each = {name: times[name].processor / REPEATED / programs.bucket.lanes for name in parts}
+    each["loop"] = times["loop"].processor / units
+    each["products"] = products / (1e9 * product_gflops / usable_cores())
+    return {
+        "unit": "move" if is_splitting else "gradient",
+        "lanes": programs.bucket.lanes,
+        "processor_us": {name: round(1e6 * seconds, 2) for name, seconds in each.items()},
+    }
+
+
+def _repeated(call: Call) -> Call:
+    def often() -> None:
+        for _ in range(REPEATED):
+            jax.block_until_ready(call())
+
+    return often
+
+
+def _moves(programs: Any) -> tuple[Call, float]:
+    """One sweep of moves over all particles, and how many they are."""
+    timed = programs.timed()
+    return lambda: timed.program(*timed.arguments), timed.units
+
+
+def _transitions(programs: Any, transitions: int) -> tuple[Call, float]:
+    """The first transitions of all chains, and how many gradients they take."""
+    given = programs.counted().arguments
+    chains, hyper, examples = given[0], given[1], given[2]
+    numbers = np.stack([np.zeros(len(chains)), np.arange(len(chains))], axis=1).astype(np.uint32)
+    of_block = numbers, hyper, programs.bucket.root, examples
+    states = jax.tree.map(np.asarray, programs.start(*of_block))  # a call keeps what it is given
+    span = np.array([0, transitions], np.int32)
+
+    def loop() -> Any:
+        return programs.advance(states, *of_block, span)
+
+    gradients = np.asarray(loop()[1].moved.gradients)[:, :transitions]
+    return loop, float(gradients.sum())
+
+
+def _normals(programs: Any) -> Call:
+    """As many random normals as a particle or a chain has, in every lane."""
+    size = (programs.climber if hasattr(programs, "climber") else programs.chain).num_normals
+    draw = over_lanes(lambda key: jax.random.normal(key, (size,)), (0,))
+    program, keys = (
+        programs.bucket.program(draw),
+        jax.random.split(jax.random.key(0), programs.bucket.lanes),
+    )
+    return lambda: program(keys)
+
+
+def _network(programs: Any, *, is_splitting: bool) -> tuple[Call, float]:
+    """The outputs or the gradient in every lane, and the operations of its products."""
+    if is_splitting:
+        unit = programs.example()
+        of_lanes = over_lanes(programs.climber.level, (0, None, None))
+        z = np.ones((programs.bucket.lanes, programs.climber.num_normals), np.float32)
+        program, arguments = programs.bucket.program(of_lanes), (z, unit.hyper, unit.data)
+    else:
+        counted = programs.counted()
+        program, arguments = counted.program, counted.arguments
+    products = count(program.traced(*arguments).jaxpr).products / programs.bucket.lanes
+    return lambda: program(*arguments), products
+
+
+def main(out: Path) -> None:
+    """Measure, and write the record."""
+    machine = describe() | limits()
+    record = {"machine": machine, "sources": profiles(machine["product_gflops"])}
+    out.write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
