@@ -252,6 +252,7 @@ def _begin(
     return manifest
 
 
+@uncollected()
 def _survey(
     prepared: Prepared, backend: Backend, display: Display, sweep_text: str | None
 ) -> tuple[Manifest, Frozen]:
