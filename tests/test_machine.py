@@ -12,6 +12,7 @@ from sweep_engine.backends import CORES
 from sweep_engine.bench.machine import describe
 from sweep_engine.execution.programs import programs
 from sweep_engine.execution.programs.programs import num_cores
+from sweep_engine.machine import settled
 
 GB = 2**30
 
@@ -148,3 +149,12 @@ def test_a_checkout_that_is_not_installed_has_no_version(monkeypatch):
     found = programs._versions()
     assert "sweep-engine" not in found
     assert found["jax"] == "1.0"
+
+
+def test_what_is_there_is_no_garbage_meanwhile():
+    with settled():
+        frozen = gc.get_freeze_count()
+        with settled():
+            pass
+        assert gc.get_freeze_count() == frozen > 0, "the inner one leaves it to the outer"
+    assert gc.get_freeze_count() == 0

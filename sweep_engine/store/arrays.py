@@ -1,7 +1,7 @@
 """Make Arrow arrays of NumPy's values and of lists, without pandas.
 
 `pyarrow.array` looks whether it is given something of pandas, and imports pandas for that where it
-is installed: a third of a second of every first shard. Arrays over a buffer need not ask.
+is installed: a quarter of a second of a processor. Arrays over a buffer need not ask.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ def numbers(
 ) -> pa.Array:
     """Make an array of numbers or truth values.
 
-    >>> numbers(np.array([1, 2, 3]), pa.float64(), absent=np.array([False, True, False])).to_pylist()
-    [1.0, None, 3.0]
+    >>> numbers(np.array([1, 2]), pa.float64(), absent=np.array([False, True])).to_pylist()
+    [1.0, None]
 
     Args:
         values: One a row.
@@ -89,8 +89,10 @@ def column(
         return lists(values, dtype, absent=absent)
     if values.dtype.kind in "biuf":
         return numbers(values, dtype, absent=absent)
-    missing = np.zeros(len(values), bool) if absent is None else absent
-    return texts(np.where(missing, None, values.astype(object)).tolist(), dtype)
+    known = values.astype(object)
+    if absent is not None:
+        known[absent] = None
+    return texts(known.tolist(), dtype)
 
 
 def cells(values: Sequence[Any], dtype: pa.DataType) -> pa.Array:

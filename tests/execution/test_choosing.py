@@ -581,7 +581,7 @@ def test_choices_made_before_an_interruption_are_kept(num_tried, worth_it, monke
         tried.append(kernel.bucket.setting.model.widths)
         return "agreed"
 
-    def lose(contenders, threads, length, patience):
+    def lose(contenders, threads, length, patience, known):
         patience.go_on()
         return [1.0, 1.0 + len(tried)]
 
