@@ -151,10 +151,14 @@ def test_a_checkout_that_is_not_installed_has_no_version(monkeypatch):
     assert found["jax"] == "1.0"
 
 
-def test_what_is_there_is_no_garbage_meanwhile():
-    with settled():
-        frozen = gc.get_freeze_count()
+def test_what_is_there_is_no_garbage_meanwhile_but_for_who_has_said_so_before(monkeypatch):
+    done = []
+    monkeypatch.setattr(gc, "freeze", lambda: done.append("freeze"))
+    monkeypatch.setattr(gc, "unfreeze", lambda: done.append("unfreeze"))
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: len(done) % 2)
+    with pytest.raises(KeyError), settled():
         with settled():
             pass
-        assert gc.get_freeze_count() == frozen > 0, "the inner one leaves it to the outer"
-    assert gc.get_freeze_count() == 0
+        assert done == ["freeze"], "the inner one leaves it to the outer"
+        raise KeyError
+    assert done == ["freeze", "unfreeze"]

@@ -12,7 +12,7 @@ from sweep_engine.store.arrays import cells, column
 LIST = pa.list_(pa.field("element", pa.float32()))
 VALUES = {
     pa.int32(): np.arange(9, dtype=np.int32),
-    pa.int64(): np.arange(9, dtype=np.int32) - 2**31 + 9,
+    pa.int64(): np.arange(9, dtype=np.int32),
     pa.float32(): np.array([1.5, np.nan, np.inf, -0.0, 1e-40, 2, 3, 4, 5]),
     pa.float64(): np.linspace(0, 1, 9)[::-1],
     pa.bool_(): np.arange(9) % 3 == 0,
@@ -30,14 +30,11 @@ def test_arrays_are_those_of_pyarrow(dtype, count):
     some = [None if gone else each for each, gone in zip(plain, absent, strict=True)]
     found, expected = column(values, dtype), pa.array(plain, dtype)
     found.validate(full=True)
-    assert found.to_pylist() == pytest.approx(expected.to_pylist(), nan_ok=True)
+    assert repr(found.to_pylist()) == repr(expected.to_pylist())  # so that nan is nan
     with_nulls = column(values, dtype, absent=absent)
     with_nulls.validate(full=True)
     assert with_nulls.null_count == absent.sum()
-    assert with_nulls.is_null().to_pylist() == absent.tolist()
-    assert with_nulls.drop_null().to_pylist() == pytest.approx(
-        pa.array(some, dtype).drop_null().to_pylist(), nan_ok=True
-    )
+    assert repr(with_nulls.to_pylist()) == repr(pa.array(some, dtype).to_pylist())
 
 
 def test_few_cells_may_be_null():
