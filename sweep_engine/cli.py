@@ -1,5 +1,7 @@
 """The command `sweep-engine`. Commands import what they need, so that help is quick."""
 
+import atexit
+import gc
 import itertools
 import json
 import math
@@ -112,6 +114,10 @@ FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first f
 def main() -> None:
     """Run the command line; errors of ours end it with their exit code and no traceback."""
     protect()
+    # Python would look for garbage among all that JAX has made, only to end: half a second. Who
+    # has frozen objects before, as tests do, sees to that themselves.
+    if not gc.get_freeze_count():
+        atexit.register(gc.freeze)
     # First of all: what the commands import takes seconds.
     with heeded(lambda line: err.print(line, markup=False, highlight=False)) as stop:
         _call(stop)

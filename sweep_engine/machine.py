@@ -97,3 +97,20 @@ def uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """Look for garbage among new objects alone meanwhile: what is there by now stays.
+
+    JAX and what it has traced are hundreds of thousands of objects, through which Python would go
+    again and again.
+    """
+    if gc.get_freeze_count():  # who has done so already shall not find it undone
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

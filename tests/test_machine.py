@@ -12,6 +12,7 @@ from sweep_engine.backends import CORES
 from sweep_engine.bench.machine import describe
 from sweep_engine.execution.programs import programs
 from sweep_engine.execution.programs.programs import num_cores
+from sweep_engine.machine import settled
 
 GB = 2**30
 
@@ -148,3 +149,15 @@ def test_a_checkout_that_is_not_installed_has_no_version(monkeypatch):
     found = programs._versions()
     assert "sweep-engine" not in found
     assert found["jax"] == "1.0"
+
+
+def test_what_is_there_is_no_garbage_meanwhile_but_for_who_has_said_so_before(monkeypatch):
+    done = []
+    monkeypatch.setattr(gc, "freeze", lambda: done.append("freeze"))
+    monkeypatch.setattr(gc, "unfreeze", lambda: done.append("unfreeze"))
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: len(done) % 2)
+    with settled():
+        with settled():
+            pass
+        assert done == ["freeze"], "the inner one leaves it to the outer"
+    assert done == ["freeze", "unfreeze"]

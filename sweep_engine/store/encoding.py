@@ -50,7 +50,7 @@ def to_parquet(table: pa.Table, file_metadata: Mapping[str, str] | None = None) 
         for field in table.schema
         if pa.types.is_string(field.type) or pa.types.is_binary(field.type)
     ]
-    sink = io.BytesIO()
+    sink = pa.BufferOutputStream()  # a file of Python's would take its lock for every write
     with pq.ParquetWriter(
         sink,
         table.schema,
@@ -61,7 +61,8 @@ def to_parquet(table: pa.Table, file_metadata: Mapping[str, str] | None = None) 
     ) as writer:
         writer.write_table(table, row_group_size=_row_group_rows(table))
         writer.add_key_value_metadata(dict(file_metadata or {}))
-    return sink.getvalue()
+    encoded: bytes = sink.getvalue().to_pybytes()
+    return encoded
 
 
 def footer_sha256(read_last: Callable[[int], bytes]) -> str:

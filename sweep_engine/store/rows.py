@@ -11,6 +11,7 @@ from sweep_engine.columns import Column
 from sweep_engine.solutions import Curves, FunctionCounts, RunStatus, Solutions, UnitNumber
 from sweep_engine.spec import Setting
 from sweep_engine.spec.base import canonical_json
+from sweep_engine.store.arrays import cells, column, numbers, texts
 from sweep_engine.store.schema import AVERAGED, params_schema, tallies_schema
 
 
@@ -46,16 +47,16 @@ def runs_table(
     """Make the rows of `runs`. A column that a source does not fill is null."""
     count = len(solutions)
     index = solutions.run_id & 0xFFFFFFFF
-    labels = pa.array([status.label for status in RunStatus])
+    labels = texts([status.label for status in RunStatus], pa.string())
     values: dict[str, Any] = {
         "run_id": solutions.run_id,
         "setting": solutions.setting,
         "seed": index,
         **_units(solutions, index, settings),
-        "status": labels.take(pa.array(solutions.status)),
+        "status": labels.take(numbers(solutions.status, pa.int32())),
         "steps": solutions.steps,
         "fit": solutions.fit,
-        "fit_step": pa.array(solutions.fit_step, pa.int64(), mask=solutions.fit_step < 0),
+        "fit_step": numbers(solutions.fit_step, pa.int64(), absent=solutions.fit_step < 0),
         "log_weight": solutions.log_weight,
         "function_id": function_ids,
     }
@@ -63,7 +64,7 @@ def runs_table(
     arrays = []
     for field in schema:
         if field.name in values:
-            arrays.append(pa.array(values[field.name], field.type))
+            arrays.append(_filled(values[field.name], field.type, count))
         else:
             arrays.append(_axis_cells(field, solutions.setting, settings, count))
     return pa.Table.from_arrays(arrays, schema=schema)
@@ -73,22 +74,30 @@ def _units(
     solutions: Solutions, index: np.ndarray, settings: Mapping[int, Setting]
 ) -> dict[str, Any]:
     """The unit of dependent draws that a row belongs to; null where runs are independent."""
-    absent = [None] * len(index)
     size = settings[int(solutions.setting[0])].spec.unit_size if len(index) else 1
     return {
-        "unit": index // size if size > 1 else absent,
-        "draw": index % size if size > 1 else absent,
-        "ancestor": absent if solutions.ancestor is None else solutions.ancestor,
+        "unit": index // size if size > 1 else None,
+        "draw": index % size if size > 1 else None,
+        "ancestor": solutions.ancestor,
     }
 
 
 def _cells(name: str, column: np.ndarray) -> Any:
-    if column.ndim > 1:
-        return list(column)
     if name in {"train_error", "test_error"}:
         # NaN in an error means that the task has no labels: the row has no such value.
-        return pa.array(column, pa.float32(), mask=np.isnan(column))
+        return numbers(column, pa.float32(), absent=np.isnan(column))
     return column
+
+
+def _filled(values: Any, dtype: pa.DataType, count: int) -> pa.Array:
+    """Make a column of what is known of it: an array, values or nothing."""
+    if values is None:
+        return pa.nulls(count, dtype)
+    if isinstance(values, pa.Array):
+        return values
+    if isinstance(values, np.ndarray):
+        return column(values, dtype)
+    return cells(values, dtype)
 
 
 def observed_cells(
@@ -107,23 +116,23 @@ def observed_cells(
     """
     if values is None:
         return pa.nulls(len(known), dtype)
-    found = values[np.where(known, place, 0)] if len(values) else np.zeros(len(known))
-    if values.ndim > 1:
-        cells = [row if is_known else None for row, is_known in zip(found, known, strict=True)]
-        return pa.array(cells, dtype)
-    return pa.array(found, dtype, mask=~known)
+    none = np.zeros((len(known), *values.shape[1:]), values.dtype)
+    found = values[np.where(known, place, 0)] if len(values) else none
+    return column(found, dtype, absent=~known)
 
 
 def _axis_cells(
     field: pa.Field, setting: np.ndarray, settings: Mapping[int, Setting], count: int
 ) -> pa.Array:
     dtype = str(field.type)
-    cells = {
-        int(s): axis_value(settings[int(s)].values[field.name], dtype)
-        for s in np.unique(setting)
-        if field.name in settings[int(s)].values
-    }
-    return pa.array([cells.get(int(s)) for s in setting] if cells else [None] * count, field.type)
+    distinct, index = np.unique(setting, return_inverse=True)
+    points = [settings[int(each)].values for each in distinct]
+    if not any(field.name in point for point in points):
+        return pa.nulls(count, field.type)
+    found = [
+        axis_value(point[field.name], dtype) if field.name in point else None for point in points
+    ]
+    return cells(found, field.type).take(numbers(index, pa.int64()))
 
 
 def params_table(solutions: Solutions, chosen: np.ndarray) -> pa.Table:
@@ -140,9 +149,10 @@ def params_table(solutions: Solutions, chosen: np.ndarray) -> pa.Table:
         order = first[np.lexsort((step[first], run[first]))]
     run_id, step, theta = kept.run_id[run[order]], step[order], theta[order]
     schema = params_schema(theta.shape[1])
-    values = pa.array(np.ascontiguousarray(theta, np.float32).ravel())
-    lists = pa.FixedSizeListArray.from_arrays(values, type=schema.field("theta").type)
-    return pa.Table.from_arrays([pa.array(run_id), pa.array(step), lists], schema=schema)
+    values = numbers(theta.ravel(), pa.float32())
+    vectors = pa.FixedSizeListArray.from_arrays(values, type=schema.field("theta").type)
+    columns = [numbers(run_id, pa.int64()), numbers(step, pa.int64()), vectors]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _states(kept: Solutions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -166,15 +176,13 @@ def curves_table(schema: pa.Schema, curves: Curves) -> pa.Table:
     no_labels = np.isnan(curves.train_error)  # a NaN output is wrong, so an error is never NaN
     known = curves.place >= 0
     checked = [
-        pa.array(curves.run_id),
-        pa.array(curves.step, pa.int64()),
-        pa.array(curves.train_loss, pa.float32()),
-        pa.array(curves.train_error, pa.float32(), mask=no_labels),
+        numbers(curves.run_id, pa.int64()),
+        numbers(curves.step, pa.int64()),
+        numbers(curves.train_loss, pa.float32()),
+        numbers(curves.train_error, pa.float32(), absent=no_labels),
     ]
     if "time" in schema.names:
-        checked.append(
-            pa.nulls(len(known), pa.float32()) if curves.time is None else pa.array(curves.time)
-        )
+        checked.append(_filled(curves.time, pa.float32(), len(known)))
     observed = [
         observed_cells(curves.observed.get(field.name), curves.place, known, field.type)
         for field in list(schema)[len(checked) :]
@@ -197,13 +205,13 @@ def tallies_table(
         measured: Numbers that are no counts, and the id of the function each is about.
         finite: Whether the packed outputs are the function, and so are stored.
     """
-    rows: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for tally, names in zip(tallies, ids, strict=True):
-        rows.append({"setting": tally.setting, "what": "draws", "count": tally.draws})
-        rows.append({"setting": tally.setting, "what": "fit", "count": tally.fits})
+        found.append({"setting": tally.setting, "what": "draws", "count": tally.draws})
+        found.append({"setting": tally.setting, "what": "fit", "count": tally.fits})
         packed = [row.tobytes() if finite else None for row in tally.functions]
         for what, counts in (("function", tally.counts), ("function_given_fit", tally.fit_counts)):
-            rows += [
+            found += [
                 {
                     "setting": tally.setting,
                     "what": what,
@@ -213,8 +221,10 @@ def tallies_table(
                 }
                 for i in np.flatnonzero(counts)
             ]
-    rows += [_measured_row(*one, finite=finite) for one in measured]
-    return pa.Table.from_pylist(rows, schema=tallies_schema())
+    found += [_measured_row(*one, finite=finite) for one in measured]
+    schema = tallies_schema()
+    columns = [cells([row.get(field.name) for row in found], field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _measured_row(one: UnitNumber, name: str | None, *, finite: bool) -> dict[str, Any]:

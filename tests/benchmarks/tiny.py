@@ -26,7 +26,8 @@ ENGINE = [sys.executable, "-m", "sweep_engine.cli"]
 def measured(command: list[str], cache: Path) -> dict[str, float]:
     """Run a command to its end; returns its seconds by the clock and of processors."""
     before, began = os.times(), time.perf_counter()
-    environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    environment = os.environ | {"XDG_CACHE_HOME": str(cache), "PYTHONPYCACHEPREFIX": str(cache)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its byte code
     subprocess.run(command, check=True, capture_output=True, env=environment)
     after = os.times()
     processor = sum(after[2:4]) - sum(before[2:4])

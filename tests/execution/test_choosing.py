@@ -215,8 +215,11 @@ def test_the_race_is_between_programs_that_take_the_same_steps():
     assert taken[0] == taken[1] > 0
 
 
-@pytest.mark.parametrize(("rates", "calls"), [((1, 2), 6), ((1, 4), 2), ((4, 1), 2)])
-def test_a_race_ends_once_it_is_decided(rates, calls, monkeypatch):
+@pytest.mark.parametrize(
+    ("rates", "known", "calls"),
+    [((1, 2), 0, 6), ((1, 4), 0, 2), ((4, 1), 0, 2), ((4, 1), 1, 1), ((2, 1), 1, 6)],
+)
+def test_a_race_ends_once_it_is_decided(rates, known, calls, monkeypatch):
     raced = []
 
     def timed(rate, *_):
@@ -224,7 +227,7 @@ def test_a_race_ends_once_it_is_decided(rates, calls, monkeypatch):
         return trials.Timing(1.0, 1.0, Rehearsed(rate, 0))
 
     monkeypatch.setattr(trials, "timed", timed)
-    assert trials.race(rates, 1, 16, Patience(lambda: False)) == list(rates)
+    assert trials.race(rates, 1, 16, Patience(lambda: False), (0.0, known)) == list(rates)
     assert len(raced) == calls
 
 
@@ -579,7 +582,7 @@ def test_choices_made_before_an_interruption_are_kept(num_tried, worth_it, monke
         tried.append(kernel.bucket.setting.model.widths)
         return "agreed"
 
-    def lose(contenders, threads, length, patience):
+    def lose(contenders, threads, length, patience, known):
         patience.go_on()
         return [1.0, 1.0 + len(tried)]
 

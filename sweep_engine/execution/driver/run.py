@@ -16,7 +16,7 @@ from sweep_engine.backends import Backend, LocalBackend
 from sweep_engine.errors import OutputError, PlanError
 from sweep_engine.execution.driver.loop import Loop, RunSummary
 from sweep_engine.execution.driver.progress import Display, Quiet
-from sweep_engine.machine import uncollected
+from sweep_engine.machine import settled, uncollected
 from sweep_engine.planning import Plan, plan
 from sweep_engine.spec import Sweep, dump_sweep
 from sweep_engine.store import (
@@ -215,7 +215,8 @@ def carry_out(
         _ = prepared.programs  # refused before a backend starts anything
         with closing(make_backend()) as backend:
             manifest = _begin(prepared, backend, display, loop.buckets, sweep_text)
-            summary = loop.run(backend, should_stop)
+            with settled():
+                summary = loop.run(backend, should_stop)
         if summary.is_done:
             _observe_late(directory, manifest, should_stop)
         return summary
@@ -252,6 +253,7 @@ def _begin(
     return manifest
 
 
+@uncollected()
 def _survey(
     prepared: Prepared, backend: Backend, display: Display, sweep_text: str | None
 ) -> tuple[Manifest, Frozen]:

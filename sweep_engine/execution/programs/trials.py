@@ -33,7 +33,7 @@ CALL_SECONDS = 0.05
 
 MOST_LENGTH = 2**14
 REPEATS, DECISIVE = 3, 3.0
-"""Of the calls of a race: one of each will do where one contender is so many times as fast."""
+"""Of the calls of a race: it is over as soon as one contender is so many times as fast."""
 
 _STOPPED = "interrupted while kernels were tried; run again to go on"
 
@@ -120,11 +120,13 @@ class Pace:
             is the maximum-likelihood estimate if a run ends with the same probability in each.
             Infinite if none has ended.
         length: Of a call that takes long enough to be timed; see `Trial.rehearse`.
+        speed: Units a second as a race counts them; see `Timing.seconds`. 0 if that is not known.
     """
 
     rate: float
     units_per_run: float
     length: int
+    speed: float = 0.0
 
     def seconds(self, settings: Sequence[Setting]) -> float:
         """Estimate the seconds by the clock that all runs of some settings take."""
@@ -141,7 +143,8 @@ def pace_of(programs: KernelPrograms, threads: int, patience: Patience) -> Pace:
             break
         length *= 4
     units, ended = found.done
-    return Pace(units / found.clock, units / ended if ended else float("inf"), length)
+    per_run = units / ended if ended else float("inf")
+    return Pace(units / found.clock, per_run, length, units / found.seconds)
 
 
 def self_test(kernel: KernelPrograms, xla: KernelPrograms) -> str:
@@ -186,26 +189,31 @@ def trial_of(programs: KernelPrograms) -> Trial[Any]:
 
 
 def race(
-    contenders: Sequence[KernelPrograms], threads: int, length: int, patience: Patience
+    contenders: Sequence[KernelPrograms],
+    threads: int,
+    length: int,
+    patience: Patience,
+    known: Sequence[float] = (0.0, 0.0),
 ) -> list[float]:
     """Time programs that do the same work: units of it a second of each; see `Timing.seconds`.
 
-    So many blocks at once as a sweep computes here. Calls are
-    interleaved, and of each the quickest counts. They are repeated unless the first ones decide.
+    So many blocks at once as a sweep computes here. Calls are interleaved, and of each the quickest
+    counts. They go on until one contender is far ahead, `REPEATS` times at most.
 
     Args:
         contenders: The programs.
         threads: How many calls are made at once.
         length: Of a call; see `Trial.rehearse`.
         patience: Waits for the calls.
+        known: The speeds of calls that were timed before; 0 where none was.
     """
-    best = [0.0] * len(contenders)
+    best = list(known)
     for _ in range(REPEATS):
         for i, programs in enumerate(contenders):
             found = patience.do(timed, programs, length, threads)
             best[i] = max(best[i], found.done.units / found.seconds)
-        if max(best) >= DECISIVE * min(best):
-            break
+            if all(best) and max(best) >= DECISIVE * min(best):
+                return best
     return best
 
 

@@ -31,6 +31,7 @@ from sweep_engine.store import (
     runs_schema,
     with_file_metadata,
 )
+from sweep_engine.store.arrays import numbers, texts
 from sweep_engine.store.manifest import Frozen
 from sweep_engine.store.rows import (
     axis_columns,
@@ -131,7 +132,7 @@ class ShardWorker:
     def _tables(self, shard: Shard, bucket: Bucket, finished: Finished) -> dict[str, pa.Table]:
         unique, index = distinct(finished.functions)
         ids: list[str | None] = [*function_ids(unique)]
-        row_ids = pa.array(ids or [None], pa.string()).take(pa.array(index))
+        row_ids = texts(ids or [None], pa.string()).take(numbers(index, pa.int64()))
         tables = {
             "runs": runs_table(
                 self._schema, finished.solutions, finished.columns, row_ids, self._plan.settings

@@ -272,14 +272,20 @@ class _Harvest:
         )
 
     def checked(self) -> Checked:
-        """List the checks of every run that its curve keeps, and its last one."""
-        run, slot = np.nonzero(self.curve_steps < self.steps[:, None])
-        everyone = np.arange(len(self.runs))
+        """List the checks of every run that its curve keeps, and behind them its last one."""
+        steps = np.concatenate([self.curve_steps, self.steps[:, None]], axis=1)
+        made = steps < self.steps[:, None]
+        made[:, -1] = True
+
+        def of_checks(part: int, last: np.ndarray) -> np.ndarray:
+            found: np.ndarray = np.concatenate([self.curve[..., part], last[:, None]], axis=1)
+            return found[made]
+
         end = self.columns.get("time")
         return Checked(
-            run=np.concatenate([run, everyone]),
-            step=np.concatenate([self.curve_steps[run, slot], self.steps]),
-            train_loss=np.concatenate([self.curve[run, slot, 0], self.loss]),
-            train_error=np.concatenate([self.curve[run, slot, 1], self.error]),
-            time=None if end is None else np.concatenate([self.curve[run, slot, 2], end]),
+            run=np.repeat(np.arange(len(self.runs)), np.count_nonzero(made, axis=1)),
+            step=steps[made],
+            train_loss=of_checks(0, self.loss),
+            train_error=of_checks(1, self.error),
+            time=None if end is None else of_checks(2, end),
         )
