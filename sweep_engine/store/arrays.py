@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Int, Shaped
 
 _NUMPY = {
     pa.int32(): np.int32,
@@ -34,11 +34,17 @@ def numbers(
         values: One a row.
         dtype: The column's type.
         absent: Which rows have no value; none if not given.
+
+    Raises:
+        OverflowError: the column's type cannot hold a number.
+        TypeError: they are of another kind, such as 0.5 in a column of integers.
     """
     if dtype == pa.bool_():
         data = _bits(values)
     else:
         data = np.ascontiguousarray(values.astype(_NUMPY[dtype], casting="same_kind", copy=False))
+        if data.dtype.kind == "i" and (data != values).any():
+            raise OverflowError(f"a column of {dtype} cannot hold {values[data != values][0]}")
     missing = 0 if absent is None else int(np.count_nonzero(absent))
     valid = None if absent is None or not missing else pa.py_buffer(_bits(~absent))
     return pa.Array.from_buffers(dtype, len(values), [valid, pa.py_buffer(data)], missing)
@@ -56,7 +62,7 @@ def lists(
     [[1.0, 2.0], [3.0, 4.0]]
     """
     known = np.ones(len(values), bool) if absent is None else ~absent
-    ends = np.concatenate([[0], np.cumsum(known * values.shape[1])]).astype(np.int32)
+    ends = _ends(known * values.shape[1])
     inside = numbers(values[known].ravel(), dtype.value_type)
     valid = None if known.all() else pa.py_buffer(_bits(known))
     return pa.Array.from_buffers(
@@ -71,7 +77,7 @@ def texts(values: Sequence[str | bytes | None], dtype: pa.DataType) -> pa.Array:
     ['a', None, 'bc']
     """
     parts = [each.encode() if isinstance(each, str) else each or b"" for each in values]
-    ends = np.cumsum([0, *map(len, parts)], dtype=np.int32)
+    ends = _ends([len(part) for part in parts])
     absent = np.array([each is None for each in values], bool)
     valid = pa.py_buffer(_bits(~absent)) if absent.any() else None
     buffers = [valid, pa.py_buffer(ends), pa.py_buffer(b"".join(parts))]
@@ -101,11 +107,19 @@ def cells(values: Sequence[Any], dtype: pa.DataType) -> pa.Array:
     >>> cells([1, None], pa.int64()).to_pylist()
     [1, None]
     """
-    if dtype in _NUMPY:
+    if dtype == pa.bool_() or dtype in _NUMPY:
         absent = np.array([each is None for each in values], bool)
         known = [0 if each is None else each for each in values]
         return numbers(np.array(known), dtype, absent=absent)
     return texts(values, dtype)
+
+
+def _ends(lengths: Sequence[int] | Int[np.ndarray, " R"]) -> Int[np.ndarray, " R+1"]:
+    """Say where each row's part begins and ends in the buffer of all, which has 2 GiB at most."""
+    ends = np.cumsum([0, *lengths])
+    if ends[-1] > np.iinfo(np.int32).max:
+        raise OverflowError(f"{ends[-1]:,} bytes or numbers are more than a shard's column holds")
+    return ends.astype(np.int32)
 
 
 def _bits(values: Shaped[np.ndarray, " R"]) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from sweep_engine.store import arrays
 from sweep_engine.store.arrays import cells, column
 
 LIST = pa.list_(pa.field("element", pa.float32()))
@@ -38,13 +40,26 @@ def test_arrays_are_those_of_pyarrow(dtype, count):
 
 
 def test_few_cells_may_be_null():
-    for dtype, values in ((pa.int64(), [3, None]), (pa.string(), [None, "a"]), (pa.binary(), [])):
+    few = {
+        pa.int64(): [3, None], pa.string(): [None, "a"], pa.binary(): [], pa.bool_(): [True, None]
+    }  # fmt: skip
+    for dtype, values in few.items():
         assert cells(values, dtype).equals(pa.array(values, dtype))
 
 
 def test_a_number_that_its_column_cannot_hold_is_refused():
     with pytest.raises(TypeError, match="Cannot cast"):
         column(np.array([0.5]), pa.int64())
+    with pytest.raises(OverflowError, match="int32 cannot hold 4294967297"):
+        column(np.array([1, 2**32 + 1]), pa.int32())
+
+
+def test_texts_longer_than_a_column_holds_are_refused(monkeypatch):
+    monkeypatch.setattr(arrays.np, "iinfo", lambda _: SimpleNamespace(max=5))
+    assert column(np.array(["abc", "de"]), pa.string()).to_pylist() == ["abc", "de"]
+    for values, dtype in ((np.array(["abc", "def"]), pa.string()), (np.zeros((2, 3)), LIST)):
+        with pytest.raises(OverflowError, match="6 bytes or numbers are more"):
+            column(values, dtype)
 
 
 def test_pandas_is_left_alone():
