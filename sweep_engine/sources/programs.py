@@ -93,7 +93,7 @@ class KernelPrograms(SourcePrograms):
         if self.implementation != XLA and (found := self.obstacles(self.implementation)):
             raise ValueError(
                 f"the {self.implementation} kernel does not know {', '.join(found)}; "
-                "`implementation: auto` computes these runs by XLA"
+                "`implementation: auto` takes one that does, at least XLA"
             )
 
     @property

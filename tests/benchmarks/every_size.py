@@ -4,7 +4,7 @@
 
 Tiny networks by the hundred thousand, a thousand networks and a CNN in every way of training, few
 networks, runs to a fit, a dear observable of one run, the race of draws, trials of kernels, a
-million rows. It takes some twelve minutes; the ways of PyTorch need the extra `bench`. Ratios are
+million rows. It takes some fourteen minutes; the ways of PyTorch need the extra `bench`. Ratios are
 within the run; the load of the machine stands beside each part.
 """
 
