@@ -34,7 +34,7 @@ ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "gelu": jax.nn.gelu, "line
 """The activations by name; `gelu` is the tanh approximation."""
 
 EPSILON = 1e-5
-"""What norms add to the mean square."""
+"""Adds to the mean square of norms, which may be 0."""
 
 
 def start(case: Case, theta: Float[Array, "R P"]) -> KernelState:

@@ -50,7 +50,7 @@ SIX_BUCKETS = DIGITS | {
 """Ask for six kernels: a minibatch and an optimiser are built into one."""
 
 STOPPED_AFTER = 6.0
-"""Seconds, by when the kernels are being built, tested or raced."""
+"""Wait so many seconds: the kernels are being built, tested or raced then."""
 
 
 def trained() -> dict[str, Any]:

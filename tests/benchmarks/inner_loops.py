@@ -34,10 +34,10 @@ SOURCES: dict[str, dict[str, Any]] = {
     "sgld": CHAINS | {"method": "sgld", "step_size": 1e-4},
 }
 TRANSITIONS = {"hmc": 8, "nuts": 4, "sgld": 64}
-"""How many of each are timed: a call of some tenths of a second."""
+"""Count how many of each are timed: a call of some tenths of a second."""
 
 REPEATED = 32
-"""So many calls of a part are timed at once, each of a block."""
+"""Count the calls of a part that are timed at once, each of a block."""
 
 Call = Callable[[], Any]
 
@@ -88,13 +88,13 @@ def _repeated(call: Call) -> Call:
 
 
 def _moves(programs: Any) -> tuple[Call, float]:
-    """One sweep of moves over all particles, and how many they are."""
+    """Make one sweep of moves over all particles, and say how many they are."""
     timed = programs.timed()
     return lambda: timed.program(*timed.arguments), timed.units
 
 
 def _transitions(programs: Any, transitions: int) -> tuple[Call, float]:
-    """The first transitions of all chains, and how many gradients they take."""
+    """Make the first transitions of all chains, and say how many gradients they take."""
     given = programs.counted().arguments
     chains, hyper, examples = given[0], given[1], given[2]
     numbers = np.stack([np.zeros(len(chains)), np.arange(len(chains))], axis=1).astype(np.uint32)
@@ -110,7 +110,7 @@ def _transitions(programs: Any, transitions: int) -> tuple[Call, float]:
 
 
 def _normals(programs: Any) -> Call:
-    """As many random normals as a particle or a chain has, in every lane."""
+    """Draw as many random normals as a particle or a chain has, in every lane."""
     size = (programs.climber if hasattr(programs, "climber") else programs.chain).num_normals
     draw = over_lanes(lambda key: jax.random.normal(key, (size,)), (0,))
     program, keys = (
@@ -121,7 +121,7 @@ def _normals(programs: Any) -> Call:
 
 
 def _network(programs: Any, *, is_splitting: bool) -> tuple[Call, float]:
-    """The outputs or the gradient in every lane, and the operations of its products."""
+    """Compute outputs or gradients in every lane, and count the operations of their products."""
     if is_splitting:
         unit = programs.example()
         of_lanes = over_lanes(programs.climber.level, (0, None, None))

@@ -26,7 +26,7 @@ MODELS = {
     "blocks": RESIDUAL | {"norm": None},
     "blocks with norms": RESIDUAL | {"norm": "layer", "blocks": 6},
 }
-"""Of six blocks there are 14 layers: the tenth comes behind the ninth, not behind the first."""
+"""Order the 14 layers of six blocks: the tenth comes behind the ninth, not the first."""
 
 BLOCKS = Case((3, *[4] * 5, 1), residual=True)
 

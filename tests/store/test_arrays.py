@@ -1,4 +1,4 @@
-"""Arrow arrays over NumPy's buffers: what `pyarrow.array` makes, without pandas."""
+"""Compare Arrow arrays over NumPy's buffers with those that `pyarrow.array` makes."""
 
 import subprocess
 import sys

@@ -33,7 +33,7 @@ CALL_SECONDS = 0.05
 
 MOST_LENGTH = 2**14
 REPEATS, DECISIVE = 3, 3.0
-"""Of the calls of a race: it is over as soon as one contender is so many times as fast."""
+"""Bound the calls of a race: it is over once one contender is so many times as fast."""
 
 _STOPPED = "interrupted while kernels were tried; run again to go on"
 
