@@ -5,6 +5,7 @@ from jaxtyping import Array, Float
 
 from sweep_engine.models.networks import ACTIVATIONS
 from sweep_engine.models.norms import normalised
+from sweep_engine.spec.models import Norm
 
 
 class NormalisedMlpNetwork(nn.Module):
@@ -13,7 +14,7 @@ class NormalisedMlpNetwork(nn.Module):
     widths: tuple[int, ...]
     activation: str
     bias: bool
-    norm: str
+    norm: Norm
     num_outputs: int
 
     @nn.compact
@@ -31,7 +32,7 @@ class ResidualNetwork(nn.Module):
     width: int
     activation: str
     bias: bool
-    norm: str | None
+    norm: Norm | None
     num_outputs: int
 
     @nn.compact

@@ -50,7 +50,11 @@ def test_the_case_has_the_outputs_of_the_model(name):
         return plain.outputs(case, theta, rows), network.apply(network.layout.unflatten(theta), x)
 
     found, truth = both(theta)
+    assert found.shape == truth.shape
+    assert np.isfinite(truth).all()
     np.testing.assert_allclose(found, truth, rtol=1e-5, atol=1e-5 * np.abs(truth).max())
+    misplaced, _ = both(np.roll(theta, 1))
+    assert np.abs(misplaced - truth).max() > 0.01 * np.abs(truth).max()  # a place off is caught
 
 
 def test_kernels_say_what_convolutions_they_do_not_know():

@@ -103,7 +103,6 @@ def case_of(training: Training) -> Case:
     assert isinstance(optimizer, Sgd | Adam)
     convolves = isinstance(module, CnnNetwork)
     image, convolutions = convolutions_of(module, network.input_shape) if convolves else ((), ())
-    normalises = isinstance(module, NormalisedMlpNetwork | ResidualNetwork)
     rule = "nesterov" if isinstance(optimizer, Sgd) and optimizer.nesterov else "sgd"
     return Case(
         widths=(prod(network.input_shape), *_hidden(module), module.num_outputs),
@@ -115,7 +114,7 @@ def case_of(training: Training) -> Case:
         minibatch=None if training.spec.batch_size == "full" else training.minibatch,
         convolutions=convolutions,
         image=image,
-        norm=module.norm if normalises else None,  # type: ignore[arg-type]  # one of two
+        norm=module.norm if isinstance(module, NormalisedMlpNetwork | ResidualNetwork) else None,
         residual=isinstance(module, ResidualNetwork),
     )
 
