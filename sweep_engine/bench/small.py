@@ -30,13 +30,14 @@ TO_A_FIT: dict[str, dict[str, Any]] = {
 
 
 def small_sweeps(*, quick: bool = False) -> dict[str, Any]:
-    """Measure what few runs cost in blocks that follow their number, by XLA, on all cores.
+    """Measure what few runs cost in blocks that follow their number, on all cores.
 
     Returns:
-        For each workload and number of networks the processor's microseconds a network-step in
-        blocks of the usual width, in blocks of the runs' number, and in one piece of plain JAX,
-        which is spared drawing, minibatch orders, checks and observing. For a bucket of runs to
-        a fit, in both widths, how busy the lanes are and processor seconds.
+        For each workload and number of networks the processor's microseconds a network-step: by
+        XLA in blocks of the usual width and of the runs' number, by the CPU kernel where it can
+        be built, and in one piece of plain JAX, which is spared drawing, minibatch orders, checks
+        and observing. For a bucket of runs to a fit, in both widths, how busy the lanes are and
+        processor seconds.
     """
     problems = dict(list(TO_A_FIT.items())[: 1 if quick else None])
     return {
