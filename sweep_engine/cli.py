@@ -34,7 +34,7 @@ from sweep_engine.errors import (
     SweepEngineError,
     explain,
 )
-from sweep_engine.machine import uncollected
+from sweep_engine.machine import is_settled, uncollected
 from sweep_engine.stopping import INTERRUPTED, Stop, heeded
 from sweep_engine.streams import is_terminal, protect
 
@@ -115,8 +115,8 @@ def main() -> None:
     """Run the command line; errors of ours end it with their exit code and no traceback."""
     protect()
     # Python would look for garbage among all that JAX has made, only to end: half a second. Who
-    # has frozen objects before, as tests do, sees to that themselves.
-    if not gc.get_freeze_count():
+    # is settled, as tests are, sees to that themselves.
+    if not is_settled():
         atexit.register(gc.freeze)
     # First of all: what the commands import takes seconds.
     with heeded(lambda line: err.print(line, markup=False, highlight=False)) as stop:

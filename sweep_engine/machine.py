@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from threading import Lock
 
 ROOT = Path("/")
 """Where `proc` and `sys` are; a test has others."""
@@ -99,6 +100,14 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
+_SETTLED = Lock()  # held meanwhile: to ask Python walks through all that it has frozen
+
+
+def is_settled() -> bool:
+    """Say whether `settled` leaves objects out of collections now."""
+    return _SETTLED.locked()
+
+
 @contextmanager
 def settled() -> Iterator[None]:
     """Look for garbage among new objects alone meanwhile: what is there by now stays.
@@ -106,7 +115,7 @@ def settled() -> Iterator[None]:
     JAX and what it has traced are hundreds of thousands of objects, through which Python would go
     again and again.
     """
-    if gc.get_freeze_count():  # who has done so already shall not find it undone
+    if not _SETTLED.acquire(blocking=False):  # who has done so already shall not find it undone
         yield
         return
     gc.freeze()
@@ -114,3 +123,4 @@ def settled() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+        _SETTLED.release()

@@ -17,6 +17,7 @@ from sweep_engine.execution import run
 from sweep_engine.execution.programs.kept import KEPT
 from sweep_engine.execution.worker import worker
 from sweep_engine.execution.worker.idle import Idle
+from sweep_engine.machine import settled
 from sweep_engine.spec import Sweep
 from tests.backends import heads
 from tests.compiling import as_users_do, for_long_runs, quickly
@@ -104,11 +105,12 @@ def _one_thread_for_products() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _collect_rarely() -> None:
+def _collect_rarely() -> Iterator[None]:
     """Leave what is imported out of all collections of garbage, which took 6 % of the time."""
     gc.collect()
-    gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    with settled():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Key
 from sweep_engine.models.cnn import cnn_module, lenet_module
 from sweep_engine.models.convolutions import as_products
 from sweep_engine.models.layout import Layout
+from sweep_engine.models.parameters import as_they_stand
 from sweep_engine.models.networks import (
     DiagonalNetwork,
     InfinitelyDeepNetwork,
@@ -56,7 +57,7 @@ class Network:
 
     def apply(self, params: Any, x: Float[Array, "N ..."]) -> Float[Array, "N C"]:
         """Compute the outputs of one network."""
-        with as_products():
+        with as_products(), as_they_stand():
             outputs: Array = self.module.apply({"params": params}, x)
         return outputs
 
@@ -73,17 +74,18 @@ def build(spec: ModelKind, input_shape: tuple[int, ...], num_outputs: int) -> Ne
     """
     module = MODULES[type(spec)](spec, num_outputs)
     example = jax.ShapeDtypeStruct((1, *input_shape), jnp.result_type(float))
-    variables = jax.eval_shape(lambda x: module.init(jax.random.key(0), x), example)
+    with as_products():
+        outputs, variables = jax.eval_shape(
+            lambda x: module.init_with_output(jax.random.key(0), x), example
+        )
     if set(variables) != {"params"}:
         raise ValueError(f"expected a module with params only, got {sorted(variables)}")
-    network = Network(module, input_shape, Layout.of(variables["params"]))
-    outputs = jax.eval_shape(network.apply, variables["params"], example)
     if outputs.shape != (1, num_outputs):
         raise ValueError(
             f"expected outputs of shape (N, {num_outputs}) from the model, got "
             f"(N, {', '.join(str(n) for n in outputs.shape[1:])})"
         )
-    return network
+    return Network(module, input_shape, Layout.of(variables["params"]))
 
 
 def _own_module(spec: CustomModel) -> nn.Module:

@@ -96,7 +96,7 @@ class DrawPrograms(KernelPrograms):
         inputs: Array,
         num_blocks: Int[Array, ""] | int,
     ) -> Scanned:
-        one = over_lanes(self._scan_one, (0, 0, None, None))
+        one = jax.jit(over_lanes(self._scan_one, (0, 0, None, None)), inline=True)  # traced once
 
         def scan(i: Int[Array, ""]) -> Scanned:
             run, values = jax.tree.map(lambda each: each[i], (runs, hyper))

@@ -1,7 +1,7 @@
 """The programs of sources whose runs go step by step: a segment of steps over a block of lanes."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -103,11 +103,16 @@ class SteppedPrograms(SourcePrograms):
         return self.block.num_starts * self.bucket.lanes
 
     @cached_property
+    def start(self) -> Callable[[Root, Any, Hyper], RunState]:
+        """Start the lanes of a block; traced once for all programs that hold it."""
+        return jax.jit(self.block.start, inline=True)
+
+    @cached_property
     def empty_state(self) -> RunState:
         """A block of states before any run has started."""
         lanes = self.width
         runs = np.zeros((lanes, 2), np.uint32)
-        shapes = jax.eval_shape(self.block.start, self.bucket.root, runs, self.example)
+        shapes = jax.eval_shape(self.start, self.bucket.root, runs, self.example)
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
     @property
@@ -129,7 +134,7 @@ class SteppedPrograms(SourcePrograms):
         `limits` is (steps at most, lanes at least): the segment also ends, at a multiple of
         the alignment, when so few lanes are still running that others could start.
         """
-        block = self.block
+        block, start = self.block, self.start
 
         def segment(
             states: RunState,
@@ -140,7 +145,7 @@ class SteppedPrograms(SourcePrograms):
             data: Data,
             limits: Int[Array, "2"],
         ) -> RunState:
-            fresh = block.start(root, runs, hyper)
+            fresh = start(root, runs, hyper)
             states = jax.tree.map(lambda a, b: _where(orders == START, a, b), fresh, states)
             idle = _where(orders == IDLE, jnp.int32(RunStatus.MAX_STEPS), states.status)
             states = states._replace(status=idle)
