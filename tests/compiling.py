@@ -6,6 +6,7 @@ JAX is imported late: the processes that watch over a Ray need none.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 
 import pytest
@@ -64,6 +65,16 @@ def as_users_do() -> Iterator[None]:
     jax.clear_caches()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")
+        yield
+
+
+@contextmanager
+def in_one_context() -> Iterator[None]:
+    """Lower all programs in one MLIR context; JAX makes one for each, which takes some 5 ms."""
+    from jax._src.interpreters import mlir
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlir, "make_ir_context", cache(mlir.make_ir_context))
         yield
 
 

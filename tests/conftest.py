@@ -20,7 +20,7 @@ from sweep_engine.execution.worker.idle import Idle
 from sweep_engine.machine import settled
 from sweep_engine.spec import Sweep
 from tests.backends import heads
-from tests.compiling import as_users_do, for_long_runs, quickly
+from tests.compiling import as_users_do, for_long_runs, in_one_context, quickly
 from tests.examples import BOOLEAN
 from tests.once import common_folder, controller, made_before, made_once
 
@@ -117,6 +117,12 @@ def _collect_rarely() -> Iterator[None]:
 def _flags_are_read() -> None:
     """Have XLA read its flags, before tests change them for the processes that they start."""
     jax.jit(lambda: 0)()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_context() -> Iterator[None]:
+    with in_one_context():
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)
