@@ -1,5 +1,6 @@
 """The report as one HTML file that opens without a network."""
 
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -22,6 +23,18 @@ def write_page(path: Path, page: Page) -> None:
 
 def render_page(page: Page) -> str:
     """Render the report as HTML. All text is escaped, also within the figures' JSON."""
+    return _environment().get_template("page.html.j2").render(
+        page=page,
+        plots={figure.name: to_plotly(figure) for figure in page.figures()},
+        dark=DARK,
+        style=_file("page.css"),
+        scripts=[_file(name) for name in SCRIPTS],
+        plotly_js=Markup(get_plotlyjs()),
+    )
+
+
+@cache  # it keeps templates that it has compiled
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -32,14 +45,7 @@ def render_page(page: Page) -> str:
     environment.policies["json.dumps_kwargs"] = {}  # axes in their order, not by the alphabet
     environment.filters["paragraphs"] = _paragraphs
     environment.filters["short"] = _short
-    return environment.get_template("page.html.j2").render(
-        page=page,
-        plots={figure.name: to_plotly(figure) for figure in page.figures()},
-        dark=DARK,
-        style=_file("page.css"),
-        scripts=[_file(name) for name in SCRIPTS],
-        plotly_js=Markup(get_plotlyjs()),
-    )
+    return environment
 
 
 def _short(value: str) -> str:
