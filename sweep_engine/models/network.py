@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, Key
 from sweep_engine.models.cnn import cnn_module, lenet_module
 from sweep_engine.models.convolutions import as_products
 from sweep_engine.models.layout import Layout
-from sweep_engine.models.parameters import as_they_stand
 from sweep_engine.models.networks import (
     DiagonalNetwork,
     InfinitelyDeepNetwork,
@@ -20,6 +19,7 @@ from sweep_engine.models.networks import (
     MlpNetwork,
     ScalarFactorisationNetwork,
 )
+from sweep_engine.models.parameters import as_they_stand
 from sweep_engine.models.residual import NormalisedMlpNetwork, ResidualNetwork
 from sweep_engine.models.transformer import TransformerNetwork
 from sweep_engine.spec.base import check_complete

@@ -26,6 +26,15 @@ def free_port():
         return probe.getsockname()[1]
 
 
+QUIET = {
+    "LOG_NAME_UPDATE_INTERVAL_S": "60",
+    "RAY_DASHBOARD_AGENT_LOOP_MONITOR_INTERVAL_S": "60",
+    "REPORTER_UPDATE_INTERVAL_MS": "600000",
+    "SCAN_EVENT_DIR_INTERVAL_SECONDS": "600",
+}
+"""Has Ray look at its processes and logs seldom, which took a tenth of a processor."""
+
+
 def unprepared(home):
     """What a process starts with that has nothing of Ray's set, and this home."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
@@ -34,7 +43,7 @@ def unprepared(home):
 
 def environment(home):
     """What a user of the cluster has set; the token is in the home."""
-    return unprepared(home) | LOOPBACK_ONLY | IN_A_PROCESS | {
+    return unprepared(home) | LOOPBACK_ONLY | IN_A_PROCESS | QUIET | {
         "RAY_AUTH_MODE": "token",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -105,6 +114,7 @@ def start_head(folder, home):
     command += [f"--ray-client-server-port={free_port()}"]
     temporary.mkdir(mode=0o700)  # Ray opens its own folders to all users
     command += ["--object-store-memory=100000000", f"--temp-dir={temporary}/r"]
+    command += ["--include-log-monitor=False"]  # no driver of ours asks for its workers' logs
     # It outlives the process that starts it, which is one of several workers.
     with log.open("w") as stream:
         subprocess.run(

@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.backends.heads import QUIET
 from tests.compiling import IN_A_PROCESS
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +130,7 @@ class Machine:
         return (
             kept
             | IN_A_PROCESS
+            | QUIET
             | {
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "HOME": str(self._home),

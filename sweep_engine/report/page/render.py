@@ -23,7 +23,8 @@ def write_page(path: Path, page: Page) -> None:
 
 def render_page(page: Page) -> str:
     """Render the report as HTML. All text is escaped, also within the figures' JSON."""
-    return _environment().get_template("page.html.j2").render(
+    template = _environment().get_template("page.html.j2")
+    return template.render(
         page=page,
         plots={figure.name: to_plotly(figure) for figure in page.figures()},
         dark=DARK,
