@@ -7,10 +7,16 @@ at the angle that is found.
 from collections.abc import Callable
 
 from sweep_engine.kernels.splitting_move import cpu, plain
-from sweep_engine.kernels.splitting_move.case import Moved
+from sweep_engine.kernels.splitting_move.case import Case, Moved
 
 MOVE: dict[str, Callable[..., Moved]] = {"plain": plain.move, "cpu": cpu.move}
 """The implementations by name."""
 
 
-__all__ = ["MOVE", "Moved"]
+def build(case: Case) -> None:
+    """Compile the kernel of a case, if that has not been done.
+
+    Raises:
+        CannotBuild: there is no compiler, or it refused; the message says what to do.
+    """
+    cpu.build(case)

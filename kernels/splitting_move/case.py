@@ -52,9 +52,7 @@ class Case:
     def num_normals(self) -> int:
         """M, the normals of which theta is made."""
         return sum(
-            size
-            for size, image in zip(self.sizes, self.images, strict=True)
-            if image != "ones"
+            size for size, image in zip(self.sizes, self.images, strict=True) if image != "ones"
         )
 
     @property

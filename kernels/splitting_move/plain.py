@@ -7,14 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import erf
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from sweep_engine.kernels.prior_scan import plain as scans
 from sweep_engine.kernels.prior_scan.case import Block as ScanBlock
 from sweep_engine.kernels.prior_scan.case import Case as ScanCase
 from sweep_engine.kernels.splitting_move.case import Case, Draws, Moved, Rule, ends_of
 
-IMAGES: dict[str, Callable[[Array], Array]] = {"normal": lambda z: z, "uniform": lambda z: erf(z / np.sqrt(2))}
+IMAGES: dict[str, Callable[[Array], Array]] = {
+    "normal": lambda z: z,
+    "uniform": lambda z: erf(z / np.sqrt(2)),
+}
 
 
 def move(
@@ -114,7 +117,7 @@ def _level(
 
 
 def _errors(rule: Rule, margins: Float[Array, " N"]) -> Float[Array, ""]:
-    wrong, allowed = jnp.sum(margins <= 0), rule.allowed
+    wrong, allowed = jnp.sum(margins <= 0), rule.allowed or 0
     nearest = jnp.max(margins, where=margins <= 0, initial=-jnp.inf)
     share = 1 / (1 + jnp.abs(nearest) ** 0.25)
     return jnp.where(wrong > allowed, allowed - wrong + share, 1.0)
