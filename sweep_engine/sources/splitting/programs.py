@@ -103,10 +103,11 @@ class SplittingPrograms(KernelPrograms):
     @property
     def kernel(self) -> KernelMove:
         """The moves by a kernel."""
-        bucket = self.bucket
-        fits = self.spec.functions is None
-        num_inputs = bucket.data.num_train if fits else len(bucket.task.probe_inputs)
-        return KernelMove(self.climber, bucket.network.input_shape, num_inputs, self.implementation)
+        bucket, task = self.bucket, self.bucket.task
+        inputs = task.train if self.spec.functions is None else task.probe_inputs
+        return KernelMove(
+            self.climber, bucket.network.input_shape, len(inputs), self.implementation
+        )
 
     @property
     def likeness(self) -> Hashable:
