@@ -5,11 +5,12 @@
 Of the 7-40-40-1 network with 16 Boolean examples, one thread, by XLA: a move of splitting and a
 gradient of HMC, NUTS and SGLD, the rest of a transition included, in microseconds of a processor.
 Beside it what each is made of, compiled alone in blocks as wide: the random normals that it takes,
-the network's outputs or gradient; and what these products would take at the processor's best. In the
-same run a move by splitting's kernel, and all of a particle's normals by theirs: `*_by_kernel`.
+the network's outputs or gradient; and what the products of these would take at the processor's
+best. In the same run a move by splitting's kernel, and all normals by theirs: `*_by_kernel`.
 
-A move tries four angles at most. XLA computes all four; the kernel stops at the first that is
-found. `loop` is where none is, `loop_by_kernel_at_a_level` at the first level of a climb.
+A move tries four angles at most, so it has up to four times the products that are given. XLA tries
+all four, the kernel stops at the one that is found. `loop` and `loop_by_kernel` are where none is,
+`loop_by_kernel_at_a_level` is at the first level of a climb.
 """
 
 import json

@@ -29,12 +29,6 @@ CASES = {
         "functions": ["0011" * 4],
         "accept": {"train_loss": 0.5},
     },
-    "margins of labels": {
-        "model": MODEL,
-        "law": {"kind": "fan_in", "bias_std": 0.3},
-        "accept": {"train_error": 0.2, "margin": {"above": -0.5}},
-        "loss": "softmax",
-    },
 }
 
 
@@ -42,8 +36,7 @@ CASES = {
 def opened(name):
     """Open three blocks of particles, the last padded, for both implementations."""
     options = dict(CASES[name])
-    task = TASK | {"loss": options.pop("loss", "logistic")}
-    (setting,), xla = open_sweep(task, options.pop("model"), lanes=100, **SOURCE, **options)
+    (setting,), xla = open_sweep(TASK, options.pop("model"), lanes=100, **SOURCE, **options)
     return setting, xla, xla.by("cpu")
 
 
@@ -94,7 +87,7 @@ def unwritten(case, rule, normals, level, *rest):
 
 @pytest.mark.parametrize("wrong", [other_scales, other_keys, last_angle_too_many, unwritten])
 def test_the_self_test_catches_a_wrong_kernel(wrong, monkeypatch):
-    _, xla, _ = opened("margins of labels")
+    _, xla, _ = opened("errors one by one")
     monkeypatch.setitem(splitting_move.MOVE, "cpu", wrong)
     kernel = xla.by("cpu")
     with pytest.raises(Disagrees, match="differs from XLA in the moves of"):
