@@ -76,6 +76,8 @@ class Call {
   template <class T> const T* argument(int64_t i) { return data<T>(frame_.args.args[i]); }
   template <class T> T* result(int64_t i) { return data<T>(frame_.rets.rets[i]); }
 
+  void refuse_because(const char* why) { wrong_ = why; }
+
   const int64_t* argument_shape(int64_t i) const {
     return static_cast<XLA_FFI_Buffer*>(frame_.args.args[i])->dims;
   }

@@ -46,7 +46,7 @@ def move(
         )
     )  # fmt: skip
     limits = jnp.concatenate([jnp.stack([threshold, width]), jnp.asarray(ends_of(rule))])
-    call = jax.ffi.ffi_call(register(case), shapes)
+    call = jax.ffi.ffi_call(register(case), shapes, input_output_aliases={0: 0, 1: 1})
     moved, new_level, found = call(
         normals,
         level,

@@ -18,7 +18,7 @@ constexpr int normals_at(int a) {
 constexpr int NORMALS = normals_at(ARRAYS);
 
 struct MoveArguments {
-  const float *normals, *levels;  // NORMALS a particle; one a particle
+  float *normals, *levels;  // NORMALS a particle; one a particle
   const uint32_t* keys;           // two a particle
   const float* shares;            // of the bracket, and PROPOSALS angles
   const int32_t* windows;         // first and count
@@ -26,7 +26,6 @@ struct MoveArguments {
   const int32_t* targets;
   float threshold, width;
   Rule rule;
-  float *moved, *new_levels;
   uint8_t* found;
   int64_t num_items;
 };
@@ -109,16 +108,18 @@ INLINE void turn(float angle, Range range, Workspace& w) {
     put(w.turned + i, load(w.z + i) * to.cosine + load(w.nu + i) * to.sine, range.end - i);
 }
 
+// What is moved lies where it lay before: of a population that fills no cache the window alone is
+// written.
 inline void do_item(const MoveArguments& a, int64_t r, Workspace& w) {
   const int first = a.windows[2 * r], end = first + a.windows[2 * r + 1];
   const Range window[] = {{first, std::min(end, NORMALS)}, {0, std::max(end - NORMALS, 0)}};
   const float* shares = a.shares + (1 + PROPOSALS) * r;
-  memcpy(w.z, a.normals + r * NORMALS, sizeof(float) * NORMALS);
+  float* normals = a.normals + r * NORMALS;
+  memcpy(w.z, normals, sizeof(float) * NORMALS);
   memcpy(w.turned, w.z, sizeof(float) * NORMALS);
   map_to_theta(w.z, a.scales, {0, NORMALS}, w.theta);
   for (const Range& range : window) draw(a.keys + 2 * r, range, w);
   float low = -a.width * shares[0], high = low + a.width;
-  a.new_levels[r] = a.levels[r];
   a.found[r] = 0;
   for (int i = 1; i <= PROPOSALS && !a.found[r]; i++) {
     const float angle = low + (high - low) * shares[i];
@@ -128,12 +129,15 @@ inline void do_item(const MoveArguments& a, int64_t r, Workspace& w) {
     }
     const float reached = level(a.rule, w);
     if (reached > a.threshold) {
-      a.new_levels[r] = reached;
+      a.levels[r] = reached;
       a.found[r] = 1;
     }
     (angle < 0 ? low : high) = angle;
   }
-  memcpy(a.moved + r * NORMALS, a.found[r] ? w.turned : w.z, sizeof(float) * NORMALS);
+  if (!a.found[r]) return;
+  for (const Range& range : window)
+    memcpy(normals + range.begin, w.turned + range.begin,
+           sizeof(float) * (range.end - range.begin));
 }
 
 }  // namespace sweep
@@ -146,12 +150,15 @@ extern "C" XLA_FFI_Error* move(XLA_FFI_CallFrame* frame) {
         const float* limits = of.argument<float>(8);
         const sweep::Rule rule{of.attribute("allowed"), of.attribute("climbs_errors") != 0,
                                of.attribute("has_margin") != 0, limits[2], limits[3]};
+        const bool in_place = of.argument<float>(0) == of.result<float>(0) &&
+                              of.argument<float>(1) == of.result<float>(1);
+        if (!in_place) of.refuse_because("the kernel moves particles where they lie");
         return sweep::MoveArguments{
-            of.argument<float>(0),  of.argument<float>(1),   of.argument<uint32_t>(2),
-            of.argument<float>(3),  of.argument<int32_t>(4), of.argument<float>(5),
-            of.argument<float>(6),  of.argument<int32_t>(7), limits[0],
-            limits[1],              rule,                    of.result<float>(0),
-            of.result<float>(1),    of.result<uint8_t>(2),   of.argument_shape(0)[0]};
+            of.result<float>(0),     of.result<float>(1),      of.argument<uint32_t>(2),
+            of.argument<float>(3),   of.argument<int32_t>(4),  of.argument<float>(5),
+            of.argument<float>(6),   of.argument<int32_t>(7),  limits[0],
+            limits[1],               rule,                     of.result<uint8_t>(2),
+            of.argument_shape(0)[0]};
       },
       [&](const sweep::MoveArguments& all) {
         sweep::do_all<sweep::Workspace>(all, call.pool());
