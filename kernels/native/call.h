@@ -76,11 +76,25 @@ class Call {
   template <class T> const T* argument(int64_t i) { return data<T>(frame_.args.args[i]); }
   template <class T> T* result(int64_t i) { return data<T>(frame_.rets.rets[i]); }
 
+  void refuse_because(const char* why) { wrong_ = why; }
+
   const int64_t* argument_shape(int64_t i) const {
     return static_cast<XLA_FFI_Buffer*>(frame_.args.args[i])->dims;
   }
   const int64_t* result_shape(int64_t i) const {
     return static_cast<XLA_FFI_Buffer*>(frame_.rets.rets[i])->dims;
+  }
+
+  // A result as rows, one for each lane that the call was mapped over, along its last axis.
+  int64_t result_columns(int64_t i) const {
+    const auto& buffer = *static_cast<XLA_FFI_Buffer*>(frame_.rets.rets[i]);
+    return buffer.rank ? buffer.dims[buffer.rank - 1] : 1;
+  }
+  int64_t result_rows(int64_t i) const {
+    const auto& buffer = *static_cast<XLA_FFI_Buffer*>(frame_.rets.rets[i]);
+    int64_t rows = 1;
+    for (int64_t axis = 0; axis + 1 < buffer.rank; axis++) rows *= buffer.dims[axis];
+    return rows;
   }
 
   int32_t attribute(const char* name) {

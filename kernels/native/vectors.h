@@ -148,4 +148,42 @@ INLINE Vec tanh(Vec x) {
   return x * p / d;
 }
 
+// erf(x) to a few ulp: the rational function of Eigen (and XLA), clamped where it is +-1.
+INLINE Vec erf(Vec x) {
+  x = select(x > 4.0f, all(4.0f), select(x < -4.0f, all(-4.0f), x));
+  const Vec q = x * x;
+  Vec p = all(-2.72614225801306e-10f);
+  p = p * q + 2.77068142495902e-08f;
+  p = p * q + -2.10102402082508e-06f;
+  p = p * q + -5.69250639462346e-05f;
+  p = p * q + -7.34990630326855e-04f;
+  p = p * q + -2.95459980854025e-03f;
+  p = p * q + -1.60960333262415e-02f;
+  Vec d = all(-1.45660718464996e-05f);
+  d = d * q + -2.13374055278905e-04f;
+  d = d * q + -1.68282697438203e-03f;
+  d = d * q + -7.37332916720468e-03f;
+  d = d * q + -1.42647390514189e-02f;
+  return x * p / d;
+}
+
+// cos(angle) and sin(angle) to the last place, in float64: quarter turns, and Taylor's polynomials.
+struct Direction {
+  float cosine, sine;
+};
+inline Direction direction_of(float angle) {
+  const double quarters = __builtin_floor(angle * 0.63661977236758134 + 0.5);
+  const double r = angle - quarters * 1.5707963267948966, q = r * r;
+  const double sine =
+      r * (1 + q * (-1. / 6 + q * (1. / 120 + q * (-1. / 5040 + q * (1. / 362880 - q / 39916800)))));
+  const double cosine =
+      1 + q * (-1. / 2 + q * (1. / 24 + q * (-1. / 720 + q * (1. / 40320 - q / 3628800))));
+  switch (int64_t(quarters) & 3) {
+    case 0: return {float(cosine), float(sine)};
+    case 1: return {float(-sine), float(cosine)};
+    case 2: return {float(-cosine), float(-sine)};
+    default: return {float(sine), float(-cosine)};
+  }
+}
+
 }  // namespace sweep

@@ -74,20 +74,29 @@ def outputs(case: Case, theta: Float[Array, " P"], x: Float[Array, "N D"]) -> Fl
     return training.outputs(same, theta, x)
 
 
+def margins_of(f: Float[Array, "N C"], targets: Int[Array, " N"]) -> Float[Array, " N"]:
+    """Compute the margins of outputs, +-inf by the label where there is none: at 0, or NaN."""
+    return _read(f, targets)[2]
+
+
 def _scan_one(
     case: Case, x: Array, targets: Array, keys: Key[Array, " B"], scales: Float[Array, " A"]
 ) -> Found:
-    f = outputs(case, draw(case, keys, scales), x)
-    labels, margins = _of_one(f[:, 0], targets) if f.shape[1] == 1 else _of_several(f, targets)
-    right = (labels == targets) & ~jnp.any(jnp.isnan(f), axis=1)
-    no_margin = (margins == 0) | jnp.isnan(margins)
-    margins = jnp.where(no_margin, jnp.where(right, jnp.inf, -jnp.inf), margins)
+    labels, right, margins = _read(outputs(case, draw(case, keys, scales), x), targets)
     is_target = targets != NO_TARGET
     return Found(
         jnp.packbits(labels) if case.num_outputs <= 2 else labels.astype(jnp.uint8),
         jnp.sum(~right & is_target, dtype=jnp.int32),
         jnp.min(margins, where=is_target, initial=jnp.inf),
     )
+
+
+def _read(f: Float[Array, "N C"], targets: Int[Array, " N"]) -> tuple[Array, Array, Array]:
+    """Read outputs: labels, which are right, and margins."""
+    labels, margins = _of_one(f[:, 0], targets) if f.shape[1] == 1 else _of_several(f, targets)
+    right = (labels == targets) & ~jnp.any(jnp.isnan(f), axis=1)
+    no_margin = (margins == 0) | jnp.isnan(margins)
+    return labels, right, jnp.where(no_margin, jnp.where(right, jnp.inf, -jnp.inf), margins)
 
 
 def _of_one(f: Float[Array, " N"], targets: Array) -> tuple[Array, Array]:

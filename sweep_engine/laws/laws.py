@@ -20,7 +20,7 @@ from sweep_engine.laws.element_wise import (
 )
 from sweep_engine.laws.initialisers import law_of_array, torch_default
 from sweep_engine.laws.product import JointLeaves, Product, layers, layout_of
-from sweep_engine.laws.recipe import Step, recipe_of
+from sweep_engine.laws.recipe import Image, Step, images_of, recipe_of
 from sweep_engine.laws.spheres import InBall, OnSphere
 from sweep_engine.models import Layout
 from sweep_engine.spec import laws as specs
@@ -91,6 +91,24 @@ def from_normals(law: LawSpec, layout: Layout, z: Float[Array, " M"]) -> Float[A
     if z.shape != (bound.num_normals,):
         raise ValueError(f"expected z of shape ({bound.num_normals},), got {z.shape}")
     return bound.from_normals(z)
+
+
+def images(law: LawSpec, layout: Layout) -> tuple[Image, ...] | None:
+    """List by array what kernels do where `from_normals` is meant, in theta's order.
+
+    Returns:
+        None for laws whose arrays are not normals, uniform numbers or constants, times scales.
+
+    >>> from sweep_engine.models import Leaf
+    >>> from sweep_engine.spec.laws import Box
+    >>> two_weights = Layout((Leaf(("Dense_0", "kernel"), (2, 1), 0),))
+    >>> (image,) = images(Box(half_width=2.0), two_weights)
+    >>> image.numbers, image.scale
+    ('uniform', 2.0)
+    """
+    if isinstance(law, specs.ModuleInit):
+        return None
+    return images_of(bind(law, layout), layout.leaves)
 
 
 def log_density(law: LawSpec, layout: Layout, theta: Float[Array, " P"]) -> Float[Array, ""]:

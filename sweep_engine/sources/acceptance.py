@@ -1,6 +1,7 @@
 """The acceptance rule: when a network fits the training set. One for all sources."""
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -104,7 +105,7 @@ def error_level(
         outputs: The network's outputs on the training inputs.
         targets: The training targets.
     """
-    too_many = _allowed(accept, targets)
+    too_many = labels_allowed(accept, len(targets))
     margins = _margins(loss, outputs, targets)
     wrong = jnp.sum(margins <= 0)
     nearest = jnp.max(jnp.where(margins <= 0, margins, -jnp.inf))
@@ -113,10 +114,10 @@ def error_level(
     return jnp.where(wrong > too_many, too_many - wrong + share, 1.0)
 
 
-def _allowed(accept: Accept, targets: Array) -> int:
-    """Count the labels that may be wrong."""
+def labels_allowed(accept: Accept, num_examples: int) -> int:
+    """Count the labels that may be wrong, by a rule of the training error."""
     assert accept.train_error is not None
-    return int(accept.train_error * len(targets) + 1e-3)
+    return int(accept.train_error * num_examples + 1e-3)
 
 
 def _lowest(
@@ -137,7 +138,7 @@ def _lowest(
 
 
 def _of_error(accept: Accept, loss: Loss, outputs: Outputs, targets: Array) -> Float[Array, ""]:
-    allowed = _allowed(accept, targets)
+    allowed = labels_allowed(accept, len(targets))
     if allowed >= len(targets):
         return jnp.float32(jnp.inf)
     margins = _margins(loss, outputs, targets)
@@ -205,10 +206,15 @@ def _at_most(value: Float[Array, ""], limit: float) -> Float[Array, ""]:
 
 def within(value: Float[Array, "*R"], ends: Bin) -> Float[Array, "*R"]:
     """Compute the distance to the nearer end, positive inside; an infinite value is outside."""
-    low = -jnp.inf if ends.above is None else ends.above
-    high = jnp.inf if ends.below is None else ends.below
+    low, high = ends_of(ends)
     inside = jnp.isfinite(value) & (value > low) & (value < high)
     return _signed(jnp.minimum(value - low, high - value), inside)
+
+
+def ends_of(ends: Bin) -> tuple[float, float]:
+    """Return both ends of a bin, infinite where it has none."""
+    low = -math.inf if ends.above is None else ends.above
+    return low, math.inf if ends.below is None else ends.below
 
 
 def _signed(distance: Float[Array, "*R"], holds: Bool[Array, "*R"]) -> Float[Array, "*R"]:

@@ -14,6 +14,7 @@ from sweep_engine.sources.programs import SourcePrograms
 from sweep_engine.sources.snapshot import SnapshotPrograms, take_snapshots
 from sweep_engine.sources.splitting.programs import SplittingPrograms
 from sweep_engine.sources.splitting.repetitions import split
+from sweep_engine.sources.splitting.trial import SplittingTrial
 from sweep_engine.sources.stepped.loop import advance_runs
 from sweep_engine.sources.train.programs import TrainPrograms
 from sweep_engine.sources.train.trial import TrainTrial
@@ -54,7 +55,7 @@ KINDS: dict[type, SourceKind] = {
     Prior: SourceKind(DrawPrograms, draw, DrawTrial()),
     GuessAndCheck: SourceKind(DrawPrograms, draw, DrawTrial()),
     Posterior: SourceKind(PosteriorPrograms, sample),
-    Splitting: SourceKind(SplittingPrograms, split),
+    Splitting: SourceKind(SplittingPrograms, split, SplittingTrial()),
     Snapshot: SourceKind(SnapshotPrograms, take_snapshots),
 }
 """By specification: a new kind is its class in `spec.sources`, its folder here, and a line."""

@@ -5,12 +5,18 @@
 Of the 7-40-40-1 network with 16 Boolean examples, one thread, by XLA: a move of splitting and a
 gradient of HMC, NUTS and SGLD, the rest of a transition included, in microseconds of a processor.
 Beside it what each is made of, compiled alone in blocks as wide: the random normals that it takes,
-the network's outputs or gradient; and what the products would take at the processor's best.
+the network's outputs or gradient; and what the products of these would take at the processor's
+best. In the same run a move by splitting's kernel, and all normals by theirs: `*_by_kernel`.
+
+A move tries four angles at most, so it has up to four times the products that are given. XLA tries
+all four, the kernel stops at the one that is found. `loop` and `loop_by_kernel` are where none is,
+`loop_by_kernel_at_a_level` is at the first level of a climb.
 """
 
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +27,7 @@ from sweep_engine.bench.machine import describe, limits
 from sweep_engine.bench.sources import GAUSSIAN, MODEL, TASK
 from sweep_engine.bench.timing import interleaved
 from sweep_engine.execution.programs.operations import count
+from sweep_engine.kernels.normals import NORMALS
 from sweep_engine.lanes import over_lanes
 from sweep_engine.machine import usable_cores
 from sweep_engine.sources import open_source
@@ -67,16 +74,22 @@ def profile(programs: Any, name: str, product_gflops: float) -> dict[str, Any]:
     loop, units = _moves(programs) if is_splitting else _transitions(programs, TRANSITIONS[name])
     network, products = _network(programs, is_splitting=is_splitting)
     parts = {"normals": _normals(programs), "network": network}
-    calls = {name: _repeated(part) for name, part in parts.items()}
-    times = interleaved({"loop": lambda: jax.block_until_ready(loop()), **calls})
+    parts["normals_by_kernel"] = _normals(programs, "cpu")
+    loops = {"loop": loop} | (_moves_by_kernel(programs) if is_splitting else {})
+    calls = {name: partial(_waited, call) for name, call in loops.items()}
+    times = interleaved(calls | {name: _repeated(part) for name, part in parts.items()})
     each = {name: times[name].processor / REPEATED / programs.bucket.lanes for name in parts}
-    each["loop"] = times["loop"].processor / units
+    each |= {name: times[name].processor / units for name in loops}
     each["products"] = products / (1e9 * product_gflops / usable_cores())
     return {
         "unit": "move" if is_splitting else "gradient",
         "lanes": programs.bucket.lanes,
         "processor_us": {name: round(1e6 * seconds, 2) for name, seconds in each.items()},
     }
+
+
+def _waited(call: Call) -> None:
+    jax.block_until_ready(call())
 
 
 def _repeated(call: Call) -> Call:
@@ -91,6 +104,13 @@ def _moves(programs: Any) -> tuple[Call, float]:
     """Make one sweep of moves over all particles, and say how many they are."""
     timed = programs.timed()
     return lambda: timed.program(*timed.arguments), timed.units
+
+
+def _moves_by_kernel(programs: Any) -> dict[str, Call]:
+    """Make the same sweep by the kernel, and one at the first level of a climb."""
+    kernel = programs.by("cpu")
+    sweeps = {"": programs.timed().arguments, "_at_a_level": programs.first_level()}
+    return {f"loop_by_kernel{where}": partial(kernel.move, *of) for where, of in sweeps.items()}
 
 
 def _transitions(programs: Any, transitions: int) -> tuple[Call, float]:
@@ -109,10 +129,10 @@ def _transitions(programs: Any, transitions: int) -> tuple[Call, float]:
     return loop, float(gradients.sum())
 
 
-def _normals(programs: Any) -> Call:
+def _normals(programs: Any, implementation: str = "plain") -> Call:
     """Draw as many random normals as a particle or a chain has, in every lane."""
     size = (programs.climber if hasattr(programs, "climber") else programs.chain).num_normals
-    draw = over_lanes(lambda key: jax.random.normal(key, (size,)), (0,))
+    draw = over_lanes(lambda key: NORMALS[implementation](key, size), (0,))
     program, keys = (
         programs.bucket.program(draw),
         jax.random.split(jax.random.key(0), programs.bucket.lanes),

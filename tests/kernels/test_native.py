@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import special
 
 from sweep_engine.kernels import native
 from tests.kernels.compilers import needs_compiler
@@ -17,7 +18,17 @@ extern "C" void apply(int which, const float* x, float* y, int n) {{
   using namespace sweep;
   for (int i = 0; i < n; i += LANES) {{
     const Vec v = load(x + i);
-    store(y + i, which == 0 ? exp_nonpositive(v) : which == 1 ? log1p_unit(v) : tanh(v));
+    store(y + i, which == 0   ? exp_nonpositive(v)
+                 : which == 1 ? log1p_unit(v)
+                 : which == 2 ? tanh(v)
+                              : erf(v));
+  }}
+}}
+extern "C" void directions(const float* angle, float* cosine, float* sine, int n) {{
+  for (int i = 0; i < n; i++) {{
+    const sweep::Direction found = sweep::direction_of(angle[i]);
+    cosine[i] = found.cosine;
+    sine[i] = found.sine;
   }}
 }}
 """
@@ -96,8 +107,13 @@ def functions(source: Path) -> ctypes.CDLL:
 
 @pytest.mark.parametrize(
     ("which", "truth", "low", "high", "ulps"),
-    [(0, np.exp, -86.0, 0.0, 2), (1, np.log1p, 0.0, 1.0, 2), (2, np.tanh, -12.0, 12.0, 6)],
-    ids=["exp", "log1p", "tanh"],
+    [
+        (0, np.exp, -86.0, 0.0, 2),
+        (1, np.log1p, 0.0, 1.0, 2),
+        (2, np.tanh, -12.0, 12.0, 6),
+        (3, special.erf, -6.0, 6.0, 6),
+    ],
+    ids=["exp", "log1p", "tanh", "erf"],
 )
 def test_vector_functions_to_so_many_units_in_the_last_place(
     functions: ctypes.CDLL, which: int, truth: np.ufunc, low: float, high: float, ulps: int
@@ -113,7 +129,19 @@ def test_vector_functions_to_so_many_units_in_the_last_place(
     assert np.max(np.abs(y - exact) / unit) <= ulps
 
 
-@pytest.mark.parametrize("which", [0, 1, 2])
+def test_directions_are_exact_to_half_a_unit_all_round(functions: ctypes.CDLL) -> None:
+    """A cosine or sine near 0 is as exact as float64's quarter turns are."""
+    quarters = np.arange(-9, 10) * np.pi / 2
+    angles = np.concatenate([np.linspace(-15, 15, 2**14), quarters]).astype(np.float32)
+    found = np.zeros((2, len(angles)), np.float32)
+    pointers = [ctypes.c_void_p(array.ctypes.data) for array in (angles, *found)]
+    functions.directions(*pointers, len(angles))
+    truth = np.stack([np.cos(angles.astype(np.float64)), np.sin(angles.astype(np.float64))])
+    unit = np.spacing(np.maximum(np.abs(truth), 1e-2).astype(np.float32))
+    assert np.max(np.abs(found - truth) / unit) <= 0.51
+
+
+@pytest.mark.parametrize("which", [0, 1, 2, 3])
 def test_vector_functions_keep_nan(functions: ctypes.CDLL, which: int) -> None:
     x = np.full(16, np.nan, np.float32)
     y = np.zeros_like(x)

@@ -95,6 +95,33 @@ def test_both_ways_of_drawing_are_one_law(case):
     assert_catches(_check_same_law, lambda: [one, from_normals(case.law, LAYOUT, correlated)])
 
 
+NESTED = law_of("layers", layers=[{"kind": "torch"}, {"kind": "constant", "value": 0.3}])
+WITH_IMAGES = [law for law in (NESTED, *(x.law for x in CASES)) if laws.images(law, LAYOUT)]
+
+
+def test_the_usual_laws_are_images_that_kernels_know():
+    assert {law.kind for law in WITH_IMAGES} == {
+        "box", "fan_in", "gaussian", "glorot_uniform", "he_normal", "layers", "torch",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("law", WITH_IMAGES, ids=lambda law: law.kind)
+def test_images_say_array_by_array_what_normals_become(law):
+    z = np.random.default_rng(0).normal(size=laws.num_normals(law, LAYOUT))
+    numbers = {"normal": lambda z: z, "uniform": lambda z: 2 * stats.norm.cdf(z) - 1}
+    parts, first = [], 0
+    for image in laws.images(law, LAYOUT):
+        if image.numbers == "ones":
+            parts.append(np.full(image.leaf.size, image.scale))
+        else:
+            own = z[first : first + image.leaf.size]
+            parts.append(numbers[image.numbers](own) * image.scale)
+            first += image.leaf.size
+    assert first == len(z)
+    truth = laws.from_normals(law, LAYOUT, jnp.asarray(z, jnp.float32))
+    np.testing.assert_allclose(np.concatenate(parts), truth, rtol=2e-5, atol=1e-6)
+
+
 @every_law
 def test_deviations_are_scipys(case):
     deviations = np.asarray(laws.std(case.law, LAYOUT))

@@ -13,6 +13,7 @@ from scipy import stats
 from sweep_engine.densities.probabilities.log_probability import log_mean_probability
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
+from tests.kernels.compilers import needs_compiler
 from tests.sources.splitting.cases import (
     LINEAR,
     Orthant,
@@ -41,9 +42,11 @@ LONG = [pytest.param(law, 100, marks=pytest.mark.long) for law in LAWS]
 
 
 @functools.cache
-def _orthant(law, size):
+def _orthant(law, size, implementation="xla"):
     particles, count = SIZES[size]
-    return split(Orthant(size), LINEAR, count, law=LAWS[law][0], particles=particles)
+    law = LAWS[law][0]
+    options = {"law": law, "particles": particles, "implementation": implementation}
+    return split(Orthant(size), LINEAR, count, **options)
 
 
 def _check_log_p(found, truth):
@@ -77,6 +80,17 @@ def test_within_an_orthant_every_coordinate_has_its_own_half_of_the_law(law, siz
     for column in theta.T:
         assert_ks(column, LAWS[law][1].cdf)
     assert_ks(theta.ravel(), LAWS[law][1].cdf)  # coordinates are independent
+
+
+@needs_compiler
+@pytest.mark.parametrize("law", LAWS)
+def test_the_kernel_has_the_same_probabilities_and_laws(law):
+    finished = _orthant(law, 8, "cpu")
+    _check_log_p(measured(finished, "log_p_fit"), -8 * np.log(2))
+    theta = finished.solutions.theta[one_per_ancestor(finished, SIZES[8][0])]
+    assert len(theta) > 60
+    assert_ks(theta.ravel(), LAWS[law][1].cdf)
+    assert not np.array_equal(finished.solutions.theta, _orthant(law, 8).solutions.theta)
 
 
 def test_the_error_within_a_repetition_is_the_spread_between_them():

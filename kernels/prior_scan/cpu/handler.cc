@@ -1,21 +1,11 @@
 // Draws of a prior: parameters made on chip, the function they compute, what it misses and by how
 // much it does not.
-//
-// Vectors run over the inputs, so that nothing of a layer is padded and theta is read as it is.
 #include "call.h"
-#include "products.h"
+#include "perceptron.h"
 #include "queue.h"
 #include "random.h"
 
 namespace sweep {
-
-enum Activation { relu, tanh_, gelu, linear };
-
-// What the Python side defines: see __init__.py.
-constexpr int WIDTHS[] = {SWEEP_WIDTHS};
-constexpr Activation ACTIVATION = SWEEP_ACTIVATION;
-constexpr bool BIAS = SWEEP_BIAS;
-constexpr int INPUTS = SWEEP_INPUTS;
 
 struct Block {
   Numbers numbers;
@@ -25,23 +15,6 @@ constexpr Block LAW[] = {SWEEP_LAW};
 constexpr int NUM_BLOCKS = sizeof(LAW) / sizeof(Block);
 constexpr int first_array(int b) { return b == 0 ? 0 : first_array(b - 1) + LAW[b - 1].arrays; }
 
-constexpr int LAYERS = sizeof(WIDTHS) / sizeof(int) - 1, ARRAYS = LAYERS * (1 + BIAS);
-constexpr int weights_at(int l) {
-  return l == 0 ? 0 : weights_at(l - 1) + (WIDTHS[l - 1] + BIAS) * WIDTHS[l];
-}
-constexpr int bias_at(int l) { return weights_at(l) + WIDTHS[l] * WIDTHS[l + 1]; }
-constexpr int PARAMS = weights_at(LAYERS), OUTPUTS = WIDTHS[LAYERS];
-constexpr int array_at(int a) {
-  return BIAS && a % 2 ? bias_at(a / 2) : weights_at(a / (1 + BIAS));
-}
-constexpr int widest(int l) {
-  return l == 0 ? 0 : WIDTHS[l] > widest(l - 1) ? WIDTHS[l] : widest(l - 1);
-}
-
-// Inputs are taken in tiles of a panel of vectors: two layers' activations stay in the cache.
-constexpr int TILES = (INPUTS + PANEL * LANES - 1) / (PANEL * LANES);
-constexpr int TILE = padded((INPUTS + TILES - 1) / TILES);
-constexpr bool HAS_BITS = OUTPUTS <= 2;  // two labels: eight a byte
 constexpr int BYTES = HAS_BITS ? (INPUTS + 7) / 8 : INPUTS;
 
 struct ScanArguments {
@@ -55,31 +28,17 @@ struct ScanArguments {
 };
 
 struct alignas(64) Workspace {
-  float x[TILES][WIDTHS[0]][TILE];  // 0 past the last input
-  int32_t bit[TILES * TILE];        // that an input's label sets in its byte
-  int32_t target[TILES * TILE];
+  Inputs inputs;
+  int32_t bit[TILES * TILE];         // that an input's label sets in its byte
   int32_t labels[TILES * TILE + 8];  // where there are two, the bits that they set
   int32_t words[PARAMS + 2 * LANES];
   float theta[PARAMS + LANES];
-  float hidden[2][widest(LAYERS)][TILE];
+  Hidden hidden;
 };
 
 INLINE void begin(const ScanArguments& a, Workspace& w) {
-  for (int n = 0; n < TILES * TILE; n++) {
-    const bool is_input = n < INPUTS;
-    for (int k = 0; is_input && k < WIDTHS[0]; k++)
-      w.x[n / TILE][k][n % TILE] = a.x[int64_t(n) * WIDTHS[0] + k];
-    w.bit[n] = is_input ? 128 >> n % 8 : 0;
-    w.target[n] = is_input ? a.targets[n] : -1;
-  }
-}
-
-INLINE Vec activate(Vec z) {
-  if constexpr (ACTIVATION == relu) return select(z < 0.0f, Vec{}, z);  // keeps NaN
-  if constexpr (ACTIVATION == tanh_) return tanh(z);
-  if constexpr (ACTIVATION == gelu)
-    return 0.5f * z * (1 + tanh(0.79788456f * (z + 0.044715f * z * z * z)));
-  return z;
+  w.inputs.load_from(a.x, a.targets);
+  for (int n = 0; n < TILES * TILE; n++) w.bit[n] = n < INPUTS ? 128 >> n % 8 : 0;
 }
 
 // Arrays A to END of theta, of the words of a block that begins with parameter BEGIN. What is stored
@@ -124,72 +83,15 @@ INLINE void draw(const uint32_t* keys, const float* scales, int32_t* words, floa
   }
 }
 
-// The outputs of a tile, in the first row of what is returned.
-template <int L = 0>
-INLINE const float* forward(Workspace& w, const float* in) {
-  constexpr int units = WIDTHS[L + 1];
-  const float *weights = w.theta + weights_at(L), *bias = w.theta + bias_at(L);
-  float* out = w.hidden[L % 2][0];
-  product<units, TILE, WIDTHS[L], 1, units, TILE>(
-      weights, in, [&](int j, int) { return BIAS ? all(bias[j]) : Vec{}; },
-      [&](int j, int n, Vec z) {
-        store(out + j * TILE + n, L == LAYERS - 1 ? z : activate(z));
-      });
-  if constexpr (L < LAYERS - 1) return forward<L + 1>(w, out);
-  return out;
-}
-
-// What LANES inputs are labelled; a label's margin over the others, positive where it is right.
-struct Reading {
-  Ints label, wrong;
-  Vec margin;
-};
-
-// The label of one output is 1 where it is > 0, that of several the largest, the first of equals;
-// NaN counts as largest, and as wrong.
-INLINE Reading read(const float* outputs, Ints target) {
-  const Vec f = load(outputs);
-  const Ints is_target = target >= 0;
-  Reading found{};
-  Ints is_right;
-  if constexpr (OUTPUTS == 1) {
-    found.label = f > 0.0f;
-    is_right = (found.label == (target > 0)) & (f == f);
-    found.margin = select(target > 0, f, -f);
-  } else {
-    const Vec none = all(-__builtin_inff());
-    Vec best = f, right = none, other = none;
-    Ints has_nan = f != f;
-    for (int c = 0; c < OUTPUTS; c++) {
-      const Vec z = load(outputs + c * TILE);
-      const Ints is_best = (z > best) | ((z != z) & (best == best)), is_its = target == c;
-      best = select(is_best, z, best);
-      found.label = (Ints)select(is_best, (Vec)(Ints{} + c), (Vec)found.label);
-      right = select(is_its, z, right);
-      other = select(~is_its & (z > other), z, other);
-      has_nan |= z != z;
-    }
-    is_right = (found.label == target) & ~has_nan;
-    found.margin = select(has_nan, all(__builtin_nanf("")), right - other);
-    if constexpr (HAS_BITS) found.label = found.label > 0;
-  }
-  found.wrong = ~is_right & is_target;
-  const Vec whole = select(is_right, all(__builtin_inff()), all(-__builtin_inff()));
-  const Ints is_decided = (found.margin > 0.0f) | (found.margin < 0.0f);
-  found.margin = select(is_decided, found.margin, whole);
-  found.margin = select(is_target, found.margin, all(__builtin_inff()));
-  return found;
-}
-
 inline void do_item(const ScanArguments& a, int64_t r, Workspace& w) {
   draw(a.keys + 2 * NUM_BLOCKS * r, a.scales + r * ARRAYS, w.words, w.theta);
   Ints wrong{};
   Vec margin = all(__builtin_inff());
   for (int tile = 0; tile < TILES; tile++) {
-    const float* outputs = forward(w, w.x[tile][0]);
+    const float* outputs = forward(w.theta, w.hidden, w.inputs.x[tile][0]);
     for (int i = 0; i < TILE; i += LANES) {
       const int n = tile * TILE + i;
-      const Reading found = read(outputs + i, load_ints(w.target + n));
+      const Reading found = read(outputs + i, load_ints(w.inputs.target + n));
       wrong -= found.wrong;  // true is -1
       margin = select(found.margin < margin, found.margin, margin);
       store_ints(w.labels + n, HAS_BITS ? found.label & load_ints(w.bit + n) : found.label);

@@ -20,13 +20,8 @@ from sweep_engine.kernels.prior_scan.plain import NO_TARGET
 from sweep_engine.models.networks import MlpNetwork
 from sweep_engine.sources.acceptance import within
 from sweep_engine.sources.bucket import Bucket, Hyper, Root, Run, params_key
+from sweep_engine.sources.perceptrons import perceptron_obstacles
 from sweep_engine.spec.base import with_traced
-
-MOST_VALUES = 2**22
-"""Numbers in all inputs: every thread has a copy, tile by tile, that should stay in its cache."""
-
-RULES = {"train_error", "margin"}
-"""Lists the acceptance rules that a kernel's findings decide."""
 
 
 def obstacles(bucket: Bucket, implementation: str) -> list[str]:
@@ -38,25 +33,9 @@ def obstacles(bucket: Bucket, implementation: str) -> list[str]:
 
 
 def _obstacles(bucket: Bucket) -> Iterator[str]:
-    module, law = bucket.network.module, bucket.setting.spec.start_law
+    law = bucket.setting.spec.start_law
     assert law is not None
-    if not isinstance(module, MlpNetwork):
-        yield f"the model {bucket.setting.model.title}, which is no chain of dense layers"
-    elif module.activation == "sin":
-        yield "the activation sin"
-    if bucket.execution.precision != "exact":
-        yield f"precision {bucket.execution.precision}"
-    if len(bucket.network.input_shape) != 1:
-        yield f"inputs of shape {bucket.network.input_shape}"
-    if bucket.task.loss.labels is None:
-        yield "targets that are not labels"
-    accept = bucket.setting.accept
-    if not RULES.issuperset(accept.rules):
-        yield f"the acceptance rule {' and '.join(accept.rules)}"
-    if accept.normalise is not None:
-        yield f"margins normalised by {accept.normalise}"
-    if bucket.task.inputs.size > MOST_VALUES:
-        yield f"inputs of more than {MOST_VALUES:,} numbers in all"
+    yield from perceptron_obstacles(bucket, bucket.setting.accept)
     if laws.recipe(law, bucket.network.layout) is None:
         yield f"the law {law.title}"
 

@@ -11,6 +11,9 @@ three times as far a level (squared distance) as pCN of all coordinates, on orth
 Several angles for one vector of normals are cheap: that network's normals cost five times
 its outputs on 16 inputs.
 
+`kernel` makes the same moves where the law is normals, uniform numbers or constants, times scales.
+It draws the normals of a move's window alone, and stops at the first angle that is found.
+
 blackjax 1.7.1 at equal numbers of evaluations, 8 repetitions each
 (tests/benchmarks/records/splitting_2_cores.json): ln P of the orthant of 32 coordinates,
 -22.18, was missed by 0.09 here (root mean square; 0.26 is what the error within a repetition

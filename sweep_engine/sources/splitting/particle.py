@@ -9,15 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from sweep_engine import laws
+from sweep_engine.kernels.splitting_move.case import PROPOSALS
 from sweep_engine.models import Network
 from sweep_engine.sources.acceptance import accepts, error_level, level, output_scale
 from sweep_engine.sources.bucket import Data, Hyper
 from sweep_engine.spec.base import with_traced
 from sweep_engine.spec.sources import Accept, Splitting
 from sweep_engine.tasks import Loss
-
-PROPOSALS = 4
-"""Angles that a move tries at most. Normals cost more than small networks' outputs."""
 
 FULL_TURN = 2 * math.pi
 
@@ -161,8 +159,18 @@ def window_at(length: Float[Array, ""], place: Float[Array, ""], size: int) -> B
         place: Uniform on [0, 1), independent of it.
         size: M.
     """
-    first = jnp.floor(size * place).astype(jnp.int32)
-    return (jnp.arange(size) - first) % size < jnp.floor((size + 1) ** length)
+    first = window_first(place, size)
+    return (jnp.arange(size) - first) % size < window_count(length, size)
+
+
+def window_first(place: Float[Array, ""], size: int) -> Int[Array, ""]:
+    """Find where a window begins."""
+    return jnp.floor(size * place).astype(jnp.int32)
+
+
+def window_count(length: Float[Array, ""], size: int) -> Float[Array, ""]:
+    """Count the coordinates of a window."""
+    return jnp.floor((size + 1) ** length)
 
 
 def _select(condition: Bool[Array, ""], yes: Particle, no: Particle) -> Particle:

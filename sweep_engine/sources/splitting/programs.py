@@ -1,6 +1,6 @@
 """The programs of a `splitting` source: a population in blocks of lanes, one level at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -10,17 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from sweep_engine.kernels.splitting_move import MOVE, build
 from sweep_engine.keys import Purpose, run_key
 from sweep_engine.lanes import Program, over_lanes
 from sweep_engine.models import Network
 from sweep_engine.sources.bucket import Data, Hyper, Root, Run
 from sweep_engine.sources.lane_widths import usual_lanes
-from sweep_engine.sources.programs import Example, SourcePrograms, Timed
+from sweep_engine.sources.programs import XLA, Example, KernelPrograms, Timed
 from sweep_engine.sources.splitting.functions import (
     check_discrete,
     function_data,
     read_functions,
 )
+from sweep_engine.sources.splitting.kernel import KernelMove, obstacles
 from sweep_engine.sources.splitting.particle import FULL_TURN, Climber, Particle
 from sweep_engine.sources.splitting.population import Selection, select
 from sweep_engine.spec.laws import ModuleInit
@@ -78,7 +80,7 @@ class Ended(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SplittingPrograms(SourcePrograms):
+class SplittingPrograms(KernelPrograms):
     """The single-particle code of a `splitting` source, mapped over blocks and compiled."""
 
     @classmethod
@@ -90,6 +92,32 @@ class SplittingPrograms(SourcePrograms):
         """Count the particles of one population: repetitions come one after the other."""
         assert isinstance(setting.spec, Splitting)
         return setting.spec.particles
+
+    @classmethod
+    def kernels(cls) -> tuple[str, ...]:
+        return tuple(name for name in MOVE if name != "plain")
+
+    def obstacles(self, implementation: str) -> list[str]:
+        return list(obstacles(self.bucket, self.climber))
+
+    @property
+    def kernel(self) -> KernelMove:
+        """The moves by a kernel."""
+        bucket, task = self.bucket, self.bucket.task
+        inputs = task.train if self.spec.functions is None else task.probe_inputs
+        return KernelMove(
+            self.climber, bucket.network.input_shape, len(inputs), self.implementation
+        )
+
+    @property
+    def likeness(self) -> Hashable:
+        return self.kernel.case, self.kernel.rule, self.bucket.lanes
+
+    def build(self) -> None:
+        build(self.kernel.case)
+
+    def flops(self, setting: Setting) -> float:
+        return setting.spec.work_per_run * self.kernel.case.flops
 
     def prepare(self) -> None:
         if isinstance(self.spec.law, ModuleInit):
@@ -172,8 +200,8 @@ class SplittingPrograms(SourcePrograms):
         Sweeps first .. stop - 1 of a level, each over all particles; after each the width
         follows the share of the moves that found an angle, never one particle's state.
         """
-        one = over_lanes(self.climber.move, (0, 0, None, None, None, None))
         is_real = self._indices < self.spec.particles
+        move_all = self._move_by_xla if self.implementation == XLA else self._move_by_kernel
 
         def moved(
             population: Particle,
@@ -186,16 +214,7 @@ class SplittingPrograms(SourcePrograms):
             def sweep(i: Array, carry: tuple[Particle, Moved]) -> tuple[Particle, Moved]:
                 population, moved = carry
                 sweep_key = _sweep_key(key, address[0], i + 1)
-
-                def block(item: tuple[Particle, Array]) -> tuple[Particle, Array]:
-                    particles, index = item
-                    keys = _fold_lanes(sweep_key, index)
-                    found: tuple[Particle, Array] = one(
-                        particles, keys, threshold, moved.width, unit.hyper, unit.data
-                    )
-                    return found
-
-                population, accepted = jax.lax.map(block, (population, self._indices))
+                population, accepted = move_all(population, sweep_key, threshold, moved.width, unit)
                 count = jnp.sum(accepted & is_real)
                 width = self._adapted(moved.width, count)
                 return population, Moved(width, moved.accepted + count)
@@ -206,6 +225,45 @@ class SplittingPrograms(SourcePrograms):
             return done
 
         return self.bucket.program(moved)
+
+    def _move_by_xla(
+        self,
+        population: Particle,
+        key: Key[Array, ""],
+        threshold: Float[Array, ""],
+        width: Float[Array, ""],
+        unit: Unit,
+    ) -> tuple[Particle, Bool[Array, "B K"]]:
+        """Move every particle once, block by block, and say which found an angle."""
+        one = over_lanes(self.climber.move, (0, 0, None, None, None, None))
+
+        def block(item: tuple[Particle, Array]) -> tuple[Particle, Array]:
+            particles, index = item
+            keys = _fold_lanes(key, index)
+            found: tuple[Particle, Array] = one(
+                particles, keys, threshold, width, unit.hyper, unit.data
+            )
+            return found
+
+        moved: tuple[Particle, Array] = jax.lax.map(block, (population, self._indices))
+        return moved
+
+    def _move_by_kernel(
+        self,
+        population: Particle,
+        key: Key[Array, ""],
+        threshold: Float[Array, ""],
+        width: Float[Array, ""],
+        unit: Unit,
+    ) -> tuple[Particle, Bool[Array, "B K"]]:
+        """Do the same, all blocks in one call."""
+        flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), population)
+        keys = _fold_lanes(key, jnp.asarray(self._indices.reshape(-1)))
+        moved = self.kernel.move(flat, keys, threshold, width, unit.hyper, unit.data)
+        normals, level, found = (
+            leaf.reshape(*self._indices.shape, *leaf.shape[1:]) for leaf in moved
+        )
+        return population._replace(normals=normals, level=level), found
 
     def _adapted(self, width: Float[Array, ""], accepted: Int[Array, ""]) -> Float[Array, ""]:
         """Widen the bracket where more moves than wanted found an angle, else narrow it.
@@ -258,10 +316,17 @@ class SplittingPrograms(SourcePrograms):
         return population, Moved.first(), np.float32(-np.inf), self.example(), key, address
 
     def timed(self) -> Timed:
-        """One sweep of moves over a population."""
+        """One sweep of moves over a population, of as many angles as a move can try."""
         key, population = self.start(self.example(), self.bucket.root)
-        arguments = self._move_example(population, key)
-        return Timed(self.move, arguments, self.spec.particles)
+        population, moved, _, *rest = self._move_example(population, key)
+        return Timed(self.move, (population, moved, np.float32(np.inf), *rest), self.spec.particles)
+
+    def first_level(self) -> tuple[Any, ...]:
+        """Arguments of `move` at the first level of a climb: one sweep."""
+        key, population = self.start(self.example(), self.bucket.root)
+        selected, selection = self.select(population, key, np.int32(1))
+        _, moved, _, *rest = self._move_example(selected, key)
+        return selected, moved, selection.threshold, *rest
 
     def counted(self) -> Timed:
         """Give one move of every particle of a block."""

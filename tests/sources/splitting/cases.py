@@ -37,7 +37,7 @@ class Points:
         return sweep_engine.make_task((x, np.ones(self.size)), None, LOGISTIC)
 
 
-def open_sweep(task, model, *, accept=None, axes=None, lanes=None, **source):
+def open_sweep(task, model, *, accept=None, axes=None, lanes=None, implementation="xla", **source):
     """A splitting source's settings, and its programs."""
     sweep = Sweep(
         name="splitting",
@@ -47,7 +47,7 @@ def open_sweep(task, model, *, accept=None, axes=None, lanes=None, **source):
         sources={"rare": {"kind": "splitting", **source}},
         accept=accept or {"train_error": 0.0},
         axes=axes or {},
-        execution={"lanes": lanes} if lanes else {},
+        execution={"implementation": implementation} | ({"lanes": lanes} if lanes else {}),
     )
     found = settings(sweep)
     return found, open_source(found[0], sweep.seed, sweep.folder, (), sweep.execution)

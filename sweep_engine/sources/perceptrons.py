@@ -1,0 +1,39 @@
+"""What kernels that read the labels of multilayer perceptrons do not know."""
+
+from collections.abc import Iterator
+
+from sweep_engine.models.networks import MlpNetwork
+from sweep_engine.sources.bucket import Bucket
+from sweep_engine.spec.sources.acceptance import Accept
+
+MOST_VALUES = 2**22
+"""Numbers in all inputs: every thread has a copy, tile by tile, that should stay in its cache."""
+
+RULES = {"train_error", "margin"}
+"""Lists the acceptance rules that labels and margins decide."""
+
+
+def perceptron_obstacles(bucket: Bucket, accept: Accept) -> Iterator[str]:
+    """List what such kernels do not know of some runs, but for the law.
+
+    Args:
+        bucket: What the runs share.
+        accept: The rule that they are held to.
+    """
+    module = bucket.network.module
+    if not isinstance(module, MlpNetwork):
+        yield f"the model {bucket.setting.model.title}, which is no chain of dense layers"
+    elif module.activation == "sin":
+        yield "the activation sin"
+    if bucket.execution.precision != "exact":
+        yield f"precision {bucket.execution.precision}"
+    if len(bucket.network.input_shape) != 1:
+        yield f"inputs of shape {bucket.network.input_shape}"
+    if bucket.task.loss.labels is None:
+        yield "targets that are not labels"
+    if not RULES.issuperset(accept.rules):
+        yield f"the acceptance rule {' and '.join(accept.rules)}"
+    if accept.normalise is not None:
+        yield f"margins normalised by {accept.normalise}"
+    if bucket.task.inputs.size > MOST_VALUES:
+        yield f"inputs of more than {MOST_VALUES:,} numbers in all"
