@@ -1,5 +1,7 @@
 """Tests that parameters are taken as they stand, whatever module asks for them."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -10,36 +12,43 @@ from flax.errors import ScopeParamNotFoundError
 from sweep_engine.models import Layout, Network
 
 
-class Doubled(nn.Module):
+class Scaled(nn.Module):
     """A module of a user's own, with one of flax's inside: both ask for parameters."""
 
-    asked: list
+    initialiser: Callable
 
     @nn.compact
     def __call__(self, x):
-        scale = self.param("scale", self._initialise, x.shape[-1:])
+        scale = self.param("scale", self.initialiser, x.shape[-1:])
         return nn.Dense(3)(x * scale)
-
-    def _initialise(self, key, shape):
-        self.asked.append(shape)
-        return jnp.full(shape, 2.0)
 
 
 @pytest.fixture
-def network():
-    module = Doubled([])
+def asked():
+    """The shapes that an initialiser was asked for."""
+    return []
+
+
+@pytest.fixture
+def network(asked):
+    def initialise(key, shape):
+        asked.append(shape)
+        return jnp.full(shape, 2.0)
+
+    module = Scaled(initialise)
     shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.ones((1, 2)))["params"]
     return Network(module, (2,), Layout.of(shapes))
 
 
-def test_no_initialiser_is_traced_again(network):
+def test_no_initialiser_is_traced_again(network, asked):
     params = network.init(jax.random.key(1))
-    network.module.asked.clear()
-    x = jnp.ones((5, 2))
+    params["scale"] = jnp.array([3.0, -1.0])
+    asked.clear()
+    x = jnp.arange(10.0).reshape(5, 2)
     outputs = network.apply(params, x)
-    assert network.module.asked == []
-    expected = network.module.apply({"params": params}, x)  # as flax does it
-    assert network.module.asked == [(2,)]
+    assert asked == []
+    expected = network.module.apply({"params": params}, x)
+    assert asked == [(2,)], "flax asks, so that this test would see it"
     assert outputs.shape == (5, 3)
     np.testing.assert_array_equal(outputs, expected)
 
