@@ -15,13 +15,16 @@ from sweep_engine.laws.laws import (
     num_normals,
     recipe,
     sample,
+    scaled_normals,
     std,
     support,
 )
+from sweep_engine.laws.scaled_normals import ScaledNormals
 
 __all__ = [
     "Distribution",
     "Independent",
+    "ScaledNormals",
     "Standard",
     "check",
     "enumerate_support",
@@ -30,6 +33,7 @@ __all__ = [
     "num_normals",
     "recipe",
     "sample",
+    "scaled_normals",
     "std",
     "support",
 ]

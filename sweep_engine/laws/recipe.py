@@ -95,7 +95,7 @@ def _of_product(law: Product, leaves: tuple[Leaf, ...]) -> list[Step] | None:
     if (standard := law.shared_standard()) is not None:
         scales = tuple(scale for _, scale in law.scales())
         return [Step(leaves, _NUMBERS[type(standard)], scales)]
-    blocks = list(_blocks(law, leaves))
+    blocks = list(blocks_of(law, leaves))
     found = [_steps(block.law, own) for block, own in zip(law.blocks, blocks, strict=True)]
     if any(steps is None for steps in found):
         return None
@@ -106,7 +106,7 @@ def _of_product(law: Product, leaves: tuple[Leaf, ...]) -> list[Step] | None:
     ]
 
 
-def _blocks(law: Product, leaves: tuple[Leaf, ...]) -> Iterator[tuple[Leaf, ...]]:
+def blocks_of(law: Product, leaves: tuple[Leaf, ...]) -> Iterator[tuple[Leaf, ...]]:
     """List each block's arrays as they lie in theta; a nested law knows where in itself."""
     inner = sorted(leaf.offset for block in law.blocks for leaf in block.leaves)
     in_theta = dict(zip(inner, leaves, strict=True))

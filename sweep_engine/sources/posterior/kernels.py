@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from sweep_engine.kernels.loss_gradient.case import Phase, Stride
 from sweep_engine.sources.bucket import Data
 from sweep_engine.sources.posterior.target import Target
 from sweep_engine.spec.sources import Posterior
@@ -108,7 +109,7 @@ def _nuts(
 ) -> tuple[Position, Moved]:
     most = target.spec.max_doublings or MAX_DOUBLINGS
     mass = jnp.ones_like(place.z)
-    kernel = _blackjax().mcmc.nuts.build_kernel()
+    kernel = _blackjax().mcmc.nuts.build_kernel(_integrator(target, 1))
     after, info = kernel(key, place, target.log_density, step_size, mass, most)
     saturated = (info.num_trajectory_expansions >= most) & ~info.is_turning & ~info.is_divergent
     return Position(*after), Moved(
@@ -125,13 +126,32 @@ def _hmc(
 ) -> tuple[Position, Moved]:
     steps = most_gradients(target.spec)
     mass = jnp.ones_like(place.z)
-    kernel = _blackjax().mcmc.hmc.build_kernel()
-    after, info = kernel(key, place, target.log_density, step_size, mass, steps)
+    kernel = _blackjax().mcmc.hmc.build_kernel(_integrator(target, steps))
+    turns = steps if target.scaled is None else 1  # a kernel takes all steps at once
+    after, info = kernel(key, place, target.log_density, step_size, mass, turns)
     return Position(*after), Moved.none()._replace(
         acceptance=info.acceptance_rate.astype(jnp.float32),
         divergences=info.is_divergent.astype(jnp.int32),
         gradients=jnp.asarray(steps, jnp.int32),
     )
+
+
+def _integrator(target: Target, steps: Int[Array, ""] | int) -> Callable[..., Any]:
+    """Give the integrator of trajectories: blackjax's, or so many steps at once by a kernel."""
+    integrators = _blackjax().mcmc.integrators
+    if target.scaled is None:
+        found: Callable[..., Any] = integrators.velocity_verlet
+        return found
+
+    def of_density(*_: Callable[..., Any]) -> Callable[..., Any]:
+        def integrate(state: Any, step_size: Float[Array, ""]) -> Any:
+            phase = Phase(state.position, state.momentum, state.logdensity_grad)
+            end, log_density = target.leapfrog(phase, Stride(step_size, steps))
+            return integrators.IntegratorState(end.z, end.momentum, log_density, end.slope)
+
+        return integrate
+
+    return of_density
 
 
 def _sgld(

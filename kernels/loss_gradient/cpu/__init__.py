@@ -1,0 +1,93 @@
+"""Losses, gradients and leapfrog steps in C++, of each network by one thread, in its cache."""
+
+import functools
+from collections.abc import Sequence
+from ctypes import CDLL
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from sweep_engine.kernels import fused_training, native
+from sweep_engine.kernels.fused_training.arrays import macros
+from sweep_engine.kernels.fused_training.case import Case
+from sweep_engine.kernels.loss_gradient.case import Data, Density, Phase, Stride, check_shapes
+from sweep_engine.kernels.loss_gradient.plain import Found, Moved
+
+_FOLDER = Path(__file__).parent
+_PASSES = Path(fused_training.__file__).parent / "cpu"
+
+
+def loss_gradient(case: Case, theta: Float[Array, "R P"], data: Data) -> Found:
+    """Do what `plain.loss_gradient` does; inside `jax.jit` too, on a CPU alone.
+
+    Raises:
+        CannotBuild: the kernel of this case has to be built and cannot be.
+        ValueError: as the plain twin.
+    """
+    check_shapes(case, theta, None, data)
+    shapes = theta.shape[:1], theta.shape
+    loss, gradient = _call(case, "loss_gradient", shapes, gradient_operands(theta, data))
+    return loss, gradient
+
+
+def leapfrog(case: Case, start: Phase, density: Density, data: Data, stride: Stride) -> Moved:
+    """Do what `plain.leapfrog` does; inside `jax.jit` too, on a CPU alone.
+
+    Raises:
+        CannotBuild: the kernel of this case has to be built and cannot be.
+        ValueError: as the plain twin.
+    """
+    check_shapes(case, start.z, density.scale, data)
+    shapes = (*(start.z.shape,) * 3, start.z.shape[:1])
+    operands = leapfrog_operands(start, density, data, stride)
+    *moved, log_density = _call(case, "leapfrog", shapes, operands)
+    return Phase(*moved), log_density
+
+
+def gradient_operands(theta: Float[Array, "R P"], data: Data) -> tuple[Array, ...]:
+    """List what goes in: theta, x, y."""
+    return tuple(jnp.asarray(array, jnp.float32) for array in (theta, *data))
+
+
+def leapfrog_operands(
+    start: Phase, density: Density, data: Data, stride: Stride
+) -> tuple[Array, ...]:
+    """List what goes in: z, momentum, slope, scale, weights, num_steps, x, y."""
+    weights = jnp.stack([stride.step_size, density.by_loss, density.by_square], axis=1)
+    floats = (jnp.asarray(array, jnp.float32) for array in (*start, density.scale, weights))
+    x, y = (jnp.asarray(array, jnp.float32) for array in data)
+    return (*floats, jnp.asarray(stride.num_steps, jnp.int32), x, y)
+
+
+def _call(case: Case, name: str, shapes: Sequence[tuple[int, ...]], operands: Any) -> Any:
+    results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    return jax.ffi.ffi_call(register(case, name), results)(*operands)
+
+
+@functools.cache
+def build(case: Case) -> Path:
+    """Build the kernel of a case.
+
+    Raises:
+        CannotBuild: it cannot be built here.
+    """
+    defines = [f"{name}={value}" for name, value in macros(case).items()]
+    return native.build(_FOLDER / "handler.cc", [_PASSES], defines)
+
+
+@functools.cache
+def register(case: Case, function: str) -> str:
+    """Make a function of a case's kernel known to XLA, and tell its name there.
+
+    Raises:
+        CannotBuild: it cannot be built here.
+    """
+    built = build(case)
+    name = f"sweep_engine_{function}_{built.stem}"  # XLA's compilation cache goes by the name
+    library: CDLL = native.load(built)
+    handler = jax.ffi.pycapsule(getattr(library, function))
+    jax.ffi.register_ffi_target(name, handler, platform="cpu")
+    return name
