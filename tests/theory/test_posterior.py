@@ -12,6 +12,7 @@ import pytest
 
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
+from tests.kernels.compilers import needs_compiler
 from tests.statistics import assert_catches, assert_mean_within
 
 NUM_EXAMPLES, NUM_PARAMS = 4, 6
@@ -23,7 +24,7 @@ Y = RNG.standard_normal(NUM_EXAMPLES).astype(np.float32)
 PAIRS = np.triu_indices(NUM_PARAMS)
 
 
-def chains(*changes, **source):
+def chains(*changes, implementation="xla", **source):
     """theta of every chain's draws (chains, draws, P), for each change of one source."""
     source = {
         "kind": "posterior",
@@ -40,7 +41,7 @@ def chains(*changes, **source):
         accept={"max_residual": 1.0},
         sources={"a": source},
         axes={"zip": [swept]},
-        execution={"lanes": CHAINS},
+        execution={"lanes": CHAINS, "implementation": implementation},
     )
     found = settings(sweep)
     programs = open_source(found[0], sweep.seed, sweep.folder, (), sweep.execution)
@@ -82,6 +83,21 @@ def hamiltonian(method):
 def test_mean_and_covariance(method):
     mean, precision = gaussian()
     check_moments(hamiltonian(method)["right"], mean, np.linalg.inv(precision))
+
+
+@needs_compiler
+def test_the_kernel_has_the_posteriors_mean_and_covariance():
+    """And of another temperature another one, in the same program."""
+    hotter = RIGHT | {"temperature": TEMPERATURE**2}
+    own = {"method": "hmc", "integration_steps": 6, "thin": 3, "warmup": 150}
+    right, wrong = chains(RIGHT, hotter, implementation="cpu", **own)
+    mean, precision = gaussian()
+
+    def check(theta):
+        check_moments(theta, mean, np.linalg.inv(precision))
+
+    check(right)
+    assert_catches(check, lambda: wrong)
 
 
 @pytest.mark.parametrize("wrong", WRONG)

@@ -140,12 +140,19 @@ class Chain:
         self, z: Float[Array, " M"], hyper: Hyper, examples: Examples
     ) -> Float[Array, " M"]:
         """Compute the log-density's gradient, from as many examples as a transition takes."""
-        return self.density_and_gradient(z, hyper, examples)[1]
+        return self._density_and_gradient(z, hyper, examples)[1]
 
-    def density_and_gradient(
+    def sample_of_work(
+        self, z: Float[Array, " M"], hyper: Hyper, examples: Examples
+    ) -> tuple[Array, ...]:
+        """Compute the log-density and vectors that transitions from z are made of."""
+        if self.spec.method == "sgld":
+            return self._density_and_gradient(z, hyper, examples)
+        return kernels.few_steps(z, self._target(with_traced(self.spec, hyper), examples))
+
+    def _density_and_gradient(
         self, z: Float[Array, " M"], hyper: Hyper, examples: Examples
     ) -> tuple[Float[Array, ""], Float[Array, " M"]]:
-        """Compute the log-density and its gradient, from as many examples."""
         target = self._target(with_traced(self.spec, hyper), examples)
         x, y = target.data
         size = self.spec.batch_size

@@ -146,12 +146,34 @@ def _integrator(target: Target, steps: Int[Array, ""] | int) -> Callable[..., An
     def of_density(*_: Callable[..., Any]) -> Callable[..., Any]:
         def integrate(state: Any, step_size: Float[Array, ""]) -> Any:
             phase = Phase(state.position, state.momentum, state.logdensity_grad)
-            end, log_density = target.leapfrog(phase, Stride(step_size, steps))
+            end, log_density = target.leapfrog(phase, Stride(step_size, jnp.asarray(steps)))
             return integrators.IntegratorState(end.z, end.momentum, log_density, end.slope)
 
         return integrate
 
     return of_density
+
+
+def few_steps(z: Float[Array, " M"], target: Target) -> tuple[Array, ...]:
+    """Take three leapfrog steps from z, for a test of what computes them.
+
+    They are short where the slope is steep: rounding then grows in none.
+
+    Returns:
+        The log-density at their end, its gradient, and how the momentum has changed.
+    """
+    blackjax, place = _blackjax(), place_at(z, target)
+    turns, steps = (3, 1) if target.scaled is None else (1, 3)
+    metric = blackjax.mcmc.metrics.default_metric(jnp.ones_like(z))
+    integrate = _integrator(target, steps)(target.log_density, metric.kinetic_energy)
+    assert place.gradient is not None
+    size = 0.1 / (1 + jnp.max(jnp.abs(place.gradient)))
+    momentum = z[::-1]
+    start = blackjax.mcmc.integrators.IntegratorState(
+        z, momentum, place.log_density, place.gradient
+    )
+    end = jax.lax.fori_loop(0, turns, lambda _, state: integrate(state, size), start)
+    return end.logdensity, end.logdensity_grad, end.momentum - momentum
 
 
 def _sgld(

@@ -97,7 +97,8 @@ class Target:
         """
         assert self.kernel is not None
         assert self.scaled is not None
-        density = Density(self.scaled.scale, len(self.data.y) / self.unit_of_loss, 1 / self._width)
+        by_loss = jnp.asarray(len(self.data.y) / self.unit_of_loss)
+        density = Density(self.scaled.scale, by_loss, jnp.asarray(1 / self._width))
         spread = Phase(*map(self.scaled.spread, start))
         end, log_density = self.kernel.leapfrog(spread, density, self.data, stride)
         return Phase(*map(self.scaled.gather, end)), log_density
