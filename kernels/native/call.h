@@ -83,6 +83,18 @@ class Call {
     return static_cast<XLA_FFI_Buffer*>(frame_.rets.rets[i])->dims;
   }
 
+  // A result as rows, one for each lane that the call was mapped over, along its last axis.
+  int64_t result_columns(int64_t i) const {
+    const auto& buffer = *static_cast<XLA_FFI_Buffer*>(frame_.rets.rets[i]);
+    return buffer.rank ? buffer.dims[buffer.rank - 1] : 1;
+  }
+  int64_t result_rows(int64_t i) const {
+    const auto& buffer = *static_cast<XLA_FFI_Buffer*>(frame_.rets.rets[i]);
+    int64_t rows = 1;
+    for (int64_t axis = 0; axis + 1 < buffer.rank; axis++) rows *= buffer.dims[axis];
+    return rows;
+  }
+
   int32_t attribute(const char* name) {
     for (int64_t i = 0; i < frame_.attrs.size; i++) {
       const XLA_FFI_ByteSpan& found = *frame_.attrs.names[i];

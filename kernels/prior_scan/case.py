@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, UInt8, UInt32
+from jaxtyping import Array, Float, Int, UInt8
 
 from sweep_engine.threefry import Numbers
 
@@ -110,17 +110,6 @@ def found_shapes(case: Case, num_draws: int) -> tuple[jax.ShapeDtypeStruct, ...]
         jax.ShapeDtypeStruct((num_draws,), jnp.int32),
         jax.ShapeDtypeStruct((num_draws,), jnp.float32),
     )
-
-
-def words_of(keys: Key[Array, "R B"]) -> UInt32[Array, "R B 2"]:
-    """Return the words of keys that a kernel draws by.
-
-    Raises:
-        ValueError: they are not JAX's default ones.
-    """
-    if str(jax.random.key_impl(keys)) != "threefry2x32":
-        raise ValueError("expected threefry2x32 keys, JAX's default")
-    return jax.random.key_data(keys)
 
 
 def macros(case: Case) -> dict[str, str]:

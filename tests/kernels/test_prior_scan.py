@@ -14,8 +14,9 @@ from scipy import stats
 from sweep_engine.kernels import native
 from sweep_engine.kernels.native import nvrtc
 from sweep_engine.kernels.native.launch import Launch
+from sweep_engine.kernels.native.words import words_of
 from sweep_engine.kernels.prior_scan import cpu, cuda, obstacle, plain
-from sweep_engine.kernels.prior_scan.case import Block, Case, Found, found_shapes, words_of
+from sweep_engine.kernels.prior_scan.case import Block, Case, Found, found_shapes
 from sweep_engine.threefry import Numbers
 from tests.kernels.compilers import needs_nvrtc
 from tests.kernels.host import build_on_host

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from sweep_engine.kernels import native
-from sweep_engine.kernels.prior_scan.case import Case, Found, found_shapes, macros, words_of
+from sweep_engine.kernels.native.words import words_of
+from sweep_engine.kernels.prior_scan.case import Case, Found, found_shapes, macros
 
 _FOLDER = Path(__file__).parent
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from sweep_engine.kernels.native.cuda import CudaKernel
-from sweep_engine.kernels.prior_scan.case import Case, Found, found_shapes, macros, words_of
+from sweep_engine.kernels.native.words import words_of
+from sweep_engine.kernels.prior_scan.case import Case, Found, found_shapes, macros
 from sweep_engine.kernels.prior_scan.cuda.launch import launch_of, network_floats
 
 KERNEL = CudaKernel("scan", Path(__file__).parent / "scan.cu", macros, launch_of, network_floats)

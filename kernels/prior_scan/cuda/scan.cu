@@ -36,7 +36,7 @@ struct Shared {
 };
 static_assert(sizeof(Shared) == SWEEP_NETWORK_BYTES, "launch.py reckons another size");
 
-// Threefry-2x32 of (key, counter), as in prior_scan/cpu/random.h.
+// Threefry-2x32 of (key, counter), as in native/random.h.
 // Salmon, Moraes, Dror & Shaw (2011), SC11: 20 rounds.
 DEVICE void threefry(const unsigned* key, unsigned& x, unsigned& y) {
   const unsigned keys[] = {key[0], key[1], key[0] ^ key[1] ^ 0x1BD11BDAu};
@@ -56,7 +56,7 @@ DEVICE void threefry(const unsigned* key, unsigned& x, unsigned& y) {
   }
 }
 
-// The numbers below are those of cpu/random.h, of one word where that takes a vector of them; a
+// The numbers below are those of native/random.h, of one word where that takes a vector of them; a
 // test holds one to the other.
 
 // Uniform on (-1, 1), bit for bit as `uniforms`: all but the last sum is exact.

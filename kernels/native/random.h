@@ -42,6 +42,12 @@ INLINE Blocks threefry(const uint32_t* key, Words x, Words y) {
   return {x, y};
 }
 
+// Words i, i + 1, ... as jax.random makes them: both words of a block at once.
+INLINE Ints joint_words(const uint32_t* key, uint32_t i) {
+  const Blocks words = threefry(key, Words{}, from(i));
+  return (Ints)(words.first ^ words.second);
+}
+
 // Uniform on (-1, 1), bit for bit as `uniforms`: all but the last sum is exact.
 INLINE Vec uniform_of(Ints word) {
   const Ints highest = (Ints)((Words)word >> 9);
@@ -123,10 +129,7 @@ INLINE Vec number_of(Ints word) {
 template <Numbers NUMBERS, int COUNT>
 INLINE void draw_words(const uint32_t* key, int32_t* out) {
   if constexpr (NUMBERS == direction) {
-    for (int i = 0; i < COUNT; i += LANES) {
-      const Blocks words = threefry(key, Words{}, from(i));
-      store_ints(out + i, (Ints)(words.first ^ words.second));
-    }
+    for (int i = 0; i < COUNT; i += LANES) store_ints(out + i, joint_words(key, i));
   } else if constexpr (NUMBERS != ones) {
     constexpr int half = (COUNT + 1) / 2;
     for (int i = padded(half) - LANES; i >= 0; i -= LANES) {
