@@ -146,9 +146,15 @@ class Chain:
         self, z: Float[Array, " M"], hyper: Hyper, examples: Examples
     ) -> tuple[Array, ...]:
         """Compute the log-density and vectors that transitions from z are made of."""
+        target = self._target(with_traced(self.spec, hyper), examples)
         if self.spec.method == "sgld":
-            return self._density_and_gradient(z, hyper, examples)
-        return kernels.few_steps(z, self._target(with_traced(self.spec, hyper), examples))
+            found: tuple[Array, ...] = self._density_and_gradient(z, hyper, examples)
+        else:
+            found = kernels.few_steps(z, target)
+        key = jax.random.key(jax.lax.bitcast_convert_type(z[0], jnp.uint32))
+        if target.kernel is None:
+            return (*found, jax.random.normal(key, z.shape))
+        return (*found, target.kernel.normals(key, len(z)))
 
     def _density_and_gradient(
         self, z: Float[Array, " M"], hyper: Hyper, examples: Examples

@@ -1,19 +1,20 @@
-"""Gradients of chains by a kernel: which chains it knows, and what it is told of them.
+"""Chains by kernels: which chains they know, and what they are told of them.
 
-Chains start where they do by XLA, and draw the same random numbers. What differs is the order in
-which the sums of losses and gradients are rounded.
+Chains start where they do by XLA, and draw the same random numbers, but for the last bits. What
+differs beside is the order in which the sums of losses and gradients are rounded.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from sweep_engine.kernels.fused_training.case import Case
 from sweep_engine.kernels.fused_training.implementations import obstacle
 from sweep_engine.kernels.loss_gradient import case as kernels
 from sweep_engine.kernels.loss_gradient import mapped
 from sweep_engine.kernels.loss_gradient.case import Density, Phase, Stride
+from sweep_engine.kernels.normals import NORMALS
 from sweep_engine.sources.bucket import Bucket, Data
 from sweep_engine.sources.network_case import case_fields, unknown_parts
 from sweep_engine.spec.sources import Posterior
@@ -52,6 +53,10 @@ class KernelGradients:
 
     case: Case
     implementation: str
+
+    def normals(self, key: Key[Array, ""], count: int) -> Float[Array, " n"]:
+        """Draw standard normals: `jax.random.normal` to rounding."""
+        return NORMALS[self.implementation](key, count)
 
     def mean_loss(self, theta: Float[Array, " P"], data: Data) -> Float[Array, ""]:
         """Compute the mean loss, which can be differentiated in theta."""

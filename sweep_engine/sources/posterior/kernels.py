@@ -108,9 +108,8 @@ def _nuts(
     key: Key[Array, ""], place: Position, target: Target, step_size: Float[Array, ""]
 ) -> tuple[Position, Moved]:
     most = target.spec.max_doublings or MAX_DOUBLINGS
-    mass = jnp.ones_like(place.z)
     kernel = _blackjax().mcmc.nuts.build_kernel(_integrator(target, 1))
-    after, info = kernel(key, place, target.log_density, step_size, mass, most)
+    after, info = kernel(key, place, target.log_density, step_size, _mass(target, place), most)
     saturated = (info.num_trajectory_expansions >= most) & ~info.is_turning & ~info.is_divergent
     return Position(*after), Moved(
         acceptance=info.acceptance_rate.astype(jnp.float32),
@@ -125,15 +124,27 @@ def _hmc(
     key: Key[Array, ""], place: Position, target: Target, step_size: Float[Array, ""]
 ) -> tuple[Position, Moved]:
     steps = most_gradients(target.spec)
-    mass = jnp.ones_like(place.z)
     kernel = _blackjax().mcmc.hmc.build_kernel(_integrator(target, steps))
     turns = steps if target.scaled is None else 1  # a kernel takes all steps at once
-    after, info = kernel(key, place, target.log_density, step_size, mass, turns)
+    after, info = kernel(key, place, target.log_density, step_size, _mass(target, place), turns)
     return Position(*after), Moved.none()._replace(
         acceptance=info.acceptance_rate.astype(jnp.float32),
         divergences=info.is_divergent.astype(jnp.int32),
         gradients=jnp.asarray(steps, jnp.int32),
     )
+
+
+def _mass(target: Target, place: Position) -> Any:
+    """Give masses of 1, or blackjax's metric of these with momenta by a kernel."""
+    ones = jnp.ones_like(place.z)
+    kernel = target.kernel
+    if kernel is None:
+        return ones
+
+    def momentum(key: Key[Array, ""], z: Float[Array, " M"]) -> Float[Array, " M"]:
+        return kernel.normals(key, len(z))
+
+    return _blackjax().mcmc.metrics.default_metric(ones)._replace(sample_momentum=momentum)
 
 
 def _integrator(target: Target, steps: Int[Array, ""] | int) -> Callable[..., Any]:
@@ -183,8 +194,13 @@ def _sgld(
     noise, chosen = jax.random.split(key)
     minibatch = _minibatch(chosen, target)
     gradient = jax.grad(target.log_density)
-    kernel = _blackjax().sgmcmc.sgld.build_kernel()
-    z = kernel(noise, place.z, gradient, minibatch, step_size)
+    if target.kernel is None:
+        kernel = _blackjax().sgmcmc.sgld.build_kernel()
+        z = kernel(noise, place.z, gradient, minibatch, step_size)
+    else:
+        normals = target.kernel.normals(noise, len(place.z))
+        slope = gradient(place.z, minibatch)
+        z = place.z + step_size * slope + jnp.sqrt(2 * step_size) * normals
     moved = Moved.none()._replace(acceptance=jnp.float32(jnp.nan), gradients=jnp.int32(1))
     return Position(z), moved
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from sweep_engine.kernels.loss_gradient import cpu
 from sweep_engine.kernels.loss_gradient.mapped import IMPLEMENTATIONS
+from sweep_engine.kernels.normals import cpu as normals
 from sweep_engine.lanes import Program, over_lanes, padded_length
 from sweep_engine.models import Network
 from sweep_engine.sources.lane_widths import usual_lanes
@@ -59,6 +60,7 @@ class PosteriorPrograms(KernelPrograms):
 
     def build(self) -> None:
         cpu.build(case_of(self.bucket))
+        normals.build()
 
     def flops(self, setting: Setting) -> float:
         assert isinstance(setting.spec, Posterior)

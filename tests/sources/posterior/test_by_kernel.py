@@ -3,6 +3,7 @@
 import functools
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from sweep_engine.execution.programs.choosing import Disagrees, expect
 from sweep_engine.execution.programs.programs import Programs
 from sweep_engine.execution.programs.trials import Pace, Patience, race, self_test, timed
 from sweep_engine.kernels.loss_gradient import cpu, mapped
+from sweep_engine.kernels.normals import NORMALS
 from sweep_engine.planning import plan
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources import Control, open_source, work
@@ -170,6 +172,13 @@ def wrong_prior(case, start, density, *rest):
 def one_step_too_few(case, start, density, data, stride):
     fewer = stride._replace(num_steps=stride.num_steps - 1)
     return cpu.leapfrog(case, start, density, data, fewer)
+
+
+def test_the_self_test_catches_wrong_normals(monkeypatch):
+    monkeypatch.setitem(NORMALS, "cpu", lambda key, count: 1.001 * jax.random.normal(key, (count,)))
+    programs, _ = opened(SGLD, "cpu")
+    with pytest.raises(Disagrees, match="differs from XLA by"):
+        self_test(programs, programs.by("xla"))
 
 
 WRONG = {
