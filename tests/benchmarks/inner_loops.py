@@ -2,10 +2,11 @@
 
     .venv/bin/python -m tests.benchmarks.inner_loops tests/benchmarks/records/NAME.json
 
-Of the 7-40-40-1 network with 16 Boolean examples, one thread, by XLA: a move of splitting and a
-gradient of HMC, NUTS and SGLD, the rest of a transition included, in microseconds of a processor.
-Beside it what each is made of, compiled alone in blocks as wide: the random normals that it takes,
-the network's outputs or gradient; and what the products would take at the processor's best.
+Of the 7-40-40-1 network with 16 Boolean examples, one thread: a move of splitting and a gradient of
+HMC, NUTS and SGLD, the rest of a transition included, in microseconds of a processor, by XLA and by
+the CPU's kernels, where there are any. Beside it what each is made of, compiled alone by XLA in
+blocks as wide: the random normals that it takes, the network's outputs or gradient; and what the
+products would take at the processor's best.
 """
 
 import json
@@ -23,7 +24,7 @@ from sweep_engine.bench.timing import interleaved
 from sweep_engine.execution.programs.operations import count
 from sweep_engine.lanes import over_lanes
 from sweep_engine.machine import usable_cores
-from sweep_engine.sources import open_source
+from sweep_engine.sources import KernelPrograms, open_source
 from sweep_engine.spec import Sweep, settings
 
 CHAINS = {"kind": "posterior", "law": GAUSSIAN, "chains": 64, "draws": 64, "warmup": 0}
@@ -64,19 +65,28 @@ def profiles(product_gflops: float) -> dict[str, Any]:
 def profile(programs: Any, name: str, product_gflops: float) -> dict[str, Any]:
     """Time a source's loop, and its parts alone."""
     is_splitting = name == "splitting"
-    loop, units = _moves(programs) if is_splitting else _transitions(programs, TRANSITIONS[name])
+    loops = {"loop": _loop(programs, name)}
+    if isinstance(programs, KernelPrograms):
+        loops["loop_by_kernel"] = _loop(programs.by("cpu"), name)
     network, products = _network(programs, is_splitting=is_splitting)
     parts = {"normals": _normals(programs), "network": network}
     calls = {name: _repeated(part) for name, part in parts.items()}
-    times = interleaved({"loop": lambda: jax.block_until_ready(loop()), **calls})
+    times = interleaved({name: loop for name, (loop, _) in loops.items()} | calls)
     each = {name: times[name].processor / REPEATED / programs.bucket.lanes for name in parts}
-    each["loop"] = times["loop"].processor / units
+    each |= {name: times[name].processor / units for name, (_, units) in loops.items()}
     each["products"] = products / (1e9 * product_gflops / usable_cores())
     return {
         "unit": "move" if is_splitting else "gradient",
         "lanes": programs.bucket.lanes,
         "processor_us": {name: round(1e6 * seconds, 2) for name, seconds in each.items()},
     }
+
+
+def _loop(programs: Any, name: str) -> tuple[Call, float]:
+    """Make moves or transitions until they are done, and say how many units they are."""
+    is_splitting = name == "splitting"
+    loop, units = _moves(programs) if is_splitting else _transitions(programs, TRANSITIONS[name])
+    return lambda: jax.block_until_ready(loop()), units
 
 
 def _repeated(call: Call) -> Call:
