@@ -6,7 +6,7 @@ one row has a leading axis of 1, or R.
 
 from typing import NamedTuple
 
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt32
 
 from sweep_engine.kernels.fused_training.case import Case
 
@@ -38,6 +38,32 @@ class Density(NamedTuple):
     scale: Float[Array, "S P"]
     by_loss: Float[Array, " R"]
     by_square: Float[Array, " R"]
+
+
+class Place(NamedTuple):
+    """Where transitions begin: with their momentum, the log-density, and words of a key."""
+
+    phase: Phase
+    log_density: Float[Array, " R"]
+    key: UInt32[Array, "R 2"]
+
+
+class Transition(NamedTuple):
+    """Where a transition of the no-U-turn sampler has come to, and what it was like.
+
+    Attributes:
+        z: The place that was drawn.
+        slope: The gradient there.
+        log_density: That there.
+        acceptance: The mean probability to accept, over the trajectory.
+        counts: Whether it diverged, whether it turned on itself, its doublings and steps.
+    """
+
+    z: Float[Array, "R P"]
+    slope: Float[Array, "R P"]
+    log_density: Float[Array, " R"]
+    acceptance: Float[Array, " R"]
+    counts: Int[Array, "R 4"]
 
 
 class Stride(NamedTuple):

@@ -11,13 +11,14 @@ from jaxtyping import Array, Float
 
 from sweep_engine.kernels.fused_training.case import Case
 from sweep_engine.kernels.loss_gradient import cpu, plain
-from sweep_engine.kernels.loss_gradient.case import Data, Density, Phase, Stride
+from sweep_engine.kernels.loss_gradient.case import Data, Density, Phase, Place, Stride, Transition
 
 IMPLEMENTATIONS: dict[str, ModuleType] = {"plain": plain, "cpu": cpu}
 """By name."""
 
 MeanLoss = Callable[[Float[Array, " P"], Float[Array, "N D"], Array], Float[Array, ""]]
 Leapfrog = Callable[[Phase, Density, Data, Stride], tuple[Phase, Float[Array, ""]]]
+MakeTransition = Callable[[Place, Density, Data, Float[Array, ""]], Transition]
 
 
 @cache
@@ -62,6 +63,28 @@ def leapfrog(case: Case, implementation: str) -> Leapfrog:
 
     of_one = _of_one(of_arrays, shared=(3, 6, 7))
     return lambda *parts: of_one(*(array for part in parts for array in part))
+
+
+@cache
+def transition(case: Case, implementation: str, most_doublings: int) -> MakeTransition:
+    """Make the transition of one chain: `plain.transition` of arrays without axis R.
+
+    Args:
+        case: The network, the loss and N.
+        implementation: Of `IMPLEMENTATIONS`.
+        most_doublings: Of a trajectory.
+    """
+    of_block = IMPLEMENTATIONS[implementation].transition
+
+    def of_arrays(*arrays: Array) -> Any:
+        place = Place(Phase(*arrays[:3]), arrays[3], arrays[4])
+        density, data = Density(*arrays[5:8]), Data(*arrays[8:10])
+        return of_block(case, most_doublings, place, density, data, arrays[10])
+
+    of_one = _of_one(of_arrays, shared=(5, 8, 9))
+    return lambda place, density, data, step_size: of_one(
+        *place.phase, place.log_density, place.key, *density, *data, step_size
+    )
 
 
 def _of_one(of_block: Callable[..., Any], shared: tuple[int, ...]) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """Losses, gradients and leapfrog steps in plain JAX: the truth that the kernel is held to."""
 
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import jax
@@ -9,7 +10,15 @@ from jaxtyping import Array, Float, Int
 
 from sweep_engine.kernels.fused_training.case import Case
 from sweep_engine.kernels.fused_training.plain import losses, outputs
-from sweep_engine.kernels.loss_gradient.case import Data, Density, Phase, Stride, check_shapes
+from sweep_engine.kernels.loss_gradient.case import (
+    Data,
+    Density,
+    Phase,
+    Place,
+    Stride,
+    Transition,
+    check_shapes,
+)
 
 Found = tuple[Float[Array, " R"], Float[Array, "R P"]]
 """Mean losses over a network's examples, and their gradients."""
@@ -59,19 +68,85 @@ def leapfrog(case: Case, start: Phase, density: Density, data: Data, stride: Str
     return moved
 
 
+def transition(
+    case: Case,
+    most_doublings: int,
+    place: Place,
+    density: Density,
+    data: Data,
+    step_size: Float[Array, " R"],
+) -> Transition:
+    """Make a transition of the no-U-turn sampler in every chain, by blackjax.
+
+    Args:
+        case: The network, the loss and N.
+        most_doublings: Of a trajectory.
+        place: Where chains are.
+        density: Of which `place` has the value and the slope.
+        data: The examples.
+        step_size: Of each chain.
+
+    Raises:
+        ValueError: the arrays have other shapes.
+    """
+    check_shapes(case, place.phase.z, density.scale, data)
+    scale, *examples = _spread((density.scale, *data), len(place.log_density))
+    made: Transition = jax.vmap(partial(_transition_of_one, case, most_doublings))(
+        place, density._replace(scale=scale), Data(*examples), step_size
+    )
+    return made
+
+
+def _transition_of_one(
+    case: Case,
+    most_doublings: int,
+    place: Place,
+    density: Density,
+    data: Data,
+    step_size: Float[Array, ""],
+) -> Transition:
+    mcmc = import_module("blackjax").mcmc  # takes seconds, and is needed in tests alone
+    metric = mcmc.metrics.default_metric(jnp.ones_like(place.phase.z))
+    integrator = mcmc.integrators.velocity_verlet(
+        partial(_log_density, case, density, data), metric.kinetic_energy
+    )
+    propose = mcmc.nuts.iterative_nuts_proposal(
+        integrator, metric.kinetic_energy, metric.check_turning, most_doublings
+    )
+    z, momentum, slope = place.phase
+    start = mcmc.integrators.IntegratorState(z, momentum, place.log_density, slope)
+    drawn, info = propose(jax.random.wrap_key_data(place.key), start, step_size)
+    counts = (
+        info.is_divergent,
+        info.is_turning,
+        info.num_trajectory_expansions,
+        info.num_integration_steps,
+    )
+    return Transition(
+        drawn.position,
+        drawn.logdensity_grad,
+        drawn.logdensity,
+        info.acceptance_rate,
+        jnp.stack([jnp.asarray(count, jnp.int32) for count in counts]),
+    )
+
+
 def _spread(arrays: Any, count: int) -> list[Array]:
     """Repeat what all networks share."""
     return [jnp.broadcast_to(array, (count, *array.shape[1:])) for array in arrays]
 
 
+def _log_density(
+    case: Case, density: Density, data: Data, z: Float[Array, " P"]
+) -> Float[Array, ""]:
+    by_loss = density.by_loss * mean_loss(case, density.scale * z, *data)
+    return -by_loss - 0.5 * density.by_square * jnp.sum(z**2)
+
+
 def _leapfrog_one(
     case: Case, start: Phase, density: Density, data: Data, stride: Stride
 ) -> tuple[Phase, Float[Array, ""]]:
-    half = 0.5 * stride.step_size
-
-    def log_density(z: Float[Array, " P"]) -> Float[Array, ""]:
-        by_loss = density.by_loss * mean_loss(case, density.scale * z, *data)
-        return -by_loss - 0.5 * density.by_square * jnp.sum(z**2)
+    half, log_density = 0.5 * stride.step_size, partial(_log_density, case, density, data)
 
     def step(_: Int[Array, ""], phase: Phase) -> Phase:
         momentum = phase.momentum + half * phase.slope

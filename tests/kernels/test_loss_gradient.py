@@ -201,22 +201,18 @@ class Rows(ctypes.Structure):
     _fields_ = (("data", ctypes.c_void_p), ("stride", ctypes.c_int64))
 
 
-def call_here(name, function, arrays, shared, results):
+def call_here(case, function, count, arrays, shared, results, *numbers):
     """Call a kernel without XLA: arrays, of which some are shared, and results are its struct."""
-    fields = [
-        (f"array_{i}", Rows if i in shared else ctypes.c_void_p)
-        for i in range(len(arrays) + len(results))
+    of_arrays = [
+        Rows(a.ctypes.data, 0) if i in shared else a.ctypes.data
+        for i, a in enumerate([*arrays, *results])
     ]
-    fields += [("networks", ctypes.c_int64), ("items", ctypes.c_int64)]
-    packed = type("Arguments", (ctypes.Structure,), {"_fields_": fields})(
-        *(
-            Rows(a.ctypes.data, 0) if i in shared else a.ctypes.data
-            for i, a in enumerate([*arrays, *results])
-        ),
-        NUM_RUNS,
-        0,  # it counts the items itself
-    )
-    getattr(native.load(cpu.build(CASES[name])), function)(ctypes.byref(packed))
+    types = [Rows if isinstance(a, Rows) else ctypes.c_void_p for a in of_arrays]
+    types += [ctypes.c_int64] * 2 + [ctypes.c_int32] * len(numbers)
+    fields = [(f"field_{i}", one) for i, one in enumerate(types)]
+    struct = type("Arguments", (ctypes.Structure,), {"_fields_": fields})
+    packed = struct(*of_arrays, count, 0, *numbers)  # it counts the items itself
+    getattr(native.load(cpu.build(case)), function)(ctypes.byref(packed))
 
 
 @every_case
@@ -225,11 +221,11 @@ def test_every_number_is_written(name):
     shape = NUM_RUNS, CASES[name].num_params
     given = [np.asarray(a) for a in cpu.gradient_operands(theta_of(name), data)]
     loss, gradient = found = poisoned((NUM_RUNS,), shape)
-    call_here(name, "gradients_here", given, (1, 2), found)
+    call_here(CASES[name], "gradients_here", NUM_RUNS, given, (1, 2), found)
     assert_near((loss, gradient), true_gradient(name))
     given = [np.asarray(a) for a in cpu.leapfrog_operands(phase, density, data, stride)]
     found = poisoned(*[shape] * 3, (NUM_RUNS,))
-    call_here(name, "trajectories_here", given, (3, 6, 7), found)
+    call_here(CASES[name], "trajectories_here", NUM_RUNS, given, (3, 6, 7), found)
     assert_near((Phase(*found[:3]), found[3]), true_steps(name))
 
 

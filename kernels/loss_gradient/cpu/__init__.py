@@ -8,12 +8,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from sweep_engine.kernels import fused_training, native
 from sweep_engine.kernels.fused_training.arrays import macros
 from sweep_engine.kernels.fused_training.case import Case
-from sweep_engine.kernels.loss_gradient.case import Data, Density, Phase, Stride, check_shapes
+from sweep_engine.kernels.loss_gradient.case import (
+    Data,
+    Density,
+    Phase,
+    Place,
+    Stride,
+    Transition,
+    check_shapes,
+)
 from sweep_engine.kernels.loss_gradient.plain import Found, Moved
 
 _FOLDER = Path(__file__).parent
@@ -47,6 +56,31 @@ def leapfrog(case: Case, start: Phase, density: Density, data: Data, stride: Str
     return Phase(*moved), log_density
 
 
+def transition(
+    case: Case,
+    most_doublings: int,
+    place: Place,
+    density: Density,
+    data: Data,
+    step_size: Float[Array, " R"],
+) -> Transition:
+    """Do what `plain.transition` does, by the same random numbers; on a CPU alone.
+
+    Raises:
+        CannotBuild: the kernel of this case has to be built and cannot be.
+        ValueError: as the plain twin.
+    """
+    check_shapes(case, place.phase.z, density.scale, data)
+    rows, scalars = place.phase.z.shape, place.log_density.shape
+    operands = transition_operands(place, density, data, step_size)
+    attributes = {"most_doublings": np.int32(most_doublings)}
+    *floats, counts = _call(
+        case, "transition", (rows, rows, scalars, scalars), operands, (*scalars, 4), **attributes
+    )
+    z, slope, log_density, acceptance = floats
+    return Transition(z, slope, log_density, acceptance, counts)
+
+
 def gradient_operands(theta: Float[Array, "R P"], data: Data) -> tuple[Array, ...]:
     """List what goes in: theta, x, y."""
     return tuple(jnp.asarray(array, jnp.float32) for array in (theta, *data))
@@ -62,9 +96,26 @@ def leapfrog_operands(
     return (*floats, jnp.asarray(stride.num_steps, jnp.int32), x, y)
 
 
-def _call(case: Case, name: str, shapes: Sequence[tuple[int, ...]], operands: Any) -> Any:
-    results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    return jax.ffi.ffi_call(register(case, name), results)(*operands)
+def transition_operands(
+    place: Place, density: Density, data: Data, step_size: Float[Array, " R"]
+) -> tuple[Array, ...]:
+    """List what goes in: z, momentum, slope, log_density, scale, weights, key, x, y."""
+    stride = Stride(step_size, jnp.zeros(len(step_size), jnp.int32))
+    *phase, scale, weights, _, x, y = leapfrog_operands(place.phase, density, data, stride)
+    return (*phase, jnp.asarray(place.log_density, jnp.float32), scale, weights, place.key, x, y)
+
+
+def _call(
+    case: Case,
+    name: str,
+    floats: Sequence[tuple[int, ...]],
+    operands: Sequence[Array],
+    *integers: tuple[int, ...],
+    **attributes: np.int32,
+) -> Any:
+    results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in floats]
+    results += [jax.ShapeDtypeStruct(shape, jnp.int32) for shape in integers]
+    return jax.ffi.ffi_call(register(case, name), results)(*operands, **attributes)
 
 
 @functools.cache

@@ -22,6 +22,12 @@ struct alignas(64) Moving {
 
 INLINE void begin(const Trajectories&, Moving&) {}
 
+// The padding too, in which the thread's last network may have left a NaN.
+INLINE void put_row(const float* row, float* to) {
+  memset(to, 0, sizeof(float) * PADDED_PARAMS);
+  copy_params<false>(const_cast<float*>(row), to);
+}
+
 INLINE float sum_of_squares(const float* z) {
   Vec total[4]{};
   for (int i = 0; i < PADDED_PARAMS; i += LANES)
@@ -47,15 +53,10 @@ INLINE float leap(Moving& m, const float* x, const float* y, const float* weight
 
 inline void do_item(const Trajectories& a, int64_t i, Moving& m) {
   each_of_group(a, i, [&](int64_t r) {
-    const auto put = [&](const float* row, float* to) {
-      // The padding too, in which the thread's last network may have left a NaN.
-      memset(to, 0, sizeof(float) * PADDED_PARAMS);
-      copy_params<false>(const_cast<float*>(row), to);
-    };
-    put(a.z + r * PARAMS, m.z);
-    put(a.momentum + r * PARAMS, m.momentum);
-    put(a.slope + r * PARAMS, m.slope);
-    put(a.scale.of(r), m.scale);
+    put_row(a.z + r * PARAMS, m.z);
+    put_row(a.momentum + r * PARAMS, m.momentum);
+    put_row(a.slope + r * PARAMS, m.slope);
+    put_row(a.scale.of(r), m.scale);
     const float* weights = a.weights + 3 * r;
     float loss = 0;
     for (int turn = 0; turn < a.num_steps[r]; turn++)

@@ -147,14 +147,12 @@ class Chain:
     ) -> tuple[Array, ...]:
         """Compute the log-density and vectors that transitions from z are made of."""
         target = self._target(with_traced(self.spec, hyper), examples)
-        if self.spec.method == "sgld":
-            found: tuple[Array, ...] = self._density_and_gradient(z, hyper, examples)
-        else:
-            found = kernels.few_steps(z, target)
         key = jax.random.key(jax.lax.bitcast_convert_type(z[0], jnp.uint32))
-        if target.kernel is None:
-            return (*found, jax.random.normal(key, z.shape))
-        return (*found, target.kernel.normals(key, len(z)))
+        if self.spec.method != "sgld":
+            return kernels.few_steps(key, z, target)
+        kernel = target.kernel
+        normals = jax.random.normal(key, z.shape) if kernel is None else kernel.normals(key, len(z))
+        return (*self._density_and_gradient(z, hyper, examples), normals)
 
     def _density_and_gradient(
         self, z: Float[Array, " M"], hyper: Hyper, examples: Examples

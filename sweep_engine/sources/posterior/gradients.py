@@ -13,7 +13,7 @@ from sweep_engine.kernels.fused_training.case import Case
 from sweep_engine.kernels.fused_training.implementations import obstacle
 from sweep_engine.kernels.loss_gradient import case as kernels
 from sweep_engine.kernels.loss_gradient import mapped
-from sweep_engine.kernels.loss_gradient.case import Density, Phase, Stride
+from sweep_engine.kernels.loss_gradient.case import Density, Phase, Place, Stride, Transition
 from sweep_engine.kernels.normals import NORMALS
 from sweep_engine.sources.bucket import Bucket, Data
 from sweep_engine.sources.network_case import case_fields, unknown_parts
@@ -68,6 +68,18 @@ class KernelGradients:
         """Take leapfrog steps; returns where they end, and the log-density there."""
         leap = mapped.leapfrog(self.case, self.implementation)
         return leap(start, density, _rows(data), stride)
+
+    def transition(
+        self,
+        place: Place,
+        density: Density,
+        data: Data,
+        step_size: Float[Array, ""],
+        most_doublings: int,
+    ) -> Transition:
+        """Make a transition of the no-U-turn sampler."""
+        of_one = mapped.transition(self.case, self.implementation, most_doublings)
+        return of_one(place, density, _rows(data), step_size)
 
 
 def _rows(data: Data) -> kernels.Data:

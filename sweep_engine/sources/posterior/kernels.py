@@ -7,6 +7,7 @@ Source:
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,7 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from sweep_engine.kernels.loss_gradient.case import Phase, Stride
+from sweep_engine.kernels.loss_gradient.case import Phase, Place, Stride
+from sweep_engine.kernels.native.words import words_of
 from sweep_engine.sources.bucket import Data
 from sweep_engine.sources.posterior.target import Target
 from sweep_engine.spec.sources import Posterior
@@ -108,7 +110,9 @@ def _nuts(
     key: Key[Array, ""], place: Position, target: Target, step_size: Float[Array, ""]
 ) -> tuple[Position, Moved]:
     most = target.spec.max_doublings or MAX_DOUBLINGS
-    kernel = _blackjax().mcmc.nuts.build_kernel(_integrator(target, 1))
+    if target.scaled is not None:
+        return _nuts_by_kernel(key, place, target, step_size, most)
+    kernel = _blackjax().mcmc.nuts.build_kernel()
     after, info = kernel(key, place, target.log_density, step_size, _mass(target, place), most)
     saturated = (info.num_trajectory_expansions >= most) & ~info.is_turning & ~info.is_divergent
     return Position(*after), Moved(
@@ -116,6 +120,32 @@ def _nuts(
         divergences=info.is_divergent.astype(jnp.int32),
         gradients=jnp.asarray(info.num_integration_steps, jnp.int32),
         doublings=jnp.asarray(info.num_trajectory_expansions, jnp.int32),
+        saturations=saturated.astype(jnp.int32),
+    )
+
+
+def _nuts_by_kernel(
+    key: Key[Array, ""],
+    place: Position,
+    target: Target,
+    step_size: Float[Array, ""],
+    most_doublings: int,
+) -> tuple[Position, Moved]:
+    assert target.kernel is not None
+    for_momentum, for_tree = jax.random.split(key)  # as blackjax does
+    assert place.log_density is not None
+    assert place.gradient is not None
+    momentum = target.kernel.normals(for_momentum, len(place.z))
+    start = Phase(place.z, momentum, place.gradient)
+    begun = Place(start, place.log_density, words_of(for_tree))
+    after = target.no_u_turn(begun, step_size, most_doublings)
+    diverged, turned, doublings, steps = after.counts
+    saturated = (doublings >= most_doublings) & (turned == 0) & (diverged == 0)
+    return Position(after.z, after.log_density, after.slope), Moved(
+        acceptance=after.acceptance,
+        divergences=diverged,
+        gradients=steps,
+        doublings=doublings,
         saturations=saturated.astype(jnp.int32),
     )
 
@@ -165,26 +195,23 @@ def _integrator(target: Target, steps: Int[Array, ""] | int) -> Callable[..., An
     return of_density
 
 
-def few_steps(z: Float[Array, " M"], target: Target) -> tuple[Array, ...]:
-    """Take three leapfrog steps from z, for a test of what computes them.
+def few_steps(key: Key[Array, ""], z: Float[Array, " M"], target: Target) -> tuple[Array, ...]:
+    """Make a short transition of HMC or NUTS from z, for a test of what computes it.
 
-    They are short where the slope is steep: rounding then grows in none.
+    Its steps are small where the slope is steep: rounding then grows in none.
 
     Returns:
-        The log-density at their end, its gradient, and how the momentum has changed.
+        The log-density where it ends, its gradient there, and how z has changed.
     """
-    blackjax, place = _blackjax(), place_at(z, target)
-    turns, steps = (3, 1) if target.scaled is None else (1, 3)
-    metric = blackjax.mcmc.metrics.default_metric(jnp.ones_like(z))
-    integrate = _integrator(target, steps)(target.log_density, metric.kinetic_energy)
+    place = place_at(z, target)
     assert place.gradient is not None
     size = 0.1 / (1 + jnp.max(jnp.abs(place.gradient)))
-    momentum = z[::-1]
-    start = blackjax.mcmc.integrators.IntegratorState(
-        z, momentum, place.log_density, place.gradient
-    )
-    end = jax.lax.fori_loop(0, turns, lambda _, state: integrate(state, size), start)
-    return end.logdensity, end.logdensity_grad, end.momentum - momentum
+    few = {"integration_steps": 3} if target.spec.method == "hmc" else {"max_doublings": 3}
+    short = replace(target, spec=target.spec.model_copy(update=few))
+    after, _ = move(key, place, short, size)
+    assert after.log_density is not None
+    assert after.gradient is not None
+    return after.log_density, after.gradient, after.z - z
 
 
 def _sgld(

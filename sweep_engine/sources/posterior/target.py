@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from sweep_engine import laws
-from sweep_engine.kernels.loss_gradient.case import Density, Phase, Stride
+from sweep_engine.kernels.loss_gradient.case import Density, Phase, Place, Stride, Transition
 from sweep_engine.laws import ScaledNormals
 from sweep_engine.models import Network
 from sweep_engine.sources.bucket import Data
@@ -95,13 +95,31 @@ class Target:
         Returns:
             Where they end, and the log-density there.
         """
+        kernel, scaled, density = self._by_kernel
+        end, log_density = kernel.leapfrog(self._spread(start), density, self.data, stride)
+        return Phase(*map(scaled.gather, end)), log_density
+
+    def no_u_turn(
+        self, place: Place, step_size: Float[Array, ""], most_doublings: int
+    ) -> Transition:
+        """Make a transition of NUTS by the kernel, where z is only scaled to theta."""
+        kernel, scaled, density = self._by_kernel
+        spread = place._replace(phase=self._spread(place.phase))
+        after = kernel.transition(spread, density, self.data, step_size, most_doublings)
+        return after._replace(z=scaled.gather(after.z), slope=scaled.gather(after.slope))
+
+    def _spread(self, phase: Phase) -> Phase:
+        _, scaled, _ = self._by_kernel
+        return Phase(*map(scaled.spread, phase))
+
+    @property
+    def _by_kernel(self) -> tuple[KernelGradients, ScaledNormals, Density]:
+        """The kernel, how z becomes theta, and what the kernel is told of the density."""
         assert self.kernel is not None
         assert self.scaled is not None
         by_loss = jnp.asarray(len(self.data.y) / self.unit_of_loss)
         density = Density(self.scaled.scale, by_loss, jnp.asarray(1 / self._width))
-        spread = Phase(*map(self.scaled.spread, start))
-        end, log_density = self.kernel.leapfrog(spread, density, self.data, stride)
-        return Phase(*map(self.scaled.gather, end)), log_density
+        return self.kernel, self.scaled, density
 
     @property
     def unit_of_loss(self) -> Float[Array, ""] | float:

@@ -63,7 +63,8 @@ class PosteriorTrial:
 
 def _gaps(found: Float[np.ndarray, "K M"], truth: Float[np.ndarray, "K M"]) -> np.ndarray:
     """Divide the largest difference of each lane's elements by its largest element."""
-    gaps: np.ndarray = np.abs(found - truth).max(axis=1) / np.abs(truth).max(axis=1)
+    largest = np.maximum(np.abs(truth).max(axis=1), 1e-30)
+    gaps: np.ndarray = np.abs(found - truth).max(axis=1) / largest
     return gaps
 
 

@@ -181,7 +181,12 @@ def test_the_self_test_catches_wrong_normals(monkeypatch):
         self_test(programs, programs.by("xla"))
 
 
+def another_key(case, most, place, *rest):
+    return cpu.transition(case, most, place._replace(key=place.key + 1), *rest)
+
+
 WRONG = {
+    "tree": (NUTS, {"transition": another_key}),
     "loss": (SGLD, {"loss_gradient": wrong_loss}),
     "gradient": (SGLD, {"loss_gradient": wrong_gradient}),
     "prior": (HMC, {"leapfrog": wrong_prior}),
@@ -192,17 +197,18 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_the_self_test_catches_a_wrong_kernel(name, monkeypatch):
     source, changes = WRONG[name]
-    right = {"loss_gradient": cpu.loss_gradient, "leapfrog": cpu.leapfrog}
+    right = {name: getattr(cpu, name) for name in ("loss_gradient", "leapfrog", "transition")}
     monkeypatch.setitem(mapped.IMPLEMENTATIONS, "cpu", SimpleNamespace(**right | changes))
-    mapped.mean_loss.cache_clear()
-    mapped.leapfrog.cache_clear()
+    of_one = mapped.mean_loss, mapped.leapfrog, mapped.transition
+    for made in of_one:
+        made.cache_clear()
     programs, _ = opened(source, "cpu")
     try:
         with pytest.raises(Disagrees, match="differs from XLA by"):
             self_test(programs, programs.by("xla"))
     finally:
-        mapped.mean_loss.cache_clear()
-        mapped.leapfrog.cache_clear()
+        for made in of_one:
+            made.cache_clear()
 
 
 def test_the_race_is_between_programs_that_draw_alike():
