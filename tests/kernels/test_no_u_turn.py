@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sweep_engine.kernels.chain_moves import cpu, mapped, plain
+from sweep_engine.kernels.chain_moves.case import Data, Density, Phase, Place, Transition
 from sweep_engine.kernels.fused_training.case import Case
-from sweep_engine.kernels.loss_gradient import cpu, mapped, plain
-from sweep_engine.kernels.loss_gradient.case import Data, Density, Phase, Place, Transition
-from tests.kernels.test_loss_gradient import call_here, poisoned
+from tests.kernels.test_leapfrog import call_here, poisoned
 
 CASE, DOUBLINGS, CHAINS = Case((3, 5, 1), "tanh", num_examples=16), 5, 24
 TOLERANCE = 1e-4
@@ -29,7 +29,7 @@ def example():
 
     def log_density(z):
         of_one = Density(density.scale[0], density.by_loss[0], density.by_square[0])
-        return plain._log_density(CASE, of_one, Data(data.x[0], data.y[0]), z)
+        return plain.log_density_of(CASE, of_one, Data(data.x[0], data.y[0]), z)
 
     values, slope = jax.jit(jax.vmap(jax.value_and_grad(log_density)))(z)
     key = jax.random.key_data(jax.random.split(jax.random.key(1), CHAINS))

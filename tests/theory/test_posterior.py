@@ -64,6 +64,7 @@ def check_moments(theta, mean, covariance):
     assert_mean_within(products.mean(axis=1), covariance[i, j])
 
 
+OWN = {"nuts": {"thin": 2}, "hmc": {"integration_steps": 6, "thin": 3}}
 RIGHT = {"temperature": TEMPERATURE, "law.std": PRIOR_STD}
 WRONG = {
     "temperature squared": {"temperature": TEMPERATURE**2, "law.std": PRIOR_STD},
@@ -73,9 +74,8 @@ WRONG = {
 
 @functools.cache
 def hamiltonian(method):
-    own = {"nuts": {"thin": 2}, "hmc": {"integration_steps": 6, "thin": 3}}[method]
     changes = {"right": RIGHT} | (WRONG if method == "nuts" else {})
-    theta = chains(*changes.values(), method=method, warmup=150, **own)
+    theta = chains(*changes.values(), method=method, warmup=150, **OWN[method])
     return dict(zip(changes, theta, strict=True))
 
 
@@ -86,10 +86,11 @@ def test_mean_and_covariance(method):
 
 
 @needs_compiler
-def test_the_kernel_has_the_posteriors_mean_and_covariance():
+@pytest.mark.parametrize("method", ["hmc", pytest.param("nuts", marks=pytest.mark.long)])
+def test_the_kernel_has_the_posteriors_mean_and_covariance(method):
     """And of another temperature another one, in the same program."""
     hotter = RIGHT | {"temperature": TEMPERATURE**2}
-    own = {"method": "hmc", "integration_steps": 6, "thin": 3, "warmup": 150}
+    own = {"method": method, "warmup": 150} | OWN[method]
     right, wrong = chains(RIGHT, hotter, implementation="cpu", **own)
     mean, precision = gaussian()
 

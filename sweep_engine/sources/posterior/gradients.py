@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from jaxtyping import Array, Float, Key
 
+from sweep_engine.kernels.chain_moves import case as kernels
+from sweep_engine.kernels.chain_moves import mapped
+from sweep_engine.kernels.chain_moves.case import Density, Phase, Place, Stride, Transition
 from sweep_engine.kernels.fused_training.case import Case
 from sweep_engine.kernels.fused_training.implementations import obstacle
-from sweep_engine.kernels.loss_gradient import case as kernels
-from sweep_engine.kernels.loss_gradient import mapped
-from sweep_engine.kernels.loss_gradient.case import Density, Phase, Place, Stride, Transition
 from sweep_engine.kernels.normals import NORMALS
 from sweep_engine.sources.bucket import Bucket, Data
 from sweep_engine.sources.network_case import case_fields, unknown_parts

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from sweep_engine.kernels.loss_gradient.case import Phase, Place, Stride
+from sweep_engine.kernels.chain_moves.case import Phase, Place, Stride
 from sweep_engine.kernels.native.words import words_of
 from sweep_engine.sources.bucket import Data
 from sweep_engine.sources.posterior.target import Target

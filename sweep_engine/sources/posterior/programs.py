@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from sweep_engine.kernels.loss_gradient import cpu
-from sweep_engine.kernels.loss_gradient.mapped import IMPLEMENTATIONS
+from sweep_engine.kernels.chain_moves import cpu
+from sweep_engine.kernels.chain_moves.mapped import IMPLEMENTATIONS
 from sweep_engine.kernels.normals import cpu as normals
 from sweep_engine.lanes import Program, over_lanes, padded_length
 from sweep_engine.models import Network

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from sweep_engine import laws
-from sweep_engine.kernels.loss_gradient.case import Density, Phase, Place, Stride, Transition
+from sweep_engine.kernels.chain_moves.case import Density, Phase, Place, Stride, Transition
 from sweep_engine.laws import ScaledNormals
 from sweep_engine.models import Network
 from sweep_engine.sources.bucket import Data

@@ -13,7 +13,7 @@ from sweep_engine.execution.programs import choosing
 from sweep_engine.execution.programs.choosing import Disagrees, expect
 from sweep_engine.execution.programs.programs import Programs
 from sweep_engine.execution.programs.trials import Pace, Patience, race, self_test, timed
-from sweep_engine.kernels.loss_gradient import cpu, mapped
+from sweep_engine.kernels.chain_moves import cpu, mapped
 from sweep_engine.kernels.normals import NORMALS
 from sweep_engine.planning import plan
 from sweep_engine.solutions import RunStatus
@@ -33,6 +33,7 @@ CHAIN = {"kind": "posterior", "chains": CHAINS, "draws": DRAWS, "warmup": 2}
 HMC = CHAIN | {"method": "hmc", "integration_steps": 3}
 NUTS = CHAIN | {"method": "nuts", "max_doublings": 3}
 SGLD = CHAIN | {"method": "sgld", "step_size": 0.05, "warmup": 0}
+TWO_LAWS = {"kind": "layers", "layers": [{"kind": "gaussian"}, {"kind": "laplace"}]}
 REGRESSION = {
     "task": {"kind": "regression", "examples": 5, "inputs": 3},
     "accept": {"max_residual": 1.0},
@@ -41,13 +42,22 @@ REGRESSION = {
 CASES = {
     "hmc": (HMC, {}),
     "nuts, biases fixed at 0": (NUTS | {"law": {"kind": "fan_in"}}, {}),
+    "sgld of minibatches from a teacher": (
+        SGLD | {"batch_size": 3, "start": "teacher", "noise_std": 0.3, "temperature": 2.0},
+        REGRESSION,
+    ),
     "hmc, a law that does more than scale": (HMC | {"law": {"kind": "box"}}, {}),
-    "sgld of minibatches": (SGLD | {"batch_size": 3}, {}),
+    "nuts, another law for each layer": (
+        NUTS | {"law": TWO_LAWS}, {},
+    ),
     "hmc from a teacher": (
-        HMC | {"start": "teacher", "warmup": 0, "step_size": 0.02, "noise_std": 0.3,
-               "temperature": 2.0}, REGRESSION,
+        HMC | {"start": "teacher", "warmup": 0, "step_size": 0.02, "noise_std": 0.3}, REGRESSION,
     ),
 }  # fmt: skip
+LONG = {"nuts, another law for each layer", "hmc from a teacher"}
+every_case = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in CASES]
+)
 TOLERANCE = 1e-4
 """Of the largest parameter: float32 keeps 6e-8, and some tens of smooth steps of a chain let that
 grow. A gradient with 1 in 100 of its loss amiss moves chains a hundred times as far."""
@@ -94,7 +104,7 @@ def by_xla(name):
     return sampled(source, "xla", **changes)
 
 
-@pytest.mark.parametrize("name", CASES)
+@every_case
 def test_chains_move_alike(name):
     source, changes = CASES[name]
     found = sampled(source, "cpu", **changes)
@@ -103,12 +113,10 @@ def test_chains_move_alike(name):
     assert_same_chains(found, by_xla(name))
 
 
-@pytest.mark.parametrize("name", ["hmc", "sgld of minibatches"])
-def test_chains_of_another_temperature_are_caught(name):
-    source, changes = CASES[name]
-    found = sampled(source | {"temperature": 1.01}, "cpu", **changes)
+def test_chains_of_another_temperature_are_caught():
+    found = sampled(HMC | {"temperature": 1.01}, "cpu")
     with pytest.raises(AssertionError):
-        assert_same_chains(found, by_xla(name))
+        assert_same_chains(found, by_xla("hmc"))
 
 
 def test_a_chain_that_diverges_ends_as_by_xla_and_touches_no_other():
@@ -148,7 +156,7 @@ def test_little_work_is_left_to_xla_and_much_is_raced():
     assert expect(*opened(HMC, "tpu")).reason == "there is no tpu kernel of draws"
 
 
-@pytest.mark.parametrize("name", CASES)
+@every_case
 def test_a_right_kernel_passes_the_self_test(name):
     source, changes = CASES[name]
     programs, _ = opened(source, "cpu", **changes)

@@ -1,4 +1,4 @@
-"""The arrays of losses, gradients and leapfrog steps; a network's static part is a training `Case`.
+"""The arrays that chains are moved with; what is static of a network is the `Case` of training.
 
 Of a `Case` the optimiser and the minibatch are not looked at. An array of which networks may share
 one row has a leading axis of 1, or R.

@@ -1,4 +1,4 @@
-"""Losses, gradients and leapfrog steps in C++, of each network by one thread, in its cache."""
+"""Gradients, leapfrog steps and NUTS in C++: a network is one thread's, and stays in the cache."""
 
 import functools
 from collections.abc import Sequence
@@ -12,9 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from sweep_engine.kernels import fused_training, native
-from sweep_engine.kernels.fused_training.arrays import macros
-from sweep_engine.kernels.fused_training.case import Case
-from sweep_engine.kernels.loss_gradient.case import (
+from sweep_engine.kernels.chain_moves.case import (
     Data,
     Density,
     Phase,
@@ -23,7 +21,9 @@ from sweep_engine.kernels.loss_gradient.case import (
     Transition,
     check_shapes,
 )
-from sweep_engine.kernels.loss_gradient.plain import Found, Moved
+from sweep_engine.kernels.chain_moves.plain import Found, Moved
+from sweep_engine.kernels.fused_training.arrays import macros
+from sweep_engine.kernels.fused_training.case import Case
 
 _FOLDER = Path(__file__).parent
 _PASSES = Path(fused_training.__file__).parent / "cpu"

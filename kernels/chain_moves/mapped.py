@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from sweep_engine.kernels.chain_moves import cpu, plain
+from sweep_engine.kernels.chain_moves.case import Data, Density, Phase, Place, Stride, Transition
 from sweep_engine.kernels.fused_training.case import Case
-from sweep_engine.kernels.loss_gradient import cpu, plain
-from sweep_engine.kernels.loss_gradient.case import Data, Density, Phase, Place, Stride, Transition
 
 IMPLEMENTATIONS: dict[str, ModuleType] = {"plain": plain, "cpu": cpu}
 """By name."""

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from sweep_engine.kernels import native
+from sweep_engine.kernels.chain_moves import cpu, mapped, plain
+from sweep_engine.kernels.chain_moves.case import Data, Density, Phase, Stride
 from sweep_engine.kernels.fused_training.case import Case
-from sweep_engine.kernels.loss_gradient import cpu, mapped, plain
-from sweep_engine.kernels.loss_gradient.case import Data, Density, Phase, Stride
 from tests.kernels.fused_training.raw import POISON
 
 CASES = {

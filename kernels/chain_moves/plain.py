@@ -1,4 +1,4 @@
-"""Losses, gradients and leapfrog steps in plain JAX: the truth that the kernel is held to."""
+"""Gradients, leapfrog steps and NUTS in plain JAX: the truth that the kernel is held to."""
 
 from functools import partial
 from importlib import import_module
@@ -8,9 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from sweep_engine.kernels.fused_training.case import Case
-from sweep_engine.kernels.fused_training.plain import losses, outputs
-from sweep_engine.kernels.loss_gradient.case import (
+from sweep_engine.kernels.chain_moves.case import (
     Data,
     Density,
     Phase,
@@ -19,6 +17,8 @@ from sweep_engine.kernels.loss_gradient.case import (
     Transition,
     check_shapes,
 )
+from sweep_engine.kernels.fused_training.case import Case
+from sweep_engine.kernels.fused_training.plain import losses, outputs
 
 Found = tuple[Float[Array, " R"], Float[Array, "R P"]]
 """Mean losses over a network's examples, and their gradients."""
@@ -108,7 +108,7 @@ def _transition_of_one(
     mcmc = import_module("blackjax").mcmc  # takes seconds, and is needed in tests alone
     metric = mcmc.metrics.default_metric(jnp.ones_like(place.phase.z))
     integrator = mcmc.integrators.velocity_verlet(
-        partial(_log_density, case, density, data), metric.kinetic_energy
+        partial(log_density_of, case, density, data), metric.kinetic_energy
     )
     propose = mcmc.nuts.iterative_nuts_proposal(
         integrator, metric.kinetic_energy, metric.check_turning, most_doublings
@@ -136,9 +136,10 @@ def _spread(arrays: Any, count: int) -> list[Array]:
     return [jnp.broadcast_to(array, (count, *array.shape[1:])) for array in arrays]
 
 
-def _log_density(
+def log_density_of(
     case: Case, density: Density, data: Data, z: Float[Array, " P"]
 ) -> Float[Array, ""]:
+    """Compute the log-density of one chain at z."""
     by_loss = density.by_loss * mean_loss(case, density.scale * z, *data)
     return -by_loss - 0.5 * density.by_square * jnp.sum(z**2)
 
@@ -146,7 +147,7 @@ def _log_density(
 def _leapfrog_one(
     case: Case, start: Phase, density: Density, data: Data, stride: Stride
 ) -> tuple[Phase, Float[Array, ""]]:
-    half, log_density = 0.5 * stride.step_size, partial(_log_density, case, density, data)
+    half, log_density = 0.5 * stride.step_size, partial(log_density_of, case, density, data)
 
     def step(_: Int[Array, ""], phase: Phase) -> Phase:
         momentum = phase.momentum + half * phase.slope
