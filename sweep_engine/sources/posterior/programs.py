@@ -56,7 +56,8 @@ class PosteriorPrograms(KernelPrograms):
     def likeness(self) -> Hashable:
         spec, lanes = self.spec, self.bucket.lanes
         work = spec.method, spec.max_doublings, spec.warmup, spec.draws, spec.thin, spec.start
-        return case_of(self.bucket), work, lanes
+        law = type(spec.law), tuple(map(type, spec.law.parts))  # of which a kernel knows few
+        return case_of(self.bucket), work, law, lanes
 
     def build(self) -> None:
         cpu.build(case_of(self.bucket))

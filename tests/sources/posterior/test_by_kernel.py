@@ -219,6 +219,18 @@ def test_the_self_test_catches_a_wrong_kernel(name, monkeypatch):
             made.cache_clear()
 
 
+def test_laws_that_are_computed_otherwise_have_a_trial_of_their_own():
+    of_law = {
+        name: opened(HMC | {"law": law}, "auto")[0].likeness
+        for name, law in {
+            "normal": {"kind": "gaussian"},
+            "wider": {"kind": "gaussian", "std": 2.0},
+            "box": {"kind": "box"},
+        }.items()
+    }
+    assert of_law["normal"] == of_law["wider"] != of_law["box"]
+
+
 def test_the_race_is_between_programs_that_draw_alike():
     contenders = [opened(HMC, name)[0] for name in ("cpu", "xla")]
     assert all(speed > 0 for speed in race(contenders, 1, 16, Patience(lambda: False)))
