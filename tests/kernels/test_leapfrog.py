@@ -12,6 +12,7 @@ from sweep_engine.kernels import native
 from sweep_engine.kernels.chain_moves import cpu, mapped, plain
 from sweep_engine.kernels.chain_moves.case import Data, Density, Phase, Stride
 from sweep_engine.kernels.fused_training.case import Case
+from sweep_engine.kernels.fused_training.convolution import Convolution
 from tests.kernels.fused_training.raw import POISON
 
 CASES = {
@@ -19,15 +20,14 @@ CASES = {
     "classes": Case((6, 20, 12, 4), "gelu", True, "cross_entropy", num_examples=11),
     "linear": Case((5, 1), "linear", True, "squared", num_examples=4),
     "blocks": Case(
-        (4, *[9] * 3, 1),
-        "tanh",
-        True,
-        "squared_labels",
-        num_examples=9,
-        norm="layer",
+        (4, 9, 9, 9, 1), "tanh", True, "squared_labels", num_examples=9, norm="layer",
         residual=True,
     ),
-}
+    "signals": Case(
+        (9, 4, 3), "tanh", True, "cross_entropy", num_examples=21, image=(9, 1),
+        convolutions=(Convolution(5, 3, 1, ((1, 1),), max_pool=2),),
+    ),
+}  # fmt: skip
 """Take several tiles of examples, a part of one, a single layer, and examples in lanes."""
 
 NUM_RUNS, NUM_STEPS = 7, 5
@@ -35,7 +35,7 @@ TOLERANCE = 1e-5
 """Of float32, relative: some hundred roundings of 6e-8, most of which cancel. A gradient that lacks
 a term, or has a wrong one, is off by a thousand times as much."""
 
-LONG = {"linear", "blocks"}
+LONG = {"linear", "blocks", "signals"}
 
 
 def of_cases(*names):

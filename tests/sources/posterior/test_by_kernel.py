@@ -54,7 +54,11 @@ CASES = {
         HMC | {"start": "teacher", "warmup": 0, "step_size": 0.02, "noise_std": 0.3}, REGRESSION,
     ),
 }  # fmt: skip
-LONG = {"nuts, another law for each layer", "hmc from a teacher"}
+LONG = {
+    "hmc, a law that does more than scale",
+    "nuts, another law for each layer",
+    "hmc from a teacher",
+}
 every_case = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in CASES]
 )
