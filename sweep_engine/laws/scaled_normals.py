@@ -28,9 +28,9 @@ class ScaledNormals:
 
     def spread(self, z: Float[Array, " M"]) -> Float[Array, " P"]:
         """Put each normal in its parameter's place, 0 where there is none."""
-        spread, start = jnp.zeros_like(self.scale, z.dtype), 0
         if self._are_all:
             return z
+        spread, start = jnp.zeros_like(self.scale, z.dtype), 0
         for first, size in self.places:
             spread = spread.at[first : first + size].set(z[start : start + size])
             start += size
