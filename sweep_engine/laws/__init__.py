@@ -16,13 +16,16 @@ from sweep_engine.laws.laws import (
     num_normals,
     recipe,
     sample,
+    scaled_normals,
     std,
     support,
 )
+from sweep_engine.laws.scaled_normals import ScaledNormals
 
 __all__ = [
     "Distribution",
     "Independent",
+    "ScaledNormals",
     "Standard",
     "check",
     "enumerate_support",
@@ -32,6 +35,7 @@ __all__ = [
     "num_normals",
     "recipe",
     "sample",
+    "scaled_normals",
     "std",
     "support",
 ]

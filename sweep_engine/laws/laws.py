@@ -18,9 +18,11 @@ from sweep_engine.laws.element_wise import (
     Ternary,
     Uniform,
 )
+from sweep_engine.laws.images import Image, images_of
 from sweep_engine.laws.initialisers import law_of_array, torch_default
 from sweep_engine.laws.product import JointLeaves, Product, layers, layout_of
-from sweep_engine.laws.recipe import Image, Step, images_of, recipe_of
+from sweep_engine.laws.recipe import Step, recipe_of
+from sweep_engine.laws.scaled_normals import ScaledNormals, scaled_normals_of
 from sweep_engine.laws.spheres import InBall, OnSphere
 from sweep_engine.models import Layout
 from sweep_engine.spec import laws as specs
@@ -64,6 +66,19 @@ def recipe(law: LawSpec, layout: Layout) -> tuple[Step, ...] | None:
     if isinstance(law, specs.ModuleInit):
         return None
     return recipe_of(bind(law, layout), layout.leaves)
+
+
+def scaled_normals(law: LawSpec, layout: Layout) -> ScaledNormals | None:
+    """Say how `from_normals` makes theta, where it only scales normals; None where it does more.
+
+    >>> from sweep_engine.models import Leaf
+    >>> from sweep_engine.spec.laws import Gaussian
+    >>> two_weights = Layout((Leaf(("Dense_0", "kernel"), (2, 1), 0),))
+    >>> found = scaled_normals(Gaussian(std=3.0), two_weights)
+    >>> found.scale.tolist(), found.places
+    ([3.0, 3.0], ((0, 2),))
+    """
+    return scaled_normals_of(bind(law, layout), layout.leaves)
 
 
 def num_normals(law: LawSpec, layout: Layout) -> int:

@@ -1,8 +1,7 @@
-"""Say how kernels make a law, where that is arrays of numbers of one kind, times scales."""
+"""Say how kernels draw a law, where that is arrays of numbers of one kind, times scales."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -57,54 +56,6 @@ class Step:
         return key, scales
 
 
-@dataclass(frozen=True)
-class Image:
-    """Say what one array of theta is of standard normals.
-
-    Attributes:
-        leaf: The array.
-        numbers: Before they are scaled: normals, what is uniform on (-1, 1) of them, or ones, which
-            take none.
-        scale: What they are multiplied by.
-    """
-
-    leaf: Leaf
-    numbers: Literal["normal", "uniform", "ones"]
-    scale: FloatLike
-
-
-def images_of(bound: Distribution, leaves: Sequence[Leaf]) -> tuple[Image, ...] | None:
-    """List what `from_normals` makes of normals, array by array in theta's order.
-
-    Returns:
-        None where the law is no such thing, or takes normals in another order.
-    """
-    found = _images(bound, tuple(leaves))
-    if found is None:
-        return None
-    offsets = [image.leaf.offset for image in found]
-    return tuple(found) if offsets == sorted(offsets) else None
-
-
-def _images(law: Distribution, leaves: tuple[Leaf, ...]) -> list[Image] | None:
-    match law:
-        case Independent(standard=Normal()):
-            return [Image(leaf, "normal", law.scale * law.unit) for leaf in leaves]
-        case Independent(standard=Uniform()):
-            return [Image(leaf, "uniform", law.scale * law.unit) for leaf in leaves]
-        case Zeros():
-            return [Image(leaf, "ones", 0.0) for leaf in leaves]
-        case Fixed():
-            return [Image(leaf, "ones", law.value) for leaf in leaves]
-        case Product():
-            blocks = zip(law.blocks, _blocks(law, leaves), strict=True)
-            found = [_images(block.law, own) for block, own in blocks]
-            known = [images for images in found if images is not None]
-            return [one for images in known for one in images] if known == found else None
-        case _:
-            return None
-
-
 def recipe_of(bound: Distribution, leaves: Sequence[Leaf]) -> tuple[Step, ...] | None:
     """List the steps that draw theta as `sample` does, in its order.
 
@@ -144,7 +95,7 @@ def _of_product(law: Product, leaves: tuple[Leaf, ...]) -> list[Step] | None:
     if (standard := law.shared_standard()) is not None:
         scales = tuple(scale for _, scale in law.scales())
         return [Step(leaves, _NUMBERS[type(standard)], scales)]
-    blocks = list(_blocks(law, leaves))
+    blocks = list(blocks_of(law, leaves))
     found = [_steps(block.law, own) for block, own in zip(law.blocks, blocks, strict=True)]
     if any(steps is None for steps in found):
         return None
@@ -155,7 +106,7 @@ def _of_product(law: Product, leaves: tuple[Leaf, ...]) -> list[Step] | None:
     ]
 
 
-def _blocks(law: Product, leaves: tuple[Leaf, ...]) -> Iterator[tuple[Leaf, ...]]:
+def blocks_of(law: Product, leaves: tuple[Leaf, ...]) -> Iterator[tuple[Leaf, ...]]:
     """List each block's arrays as they lie in theta; a nested law knows where in itself."""
     inner = sorted(leaf.offset for block in law.blocks for leaf in block.leaves)
     in_theta = dict(zip(inner, leaves, strict=True))

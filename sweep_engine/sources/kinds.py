@@ -10,6 +10,7 @@ from sweep_engine.sources.draw.trial import DrawTrial
 from sweep_engine.sources.flow.programs import FlowPrograms
 from sweep_engine.sources.posterior.programs import PosteriorPrograms
 from sweep_engine.sources.posterior.sampling import sample
+from sweep_engine.sources.posterior.trial import PosteriorTrial
 from sweep_engine.sources.programs import SourcePrograms
 from sweep_engine.sources.snapshot import SnapshotPrograms, take_snapshots
 from sweep_engine.sources.splitting.programs import SplittingPrograms
@@ -54,7 +55,7 @@ KINDS: dict[type, SourceKind] = {
     Flow: SourceKind(FlowPrograms, advance_runs),
     Prior: SourceKind(DrawPrograms, draw, DrawTrial()),
     GuessAndCheck: SourceKind(DrawPrograms, draw, DrawTrial()),
-    Posterior: SourceKind(PosteriorPrograms, sample),
+    Posterior: SourceKind(PosteriorPrograms, sample, PosteriorTrial()),
     Splitting: SourceKind(SplittingPrograms, split, SplittingTrial()),
     Snapshot: SourceKind(SnapshotPrograms, take_snapshots),
 }

@@ -2,11 +2,11 @@
 
     .venv/bin/python -m tests.benchmarks.inner_loops tests/benchmarks/records/NAME.json
 
-Of the 7-40-40-1 network with 16 Boolean examples, one thread, by XLA: a move of splitting and a
-gradient of HMC, NUTS and SGLD, the rest of a transition included, in microseconds of a processor.
-Beside it what each is made of, compiled alone in blocks as wide: the random normals that it takes,
-the network's outputs or gradient; and what the products of these would take at the processor's
-best. In the same run a move by splitting's kernel, and all normals by theirs: `*_by_kernel`.
+Of the 7-40-40-1 network with 16 Boolean examples, one thread: a move of splitting and a gradient of
+HMC, NUTS and SGLD, the rest of a transition included, in microseconds of a processor, by XLA and
+by the CPU's kernels. Beside it what each is made of, compiled alone in blocks as wide: the random
+normals that it takes, by both, the network's outputs or gradient by XLA; and what the products of
+these would take at the processor's best.
 
 A move tries four angles at most, so it has up to four times the products that are given. XLA tries
 all four, the kernel stops at the one that is found. `loop` and `loop_by_kernel` are where none is,
@@ -71,20 +71,36 @@ def profiles(product_gflops: float) -> dict[str, Any]:
 def profile(programs: Any, name: str, product_gflops: float) -> dict[str, Any]:
     """Time a source's loop, and its parts alone."""
     is_splitting = name == "splitting"
-    loop, units = _moves(programs) if is_splitting else _transitions(programs, TRANSITIONS[name])
+    loops = _loops(programs, name)
     network, products = _network(programs, is_splitting=is_splitting)
     parts = {"normals": _normals(programs), "network": network}
     parts["normals_by_kernel"] = _normals(programs, "cpu")
-    loops = {"loop": loop} | (_moves_by_kernel(programs) if is_splitting else {})
-    calls = {name: partial(_waited, call) for name, call in loops.items()}
-    times = interleaved(calls | {name: _repeated(part) for name, part in parts.items()})
+    calls = {name: _repeated(part) for name, part in parts.items()}
+    calls |= {name: partial(_waited, loop) for name, (loop, _) in loops.items()}
+    times = interleaved(calls)
     each = {name: times[name].processor / REPEATED / programs.bucket.lanes for name in parts}
-    each |= {name: times[name].processor / units for name in loops}
+    each |= {name: times[name].processor / units for name, (_, units) in loops.items()}
     each["products"] = products / (1e9 * product_gflops / usable_cores())
     return {
         "unit": "move" if is_splitting else "gradient",
         "lanes": programs.bucket.lanes,
         "processor_us": {name: round(1e6 * seconds, 2) for name, seconds in each.items()},
+    }
+
+
+def _loops(programs: Any, name: str) -> dict[str, tuple[Call, float]]:
+    """Make moves or transitions by XLA and by the kernel, and say how many units each are."""
+    kernel = programs.by("cpu")
+    if name != "splitting":
+        of_each = {"loop": programs, "loop_by_kernel": kernel}
+        return {key: _transitions(one, TRANSITIONS[name]) for key, one in of_each.items()}
+    sweep, units = _moves(programs)
+    at_a_level = partial(kernel.move, *programs.first_level())
+    by_kernel = partial(kernel.move, *programs.timed().arguments)
+    return {
+        "loop": (sweep, units),
+        "loop_by_kernel": (by_kernel, units),
+        "loop_by_kernel_at_a_level": (at_a_level, units),
     }
 
 

@@ -10,7 +10,7 @@ from sweep_engine.kernels.fused_training import plain
 from sweep_engine.kernels.fused_training.case import Case
 from sweep_engine.kernels.fused_training.implementations import TRAIN, obstacle
 from sweep_engine.models import Network, build
-from sweep_engine.sources.train.convolutions import convolutions_of
+from sweep_engine.sources.convolutions import convolutions_of
 from sweep_engine.spec.models import Cnn, Lenet
 
 MODELS = {

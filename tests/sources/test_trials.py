@@ -11,7 +11,7 @@ from sweep_engine.sources import KINDS, kind_of, open_source
 from sweep_engine.spec import settings
 from tests.sources.conformance import CASES, sweep_of
 
-TRIED = ["sgd", "all", "guess", "rare"]
+TRIED = ["sgd", "all", "guess", "rare", "bayes"]
 
 
 @dataclasses.dataclass

@@ -12,6 +12,7 @@ import pytest
 
 from sweep_engine.sources import Control, open_source, work
 from sweep_engine.spec import Piece, Sweep, settings
+from tests.kernels.compilers import needs_compiler
 from tests.statistics import assert_catches, assert_mean_within
 
 NUM_EXAMPLES, NUM_PARAMS = 4, 6
@@ -23,7 +24,7 @@ Y = RNG.standard_normal(NUM_EXAMPLES).astype(np.float32)
 PAIRS = np.triu_indices(NUM_PARAMS)
 
 
-def chains(*changes, **source):
+def chains(*changes, implementation="xla", **source):
     """theta of every chain's draws (chains, draws, P), for each change of one source."""
     source = {
         "kind": "posterior",
@@ -40,7 +41,7 @@ def chains(*changes, **source):
         accept={"max_residual": 1.0},
         sources={"a": source},
         axes={"zip": [swept]},
-        execution={"lanes": CHAINS},
+        execution={"lanes": CHAINS, "implementation": implementation},
     )
     found = settings(sweep)
     programs = open_source(found[0], sweep.seed, sweep.folder, (), sweep.execution)
@@ -63,6 +64,7 @@ def check_moments(theta, mean, covariance):
     assert_mean_within(products.mean(axis=1), covariance[i, j])
 
 
+OWN = {"nuts": {"thin": 2}, "hmc": {"integration_steps": 6, "thin": 3}}
 RIGHT = {"temperature": TEMPERATURE, "law.std": PRIOR_STD}
 WRONG = {
     "temperature squared": {"temperature": TEMPERATURE**2, "law.std": PRIOR_STD},
@@ -72,9 +74,8 @@ WRONG = {
 
 @functools.cache
 def hamiltonian(method):
-    own = {"nuts": {"thin": 2}, "hmc": {"integration_steps": 6, "thin": 3}}[method]
     changes = {"right": RIGHT} | (WRONG if method == "nuts" else {})
-    theta = chains(*changes.values(), method=method, warmup=150, **own)
+    theta = chains(*changes.values(), method=method, warmup=150, **OWN[method])
     return dict(zip(changes, theta, strict=True))
 
 
@@ -82,6 +83,22 @@ def hamiltonian(method):
 def test_mean_and_covariance(method):
     mean, precision = gaussian()
     check_moments(hamiltonian(method)["right"], mean, np.linalg.inv(precision))
+
+
+@needs_compiler
+@pytest.mark.parametrize("method", ["hmc", pytest.param("nuts", marks=pytest.mark.long)])
+def test_the_kernel_has_the_posteriors_mean_and_covariance(method):
+    """And of another temperature another one, in the same program."""
+    hotter = RIGHT | {"temperature": TEMPERATURE**2}
+    own = {"method": method, "warmup": 150} | OWN[method]
+    right, wrong = chains(RIGHT, hotter, implementation="cpu", **own)
+    mean, precision = gaussian()
+
+    def check(theta):
+        check_moments(theta, mean, np.linalg.inv(precision))
+
+    check(right)
+    assert_catches(check, lambda: wrong)
 
 
 @pytest.mark.parametrize("wrong", WRONG)

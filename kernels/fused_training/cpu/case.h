@@ -21,6 +21,7 @@ constexpr int EXAMPLES = SWEEP_EXAMPLES, MINIBATCH = SWEEP_MINIBATCH;  // 0: ful
 constexpr int LAYERS = sizeof(WIDTHS) / sizeof(int) - 1;
 constexpr int INPUTS = WIDTHS[0], OUTPUTS = WIDTHS[LAYERS];
 constexpr int STEP_EXAMPLES = MINIBATCH ? MINIBATCH : EXAMPLES;
+constexpr int NUM_MOMENTS = OPTIMIZER == adam ? 2 : 1;
 
 struct Measured {
   float loss = 0, wrong = 0;

@@ -1,7 +1,7 @@
 // Passes of a multilayer perceptron over examples: their losses, and the gradient.
 #pragma once
+#include "losses.h"
 #include "network.h"
-#include "run.h"
 
 namespace sweep {
 

@@ -3,8 +3,8 @@
 #pragma once
 #include <algorithm>
 
+#include "losses.h"
 #include "products.h"
-#include "run.h"
 
 namespace sweep {
 

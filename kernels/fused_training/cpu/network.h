@@ -38,7 +38,7 @@ constexpr int OUTPUT_STRIDE = is_row(LAYERS - 1) ? 1 : padded(OUTPUTS);
 
 struct alignas(64) Workspace {
   float params[PADDED_PARAMS], gradient[PADDED_PARAMS];
-  float moments[OPTIMIZER == adam ? 2 : 1][PADDED_PARAMS];
+  float moments[NUM_MOMENTS][PADDED_PARAMS];
   float transposed[transposed_at(LAYERS) + LANES];
   float hidden[TILE * HIDDEN + LANES];
   float slope[ACTIVATION == gelu ? TILE * HIDDEN + LANES : LANES];  // gelu'(z)

@@ -6,6 +6,7 @@
 #pragma once
 #include <algorithm>
 
+#include "losses.h"
 #include "network.h"
 #include "run.h"
 

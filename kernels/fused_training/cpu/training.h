@@ -1,12 +1,7 @@
 // Segments of training runs, one network at a time: the step, the check.
 #pragma once
-#ifdef SWEEP_CONVOLUTIONS
-#include "convolutional.h"
-#elif defined(SWEEP_NORM)
-#include "residual.h"
-#else
-#include "dense.h"
-#endif
+#include "passes.h"
+#include "run.h"
 
 namespace sweep {
 

@@ -14,6 +14,7 @@ from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.acceptance import accepts, output_scale
 from sweep_engine.sources.bucket import Data, Hyper, Root, Run
 from sweep_engine.sources.posterior import kernels
+from sweep_engine.sources.posterior.gradients import KernelGradients
 from sweep_engine.sources.posterior.kernels import Adaptation, Moved, Position
 from sweep_engine.sources.posterior.target import Target
 from sweep_engine.spec.base import with_traced
@@ -81,6 +82,7 @@ class Chain:
         loss: The loss.
         num_train: N.
         capacity: How many draws a segment has room for.
+        kernel: What computes losses and their gradients; None by XLA.
     """
 
     spec: Posterior
@@ -89,6 +91,7 @@ class Chain:
     loss: Loss
     num_train: int
     capacity: int
+    kernel: KernelGradients | None = None
 
     @property
     def num_transitions(self) -> int:
@@ -137,15 +140,37 @@ class Chain:
         self, z: Float[Array, " M"], hyper: Hyper, examples: Examples
     ) -> Float[Array, " M"]:
         """Compute the log-density's gradient, from as many examples as a transition takes."""
+        return self._density_and_gradient(z, hyper, examples)[1]
+
+    def sample_of_work(
+        self, z: Float[Array, " M"], hyper: Hyper, examples: Examples
+    ) -> tuple[Array, ...]:
+        """Compute the log-density and vectors that transitions from z are made of."""
+        target = self._target(with_traced(self.spec, hyper), examples)
+        key = jax.random.key(jax.lax.bitcast_convert_type(z[0], jnp.uint32))
+        if self.spec.method != "sgld":
+            return kernels.few_steps(key, z, target)
+        kernel = target.kernel
+        normals = jax.random.normal(key, z.shape) if kernel is None else kernel.normals(key, len(z))
+        return (*self._density_and_gradient(z, hyper, examples), normals)
+
+    def _density_and_gradient(
+        self, z: Float[Array, " M"], hyper: Hyper, examples: Examples
+    ) -> tuple[Float[Array, ""], Float[Array, " M"]]:
         target = self._target(with_traced(self.spec, hyper), examples)
         x, y = target.data
         size = self.spec.batch_size
-        found: Array = jax.grad(target.log_density)(z, Data(x[:size], y[:size]))
+        found: tuple[Array, Array] = jax.value_and_grad(target.log_density)(
+            z, Data(x[:size], y[:size])
+        )
         return found
 
     def _target(self, spec: Posterior, examples: Examples) -> Target:
         train = Data(examples.inputs[: self.num_train], examples.targets[: self.num_train])
-        return Target(spec, self.network, self.loss, train)
+        scaled = None
+        if self.kernel is not None:  # made here, around the loops of transitions and steps
+            scaled = laws.scaled_normals(spec.law, self.network.layout)
+        return Target(spec, self.network, self.loss, train, self.kernel, scaled)
 
     def advance(
         self,

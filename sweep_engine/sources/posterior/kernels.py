@@ -7,6 +7,7 @@ Source:
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from sweep_engine.kernels.chain_moves.case import Phase, Place, Stride
+from sweep_engine.kernels.native.words import words_of
 from sweep_engine.sources.bucket import Data
 from sweep_engine.sources.posterior.target import Target
 from sweep_engine.spec.sources import Posterior
@@ -107,9 +110,10 @@ def _nuts(
     key: Key[Array, ""], place: Position, target: Target, step_size: Float[Array, ""]
 ) -> tuple[Position, Moved]:
     most = target.spec.max_doublings or MAX_DOUBLINGS
-    mass = jnp.ones_like(place.z)
+    if target.scaled is not None:
+        return _nuts_by_kernel(key, place, target, step_size, most)
     kernel = _blackjax().mcmc.nuts.build_kernel()
-    after, info = kernel(key, place, target.log_density, step_size, mass, most)
+    after, info = kernel(key, place, target.log_density, step_size, _mass(target, place), most)
     saturated = (info.num_trajectory_expansions >= most) & ~info.is_turning & ~info.is_divergent
     return Position(*after), Moved(
         acceptance=info.acceptance_rate.astype(jnp.float32),
@@ -120,18 +124,94 @@ def _nuts(
     )
 
 
+def _nuts_by_kernel(
+    key: Key[Array, ""],
+    place: Position,
+    target: Target,
+    step_size: Float[Array, ""],
+    most_doublings: int,
+) -> tuple[Position, Moved]:
+    assert target.kernel is not None
+    for_momentum, for_tree = jax.random.split(key)  # as blackjax does
+    assert place.log_density is not None
+    assert place.gradient is not None
+    momentum = target.kernel.normals(for_momentum, len(place.z))
+    start = Phase(place.z, momentum, place.gradient)
+    begun = Place(start, place.log_density, words_of(for_tree))
+    after = target.no_u_turn(begun, step_size, most_doublings)
+    diverged, turned, doublings, steps = after.counts
+    saturated = (doublings >= most_doublings) & (turned == 0) & (diverged == 0)
+    return Position(after.z, after.log_density, after.slope), Moved(
+        acceptance=after.acceptance,
+        divergences=diverged,
+        gradients=steps,
+        doublings=doublings,
+        saturations=saturated.astype(jnp.int32),
+    )
+
+
 def _hmc(
     key: Key[Array, ""], place: Position, target: Target, step_size: Float[Array, ""]
 ) -> tuple[Position, Moved]:
     steps = most_gradients(target.spec)
-    mass = jnp.ones_like(place.z)
-    kernel = _blackjax().mcmc.hmc.build_kernel()
-    after, info = kernel(key, place, target.log_density, step_size, mass, steps)
+    kernel = _blackjax().mcmc.hmc.build_kernel(_integrator(target, steps))
+    turns = steps if target.scaled is None else 1  # a kernel takes all steps at once
+    after, info = kernel(key, place, target.log_density, step_size, _mass(target, place), turns)
     return Position(*after), Moved.none()._replace(
         acceptance=info.acceptance_rate.astype(jnp.float32),
         divergences=info.is_divergent.astype(jnp.int32),
         gradients=jnp.asarray(steps, jnp.int32),
     )
+
+
+def _mass(target: Target, place: Position) -> Any:
+    """Give masses of 1, or blackjax's metric of these with momenta by a kernel."""
+    ones = jnp.ones_like(place.z)
+    kernel = target.kernel
+    if kernel is None:
+        return ones
+
+    def momentum(key: Key[Array, ""], z: Float[Array, " M"]) -> Float[Array, " M"]:
+        return kernel.normals(key, len(z))
+
+    return _blackjax().mcmc.metrics.default_metric(ones)._replace(sample_momentum=momentum)
+
+
+def _integrator(target: Target, steps: Int[Array, ""] | int) -> Callable[..., Any]:
+    """Give the integrator of trajectories: blackjax's, or so many steps at once by a kernel."""
+    integrators = _blackjax().mcmc.integrators
+    if target.scaled is None:
+        found: Callable[..., Any] = integrators.velocity_verlet
+        return found
+
+    def of_density(*_: Callable[..., Any]) -> Callable[..., Any]:
+        def integrate(state: Any, step_size: Float[Array, ""]) -> Any:
+            phase = Phase(state.position, state.momentum, state.logdensity_grad)
+            end, log_density = target.leapfrog(phase, Stride(step_size, jnp.asarray(steps)))
+            return integrators.IntegratorState(end.z, end.momentum, log_density, end.slope)
+
+        return integrate
+
+    return of_density
+
+
+def few_steps(key: Key[Array, ""], z: Float[Array, " M"], target: Target) -> tuple[Array, ...]:
+    """Make a short transition of HMC or NUTS from z, for a test of what computes it.
+
+    Its steps are small where the slope is steep: rounding then grows in none.
+
+    Returns:
+        The log-density where it ends, its gradient there, and how z has changed.
+    """
+    place = place_at(z, target)
+    assert place.gradient is not None
+    size = 0.1 / (1 + jnp.max(jnp.abs(place.gradient)))
+    few = {"integration_steps": 3} if target.spec.method == "hmc" else {"max_doublings": 3}
+    short = replace(target, spec=target.spec.model_copy(update=few))
+    after, _ = move(key, place, short, size)
+    assert after.log_density is not None
+    assert after.gradient is not None
+    return after.log_density, after.gradient, after.z - z
 
 
 def _sgld(
@@ -141,8 +221,13 @@ def _sgld(
     noise, chosen = jax.random.split(key)
     minibatch = _minibatch(chosen, target)
     gradient = jax.grad(target.log_density)
-    kernel = _blackjax().sgmcmc.sgld.build_kernel()
-    z = kernel(noise, place.z, gradient, minibatch, step_size)
+    if target.kernel is None:
+        kernel = _blackjax().sgmcmc.sgld.build_kernel()
+        z = kernel(noise, place.z, gradient, minibatch, step_size)
+    else:
+        normals = target.kernel.normals(noise, len(place.z))
+        slope = gradient(place.z, minibatch)
+        z = place.z + step_size * slope + jnp.sqrt(2 * step_size) * normals
     moved = Moved.none()._replace(acceptance=jnp.float32(jnp.nan), gradients=jnp.int32(1))
     return Position(z), moved
 

@@ -1,6 +1,6 @@
 """The programs of a `posterior` source: a segment of transitions over a block of chains."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,13 +8,17 @@ from typing import Any
 import jax
 import numpy as np
 
+from sweep_engine.kernels.chain_moves import cpu
+from sweep_engine.kernels.chain_moves.mapped import IMPLEMENTATIONS
+from sweep_engine.kernels.normals import cpu as normals
 from sweep_engine.lanes import Program, over_lanes, padded_length
 from sweep_engine.models import Network
 from sweep_engine.sources.lane_widths import usual_lanes
 from sweep_engine.sources.posterior.chain import Chain, ChainState, Examples
+from sweep_engine.sources.posterior.gradients import KernelGradients, case_of, obstacles
 from sweep_engine.sources.posterior.kernels import most_gradients
 from sweep_engine.sources.posterior.target import check_target
-from sweep_engine.sources.programs import Example, SourcePrograms, Timed
+from sweep_engine.sources.programs import XLA, Example, KernelPrograms, Timed
 from sweep_engine.spec.settings import Setting
 from sweep_engine.spec.sources import Posterior
 from sweep_engine.tasks import Task
@@ -26,7 +30,7 @@ MAX_CAPACITY = 256
 
 
 @dataclass(frozen=True)
-class PosteriorPrograms(SourcePrograms):
+class PosteriorPrograms(KernelPrograms):
     """The single-chain code of a `posterior` source, mapped over lanes and compiled."""
 
     @classmethod
@@ -40,6 +44,28 @@ class PosteriorPrograms(SourcePrograms):
     def busy_lanes(cls, setting: Setting, runs: int) -> int:
         """Count the chains: a chain's draws come one after the other."""
         return -(-runs // setting.spec.unit_size)
+
+    @classmethod
+    def kernels(cls) -> tuple[str, ...]:
+        return tuple(name for name in IMPLEMENTATIONS if name != "plain")
+
+    def obstacles(self, implementation: str) -> list[str]:
+        return obstacles(self.bucket, implementation)
+
+    @property
+    def likeness(self) -> Hashable:
+        spec, lanes = self.spec, self.bucket.lanes
+        work = spec.method, spec.max_doublings, spec.warmup, spec.draws, spec.thin, spec.start
+        law = type(spec.law), tuple(map(type, spec.law.parts))  # of which a kernel knows few
+        return case_of(self.bucket), work, law, lanes
+
+    def build(self) -> None:
+        cpu.build(case_of(self.bucket))
+        normals.build()
+
+    def flops(self, setting: Setting) -> float:
+        assert isinstance(setting.spec, Posterior)
+        return self._gradients_a_draw(setting.spec) * case_of(self.bucket).flops_per_step
 
     def prepare(self) -> None:
         bucket = self.bucket
@@ -65,7 +91,14 @@ class PosteriorPrograms(SourcePrograms):
             loss=bucket.task.loss,
             num_train=bucket.data.num_train,
             capacity=int(np.clip(DRAWN_BYTES // row, 1, MAX_CAPACITY)),
+            kernel=self._kernel,
         )
+
+    @property
+    def _kernel(self) -> KernelGradients | None:
+        if self.implementation == XLA:
+            return None
+        return KernelGradients(case_of(self.bucket), self.implementation)
 
     @cached_property
     def examples(self) -> Examples:
@@ -104,7 +137,11 @@ class PosteriorPrograms(SourcePrograms):
 
     def timed(self) -> Timed:
         """A short segment of the first transitions."""
-        count, lanes = 4, self.bucket.lanes
+        return self.first_transitions(4)
+
+    def first_transitions(self, count: int) -> Timed:
+        """Make the first transitions of a block, so many of each chain."""
+        lanes = self.bucket.lanes
         # On the host, since the program keeps what it is given on the device.
         states: ChainState = jax.tree.map(np.asarray, self.start(*self._given))
         arguments = (states, *self._given, np.array([0, count], np.int32))
@@ -116,5 +153,8 @@ class PosteriorPrograms(SourcePrograms):
         chains, hyper, _, examples = self._given
         program = self.bucket.program(over_lanes(self.chain.gradient, (0, 0, None)))
         z = np.zeros((len(chains), self.chain.num_normals), np.float32)
-        per_draw = self.chain.num_transitions / self.spec.draws * most_gradients(self.spec)
+        per_draw = self._gradients_a_draw(self.spec)
         return Timed(program, (z, hyper, examples), len(chains) / per_draw)
+
+    def _gradients_a_draw(self, spec: Posterior) -> float:
+        return self.chain.num_transitions / spec.draws * most_gradients(spec)

@@ -8,8 +8,11 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from sweep_engine import laws
+from sweep_engine.kernels.chain_moves.case import Density, Phase, Place, Stride, Transition
+from sweep_engine.laws import ScaledNormals
 from sweep_engine.models import Network
 from sweep_engine.sources.bucket import Data
+from sweep_engine.sources.posterior.gradients import KernelGradients
 from sweep_engine.spec.laws import (
     Binary,
     FanIn,
@@ -35,12 +38,16 @@ class Target:
         network: The model.
         loss: The task's loss.
         data: The chain's training set.
+        kernel: What computes losses and their gradients; None by XLA.
+        scaled: How z becomes theta, where that is all and there is a kernel; else None.
     """
 
     spec: Posterior
     network: Network
     loss: Loss
     data: Data
+    kernel: KernelGradients | None = None
+    scaled: ScaledNormals | None = None
 
     def draw_normals(self, key: Key[Array, ""]) -> Float[Array, " M"]:
         """Draw z from the prior."""
@@ -48,6 +55,8 @@ class Target:
 
     def theta(self, z: Float[Array, " M"]) -> Float[Array, " P"]:
         """Map the normals to the parameters."""
+        if self.scaled is not None:  # one product, whose gradient is another
+            return self.scaled.scale * self.scaled.spread(z)
         return laws.from_normals(self.spec.law, self.network.layout, z)
 
     def outputs(self, z: Float[Array, " M"], x: Float[Array, "N ..."]) -> Float[Array, "N C"]:
@@ -57,6 +66,9 @@ class Target:
     def log_density(self, z: Float[Array, " M"], minibatch: Data | None = None) -> Float[Array, ""]:
         """Compute ln p(z), or its unbiased estimate from a minibatch."""
         examples = self.data if minibatch is None else minibatch
+        if self.kernel is not None:
+            mean = self.kernel.mean_loss(self.theta(z), examples)
+            return self.log_prior(z) - len(self.data.y) * mean / self.unit_of_loss
         return self.log_density_of(z, self.outputs(z, examples.x), examples.y)
 
     def log_density_of(
@@ -70,8 +82,44 @@ class Target:
 
     def log_prior(self, z: Float[Array, " M"]) -> Float[Array, ""]:
         """Compute the prior's part, up to a constant."""
-        width = self.spec.temperature if self.spec.tempered_prior else 1.0
-        return -0.5 * jnp.sum(z**2) / width
+        return -0.5 * jnp.sum(z**2) / self._width
+
+    @property
+    def _width(self) -> Float[Array, ""] | float:
+        """The prior's variance, in z."""
+        return self.spec.temperature if self.spec.tempered_prior else 1.0
+
+    def leapfrog(self, start: Phase, stride: Stride) -> tuple[Phase, Float[Array, ""]]:
+        """Take leapfrog steps by the kernel, where z is only scaled to theta.
+
+        Returns:
+            Where they end, and the log-density there.
+        """
+        kernel, scaled, density = self._by_kernel
+        end, log_density = kernel.leapfrog(self._spread(start), density, self.data, stride)
+        return Phase(*map(scaled.gather, end)), log_density
+
+    def no_u_turn(
+        self, place: Place, step_size: Float[Array, ""], most_doublings: int
+    ) -> Transition:
+        """Make a transition of NUTS by the kernel, where z is only scaled to theta."""
+        kernel, scaled, density = self._by_kernel
+        spread = place._replace(phase=self._spread(place.phase))
+        after = kernel.transition(spread, density, self.data, step_size, most_doublings)
+        return after._replace(z=scaled.gather(after.z), slope=scaled.gather(after.slope))
+
+    def _spread(self, phase: Phase) -> Phase:
+        _, scaled, _ = self._by_kernel
+        return Phase(*map(scaled.spread, phase))
+
+    @property
+    def _by_kernel(self) -> tuple[KernelGradients, ScaledNormals, Density]:
+        """The kernel, how z becomes theta, and what the kernel is told of the density."""
+        assert self.kernel is not None
+        assert self.scaled is not None
+        by_loss = jnp.asarray(len(self.data.y) / self.unit_of_loss)
+        density = Density(self.scaled.scale, by_loss, jnp.asarray(1 / self._width))
+        return self.kernel, self.scaled, density
 
     @property
     def unit_of_loss(self) -> Float[Array, ""] | float:

@@ -6,7 +6,6 @@ by XLA, from the same keys. What differs is the order in which sums are rounded.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
 
 import jax
 import jax.numpy as jnp
@@ -17,25 +16,16 @@ from sweep_engine.kernels.fused_training.case import Case, Checks, Limits, Segme
 from sweep_engine.kernels.fused_training.implementations import TRAIN, obstacle
 from sweep_engine.keys import Purpose, run_key
 from sweep_engine.lanes import over_lanes
-from sweep_engine.models.cnn import CnnNetwork
-from sweep_engine.models.networks import MlpNetwork
-from sweep_engine.models.residual import NormalisedMlpNetwork, ResidualNetwork
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
+from sweep_engine.sources.network_case import case_fields, unknown_parts
 from sweep_engine.sources.stepped.single_run import RunState, record_checks
-from sweep_engine.sources.train.convolutions import convolutions_of
 from sweep_engine.sources.train.single_run import Carried, Training
 from sweep_engine.spec.models import ModelKind
 from sweep_engine.spec.sources.optimizers import Adam, Constant, GradientOptimizer, Sgd
 from sweep_engine.spec.starts import FromSource
-from sweep_engine.tasks import LOGISTIC, SQUARED, SQUARED_LABELS, Loss, cross_entropy
 
 CALL_TURNS = 128
 """A call of the kernel is about so many turns: minibatches are drawn for as many ahead."""
-
-KNOWN = MlpNetwork | NormalisedMlpNetwork | ResidualNetwork | CnnNetwork
-"""Joins the modules that kernels know."""
-
-_LOSSES = {"logistic": LOGISTIC, "squared": SQUARED, "squared_labels": SQUARED_LABELS}
 
 
 def obstacles(training: Training, bucket: Bucket, implementation: str) -> list[str]:
@@ -50,7 +40,7 @@ def obstacles(training: Training, bucket: Bucket, implementation: str) -> list[s
 
 def _obstacles(training: Training, model: ModelKind) -> Iterator[str]:
     spec, accept = training.spec, training.accept
-    optimizer, module = spec.optimizer, training.network.module
+    optimizer = spec.optimizer
     if not isinstance(optimizer, Sgd | Adam):
         yield f"the optimiser {optimizer.title}"
     elif not isinstance(optimizer.schedule, Constant):
@@ -59,17 +49,7 @@ def _obstacles(training: Training, model: ModelKind) -> Iterator[str]:
         yield "clip_norm"
     if spec.own_columns:
         yield "of_edge"
-    if not isinstance(module, KNOWN):
-        yield (
-            f"the model {model.title}, which is no chain of dense layers, residual blocks or "
-            "convolutions"
-        )
-    elif module.activation == "sin":
-        yield "the activation sin"
-    if not isinstance(module, CnnNetwork) and len(training.network.input_shape) != 1:
-        yield f"inputs of shape {training.network.input_shape}"
-    if _loss_name(training.loss) is None:
-        yield "losses other than logistic, squared error and cross-entropy of three classes or more"
+    yield from unknown_parts(training.network, training.loss, model)
     if accept.rules not in {("train_error",), ("train_loss",)}:
         yield f"the acceptance rule {' and '.join(accept.rules)}"
     if spec.label_noise:
@@ -86,48 +66,17 @@ def _obstacles(training: Training, model: ModelKind) -> Iterator[str]:
         yield "pruning masks"
 
 
-def _loss_name(loss: Loss) -> str | None:
-    for name, known in _LOSSES.items():
-        if loss is known:
-            return name
-    labels = loss.num_labels
-    is_known = labels is not None and labels > 2 and loss is cross_entropy(labels)
-    return "cross_entropy" if is_known else None
-
-
 def case_of(training: Training) -> Case:
     """Say what a kernel needs to know of runs that it can train."""
-    network, optimizer = training.network, training.spec.optimizer
-    module = network.module
-    assert isinstance(module, KNOWN)
+    optimizer = training.spec.optimizer
     assert isinstance(optimizer, Sgd | Adam)
-    convolves = isinstance(module, CnnNetwork)
-    image, convolutions = convolutions_of(module, network.input_shape) if convolves else ((), ())
     rule = "nesterov" if isinstance(optimizer, Sgd) and optimizer.nesterov else "sgd"
     return Case(
-        widths=(prod(network.input_shape), *_hidden(module), module.num_outputs),
-        activation=module.activation,  # type: ignore[arg-type]  # `obstacles` has looked
-        bias=module.bias,
-        loss=_loss_name(training.loss),  # type: ignore[arg-type]  # nor is it None
+        **case_fields(training.network, training.loss),
         optimizer="adam" if isinstance(optimizer, Adam) else rule,  # type: ignore[arg-type]  # a str
         num_examples=training.num_examples,
         minibatch=None if training.spec.batch_size == "full" else training.minibatch,
-        convolutions=convolutions,
-        image=image,
-        norm=module.norm if isinstance(module, NormalisedMlpNetwork | ResidualNetwork) else None,
-        residual=isinstance(module, ResidualNetwork),
     )
-
-
-def _hidden(module: KNOWN) -> tuple[int, ...]:
-    """List the widths of hidden dense layers."""
-    match module:
-        case CnnNetwork():
-            return module.dense
-        case ResidualNetwork():
-            return (module.width,) * (2 * module.blocks + 1)
-        case _:
-            return module.widths
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Tell a training kernel of the convolutions of a model."""
+"""Tell a kernel of the convolutions of a model."""
 
 from jax import lax
 
