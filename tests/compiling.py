@@ -37,6 +37,7 @@ def quickly() -> Iterator[None]:
     """Compile so, here and in the processes that are started meanwhile."""
     import jax
 
+    _Caches.hold = "quickly"
     flags = f"{os.environ.get('XLA_FLAGS', '')} {IN_A_PROCESS['XLA_FLAGS']}"
     jax.config.update("jax_disable_most_optimizations", True)
     with _with_options(_OPTIONS) as patch:  # it gives back these names alone, not HOME
@@ -53,16 +54,32 @@ def for_long_runs() -> Iterator[None]:
     Their bits are others. Splitting's 14 tests took 25 seconds of a processor so, 42 as users
     compile and 76 quickly.
     """
-    with as_users_do(), _with_options(_FOR_LONG_RUNS):
+    with as_users_do("for long runs"), _with_options(_FOR_LONG_RUNS):
         yield
 
 
+class _Caches:
+    """JAX's in memory, which do not ask how a program was compiled.
+
+    Attributes:
+        hold: How programs in them were compiled, the last of them.
+    """
+
+    hold = "quickly"
+
+
 @contextmanager
-def as_users_do() -> Iterator[None]:
-    """Compile with all optimisations, and use nothing that was compiled otherwise."""
+def as_users_do(name: str = "as users do") -> Iterator[None]:
+    """Compile with all optimisations, and use nothing that was compiled otherwise.
+
+    Args:
+        name: Of options that are added.
+    """
     import jax
 
-    jax.clear_caches()
+    if _Caches.hold != name:  # to empty them takes a third of a second
+        jax.clear_caches()
+    _Caches.hold = name
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")
         yield
