@@ -99,8 +99,14 @@ def _rough_seconds(programs: KernelPrograms) -> Callable[[Setting], float]:
 
 
 def _about(seconds: float) -> str:
-    """Say processor-seconds that are known roughly."""
-    return f"about {seconds:,.2g} processor-seconds"
+    """Say processor-seconds that are known roughly.
+
+    Example:
+        >>> _about(0.1234), _about(2041.0)
+        ('about 0.12 processor-seconds', 'about 2,000 processor-seconds')
+    """
+    rounded = float(f"{seconds:.2g}")
+    return f"about {f'{rounded:,.0f}' if rounded >= 10 else rounded} processor-seconds"
 
 
 def choose(
