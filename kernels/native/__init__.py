@@ -77,6 +77,19 @@ def load(built: Path) -> ctypes.CDLL:
         raise CannotBuild(f"the kernel's library cannot be loaded: {error}") from error
 
 
+@functools.cache
+def register(built: Path, function: str) -> str:
+    """Make a function of a library known to XLA, and tell its name there.
+
+    Raises:
+        CannotBuild: this process cannot load it.
+    """
+    name = f"sweep_engine_{function}_{built.stem}"  # XLA's compilation cache goes by the name
+    handler = jax.ffi.pycapsule(getattr(load(built), function))
+    jax.ffi.register_ffi_target(name, handler, platform="cpu")
+    return name
+
+
 def find_compiler() -> str:
     """Find a C++ compiler on PATH.
 

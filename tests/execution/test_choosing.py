@@ -653,7 +653,6 @@ def test_a_worker_that_cannot_build_the_kernel_fails_its_shards(begun, tmp_path,
         elsewhere.setenv("XDG_CACHE_HOME", str(tmp_path / "another_machine"))
         elsewhere.setenv("PATH", str(tmp_path))
         implementations.cpu.build.cache_clear()
-        implementations.cpu.register.cache_clear()
         assert run(grown, begun).failed == 1
     (failure,) = read_failures(OutputDirectory(begun).files).values()
     assert "no C++ compiler" in failure.error

@@ -117,6 +117,8 @@ def test_wrong_numbers_are_caught():
 def test_keys_of_another_generator_and_other_words_are_refused():
     with pytest.raises(ValueError, match="threefry2x32"):
         cpu.normals(jax.random.key(0, impl="rbg"), 3)
-    call = jax.ffi.ffi_call(cpu.register(), jax.ShapeDtypeStruct((4,), jnp.float32))
+    call = jax.ffi.ffi_call(
+        native.register(cpu.build(), "normals"), jax.ShapeDtypeStruct((4,), jnp.float32)
+    )
     with pytest.raises(jax.errors.JaxRuntimeError, match="another type than the kernel's"):
         call(jnp.zeros(2, jnp.int32))

@@ -122,7 +122,7 @@ def test_a_call_that_is_not_as_the_kernel_expects_it_is_refused():
         jax.ShapeDtypeStruct((8, 2), jnp.uint8), jax.ShapeDtypeStruct((8,), jnp.int32),
         jax.ShapeDtypeStruct((8,), jnp.float32),
     )  # fmt: skip
-    call = jax.ffi.ffi_call(cpu.register(case), shapes)
+    call = jax.ffi.ffi_call(native.register(cpu.build(case), "scan"), shapes)
     assert call(*given)[1].shape == (8,)
     with pytest.raises(jax.errors.JaxRuntimeError, match="another number of arrays"):
         call(*given[:3])

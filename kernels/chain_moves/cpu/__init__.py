@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Sequence
-from ctypes import CDLL
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +114,7 @@ def _call(
 ) -> Any:
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in floats]
     results += [jax.ShapeDtypeStruct(shape, jnp.int32) for shape in integers]
-    return jax.ffi.ffi_call(register(case, name), results)(*operands, **attributes)
+    return jax.ffi.ffi_call(native.register(build(case), name), results)(*operands, **attributes)
 
 
 @functools.cache
@@ -127,18 +126,3 @@ def build(case: Case) -> Path:
     """
     defines = [f"{name}={value}" for name, value in macros(case).items()]
     return native.build(_FOLDER / "handler.cc", [_PASSES], defines)
-
-
-@functools.cache
-def register(case: Case, function: str) -> str:
-    """Make a function of a case's kernel known to XLA, and tell its name there.
-
-    Raises:
-        CannotBuild: it cannot be built here.
-    """
-    built = build(case)
-    name = f"sweep_engine_{function}_{built.stem}"  # XLA's compilation cache goes by the name
-    library: CDLL = native.load(built)
-    handler = jax.ffi.pycapsule(getattr(library, function))
-    jax.ffi.register_ffi_target(name, handler, platform="cpu")
-    return name

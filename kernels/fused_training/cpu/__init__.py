@@ -52,7 +52,9 @@ def train_segment(
         ValueError: as the plain twin.
     """
     check_segment(case, segment)
-    call = jax.ffi.ffi_call(register(case, is_tiny), results(state, num_records))
+    call = jax.ffi.ffi_call(
+        native.register(build(case, is_tiny), "train_segment"), results(state, num_records)
+    )
     return unpack(call(*operands(state, hyper, limits, data, segment), **attributes(checks)))
 
 
@@ -71,17 +73,3 @@ def build(case: Case, is_tiny: bool = False) -> Path:
     if is_tiny:
         defines.append("SWEEP_TINY=1")
     return native.build(_FOLDER / "handler.cc", [_FOLDER], defines)
-
-
-@functools.cache
-def register(case: Case, is_tiny: bool = False) -> str:
-    """Make the kernel of a case known to XLA, and tell its name.
-
-    Raises:
-        CannotBuild: it cannot be built here.
-    """
-    built = build(case, is_tiny)
-    name = f"sweep_engine_{built.stem}"  # XLA's compilation cache goes by the name
-    handler = jax.ffi.pycapsule(native.load(built).train_segment)
-    jax.ffi.register_ffi_target(name, handler, platform="cpu")
-    return name

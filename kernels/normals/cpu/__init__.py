@@ -24,7 +24,7 @@ def normals(key: Key[Array, ""], count: int) -> Float[Array, " n"]:
         ValueError: the key is not one of JAX's default ones.
     """
     shape = jax.ShapeDtypeStruct((count,), jnp.float32)
-    call = jax.ffi.ffi_call(register(), shape, vmap_method="broadcast_all")
+    call = jax.ffi.ffi_call(native.register(build(), "normals"), shape, vmap_method="broadcast_all")
     return call(words_of(key))
 
 
@@ -36,16 +36,3 @@ def build() -> Path:
         CannotBuild: it cannot be built here.
     """
     return native.build(_FOLDER / "handler.cc", [_FOLDER], [])
-
-
-@functools.cache
-def register() -> str:
-    """Make the kernel known to XLA, and tell its name.
-
-    Raises:
-        CannotBuild: it cannot be built here.
-    """
-    built = build()
-    name = f"sweep_engine_{built.stem}"
-    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(native.load(built).normals), platform="cpu")
-    return name

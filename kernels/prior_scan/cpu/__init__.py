@@ -31,7 +31,7 @@ def scan(
         CannotBuild: the kernel of this case has to be built and cannot be.
         ValueError: the keys are not JAX's default ones.
     """
-    call = jax.ffi.ffi_call(register(case), found_shapes(case, len(keys)))
+    call = jax.ffi.ffi_call(native.register(build(case), "scan"), found_shapes(case, len(keys)))
     count = jnp.asarray([num_draws], jnp.int32)
     return Found(*call(words_of(keys), scales, x, targets, count))
 
@@ -45,16 +45,3 @@ def build(case: Case) -> Path:
     """
     defines = [f"{name}={value}" for name, value in macros(case).items()]
     return native.build(_FOLDER / "handler.cc", [_FOLDER], defines)
-
-
-@functools.cache
-def register(case: Case) -> str:
-    """Make the kernel of a case known to XLA, and tell its name.
-
-    Raises:
-        CannotBuild: it cannot be built here.
-    """
-    built = build(case)
-    name = f"sweep_engine_{built.stem}"
-    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(native.load(built).scan), platform="cpu")
-    return name

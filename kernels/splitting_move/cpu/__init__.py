@@ -46,7 +46,9 @@ def move(
         )
     )  # fmt: skip
     limits = jnp.concatenate([jnp.stack([threshold, width]), jnp.asarray(ends_of(rule))])
-    call = jax.ffi.ffi_call(register(case), shapes, input_output_aliases={0: 0, 1: 1})
+    call = jax.ffi.ffi_call(
+        native.register(build(case), "move"), shapes, input_output_aliases={0: 0, 1: 1}
+    )
     moved, new_level, found = call(
         normals,
         level,
@@ -73,16 +75,3 @@ def build(case: Case) -> Path:
     """
     defines = [f"{name}={value}" for name, value in macros(case).items()]
     return native.build(_FOLDER / "handler.cc", [_FOLDER], defines)
-
-
-@functools.cache
-def register(case: Case) -> str:
-    """Make the kernel of a case known to XLA, and tell its name.
-
-    Raises:
-        CannotBuild: it cannot be built here.
-    """
-    built = build(case)
-    name = f"sweep_engine_{built.stem}"
-    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(native.load(built).move), platform="cpu")
-    return name
