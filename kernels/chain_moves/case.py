@@ -1,4 +1,4 @@
-"""The arrays that chains are moved with; what is static of a network is the `Case` of training.
+"""Define the arrays that chains are moved with; what is static is the `Case` of training.
 
 Of a `Case` the optimiser and the minibatch are not looked at. An array of which networks may share
 one row has a leading axis of 1, or R.
@@ -12,14 +12,14 @@ from sweep_engine.kernels.fused_training.case import Case
 
 
 class Data(NamedTuple):
-    """The examples, of all networks or of each: x (1 or R, N, D) and y (1 or R, N)."""
+    """Hold the examples, of all networks or of each: x (1 or R, N, D) and y (1 or R, N)."""
 
     x: Float[Array, "S N D"]
     y: Array
 
 
 class Phase(NamedTuple):
-    """Where trajectories are; `slope` is the gradient of the log-density in z."""
+    """Say where trajectories are; `slope` is the gradient of the log-density in z."""
 
     z: Float[Array, "R P"]
     momentum: Float[Array, "R P"]
@@ -41,7 +41,7 @@ class Density(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where transitions begin: with their momentum, the log-density, and words of a key."""
+    """Say where transitions begin: with their momentum, the log-density, and words of a key."""
 
     phase: Phase
     log_density: Float[Array, " R"]
@@ -49,7 +49,7 @@ class Place(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """Where a transition of the no-U-turn sampler has come to, and what it was like.
+    """Say where a transition of the no-U-turn sampler has come to, and what it was like.
 
     Attributes:
         z: The place that was drawn.
@@ -67,7 +67,7 @@ class Transition(NamedTuple):
 
 
 class Stride(NamedTuple):
-    """How far trajectories go; a step's size may be negative."""
+    """Say how far trajectories go; a step's size may be negative."""
 
     step_size: Float[Array, " R"]
     num_steps: Int[Array, " R"]

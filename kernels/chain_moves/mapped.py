@@ -1,4 +1,4 @@
-"""Functions of one network that JAX maps over a block: then a kernel is called for all of it."""
+"""Make functions of one network that JAX maps over a block, for which a kernel is called once."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -14,7 +14,7 @@ from sweep_engine.kernels.chain_moves.case import Data, Density, Phase, Place, S
 from sweep_engine.kernels.fused_training.case import Case
 
 IMPLEMENTATIONS: dict[str, ModuleType] = {"plain": plain, "cpu": cpu}
-"""By name."""
+"""Names the implementations."""
 
 MeanLoss = Callable[[Float[Array, " P"], Float[Array, "N D"], Array], Float[Array, ""]]
 Leapfrog = Callable[[Phase, Density, Data, Stride], tuple[Phase, Float[Array, ""]]]

@@ -1,4 +1,4 @@
-"""Gradients, leapfrog steps and NUTS in plain JAX: the truth that the kernel is held to."""
+"""Compute gradients, leapfrog steps and NUTS in plain JAX: the truth that the kernel is held to."""
 
 from functools import partial
 from importlib import import_module
@@ -21,10 +21,10 @@ from sweep_engine.kernels.fused_training.case import Case
 from sweep_engine.kernels.fused_training.plain import losses, outputs
 
 Found = tuple[Float[Array, " R"], Float[Array, "R P"]]
-"""Mean losses over a network's examples, and their gradients."""
+"""Holds mean losses over a network's examples, and their gradients."""
 
 Moved = tuple[Phase, Float[Array, " R"]]
-"""Where trajectories have come to, and the log-density there."""
+"""Holds where trajectories have come to, and the log-density there."""
 
 
 def loss_gradient(case: Case, theta: Float[Array, "R P"], data: Data) -> Found:

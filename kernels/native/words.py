@@ -1,4 +1,4 @@
-"""The words of keys, by which kernels draw."""
+"""Read the words of keys, by which kernels draw."""
 
 import jax
 from jaxtyping import Array, Key, UInt32

@@ -1,4 +1,4 @@
-"""Standard normals, as many lanes at once as a block has.
+"""Draw standard normals, as many lanes at once as a block has.
 
 `plain` says what they are: jax.random's own. `cpu` makes them of the same random words.
 """
@@ -13,4 +13,4 @@ NORMALS: dict[str, Callable[[Key[Array, ""], int], Float[Array, " n"]]] = {
     "plain": plain.normals,
     "cpu": cpu.normals,
 }
-"""The implementations by name. Each is of one key; mapped over lanes, `cpu` is one call for all."""
+"""Names the implementations. Each is of one key; mapped over lanes, `cpu` is one call for all."""

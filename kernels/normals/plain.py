@@ -1,4 +1,4 @@
-"""Standard normals in plain JAX: the truth that the kernel is held to."""
+"""Draw standard normals in plain JAX: the truth that the kernel is held to."""
 
 import jax
 from jaxtyping import Array, Float, Key

@@ -10,7 +10,7 @@ from sweep_engine.kernels.splitting_move import cpu, plain
 from sweep_engine.kernels.splitting_move.case import Case, Moved
 
 MOVE: dict[str, Callable[..., Moved]] = {"plain": plain.move, "cpu": cpu.move}
-"""The implementations by name."""
+"""Names the implementations."""
 
 
 def build(case: Case) -> None:

@@ -1,4 +1,4 @@
-"""What is fixed when a move is built, what a move is given, and what it gives back."""
+"""Define what is fixed when a move is built, what a move is given, and what it gives back."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 PROPOSALS = 4
-"""Angles that a move tries at most. Normals cost more than small networks' outputs."""
+"""Counts the angles that a move tries at most. Normals cost more than small networks' outputs."""
 
 Image = Literal["normal", "uniform", "ones"]
-"""What an array's parameters are of its normals z, before they are scaled: z, 2 Phi(z) - 1, or 1,
-which takes none."""
+"""Says what an array's parameters are of its normals z, before they are scaled: z, 2 Phi(z) - 1, or
+1, which takes none."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,20 @@ class Case:
 
     @property
     def sizes(self) -> list[int]:
-        """Of the A arrays in theta: layer by layer, weights (in, out) row-major, then biases."""
+        """List the sizes of the A arrays by layer: weights (in, out) row-major, then biases."""
         layers = list(pairwise(self.widths))
         return [size for n, m in layers for size in ([n * m, m] if self.bias else [n * m])]
 
     @property
     def num_normals(self) -> int:
-        """M, the normals of which theta is made."""
+        """Count the normals of which theta is made, M."""
         return sum(
             size for size, image in zip(self.sizes, self.images, strict=True) if image != "ones"
         )
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of one move at most: its products, some 60 a normal."""
+        """Count the floating-point operations of a move at most: products, some 60 a normal."""
         products = 2 * self.num_inputs * sum(n * m for n, m in pairwise(self.widths))
         return PROPOSALS * products + 60 * self.num_normals
 

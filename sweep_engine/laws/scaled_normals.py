@@ -1,4 +1,4 @@
-"""Laws whose theta is standard normals, each in its place and times a number of its own."""
+"""Describe laws whose theta is standard normals, each in its place, times a number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class ScaledNormals:
 
     @property
     def _are_all(self) -> bool:
-        """Whether every parameter has one, in theta's order."""
+        """Say whether every parameter has one, in theta's order."""
         end = 0
         for first, size in self.places:
             if first != end:

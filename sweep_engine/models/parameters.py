@@ -1,4 +1,4 @@
-"""Parameters that a module is given, taken as they stand.
+"""Take the parameters that a module is given as they stand.
 
 At every call flax traces the initialiser of each parameter again, only to compare its shape with
 that of the one that is there: three quarters of the time that a dense network took to trace.

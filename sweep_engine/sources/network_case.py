@@ -1,4 +1,4 @@
-"""What kernels are told of a bucket's network and loss, and which of them they know."""
+"""Tell kernels of a bucket's network and loss, and say which of them they know."""
 
 from collections.abc import Iterator
 from math import prod

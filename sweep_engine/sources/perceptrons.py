@@ -1,13 +1,20 @@
-"""What kernels that read the labels of multilayer perceptrons do not know."""
+"""Say what kernels that read the labels of multilayer perceptrons do not know."""
 
 from collections.abc import Iterator
+from typing import Literal, get_args
 
 from sweep_engine.models.networks import MlpNetwork
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.spec.sources.acceptance import Accept
 
+Activation = Literal["relu", "tanh", "gelu", "linear"]
+
+ACTIVATIONS: dict[str, Activation] = {name: name for name in get_args(Activation)}
+"""Has the activations that such kernels know, by their name in a model."""
+
 MOST_VALUES = 2**22
-"""Numbers in all inputs: every thread has a copy, tile by tile, that should stay in its cache."""
+"""Limits the numbers in all inputs: every thread has a copy, tile by tile, that should stay in its
+cache."""
 
 RULES = {"train_error", "margin"}
 """Lists the acceptance rules that labels and margins decide."""
@@ -23,8 +30,8 @@ def perceptron_obstacles(bucket: Bucket, accept: Accept) -> Iterator[str]:
     module = bucket.network.module
     if not isinstance(module, MlpNetwork):
         yield f"the model {bucket.setting.model.title}, which is no chain of dense layers"
-    elif module.activation == "sin":
-        yield "the activation sin"
+    elif module.activation not in ACTIVATIONS:
+        yield f"the activation {module.activation}"
     if bucket.execution.precision != "exact":
         yield f"precision {bucket.execution.precision}"
     if len(bucket.network.input_shape) != 1:

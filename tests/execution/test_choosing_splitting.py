@@ -1,4 +1,4 @@
-"""Who moves the particles of a bucket: what the kernel does not know, and what is frozen."""
+"""Test who moves the particles of a bucket: what the kernel does not know, and what is frozen."""
 
 import pytest
 
@@ -106,7 +106,7 @@ def rows(out):
 
 @needs_compiler
 def test_a_choice_is_frozen_and_a_resume_gives_the_same_bits(tmp_path, monkeypatch):
-    """Stopped after a repetition, and gone on with where nobody may test or race again."""
+    """Stop after a repetition, and gone on with where nobody may test or race again."""
     monkeypatch.setattr(sizes, "RUNS_PER_SHARD", RARE["particles"])
     many = sweep(source=RARE | {"repetitions": 12})
     make_worth_it(monkeypatch)
@@ -124,7 +124,7 @@ def test_a_choice_is_frozen_and_a_resume_gives_the_same_bits(tmp_path, monkeypat
 
 @needs_compiler
 def test_a_folder_that_xla_began_stays_xlas(tmp_path, monkeypatch):
-    """As all were before there was a kernel: what is added is XLA's too, whatever it would win."""
+    """Begin as all did before there was a kernel: what is added is XLA's too."""
     monkeypatch.setattr(sizes, "RUNS_PER_SHARD", RARE["particles"])
     few = RARE | {"repetitions": 1}
     assert run(sweep(source=few), tmp_path / "out").is_complete

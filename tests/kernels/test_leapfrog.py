@@ -1,4 +1,4 @@
-"""Losses, gradients and leapfrog steps: every implementation against float64."""
+"""Test losses, gradients and leapfrog steps: every implementation against float64."""
 
 import ctypes
 import functools
@@ -32,8 +32,8 @@ CASES = {
 
 NUM_RUNS, NUM_STEPS = 7, 5
 TOLERANCE = 1e-5
-"""Of float32, relative: some hundred roundings of 6e-8, most of which cancel. A gradient that lacks
-a term, or has a wrong one, is off by a thousand times as much."""
+"""Allows, relative, for float32: some hundred roundings of 6e-8, most of which cancel. A gradient
+that lacks a term, or has a wrong one, is off by a thousand times as much."""
 
 LONG = {"linear", "blocks", "signals"}
 
@@ -48,7 +48,7 @@ every_implementation = pytest.mark.parametrize("implementation", mapped.IMPLEMEN
 
 
 def data_of(case, rng, rows):
-    """Examples that all networks share, or of each."""
+    """Make examples that all networks share, or of each."""
     shape = rows, case.num_examples
     x = rng.normal(size=(*shape, case.widths[0]))
     if case.loss == "squared":
@@ -82,7 +82,7 @@ def theta_of(name, rows=1):
 
 @functools.cache
 def truth_of(name, rows):
-    """Gradients and steps, by one program."""
+    """Compute gradients and steps, by one program."""
     case, given = CASES[name], example(name, rows)
 
     def both(theta, *given):
@@ -101,7 +101,7 @@ def true_steps(name, rows=1):
 
 
 def assert_near(found, truth):
-    """Every network's arrays, relative to their length."""
+    """Compare every network's arrays, relative to their length."""
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(truth), strict=True):
         one, other = (np.asarray(a, float).reshape(NUM_RUNS, -1) for a in (one, other))
         gap = np.linalg.norm(one - other, axis=1)
@@ -134,7 +134,7 @@ def test_gradients_and_steps_are_those_of_float64(name):
 
 
 def test_the_plain_twin_is_as_near_in_float32():
-    """So that the tolerance is one of rounding."""
+    """Show that the tolerance is one of rounding."""
     assert_near(gradient_by("plain", "ragged"), true_gradient("ragged"))
     assert_near(steps_by("plain", "ragged"), true_steps("ragged"))
 
@@ -173,7 +173,7 @@ def test_wrong_gradients_and_steps_are_caught():
 
 @of_cases("ragged", "blocks")
 def test_a_network_does_not_depend_on_the_others(name):
-    """One that is NaN, or infinite, says so in its loss; its neighbours keep their bits."""
+    """Have one that is NaN, or infinite, say so in its loss; its neighbours keep their bits."""
     theta, phase = theta_of(name).copy(), example(name)[0]
     theta[2, 0], theta[4] = np.nan, np.inf
     bad = phase._replace(z=theta)
@@ -230,7 +230,7 @@ def test_every_number_is_written(name):
 
 
 def test_a_mapped_loss_is_differentiated_by_one_call_of_the_block():
-    """With what the lanes share in one row."""
+    """Take what the lanes share in one row."""
     one = mapped.mean_loss(CASES["ragged"], "cpu")
     theta, (x, y) = theta_of("ragged").astype(np.float32), in_float32(example("ragged")[2])
     over = jax.vmap(jax.value_and_grad(lambda theta: 3 * one(theta, x[0], y[0])))

@@ -14,12 +14,13 @@ from tests.kernels.test_leapfrog import call_here, poisoned
 
 CASE, DOUBLINGS, CHAINS = Case((3, 5, 1), "tanh", num_examples=16), 5, 24
 TOLERANCE = 1e-4
-"""Of float32: up to 31 steps of a smooth network, the longest of which are half unstable."""
+"""Allows for float32: up to 31 steps of a smooth network, the longest of which are half
+unstable."""
 
 
 @functools.cache
 def example():
-    """Step sizes from far too short to far too long, so that trajectories end in every way."""
+    """Give step sizes from far too short to far too long, so that trajectories end in every way."""
     rng = np.random.default_rng(0)
     shape = CHAINS, CASE.num_params
     x, y = rng.normal(size=(1, 16, 3)), rng.integers(0, 2, (1, 16))
@@ -49,7 +50,7 @@ def by_blackjax():
 
 
 def assert_alike(found):
-    """Rounding may decide otherwise in one chain of these, no more."""
+    """Allow rounding to decide otherwise in one chain of these, no more."""
     truth = by_blackjax()
     same = np.all(np.asarray(found.counts) == truth.counts, axis=1)
     for one, other in zip(found[:4], truth[:4], strict=True):

@@ -1,4 +1,4 @@
-"""Standard normals by the kernel: jax.random's words exactly, and what is made of them."""
+"""Test standard normals by the kernel: jax.random's words exactly, and what is made of them."""
 
 import ctypes
 import functools
@@ -17,10 +17,11 @@ from tests.statistics import assert_catches, assert_ks
 pytestmark = needs_compiler
 
 COUNTS = [1, 15, 16, 17, 512, 513, 2001]
-"""Vectors have 4 to 16 lanes, and words come in pieces of 512."""
+"""Covers sizes about those of vectors, 4 to 16 lanes, and of pieces of 512 words."""
 
 ULPS = 5
-"""From float64, wherever a number lies; 4.2 at most were seen in four million."""
+"""Limits the distance from float64, wherever a number lies; 4.2 at most were seen in four
+million."""
 
 LOWEST = float(np.nextafter(np.float32(-1), np.float32(0)))
 
@@ -65,7 +66,7 @@ def test_words_are_jax_randoms_bit_for_bit(count):
 
 
 def test_numbers_of_words_are_those_of_float64_in_both_tails():
-    """The first and last words there are among them: 5.4 deviations from 0."""
+    """Take the first and last words there are, too: 5.4 deviations from 0."""
     ends = np.arange(128, dtype=np.uint32) << 9
     words = np.concatenate([ends, ~ends, np.arange(256, dtype=np.uint32) << 24])
     found = by_the_library("numbers_of", words, count=512, dtype=np.float32)

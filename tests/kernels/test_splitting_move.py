@@ -67,10 +67,15 @@ def move(implementation: str, case: Case, rule: Rule, *arguments) -> Moved:
 
 def check(found: Moved, truth: Moved) -> None:
     """Agree in all but one particle, whose level may lie within rounding of the threshold."""
+    assert found.found.shape == truth.found.shape == (NUM_PARTICLES,)
     same = np.asarray(found.found == truth.found)
     assert same.sum() >= NUM_PARTICLES - 1
-    np.testing.assert_allclose(found.normals[same], truth.normals[same], atol=5e-5)
-    np.testing.assert_allclose(found.level[same], truth.level[same], rtol=1e-4, atol=2e-5)
+    assert np.isfinite(truth.normals).all()
+    assert not np.isnan(truth.level).any()
+    np.testing.assert_allclose(found.normals[same], truth.normals[same], atol=5e-5, strict=True)
+    np.testing.assert_allclose(
+        found.level[same], truth.level[same], rtol=1e-4, atol=2e-5, strict=True
+    )
 
 
 def between(levels: jax.Array) -> float:
@@ -111,7 +116,7 @@ def test_coordinates_outside_the_window_stay_as_they_are():
 
 
 def test_angles_all_round_and_levels_are_those_of_float64():
-    """Of one layer and input: the level is w . x with the label's sign."""
+    """Take one layer and input: the level is w . x with the label's sign."""
     case, _ = CASES["one layer"]
     arguments = given(case, threshold=-np.inf)
     whole = jnp.tile(jnp.array([[3, 5]], jnp.int32), (NUM_PARTICLES, 1))
@@ -121,11 +126,16 @@ def test_angles_all_round_and_levels_are_those_of_float64():
     begins, share = np.asarray(draws.shares, np.float64).T[:2, :, None]
     angle = 2 * np.pi * (share - begins)
     assert np.ptp(angle) > 3 * np.pi
-    truth = np.asarray(arguments[0]) * np.cos(angle) + np.asarray(nu) * np.sin(angle)
-    np.testing.assert_allclose(found.normals, truth, atol=5e-6)
+    z, turned = np.asarray(arguments[0]) * np.cos(angle), np.asarray(nu) * np.sin(angle)
+    truth = z + turned
+    assert np.isfinite(truth).all()
+    np.testing.assert_allclose(np.asarray(found.normals, np.float64), truth, atol=5e-6, strict=True)
+    assert np.abs(found.normals - (z - turned)).max() > 0.1, "the other way round is seen"
     sign = 2.0 * np.asarray(arguments[5]) - 1
     level = 0.4 * truth @ np.asarray(arguments[4], np.float64)[0] * sign
-    np.testing.assert_allclose(found.level, level, rtol=2e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(found.level, np.float64), level, rtol=2e-5, atol=1e-5, strict=True
+    )
 
 
 def test_a_particle_does_not_depend_on_the_others():
@@ -143,7 +153,7 @@ def test_a_particle_does_not_depend_on_the_others():
     "rule", [Rule(), Rule(climbs_errors=True), Rule(None, margin=(-np.inf, 1.0))]
 )
 def test_outputs_of_zero_and_nan_have_the_plain_twins_level(value, rule):
-    """The bias is the output; the label of 0 and of NaN is 0."""
+    """Make the bias the output; the label of 0 and of NaN is 0."""
     case, _ = CASES["one layer"]
     arguments = list(given(case, threshold=-np.inf))
     arguments[3] = jnp.array([0.0, value], jnp.float32)
@@ -151,7 +161,8 @@ def test_outputs_of_zero_and_nan_have_the_plain_twins_level(value, rule):
         arguments[5] = jnp.array([target], jnp.int32)
         found, truth = (move(name, case, rule, *arguments) for name in ("cpu", "plain"))
         np.testing.assert_array_equal(found.found, truth.found)
-        np.testing.assert_allclose(found.level, truth.level, rtol=1e-6)
+        assert not np.isnan(truth.level).any()
+        np.testing.assert_allclose(found.level, truth.level, rtol=1e-6, strict=True)
 
 
 def wrong_scale(case, rule, normals, level, draws, scales, *rest):

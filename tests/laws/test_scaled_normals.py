@@ -1,4 +1,4 @@
-"""Laws that only scale normals say so, and where each normal goes; others do not."""
+"""Test that laws that only scale normals say so, and where each goes; others do not."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,8 @@ def test_theta_is_the_scale_times_each_normal_in_its_place(name):
     found = laws.scaled_normals(law, LAYOUT)
     z = np.random.default_rng(0).normal(size=laws.num_normals(law, LAYOUT)).astype(np.float32)
     theta = np.asarray(laws.from_normals(law, LAYOUT, z))
-    np.testing.assert_allclose(found.scale * found.spread(z), theta, rtol=1e-6)
+    assert np.isfinite(theta).all()
+    np.testing.assert_allclose(found.scale * found.spread(z), theta, rtol=1e-6, strict=True)
     np.testing.assert_array_equal(found.gather(found.spread(z)), z)
     misplaced = np.roll(found.spread(z), 1)
     assert np.abs(found.scale * misplaced - theta).max() > 0.01

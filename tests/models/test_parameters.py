@@ -25,7 +25,7 @@ class Scaled(nn.Module):
 
 @pytest.fixture
 def asked():
-    """The shapes that an initialiser was asked for."""
+    """Collect the shapes that an initialiser was asked for."""
     return []
 
 

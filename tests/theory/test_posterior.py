@@ -88,7 +88,7 @@ def test_mean_and_covariance(method):
 @needs_compiler
 @pytest.mark.parametrize("method", ["hmc", pytest.param("nuts", marks=pytest.mark.long)])
 def test_the_kernel_has_the_posteriors_mean_and_covariance(method):
-    """And of another temperature another one, in the same program."""
+    """Reach another one at another temperature, in the same program."""
     hotter = RIGHT | {"temperature": TEMPERATURE**2}
     own = {"method": method, "warmup": 150} | OWN[method]
     right, wrong = chains(RIGHT, hotter, implementation="cpu", **own)

@@ -1,4 +1,4 @@
-"""Gradients, leapfrog steps and NUTS in C++: a network is one thread's, and stays in the cache."""
+"""Compute gradients, leapfrog steps and NUTS in C++: a network stays in a thread's cache."""
 
 import functools
 from collections.abc import Sequence

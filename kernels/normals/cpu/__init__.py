@@ -1,4 +1,4 @@
-"""Standard normals in C++: random words and what is made of them, without leaving the cache."""
+"""Draw standard normals in C++: random words and what is made of them, within the cache."""
 
 import functools
 from pathlib import Path

@@ -15,7 +15,7 @@ from sweep_engine.kernels.splitting_move.case import Case, Draws, Moved, Rule, e
 _FOLDER = Path(__file__).parent
 
 ANY = -1
-"""How many labels may be wrong, where any may."""
+"""Stands for how many labels may be wrong, where any may."""
 
 
 def move(

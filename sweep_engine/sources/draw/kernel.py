@@ -20,7 +20,7 @@ from sweep_engine.kernels.prior_scan.plain import NO_TARGET
 from sweep_engine.models.networks import MlpNetwork
 from sweep_engine.sources.acceptance import within
 from sweep_engine.sources.bucket import Bucket, Hyper, Root, Run, params_key
-from sweep_engine.sources.perceptrons import perceptron_obstacles
+from sweep_engine.sources.perceptrons import ACTIVATIONS, perceptron_obstacles
 from sweep_engine.spec.base import with_traced
 
 
@@ -89,7 +89,7 @@ class KernelScan:
         return Case(
             widths=(*network.input_shape, *module.widths, module.num_outputs),
             blocks=tuple(Block(step.numbers, len(step.leaves)) for step in steps),
-            activation=module.activation,  # type: ignore[arg-type]  # `obstacles` has looked
+            activation=ACTIVATIONS[module.activation],
             bias=module.bias,
             num_inputs=len(self.order),
         )

@@ -1,4 +1,4 @@
-"""Chains by kernels: which chains they know, and what they are told of them.
+"""Hand chains to kernels: say which chains they know, and tell them of these.
 
 Chains start where they do by XLA, and draw the same random numbers, but for the last bits. What
 differs beside is the order in which the sums of losses and gradients are rounded.

@@ -86,7 +86,7 @@ class Target:
 
     @property
     def _width(self) -> Float[Array, ""] | float:
-        """The prior's variance, in z."""
+        """Give the prior's variance, in z."""
         return self.spec.temperature if self.spec.tempered_prior else 1.0
 
     def leapfrog(self, start: Phase, stride: Stride) -> tuple[Phase, Float[Array, ""]]:
@@ -114,7 +114,7 @@ class Target:
 
     @property
     def _by_kernel(self) -> tuple[KernelGradients, ScaledNormals, Density]:
-        """The kernel, how z becomes theta, and what the kernel is told of the density."""
+        """Give the kernel, how z becomes theta, and what the kernel is told of the density."""
         assert self.kernel is not None
         assert self.scaled is not None
         by_loss = jnp.asarray(len(self.data.y) / self.unit_of_loss)

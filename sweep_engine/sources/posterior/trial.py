@@ -1,4 +1,4 @@
-"""How kernels of chains' gradients are tried."""
+"""Try kernels of chains' gradients."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +15,9 @@ from sweep_engine.sources.trial import Disagrees, Rehearsed
 
 TEST_SCALES = (0.1, 2.0)
 TOLERANCE = 1e-4
-"""Of the self-test: how far from the prior's middle chains stand, in its standard deviations; and
-the share of a log-density, or of a gradient's largest element, by which two roundings differ."""
+"""Say of the self-test how far from the prior's middle chains stand, in its standard deviations;
+and the share of a log-density, or of a gradient's largest element, by which two roundings
+differ."""
 
 LENGTH_OF_A_TRANSITION = 16
 """A transition takes about as long as so many steps of a block in training."""

@@ -17,7 +17,7 @@ from sweep_engine.kernels.splitting_move.case import PROPOSALS, Case, Draws, Rul
 from sweep_engine.models.networks import MlpNetwork
 from sweep_engine.sources.acceptance import ends_of, labels_allowed
 from sweep_engine.sources.bucket import Bucket, Data, Hyper
-from sweep_engine.sources.perceptrons import perceptron_obstacles
+from sweep_engine.sources.perceptrons import ACTIVATIONS, perceptron_obstacles
 from sweep_engine.sources.splitting.particle import Climber, Particle, window_count, window_first
 from sweep_engine.spec.base import with_traced
 
@@ -51,7 +51,7 @@ class KernelMove:
 
     @property
     def case(self) -> Case:
-        """What is fixed when the kernel is built."""
+        """Say what is fixed when the kernel is built."""
         network = self.climber.network
         module, images = network.module, laws.images(self.climber.spec.law, network.layout)
         assert isinstance(module, MlpNetwork)
@@ -59,14 +59,14 @@ class KernelMove:
         return Case(
             widths=(*self.input_shape, *module.widths, module.num_outputs),
             images=tuple(image.numbers for image in images),
-            activation=module.activation,  # type: ignore[arg-type]  # `obstacles` has looked
+            activation=ACTIVATIONS[module.activation],
             bias=module.bias,
             num_inputs=self.num_inputs,
         )
 
     @property
     def rule(self) -> Rule:
-        """What is climbed."""
+        """Say what is climbed."""
         accept = self.climber.rule
         margin = accept.margin
         return Rule(

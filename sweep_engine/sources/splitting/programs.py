@@ -102,7 +102,7 @@ class SplittingPrograms(KernelPrograms):
 
     @property
     def kernel(self) -> KernelMove:
-        """The moves by a kernel."""
+        """Give the moves by a kernel."""
         bucket, task = self.bucket, self.bucket.task
         inputs = task.train if self.spec.functions is None else task.probe_inputs
         return KernelMove(
@@ -316,13 +316,13 @@ class SplittingPrograms(KernelPrograms):
         return population, Moved.first(), np.float32(-np.inf), self.example(), key, address
 
     def timed(self) -> Timed:
-        """One sweep of moves over a population, of as many angles as a move can try."""
+        """Give one sweep of moves over a population, of as many angles as a move can try."""
         key, population = self.start(self.example(), self.bucket.root)
         population, moved, _, *rest = self._move_example(population, key)
         return Timed(self.move, (population, moved, np.float32(np.inf), *rest), self.spec.particles)
 
     def first_level(self) -> tuple[Any, ...]:
-        """Arguments of `move` at the first level of a climb: one sweep."""
+        """Give the arguments of `move` at the first level of a climb: one sweep."""
         key, population = self.start(self.example(), self.bucket.root)
         selected, selection = self.select(population, key, np.int32(1))
         _, moved, _, *rest = self._move_example(selected, key)

@@ -1,4 +1,4 @@
-"""How kernels of splitting's moves are tried."""
+"""Try kernels of splitting's moves."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,12 @@ from sweep_engine.sources.splitting.programs import SplittingPrograms
 from sweep_engine.sources.trial import Disagrees, Rehearsed
 
 MOST_DIFFERENT = 1e-3
-"""Of the self-test: the share of moves, and two, that may differ: a level within rounding of the
-threshold may be on its other side."""
+"""Limits, in the self-test, the share of moves that may differ, and two: a level within rounding of
+the threshold may be on its other side."""
 
 ROUNDING = 1e-4
-"""Of the self-test: normals are some units in the last place apart, and levels as sums of their
-products, relative to the usual size of a level."""
+"""Allows for rounding in the self-test: normals are some units in the last place apart, and levels
+as sums of their products, relative to the usual size of a level."""
 
 LENGTH_OF_A_SWEEP = 4
 """A sweep of moves takes at least as long as so many steps of a block in training. The shortest

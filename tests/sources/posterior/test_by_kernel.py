@@ -1,4 +1,4 @@
-"""Chains by the kernel are chains by XLA, but for the order in which sums are rounded."""
+"""Test that chains by the kernel are chains by XLA, but for the order in which sums are rounded."""
 
 import functools
 from types import SimpleNamespace
@@ -63,8 +63,9 @@ every_case = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in CASES]
 )
 TOLERANCE = 1e-4
-"""Of the largest parameter: float32 keeps 6e-8, and some tens of smooth steps of a chain let that
-grow. A gradient with 1 in 100 of its loss amiss moves chains a hundred times as far."""
+"""Allows for rounding, of the largest parameter: float32 keeps 6e-8, and some tens of smooth steps
+of a chain let that grow. A gradient with 1 in 100 of its loss amiss moves chains a hundred times as
+far."""
 
 
 def sweep_of(source, implementation, **changes):
@@ -244,7 +245,7 @@ def test_the_race_is_between_programs_that_draw_alike():
 
 
 def test_a_choice_is_frozen_and_a_resume_gives_the_same_bits(tmp_path, monkeypatch):
-    """Stopped after a shard, and gone on with where nobody may test or race again."""
+    """Stop after a shard, and gone on with where nobody may test or race again."""
     monkeypatch.setattr(sizes, "CHAINS_PER_SHARD", 2)
     monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 2 * DRAWS)
     monkeypatch.setattr(choosing, "TRIAL_SHARE", 1e9)
@@ -266,7 +267,7 @@ def test_a_choice_is_frozen_and_a_resume_gives_the_same_bits(tmp_path, monkeypat
 
 
 def test_a_folder_begun_by_xla_keeps_it(tmp_path, monkeypatch):
-    """As sweeps were that began before there was a kernel."""
+    """Begin as sweeps did before there was a kernel."""
     assert run(sweep_of(HMC, "xla"), tmp_path / "by_xla").is_complete
     begun = tmp_path / "begun"
     assert run(sweep_of(HMC, "auto"), begun).is_complete

@@ -1,4 +1,4 @@
-"""Moves by the kernel are XLA's, on the sweep's own data, and what is wrong is caught."""
+"""Test that moves by the kernel are XLA's, on the sweep's own data, and what is wrong is caught."""
 
 import functools
 
