@@ -59,7 +59,7 @@ def for_long_runs() -> Iterator[None]:
 
 
 class _Caches:
-    """JAX's in memory, which do not ask how a program was compiled.
+    """JAX's in memory and the engine's, which do not ask how a program was compiled.
 
     Attributes:
         hold: How programs in them were compiled, the last of them.
@@ -77,8 +77,11 @@ def as_users_do(name: str = "as users do") -> Iterator[None]:
     """
     import jax
 
+    from sweep_engine.execution.programs.kept import KEPT
+
     if _Caches.hold != name:  # to empty them takes a third of a second
         jax.clear_caches()
+        KEPT.clear()
     _Caches.hold = name
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")

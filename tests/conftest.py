@@ -46,7 +46,9 @@ time without optimisations, on the Ray that they share too.
 
 SHAPES_NO_PROGRAM = (
     "sweep_engine.spec.sources.sizes", "sweep_engine.store", "sweep_engine.backends",
-    "sweep_engine.cli", "os", "sys", "time",
+    "sweep_engine.cli", "sweep_engine.densities", "sweep_engine.execution.driver",
+    "sweep_engine.execution.worker", "sweep_engine.report", "sweep_engine.stopping", "io",
+    "matplotlib", "os", "sys", "time",
 )  # fmt: skip
 """Where the code can be changed, and shards cut smaller, without another program."""
 
@@ -127,7 +129,6 @@ def _one_context() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled(request: pytest.FixtureRequest, _flags_are_read: None) -> Iterator[None]:
-    KEPT.clear()
     place = request.path.relative_to(Path(__file__).parent).as_posix()
     if place.startswith(OPTIMISED):
         compiling = as_users_do()

@@ -262,7 +262,8 @@ def test_steps_grow_just_above_the_limit_of_curvature(optimizer):
     def end(curvature):
         def step(carry, number):
             theta, state = carry
-            context = StepContext(number, jax.random.key(0), jnp.bool_(True), 1)
+            run = jnp.zeros(2, jnp.uint32)
+            context = StepContext(number, jax.random.key(0), run, jnp.bool_(True), 1)
             return stepper.update(
                 optimizer, lambda z: curvature * jnp.sum(z**2) / 2, theta, state, context
             ), None

@@ -112,7 +112,7 @@ class SteppedPrograms(SourcePrograms):
         """A block of states before any run has started."""
         lanes = self.width
         runs = np.zeros((lanes, 2), np.uint32)
-        shapes = jax.eval_shape(self.start, self.bucket.root, runs, self.example)
+        shapes = self.bucket.program(self.start).shapes(self.bucket.root, runs, self.example)
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
     @property

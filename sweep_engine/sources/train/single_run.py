@@ -148,15 +148,15 @@ class Training(SteppedRun):
         mask: Bool[Array, " P"] | None,
     ) -> RunState:
         running = state.status == RunStatus.RUNNING
-        key = run_key(root, run, Purpose.MINIBATCH)
-        order = self._order(state, key)
-        x, y = self._examples(state.step, order, key, data)
+        order = self._order(state, root, run)
+        x, y = self._examples(state.step, order, root, run, data)
         if spec.label_noise is not None:
             drawn = run_key(root, run, Purpose.LABEL_NOISE)
             y = noisy(spec.label_noise, self.loss, y, jax.random.fold_in(drawn, state.step))
         context = StepContext(
             step=state.step,
-            key=run_key(root, run, Purpose.OPTIMIZER),
+            root=root,
+            run=run,
             running=running,
             num_examples=self.num_examples,
         )
@@ -185,10 +185,13 @@ class Training(SteppedRun):
         carried = Carried(select(running, carried, state.carried.optimizer), order, average, rate)
         return state._replace(params=params, carried=carried, step=step)
 
-    def _order(self, state: RunState, key: Key[Array, ""]) -> Int[Array, " S"]:
+    def _order(
+        self, state: RunState, root: Key[Array, ""], run: UInt32[Array, "2"]
+    ) -> Int[Array, " S"]:
         """The run's own order of the examples, drawn anew at the start of an epoch."""
         if not self.has_order:
             return state.carried.order
+        key = run_key(root, run, Purpose.MINIBATCH)
         epoch, position = jnp.divmod(state.step, self.steps_per_epoch)
         # A run that has ended stands still, often at an epoch's start: it draws nothing.
         starts = (position == 0) & (state.status == RunStatus.RUNNING)
@@ -209,7 +212,12 @@ class Training(SteppedRun):
         return jax.random.randint(key, (self.minibatch,), 0, self.num_examples)
 
     def _examples(
-        self, step: Int[Array, ""], order: Int[Array, " S"], key: Key[Array, ""], data: Data
+        self,
+        step: Int[Array, ""],
+        order: Int[Array, " S"],
+        root: Key[Array, ""],
+        run: UInt32[Array, "2"],
+        data: Data,
     ) -> Data:
         if self.spec.batch_size == "full":
             return data
@@ -218,5 +226,5 @@ class Training(SteppedRun):
             # One by one: lanes slice at places of their own, which a TPU does lane after lane.
             index = order[position * self.minibatch + jnp.arange(self.minibatch)]
         else:
-            index = self.draw_examples(key, step)
+            index = self.draw_examples(run_key(root, run, Purpose.MINIBATCH), step)
         return Data(data.x[index], data.y[index])
