@@ -25,6 +25,7 @@ from sweep_engine.spec.load import pin_new_files
 from sweep_engine.spec.points import is_free_path
 from sweep_engine.spec.renamed import first_written
 from sweep_engine.spec.settings import identity
+from sweep_engine.spec.sources.sizes import TINY_PARAMS
 from sweep_engine.spec.starts import FunctionsFrom, parent_ref_of
 
 NUM_SHARDS_MAX = 1_000_000
@@ -203,7 +204,8 @@ def plan(sweep: Sweep, previous: Sequence[Shard] = (), known: Known = dict) -> P
         buckets[bucket].append(setting_id)
     shards = list(previous)
     for bucket, ids in buckets.items():
-        shards += _cut(bucket, [(by_id[i], done[i]) for i in ids])
+        missing = [(by_id[i], done[i]) for i in ids if done[i] < num_runs(by_id[i])]
+        shards += _cut(bucket, missing, _ShardSizes(sweep, by_id[ids[0]]))
     if len(shards) > NUM_SHARDS_MAX:
         raise PlanError(f"{len(shards):,} shards are more than {NUM_SHARDS_MAX:,}: ask for less")
     return Plan(sweep, by_id, {k: tuple(v) for k, v in buckets.items()}, tuple(shards))
@@ -274,7 +276,40 @@ def _is_alone(setting: Setting) -> bool:
     return _asks_for_functions(setting) or setting.spec.accepts_until is not None
 
 
-def _cut(bucket: str, missing: Sequence[tuple[Setting, int]]) -> Iterator[Shard]:
+@dataclass(frozen=True)
+class _ShardSizes:
+    """Says how many runs the shards of a bucket hold.
+
+    Attributes:
+        sweep: The sweep.
+        like: Any setting of the bucket.
+    """
+
+    sweep: Sweep
+    like: Setting
+
+    def of(self, setting: Setting) -> int:
+        usual, of_tiny = setting.spec.runs_per_shard, setting.spec.runs_per_tiny_shard
+        return of_tiny if of_tiny > usual and self.is_tiny else usual
+
+    @cached_property
+    def is_tiny(self) -> bool:
+        """Say whether the bucket's networks are tiny."""
+        # Imported here, since few sweeps have so many runs that this is asked.
+        from sweep_engine.models import build
+        from sweep_engine.tasks import load_task
+
+        try:
+            task = load_task(self.like.task, self.sweep.seed, self.sweep.folder)
+            network = build(self.like.model, task.input_shape, task.loss.num_outputs())
+        except ValueError:  # they do not fit: said where they are opened
+            return False
+        return network.layout.num_params <= TINY_PARAMS
+
+
+def _cut(
+    bucket: str, missing: Sequence[tuple[Setting, int]], sizes: _ShardSizes
+) -> Iterator[Shard]:
     """Fill shards with the missing runs of a bucket, setting after setting.
 
     Some settings have their shards to themselves.
@@ -282,7 +317,7 @@ def _cut(bucket: str, missing: Sequence[tuple[Setting, int]]) -> Iterator[Shard]
     open_pieces: list[tuple[int, int, int]] = []
     room = 0
     for setting, start in missing:
-        size = setting.spec.runs_per_shard
+        size = sizes.of(setting)
         alone = _is_alone(setting)
         room = room if open_pieces and not alone else size
         if alone and open_pieces:

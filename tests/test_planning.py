@@ -132,6 +132,50 @@ def test_shards_have_a_bounded_number_of_runs():
     assert sizes == [2048, 2048, 904, 65536, 65536, 65536, 3392]
 
 
+TINY_AND_MANY = {
+    "sgd": {"kind": "train", "runs": 140_000, "stop": {"max_steps": 300}},
+    "kept": {"kind": "prior", "draws": 300_000, "keep": "all"},
+    "long": {"kind": "train", "runs": 140_000, "stop": {"max_steps": 20_000}},
+    "watched": {
+        "kind": "train", "runs": 140_000, "stop": {"max_steps": 300, "snapshots": [1, 2, 3, 4]},
+    },
+    "flow": {"kind": "flow", "runs": 140_000, "stop": {"max_steps": 300}},
+}  # fmt: skip
+USUAL = dict.fromkeys(TINY_AND_MANY, 2048)
+
+
+@pytest.mark.parametrize(
+    ("changes", "most"),
+    [
+        ({}, {"sgd": 4096, "kept": 8192, "long": 2048, "watched": 2048, "flow": 4096}),
+        ({"model": {"kind": "mlp", "widths": [64]}}, USUAL),
+        ({"model": {"kind": "matrix_factorisation", "depth": 2, "width": 2}}, USUAL),
+    ],
+    ids=["tiny", "larger", "a model that does not fit"],
+)
+def test_shards_of_tiny_networks_are_larger_where_there_are_very_many(changes, most):
+    made = plan(sweep(sources=TINY_AND_MANY, **changes))
+    assert_covers(made)
+    largest = dict.fromkeys(TINY_AND_MANY, 0)
+    for shard in made.shards:
+        largest[shard.source] = max(largest[shard.source], shard.num_runs)
+    assert largest == most
+
+
+def test_shards_that_were_planned_smaller_stay():
+    """A directory of before there were larger ones goes on with its own."""
+    very_many = sweep(sources={"sgd": TINY_AND_MANY["sgd"]})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sizes, "VERY_MANY", 10**9)
+        before = plan(very_many)
+    assert max(shard.num_runs for shard in before.shards) == 2048
+    assert plan(very_many, before.shards).shards == before.shards
+    more = sweep(sources={"sgd": TINY_AND_MANY["sgd"] | {"runs": 150_000}})
+    grown = plan(more, before.shards)
+    assert_covers(grown)
+    assert [shard.num_runs for shard in grown.shards[len(before.shards) :]] == [4096, 4096, 1808]
+
+
 @pytest.mark.parametrize(
     ("source", "rows"),
     [

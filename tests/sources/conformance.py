@@ -153,6 +153,8 @@ def check_shards_cover_the_runs_once(tried: Tried, source: str) -> None:
     with shards_of(6, 64, 2):
         assert most <= setting.spec.runs_per_shard
         assert setting.spec.runs_per_shard % unit == 0
+        assert setting.spec.runs_per_tiny_shard >= setting.spec.runs_per_shard
+        assert setting.spec.runs_per_tiny_shard % unit == 0
 
 
 def check_rows_are_as_announced(tried: Tried, source: str) -> None:

@@ -124,6 +124,12 @@ class Prior(Drawn):
         return sizes.RUNS_PER_SHARD if self.keep == "all" else sizes.DRAWS_PER_SHARD
 
     @property
+    def runs_per_tiny_shard(self) -> int:
+        if self.keep != "all":
+            return self.runs_per_shard
+        return sizes.runs_per_tiny_shard(self.draws, self.work_per_run)
+
+    @property
     def accepts_until(self) -> None:
         return None
 
@@ -203,6 +209,10 @@ class GuessAndCheck(Drawn):
     @property
     def runs_per_shard(self) -> int:
         return sizes.DRAWS_PER_SHARD
+
+    @property
+    def runs_per_tiny_shard(self) -> int:
+        return self.runs_per_shard
 
     @property
     def accepts_until(self) -> int | None:

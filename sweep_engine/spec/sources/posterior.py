@@ -185,6 +185,10 @@ class Posterior(Source):
         return max(sizes.CHAINS_PER_SHARD, sizes.RUNS_PER_SHARD // self.draws) * self.draws
 
     @property
+    def runs_per_tiny_shard(self) -> int:
+        return self.runs_per_shard
+
+    @property
     def accepts_until(self) -> None:
         return None
 

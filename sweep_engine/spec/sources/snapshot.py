@@ -82,6 +82,10 @@ class Snapshot(Source, ParentAt):
         return sizes.RUNS_PER_SHARD
 
     @property
+    def runs_per_tiny_shard(self) -> int:
+        return self.runs_per_shard
+
+    @property
     def accepts_until(self) -> None:
         return None
 

@@ -87,6 +87,11 @@ class Source(Growing, ABC):
 
     @property
     @abstractmethod
+    def runs_per_tiny_shard(self) -> int:
+        """Runs of a shard of tiny networks at most: never fewer."""
+
+    @property
+    @abstractmethod
     def accepts_until(self) -> int | None:
         """The number of acceptances at which a setting stops, if it does."""
 

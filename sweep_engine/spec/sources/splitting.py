@@ -158,6 +158,10 @@ class Splitting(Source):
         return max(1, sizes.RUNS_PER_SHARD // self.particles) * self.particles
 
     @property
+    def runs_per_tiny_shard(self) -> int:
+        return self.runs_per_shard
+
+    @property
     def accepts_until(self) -> None:
         return None
 

@@ -62,6 +62,11 @@ class Stepped(Source):
         return sizes.RUNS_PER_SHARD
 
     @property
+    def runs_per_tiny_shard(self) -> int:
+        networks = self.states_per_run + self.records_per_run
+        return sizes.runs_per_tiny_shard(self.runs, self.work_per_run, networks)
+
+    @property
     def accepts_until(self) -> None:
         return None
 
