@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool
 
 LANE = "lane"
 
-Options = dict[str, str | bool]
+Options = dict[str, str | bool | int]
 """How XLA compiles a program on a CPU; elsewhere they are left out."""
 
 WIDE: Options = {"xla_cpu_prefer_vector_width": "512"}
@@ -31,6 +31,10 @@ STEADY: Options = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__
 fused, the lanes that are left over at the end are rounded otherwise. Its older code, a tenth
 slower in training, does not. For observing, where anybody's sums stand side by side. From jax 0.11
 on XLA has lost that code and the option, and neither does so (`tests/sources/test_places.py`)."""
+
+ONCE: Options = {"xla_backend_optimization_level": 0}
+"""Compiles what is called once or twice in a third of the time: XLA leaves out what would make it
+fast. To rounding the numbers are the same."""
 
 
 _PLATFORM: ContextVar[str | None] = ContextVar("platform", default=None)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from sweep_engine.lanes import over_lanes
+from sweep_engine.lanes import ONCE, over_lanes
 from sweep_engine.sources.posterior.chain import Examples
 from sweep_engine.sources.posterior.programs import PosteriorPrograms
 from sweep_engine.sources.trial import Disagrees, Rehearsed
@@ -81,5 +81,5 @@ def _of_lanes(programs: PosteriorPrograms) -> list[Float[np.ndarray, "K *M"]]:
         examples = Examples(examples.inputs, targets)
         axes = jax.tree.unflatten(jax.tree.structure(examples), (None, 0))
     of_lanes = over_lanes(programs.chain.sample_of_work, (0, 0, axes))
-    found = programs.bucket.program(of_lanes)(places, hyper, examples)
+    found = programs.bucket.program(of_lanes, options=ONCE)(places, hyper, examples)
     return [np.asarray(each, np.float64) for each in found]
