@@ -18,8 +18,8 @@ from jaxtyping import Array, Bool
 
 LANE = "lane"
 
-Options = dict[str, str | bool]
-"""How XLA compiles a program on a CPU; elsewhere they are left out."""
+Options = dict[str, str | bool | int]
+"""How XLA compiles a program. A program's own are for CPUs, and left out elsewhere."""
 
 WIDE: Options = {"xla_cpu_prefer_vector_width": "512"}
 """XLA keeps to 256 bits on a CPU unless told; where there are 512, random numbers take half the
@@ -31,6 +31,12 @@ STEADY: Options = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__
 fused, the lanes that are left over at the end are rounded otherwise. Its older code, a tenth
 slower in training, does not. For observing, where anybody's sums stand side by side. From jax 0.11
 on XLA has lost that code and the option, and neither does so (`tests/sources/test_places.py`)."""
+
+SMALL_WINDOWS: Options = {"xla_tpu_scoped_vmem_limit_kib": 8192}
+"""A TPU's compiler unrolls all that lies in a window of an operation, and takes longer the more
+that is: by default 16 MiB on a v5e and 32 on a v6e, 171 networks' products at once. With 8 MiB
+programs compile in a half to a fifth of the time, move as many bytes or fewer, and are scheduled
+in about as many cycles (`tests/benchmarks/README.md`). A kernel in Pallas names its own limit."""
 
 
 _PLATFORM: ContextVar[str | None] = ContextVar("platform", default=None)
@@ -126,12 +132,21 @@ def _lanes_in(size: int, values: int, *, least: int, most: int) -> int:
     return int(np.clip(2 ** round(np.log2(size / (4 * values))), least, most))
 
 
+def _options_for(platform: str, own: Options | None) -> Options | None:
+    if platform == "tpu":
+        return SMALL_WINDOWS
+    return own if platform == "cpu" else None
+
+
 class Program:
     """A compiled function of one block: compiled at the first call, once, for one shape.
 
     Threads that race for the first call wait for the one compilation. `num_compilations`
     counts over the process and is what the tests hold to one per (bucket, program). One that
     `donates` gives the memory of its first argument, the states, to those that it returns.
+
+    Attributes:
+        options: What XLA is told when it is compiled, on the platform that it is made for.
     """
 
     num_compilations = 0
@@ -146,14 +161,14 @@ class Program:
     ) -> None:
         self._jitted = jax.jit(function, donate_argnums=0 if donates else ())
         self._precision = "highest" if precision == "exact" else None
-        self._options = options if platform() == "cpu" else None
+        self.options = _options_for(platform(), options)
         self._compiled: Any = None
         self._lock = threading.Lock()
 
     @property
     def is_steady(self) -> bool:
         """Say whether it is compiled `STEADY`, which takes each operation by itself."""
-        return self._options is STEADY
+        return self.options is STEADY
 
     def __call__(self, *arguments: Any) -> Any:
         return self.compiled(*arguments)(*arguments)
@@ -162,7 +177,7 @@ class Program:
         """Return the executable, compiled for arguments like these."""
         with self._lock:
             if self._compiled is None:
-                self._compiled = self.lowered(*arguments).compile(self._options)
+                self._compiled = self.lowered(*arguments).compile(self.options)
                 Program.num_compilations += 1
         return self._compiled
 
