@@ -56,7 +56,7 @@ def parts() -> Iterator[tuple[str, Part]]:
         steps = partial(_steps, product=_with_gradients(product))
         yield f"steps in float32, {name}", Part(steps, (*params, *data), turns=STEPS)
     for name, options in {
-        **{f"windows of {m} MiB": {WINDOWS: 1024 * m} for m in (4, 8, 12, 24)},
+        **{f"windows of {m} MiB": {WINDOWS: 1024 * m} for m in (4, 8)},
         "optimization_level O1": {"optimization_level": 19},
         "exec_time_optimization_effort -1": {"exec_time_optimization_effort": -1.0},
     }.items():
