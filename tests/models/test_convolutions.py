@@ -107,7 +107,7 @@ def test_gradients(form):
         assert np.all(np.abs(one - true) <= rounding(terms) * size)
 
 
-@pytest.mark.parametrize(("num_examples", "left"), [(8, 3), (32, 0), (MOST_IN_COLUMNS + 1, 3)])
+@pytest.mark.parametrize(("num_examples", "left"), [(4, 3), (32, 0), (MOST_IN_COLUMNS + 1, 3)])
 def test_a_tpu_takes_columns_of_few_examples(num_examples, left):
     """Of signals; checks on all examples are convolutions, and so are images, and on a GPU."""
     module = mnist1d_module()
