@@ -62,6 +62,47 @@ def parts() -> Iterator[tuple[str, Part]]:
     }.items():
         yield f"steps in float32, {name}", Part(exact, (*params, *data), options, STEPS)
 
+    yield from _of_signals()
+
+
+def _of_signals() -> Iterator[tuple[str, Part]]:
+    """List steps of convolutions by how many signals they take, and by how they are laid out."""
+    import jax.numpy as jnp
+    from jax import ShapeDtypeStruct as Shape
+    from jax import lax
+
+    from sweep_engine.lanes import SMALL_WINDOWS
+    from sweep_engine.models.convolutions import by_columns
+
+    as_they_are = partial(lax.conv_general_dilated, dimension_numbers=("NWC", "WIO", "NWC"))
+    kernels = [
+        Shape((LANES, *size), jnp.float32) for size in ((5, 1, 25), (3, 25, 25), (3, 25, 25))
+    ]
+    for signals in (8, 32, 64):
+        shapes = (*kernels, Shape((LANES, signals, 40, 1), jnp.float32))
+        for name, convolve in {"convolutions": as_they_are, "columns": by_columns}.items():
+            steps = partial(_convolutional_steps, convolve=convolve)
+            yield f"{signals} signals, {name}", Part(steps, shapes, dict(SMALL_WINDOWS), STEPS)
+
+
+def _convolutional_steps(*arguments: Any, convolve: Callable[..., Any]) -> Any:
+    """Take 100 steps with the convolutions of MNIST-1D's CNN."""
+    import jax
+    import jax.numpy as jnp
+
+    *kernels, x = arguments
+
+    def loss(kernels: Any, x: Any) -> Any:
+        for kernel in kernels:
+            x = jnp.maximum(convolve(x, kernel, (2,), ((1, 1),), precision="highest"), 0)
+        return jnp.mean((x - 1) ** 2)
+
+    def step(_: Any, kernels: Any) -> Any:
+        gradient = jax.vmap(jax.grad(loss))(kernels, x)
+        return [kernel - 0.1 * g for kernel, g in zip(kernels, gradient, strict=True)]
+
+    return jax.lax.fori_loop(0, STEPS, step, kernels)
+
 
 Product = Callable[[str, Any, Any], Any]
 """Of two matrices, as `einsum` writes it."""
