@@ -95,21 +95,28 @@ def by_patches(
     window = kernel.shape[:-2]
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(x.shape[1:-1], window, strides, padding)
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    return (multiply or _in_rows)(x, kernel, strides, precision)
+    return (multiply or _in_rows)(x, kernel, strides, padding, precision)
 
 
 def _in_rows(
-    x: Float[Array, "N *L D"], kernel: Array, strides: Sequence[int], precision: Any
-) -> Array:
-    patches = _patches(x, kernel.shape[:-2], strides, axis=-1)
+    x: Float[Array, "N *L D"],
+    kernel: Float[Array, "*W D H"],
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    precision: Any,
+) -> Float[Array, "N *M H"]:
+    patches = _patches(x, kernel.shape[:-2], strides, padding, axis=-1)
     return jnp.matmul(patches, kernel.reshape(-1, kernel.shape[-1]), precision=precision)
 
 
 def _in_columns(
-    x: Float[Array, "N *L D"], kernel: Array, strides: Sequence[int], precision: Any
-) -> Array:
-    patches = _patches(jnp.swapaxes(x, 0, -1), kernel.shape[:-2], strides, axis=0)
+    x: Float[Array, "N *L D"],
+    kernel: Float[Array, "*W D H"],
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    precision: Any,
+) -> Float[Array, "N *M H"]:
+    patches = _patches(jnp.swapaxes(x, 0, -1), kernel.shape[:-2], strides, padding, axis=0)
     kernel, columns = kernel.reshape(-1, kernel.shape[-1]), patches.reshape(len(patches), -1)
     y = jnp.einsum("dh,dn->hn", kernel, columns, precision=precision)
     return jnp.swapaxes(y.reshape(-1, *patches.shape[1:]), 0, -1)
@@ -119,8 +126,16 @@ by_columns = partial(by_patches, multiply=_in_columns)
 """Compute a convolution as `by_patches` does, a column for each position and example."""
 
 
-def _patches(x: Array, window: Sequence[int], strides: Sequence[int], *, axis: int) -> Array:
+def _patches(
+    x: Array,
+    window: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    *,
+    axis: int,
+) -> Array:
     """Lay every position's window along the axis of channels, the kernel's axes in their order."""
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     lengths = [(n - w) // s + 1 for n, w, s in zip(x.shape[1:-1], window, strides, strict=True)]
     shifted = []
     for offset in product(*map(range, window)):
