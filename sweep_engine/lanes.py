@@ -35,7 +35,7 @@ on XLA has lost that code and the option, and neither does so (`tests/sources/te
 SMALL_WINDOWS: Options = {"xla_tpu_scoped_vmem_limit_kib": 8192}
 """A TPU's compiler unrolls all that lies in a window of an operation, and takes longer the more
 that is: by default 16 MiB on a v5e and 32 on a v6e, 171 networks' products at once. With 8 MiB
-programs compile in a fifth to two thirds of the time, steps of training move as many bytes or
+programs compile in a quarter to three quarters of the time, steps of training move as many bytes or
 fewer, and their instructions are about as many (`tests/benchmarks/README.md`, with what is not
 known of it). A kernel in Pallas names its own limit."""
 
@@ -111,7 +111,7 @@ def choose_lanes(
 
     An accelerator wants many lanes at once. A TPU keeps a block on its chip that is not larger
     than the memory there, and multiples of 1,024 lanes fill its tiles of 8 x 128 in whole. By
-    its compiler, 1,024 lanes of the 7-40-40-1 network move 130 KB of memory a step and lane,
+    its compiler, 1,024 lanes of the 7-40-40-1 network move 92 KB of memory a step and lane,
     4,096 lanes 560 KB (`tests/benchmarks/records/deviceless.json`).
 
     Args:
