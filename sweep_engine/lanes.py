@@ -35,9 +35,9 @@ on XLA has lost that code and the option, and neither does so (`tests/sources/te
 SMALL_WINDOWS: Options = {"xla_tpu_scoped_vmem_limit_kib": 8192}
 """A TPU's compiler unrolls all that lies in a window of an operation, and takes longer the more
 that is: by default 16 MiB on a v5e and 32 on a v6e, 171 networks' products at once. With 8 MiB
-programs compile in a quarter to three quarters of the time, steps of training move as many bytes or
-fewer, and their instructions are about as many (`tests/benchmarks/README.md`, with what is not
-known of it). A kernel in Pallas names its own limit."""
+programs compile in a quarter to three quarters of the time. At 1,024 lanes steps of training move
+as many bytes or fewer, in about as many instructions (`tests/benchmarks/README.md`, with what is
+not known of it). A kernel in Pallas names its own limit."""
 
 
 _PLATFORM: ContextVar[str | None] = ContextVar("platform", default=None)
