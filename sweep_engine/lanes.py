@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool
 LANE = "lane"
 
 Options = dict[str, str | bool | int]
-"""How XLA compiles a program on a CPU; elsewhere they are left out."""
+"""How XLA compiles a program. A program's own are for CPUs, and left out elsewhere."""
 
 WIDE: Options = {"xla_cpu_prefer_vector_width": "512"}
 """XLA keeps to 256 bits on a CPU unless told; where there are 512, random numbers take half the
@@ -35,6 +35,13 @@ on XLA has lost that code and the option, and neither does so (`tests/sources/te
 ONCE: Options = {"xla_backend_optimization_level": 0}
 """Compiles what is called once or twice in a third of the time: XLA leaves out what would make it
 fast. To rounding the numbers are the same."""
+
+SMALL_WINDOWS: Options = {"xla_tpu_scoped_vmem_limit_kib": 8192}
+"""Narrows the windows of a TPU's compiler, which unrolls all that lies in one of an operation: by
+default 16 MiB on a v5e and 32 on a v6e, 171 networks' products at once. With 8 MiB programs compile
+in a quarter to three quarters of the time. At 1,024 lanes steps of training move as many bytes or
+fewer, in about as many instructions (`tests/benchmarks/README.md`, with what is not known of it).
+A kernel in Pallas names its own limit."""
 
 
 _PLATFORM: ContextVar[str | None] = ContextVar("platform", default=None)
@@ -108,7 +115,7 @@ def choose_lanes(
 
     An accelerator wants many lanes at once. A TPU keeps a block on its chip that is not larger
     than the memory there, and multiples of 1,024 lanes fill its tiles of 8 x 128 in whole. By
-    its compiler, 1,024 lanes of the 7-40-40-1 network move 130 KB of memory a step and lane,
+    its compiler, 1,024 lanes of the 7-40-40-1 network move 92 KB of memory a step and lane,
     4,096 lanes 560 KB (`tests/benchmarks/records/deviceless.json`).
 
     A GPU keeps no block on its chip: by its compiler, what a lane moves does not depend on K. But
@@ -135,12 +142,21 @@ def _lanes_in(size: int, values: int, *, least: int, most: int) -> int:
     return int(np.clip(2 ** round(np.log2(size / (4 * values))), least, most))
 
 
+def _options_for(platform: str, own: Options | None) -> Options | None:
+    if platform == "tpu":
+        return SMALL_WINDOWS
+    return own if platform == "cpu" else None
+
+
 class Program:
     """A compiled function of one block: compiled at the first call, once, for one shape.
 
     Threads that race for the first call wait for the one compilation. `num_compilations`
     counts over the process and is what the tests hold to one per (bucket, program). One that
     `donates` gives the memory of its first argument, the states, to those that it returns.
+
+    Attributes:
+        options: What XLA is told when it is compiled, on the platform that it is made for.
     """
 
     num_compilations = 0
@@ -155,14 +171,14 @@ class Program:
     ) -> None:
         self._jitted = jax.jit(function, donate_argnums=0 if donates else ())
         self._precision = "highest" if precision == "exact" else None
-        self._options = options if platform() == "cpu" else None
+        self.options = _options_for(platform(), options)
         self._compiled: Any = None
         self._lock = threading.Lock()
 
     @property
     def is_steady(self) -> bool:
         """Say whether it is compiled `STEADY`, which takes each operation by itself."""
-        return self._options is STEADY
+        return self.options is STEADY
 
     def __call__(self, *arguments: Any) -> Any:
         return self.compiled(*arguments)(*arguments)
@@ -171,7 +187,7 @@ class Program:
         """Return the executable, compiled for arguments like these."""
         with self._lock:
             if self._compiled is None:
-                self._compiled = self.lowered(*arguments).compile(self._options)
+                self._compiled = self.lowered(*arguments).compile(self.options)
                 Program.num_compilations += 1
         return self._compiled
 

@@ -10,6 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweep_engine.lanes import (
+    SMALL_WINDOWS,
+    STEADY,
+    WIDE,
     Program,
     any_lane,
     choose_lanes,
@@ -55,6 +58,16 @@ def test_values_do_not_compile_again():
     for rate in (0.1, 0.2, 0.3):
         program(BLOCK, np.float32(rate))
     assert Program.num_compilations == before + 1
+
+
+@pytest.mark.parametrize("own", [None, WIDE, STEADY])
+def test_options_are_those_of_the_platform(own):
+    """A program's own on a CPU, whose bits they are part of; no CPU knows those of a TPU."""
+    told = {}
+    for name in ("cpu", "gpu", "tpu"):
+        with for_platform(name):
+            told[name] = Program(lambda x: x, options=own).options
+    assert told == {"cpu": own, "gpu": None, "tpu": SMALL_WINDOWS}
 
 
 def test_another_shape_is_an_error():

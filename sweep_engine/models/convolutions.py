@@ -1,12 +1,16 @@
-"""Convolutions as products of patches: vmapped over networks, others are slow on a CPU.
+"""Convolutions as products of patches: vmapped over networks, others are slow on CPUs and TPUs.
 
 Under `vmap` a convolution with kernels of its own for each network becomes one with as many
 groups as there are networks, which XLA goes through one by one on a CPU. Patches and a batched
 product take a sixth of the time (`tests/benchmarks/records/convolutions_busy_2_cores.json`).
+
+A TPU pads the last axis to 128: of 25 channels a convolution moves five times as much as there
+is. Patches in columns, one for each position and example, fill that axis in few-example steps.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -17,11 +21,19 @@ from jaxtyping import Array, Float
 
 from sweep_engine.lanes import platform
 
+FEWEST_IN_COLUMNS, MOST_IN_COLUMNS = 8, 32
+"""How many examples of signals a TPU takes in columns. By its compiler 8 and 32 of MNIST-1D move
+0.2 and 0.6 of the bytes that convolutions do, 64 move 1.3 times as many, images of 8 x 8 1.9."""
+
+SIGNAL_AXES = 3
+"""Examples, positions, channels."""
+
 
 def as_products() -> AbstractContextManager[Any]:
-    """Compute every `nn.Conv` that is met inside by patches, on a CPU; elsewhere as it is.
+    """Compute every `nn.Conv` that is met inside by patches, where that is faster.
 
-    The platform alone decides, and is part of a result's identity.
+    That is on a CPU, and on a TPU for some numbers of examples. The platform and the shape alone
+    decide, and are part of a result's identity.
     """
     return nn.intercept_methods(_intercept)
 
@@ -35,10 +47,17 @@ def _intercept(
         and module.conv_general_dilated is None
         and module.conv_general_dilated_cls is None
     )
-    if is_plain and platform() == "cpu":
+    if is_plain and (form := _form(args[0])) is not None:
         # A bound module lives for one call; flax has no other door to one that is not ours.
-        object.__setattr__(module, "conv_general_dilated", by_patches)
+        object.__setattr__(module, "conv_general_dilated", form)
     return call(*args, **kwargs)
+
+
+def _form(x: Float[Array, "N *L D"]) -> Callable[..., Any] | None:
+    is_signal = x.ndim == SIGNAL_AXES
+    if platform() == "tpu" and is_signal and FEWEST_IN_COLUMNS <= len(x) <= MOST_IN_COLUMNS:
+        return by_columns
+    return by_patches if platform() == "cpu" else None
 
 
 def by_patches(
@@ -52,11 +71,12 @@ def by_patches(
     dimension_numbers: Any = None,
     feature_group_count: int = 1,
     precision: Any = None,
+    multiply: Callable[..., Array] | None = None,
 ) -> Float[Array, "N *M H"]:
     """Compute a convolution as `lax.conv_general_dilated` does, for flax's `nn.Conv`.
 
     y[n, m, h] = sum over w and d of x[n, stride m + w, d] kernel[w, d, h]. What is dilated or
-    grouped is left to `lax`.
+    grouped is left to `lax`. To `multiply` by another layout of patches is for `by_columns`.
     """
     dilations = (*(lhs_dilation or ()), *(rhs_dilation or ()))
     if feature_group_count != 1 or any(d != 1 for d in dilations):
@@ -75,17 +95,51 @@ def by_patches(
     window = kernel.shape[:-2]
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(x.shape[1:-1], window, strides, padding)
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    patches = _patches(x, window, strides)
+    return (multiply or _in_rows)(x, kernel, strides, padding, precision)
+
+
+def _in_rows(
+    x: Float[Array, "N *L D"],
+    kernel: Float[Array, "*W D H"],
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    precision: Any,
+) -> Float[Array, "N *M H"]:
+    patches = _patches(x, kernel.shape[:-2], strides, padding, axis=-1)
     return jnp.matmul(patches, kernel.reshape(-1, kernel.shape[-1]), precision=precision)
 
 
-def _patches(x: Array, window: Sequence[int], strides: Sequence[int]) -> Array:
-    """Every position's window, shape (N, *M, W D): the kernel's axes in its own order."""
+def _in_columns(
+    x: Float[Array, "N *L D"],
+    kernel: Float[Array, "*W D H"],
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    precision: Any,
+) -> Float[Array, "N *M H"]:
+    patches = _patches(jnp.swapaxes(x, 0, -1), kernel.shape[:-2], strides, padding, axis=0)
+    kernel, columns = kernel.reshape(-1, kernel.shape[-1]), patches.reshape(len(patches), -1)
+    y = jnp.einsum("dh,dn->hn", kernel, columns, precision=precision)
+    return jnp.swapaxes(y.reshape(-1, *patches.shape[1:]), 0, -1)
+
+
+by_columns = partial(by_patches, multiply=_in_columns)
+"""Compute a convolution as `by_patches` does, a column for each position and example."""
+
+
+def _patches(
+    x: Array,
+    window: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    *,
+    axis: int,
+) -> Array:
+    """Lay every position's window along the axis of channels, the kernel's axes in their order."""
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     lengths = [(n - w) // s + 1 for n, w, s in zip(x.shape[1:-1], window, strides, strict=True)]
     shifted = []
     for offset in product(*map(range, window)):
         ends = [o + s * (m - 1) + 1 for o, s, m in zip(offset, strides, lengths, strict=True)]
         start, stop = (0, *offset, 0), (x.shape[0], *ends, x.shape[-1])
         shifted.append(lax.slice(x, start, stop, (1, *strides, 1)))
-    return jnp.concatenate(shifted, axis=-1)
+    return jnp.concatenate(shifted, axis=axis)

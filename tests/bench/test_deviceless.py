@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.benchmarks.bundles import cycles_of_turn
+from tests.benchmarks.bundles import cycles_of_operation, cycles_of_turn, listings
 from tests.benchmarks.hlo import Arrays, arrays_of, regions
 
 PROGRAM = """
@@ -47,7 +47,8 @@ HloModule jit_segment
   %p6 = (s32[], f32[8,40]{1,0}) parameter(0)
   %x6 = f32[8,40]{1,0} get-tuple-element(%p6), index=1
   %step = f32[8,40]{1,0:T(8,128)S(1)} fusion(%x6), kind=kLoop, calls=%fused, \
-metadata={op_name="step"}, backend_config={"window_config":{"estimated_cycles":"80"}}
+metadata={op_name="step"}, \
+backend_config={"window_config":{"estimated_cycles":"80","iteration_bounds":["3","1","2"]}}
   %checks = (f32[8,40]{1,0}) conditional(%x6, %x6, %x6), branch_computations={%no, %yes}
   %lanes = (s32[], f32[8,40]{1,0}) while(%p6), condition=%four, body=%lane
   ROOT %t6 = (s32[], f32[8,40]{1,0}) tuple(%p6, %step)
@@ -122,3 +123,28 @@ def test_cycles_are_the_bundles_of_a_step_by_the_turns_around_them():
     tiles = 10 * (of_a_tile + 3 * of_a_row)
     assert cycles_of_turn(LISTING) == of_a_step + tiles + 7 * of_the_update
     assert cycles_of_turn(LISTING, leave_out=10) == of_a_step + 7 * of_the_update
+
+
+OPERATION = """
+   0x1   :  { start }
+   0x2 LB: > { of a window }
+   0x3 LB: >> { %p2 = scmp.ge.s32.totalorder %s2, 5 /* loop exit test */ }
+   0x4   : >> { %4 = sbr.rel (!%p2) target = $region1 }
+   0x5   : > { %p1 = scmp.ge.s32.totalorder %s1, 8 /* loop exit test */ }
+   0x6   :  { %6 = sbr.rel (!%p1) target = $region2 }
+"""
+
+
+def test_an_operation_counts_its_windows_and_not_the_turns_that_fetch_and_store():
+    of_a_window, of_a_row = 2, 2
+    assert cycles_of_operation(OPERATION, windows=6) == 2 + 6 * (of_a_window + 5 * of_a_row)
+    assert cycles_of_operation("   0x1   :  { one }", windows=1) == 1
+
+
+def test_listings_are_counted_where_their_operation_stands(tmp_path):
+    (tmp_path / "17-step-72-final_bundles.txt").write_text(OPERATION)
+    (tmp_path / "17-step-71-schedule-analysis_final_bundles.txt").write_text("not one")
+    found = regions(PROGRAM, listings(tmp_path))
+    assert found["call/turn"].counted_cycles == cycles_of_operation(OPERATION, windows=6)
+    assert found["call"].counted_cycles == 0
+    assert regions(PROGRAM)["call/turn"].counted_cycles == 0

@@ -1,4 +1,4 @@
-"""Read the cycles of a kernel off the instructions that a TPU's compiler made of it.
+"""Read cycles off the instructions that a TPU's compiler made of a kernel, or of an operation.
 
 Its last listing has a line for each bundle, which the core issues in one cycle. It says how deep
 in loops a bundle lies (`>>>`), where a loop begins (`LB:`), and how many turns that takes (`loop
@@ -11,11 +11,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-FLAGS = "--xla_jf_dump_to={folder} --xla_jf_dump_llo_text=true"
-"""Have libtpu write its listings to a folder; they stand in LIBTPU_INIT_ARGS."""
+FLAGS = (
+    "--xla_jf_dump_to={folder} --xla_jf_dump_llo_text=true "
+    "--xla_jf_dump_llo_pass_label_regex=final_bundles"
+)
+"""Have libtpu write its last listings to a folder; they stand in LIBTPU_INIT_ARGS."""
 
 OUTER = 2
-"""The outermost loops, over blocks and over steps, whose turns are not wanted."""
+"""A kernel's outermost loops, over blocks and over steps, whose turns are not wanted."""
 
 _LINE = re.compile(r"\s*(?:0x[0-9a-f]+|0)\s+(\w\w)?\s*:\s*(>*)\s*\{(.*)")
 _TEST = re.compile(
@@ -39,6 +42,26 @@ def listing(folder: Path, kernel: str) -> str:
     return found.read_text()
 
 
+def listings(folder: Path) -> dict[str, str]:
+    """Return the last listing of each operation of a program, by its name."""
+    found = folder.glob("*-final_bundles.txt")
+    return {one.name.split("-", 1)[1].rsplit("-", 2)[0]: one.read_text() for one in found}
+
+
+def cycles_of_operation(text: str, windows: int) -> int:
+    """Count the cycles of an operation of XLA, whose outermost loop is over its windows.
+
+    That loop turns once or twice more, to fetch the first window and to store the last one; then
+    it skips the work. Inner loops of unknown length count once: they end copies.
+    """
+    lines = [match for match in map(_LINE.match, text.splitlines()) if match]
+    cycles = sum(not match[2] for match in lines)
+    for loop in _loops(text, outer=0):
+        _, *inner = _around(loop)
+        cycles += loop.bundles * windows * math.prod(each.turns or 1 for each in inner)
+    return cycles
+
+
 def cycles_of_turn(text: str, leave_out: int | None = None) -> int:
     """Count the cycles of a turn of the second loop, which is over steps; the first is over blocks.
 
@@ -55,10 +78,11 @@ def cycles_of_turn(text: str, leave_out: int | None = None) -> int:
 
 
 def _around(loop: Loop) -> list[Loop]:
+    """List the loops that a loop lies in, the outermost first, and itself."""
     return [*(_around(loop.around) if loop.around else []), loop]
 
 
-def _loops(text: str) -> list[Loop]:
+def _loops(text: str, outer: int = OUTER) -> list[Loop]:
     tests = {name: int(turns) for name, turns in _TEST.findall(text)}
     found: list[Loop] = []
     inside: list[Loop] = []
@@ -71,6 +95,6 @@ def _loops(text: str) -> list[Loop]:
             inside[min(len(depth), len(inside)) - 1].bundles += 1
         # Near a loop's end depths are told one less at times: the branch back is the innermost's.
         for test in set(_BACK.findall(bundle)) & set(tests):
-            if len(inside) > OUTER:
+            if len(inside) > outer:
                 inside.pop().turns = tests[test]
     return found

@@ -16,12 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.bundles import FLAGS
+from tests.benchmarks.bundles import FLAGS, listings
 
 RECORD = Path(__file__).parent / "records" / "deviceless.json"
 NOTE = (
@@ -30,8 +30,9 @@ NOTE = (
     "turns do not take; XLA's own figures (`xla_`) add all that up. Bytes are a network's: of "
     "operands and results with the padding of tiles; launches are a block's. `memory_bytes` leave "
     "the device's memory or go there, `chip_bytes` stay in a TPU's on-chip memory. `cycles` are "
-    "the TPU compiler's own estimate, a network. `at_most` is what a region's rate of "
-    "network-steps, or of other turns, a second can be by each limit alone: memory by the data "
+    "the TPU compiler's own estimate, a network; `counted_cycles` are bundles of instructions off "
+    "its listings, times the turns around them, without waits. `at_most` is what a region's rate "
+    "of network-steps, or of other turns, a second can be by each limit alone: memory by the data "
     "sheet's bandwidth, arithmetic by its rate of float32 products, cycles by the clock. By the "
     "kernel of a device, a turn of `call/turn` is a call of the kernel, of `turns_a_call` "
     "network-steps. `kernel` is a network-step in it. On a TPU cycles are counted off the "
@@ -145,8 +146,10 @@ def programs(lanes: int, device: str) -> dict[str, Compiled]:
     }
 
 
-def compile_one(device: str, name: str, lanes: int, precision: str) -> dict[str, Any]:
-    """Compile one program in this process, and say what came out."""
+def compile_one(
+    device: str, name: str, lanes: int, precision: str, options: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Compile one program in this process, and say what came out; by the engine's own options."""
     import jax
 
     from sweep_engine.devices import DEVICES
@@ -175,7 +178,7 @@ def compile_one(device: str, name: str, lanes: int, precision: str) -> dict[str,
     with for_platform(DEVICES[device].platform):
         lowered = program.lowered(*jax.tree.map(placed, arguments))
     began, processor = time.perf_counter(), sum(os.times()[:4])
-    compiled = lowered.compile()
+    compiled = lowered.compile(program.options if options is None else options)
     seconds, processor = time.perf_counter() - began, sum(os.times()[:4]) - processor
     text = compiled.as_text()
     if folder := os.environ.get("DEVICELESS_TEXT"):
@@ -194,7 +197,9 @@ def compile_one(device: str, name: str, lanes: int, precision: str) -> dict[str,
     }
     found["flops"] = round(_flops(opened, one))
     if one.implementation == "auto":
-        return found | {"regions": by_region(text, device, one.networks, one.flops)}
+        folder = os.environ.get(LISTINGS)
+        listed = listings(Path(folder)) if folder else None
+        return found | {"regions": by_region(text, device, one.networks, one.flops, listed)}
     of_kernel = _of_tpu_kernel if one.implementation == "tpu" else _of_cuda_kernel
     regions = by_region(text, device, one.networks, None)
     return found | of_kernel(device, opened, one) | {"regions": regions}
@@ -263,11 +268,17 @@ def _of_tpu_kernel(device: str, opened: Any, one: Compiled) -> dict[str, Any]:
     return {"turns_a_call": opened.block.call_turns, "kernel": kernel}
 
 
-def by_region(text: str, device: str, networks: int, flops: float | None) -> dict[str, Any]:
+def by_region(
+    text: str,
+    device: str,
+    networks: int,
+    flops: float | None,
+    listed: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Say what each region of a compiled program moves, a network."""
     from tests.benchmarks.hlo import regions
 
-    found = regions(text)
+    found = regions(text, listed)
     total = sum(region.memory_bytes + region.chip_bytes for region in found.values())
     return {
         path: _region(region, device, networks, flops)
@@ -284,12 +295,14 @@ def _region(region: Any, device: str, networks: int, flops: float | None) -> dic
         limits["arithmetic"] = DEVICES[device].float32_flops / flops
     if region.cycles and device in CLOCK_HZ:
         limits["cycles"] = CLOCK_HZ[device] * networks / region.cycles
+    counted = {"counted_cycles": round(region.counted_cycles / networks, 1)}
     found = {
         "memory_bytes": round(region.memory_bytes / networks),
         "chip_bytes": round(region.chip_bytes / networks),
         "launches": region.launches,
         "cycles": round(region.cycles / networks, 1),
         "at_most": {name: float(f"{rate:.3g}") for name, rate in limits.items()},
+        **(counted if region.counted_cycles else {}),
         "largest": [[round(size / networks), source] for size, source in region.largest[:4]],
     }
     if flops:
@@ -325,14 +338,20 @@ def environment(device: str) -> dict[str, str]:
     return told | ENVIRONMENT
 
 
-def in_time(device: str, name: str, lanes: int, precision: str, seconds: float) -> dict[str, Any]:
-    """Compile one program in a process of its own, and give up after some time."""
-    one = json.dumps([device, name, lanes, precision])
-    command = [sys.executable, "-m", "tests.benchmarks.deviceless", "--one", one]
+def in_time(one: list[Any], seconds: float, *, lists: bool = False) -> dict[str, Any]:
+    """Compile one program in a process of its own, and give up after some time.
+
+    Args:
+        one: The arguments of `compile_one`.
+        seconds: How long it may take.
+        lists: Whether cycles are counted off the compiler's listings, which take it longer.
+    """
+    device, name, *_ = one
+    command = [sys.executable, "-m", "tests.benchmarks.deviceless", "--one", json.dumps(one)]
     told = os.environ | environment(device)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            if name.endswith("kernel") and device in TPU_TOPOLOGY:
+            if (lists or name.endswith("kernel")) and device in TPU_TOPOLOGY:
                 told |= {LISTINGS: folder, "LIBTPU_INIT_ARGS": FLAGS.format(folder=folder)}
             done = subprocess.run(
                 command, env=told, capture_output=True, timeout=seconds, text=True
@@ -343,6 +362,15 @@ def in_time(device: str, name: str, lanes: int, precision: str, seconds: float) 
         said = [line for line in done.stderr.splitlines() if "Error: " in line]
         return {"failed": said[-1][:400] if said else f"exit code {done.returncode}"}
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def with_counted_cycles(found: dict[str, Any], one: list[Any], seconds: float) -> dict[str, Any]:
+    """Compile a program once more, with listings, and add the cycles that are counted off them."""
+    again = in_time(one, seconds, lists=True)
+    for path, region in again.get("regions", {}).items():
+        if "counted_cycles" in region:
+            found["regions"][path]["counted_cycles"] = region["counted_cycles"]
     return found
 
 
@@ -357,6 +385,8 @@ def main() -> None:
     parser.add_argument("--state", default="now", help="such as before: a name in the record")
     parser.add_argument("--record", type=Path, default=RECORD)
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--options", type=json.loads, help="of XLA, in place of the engine's own")
+    parser.add_argument("--count", action="store_true", help="cycles off a TPU's listings too")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
@@ -372,7 +402,10 @@ def main() -> None:
                 key = f"{lanes}" if asked.precision == "exact" else f"{lanes}, fast"
                 if key in place and not asked.again:
                     continue
-                place[key] = in_time(device, name, lanes, asked.precision, asked.seconds)
+                one = [device, name, lanes, asked.precision, asked.options]
+                place[key] = found = in_time(one, asked.seconds)
+                if asked.count and "regions" in found:
+                    place[key] = with_counted_cycles(found, one, asked.seconds)
                 asked.record.write_text(json.dumps(record, indent=1) + "\n")
                 brief = {k: v for k, v in place[key].items() if k != "regions"}
                 print(f"{device}, {name}, {lanes} lanes: {brief}", flush=True)

@@ -9,8 +9,10 @@ bound. A loop whose number of turns is known counts in the region around it, tha
 
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from tests.benchmarks.bundles import cycles_of_operation
 
 BYTES = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "f16": 2, "bf16": 2,
          "s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8}  # fmt: skip
@@ -51,6 +53,7 @@ class Instruction:
     result: str
     inside: str
     rest: str
+    listing: str = ""
 
     @property
     def operands(self) -> tuple[str, ...]:
@@ -62,6 +65,13 @@ class Instruction:
         """The compiler's own estimate; 0 where it gives none."""
         found = re.search(r'"estimated_cycles":"(\d+)"', self.rest)
         return int(found[1]) if found else 0
+
+    @property
+    def counted_cycles(self) -> int:
+        """Its instructions, by the turns of the loops around them; 0 without a listing."""
+        bounds = re.search(r'"iteration_bounds":\[([^\]]*)\]', self.rest)
+        windows = [int(bound) for bound in re.findall(r"\d+", bounds[1])] if bounds else []
+        return cycles_of_operation(self.listing, math.prod(windows)) if self.listing else 0
 
     @property
     def is_free(self) -> bool:
@@ -88,6 +98,7 @@ class Region:
         chip_bytes: Read and written where they stay on chip.
         launches: Operations that are launched, fusions among them.
         cycles: The compiler's estimate.
+        counted_cycles: Counted off its listings, where there are some.
         largest: The operations that move most: (bytes, where they come from).
     """
 
@@ -95,6 +106,7 @@ class Region:
     chip_bytes: int = 0
     launches: int = 0
     cycles: int = 0
+    counted_cycles: int = 0
     largest: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, other: "Region", times: int) -> None:
@@ -103,20 +115,25 @@ class Region:
         self.chip_bytes += times * other.chip_bytes
         self.launches += times * other.launches
         self.cycles += times * other.cycles
+        self.counted_cycles += times * other.counted_cycles
         self.largest += [(times * size, f"{times} times: {at}") for size, at in other.largest]
 
 
-def regions(text: str) -> dict[str, Region]:
+def regions(text: str, listings: Mapping[str, str] | None = None) -> dict[str, Region]:
     """Add up what a compiled program moves, by region.
 
     Args:
         text: As `compiled.as_text()` gives it.
+        listings: Of its operations' instructions, by their names (`bundles.listings`).
 
     Returns:
         By path: `call`, then `call/turn`, with a branch of a condition after it as
         `call/turn/branch 1`; loops and conditions are numbered where there are several.
     """
     computations, entry = _computations(text)
+    for body in computations.values() if listings else ():
+        for name in body.keys() & listings.keys():
+            body[name] = replace(body[name], listing=listings[name])
     found: dict[str, Region] = {}
     _walk("call", computations[entry], computations, found)
     return found
@@ -177,6 +194,7 @@ def _count(region: Region, one: Instruction, body: Computation) -> None:
     region.chip_bytes += moved.chip
     region.launches += not one.opcode.endswith("-start")
     region.cycles += one.cycles
+    region.counted_cycles += one.counted_cycles
     if moved.memory:
         region.largest.append((moved.memory, one.source))
 

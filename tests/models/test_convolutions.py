@@ -10,7 +10,8 @@ import pytest
 from jax import lax
 
 from sweep_engine.bench.training.networks import mnist1d_module
-from sweep_engine.models.convolutions import as_products, by_patches
+from sweep_engine.lanes import for_platform
+from sweep_engine.models.convolutions import MOST_IN_COLUMNS, as_products, by_columns, by_patches
 from sweep_engine.models.layout import Layout
 from sweep_engine.models.network import Network
 
@@ -63,8 +64,13 @@ def case(request):
     return x, kernel, strides, padding
 
 
-def compute(x, kernel, strides, padding):
-    return np.asarray(by_patches(x, kernel, strides, padding, precision="highest"))
+@pytest.fixture(params=[by_patches, by_columns], ids=["rows", "columns"])
+def form(request):
+    return request.param
+
+
+def compute(form, x, kernel, strides, padding):
+    return np.asarray(form(x, kernel, strides, padding, precision="highest"))
 
 
 def assert_agrees(found, case):
@@ -74,15 +80,15 @@ def assert_agrees(found, case):
     assert np.all(error <= rounding(np.prod(kernel.shape[:-1])) * sizes)
 
 
-def test_values(case):
+def test_values(form, case):
     x, kernel, strides, padding = case
-    assert_agrees(compute(*case), case)
-    flipped = compute(x, kernel[::-1], strides, padding)
+    assert_agrees(compute(form, *case), case)
+    flipped = compute(form, x, kernel[::-1], strides, padding)
     with pytest.raises(AssertionError):
         assert_agrees(flipped, case)
 
 
-def test_gradients():
+def test_gradients(form):
     x, kernel, strides, padding = (
         np.random.default_rng(1).normal(size=(1, 9, 2)).astype(np.float32),
         np.random.default_rng(2).normal(size=(3, 2, 4)).astype(np.float32),
@@ -92,13 +98,27 @@ def test_gradients():
     weights = np.random.default_rng(3).normal(size=(1, 5, 4)).astype(np.float32)
 
     def objective(x, kernel):
-        return jnp.sum(weights * by_patches(x, kernel, strides, padding, precision="highest"))
+        return jnp.sum(weights * form(x, kernel, strides, padding, precision="highest"))
 
     found = jax.grad(objective, (0, 1))(x, kernel)
     truth = gradients_by_hand(x, kernel, weights, strides, padding)
     sizes = gradients_by_hand(np.abs(x), np.abs(kernel), np.abs(weights), strides, padding)
     for one, true, size, terms in zip(found, truth, sizes, (3 * 4, 5), strict=True):
         assert np.all(np.abs(one - true) <= rounding(terms) * size)
+
+
+@pytest.mark.parametrize(("num_examples", "left"), [(4, 3), (32, 0), (MOST_IN_COLUMNS + 1, 3)])
+def test_a_tpu_takes_columns_of_few_examples(num_examples, left):
+    """Of signals; checks on all examples are convolutions, and so are images, and on a GPU."""
+    module = mnist1d_module()
+    x = jax.ShapeDtypeStruct((num_examples, 40), np.float32)
+    params = jax.eval_shape(module.init, jax.random.key(0), x)["params"]
+    network = Network(module, (40,), Layout.of(params))
+    for name, expected in (("tpu", left), ("gpu", 3), ("cpu", 0)):
+        with for_platform(name):
+            # Another function each time: what JAX has traced it keeps.
+            text = str(jax.make_jaxpr(lambda p, x: network.apply(p, x))(params, x))
+        assert text.count("conv_general_dilated") == expected
 
 
 def test_flax_convolutions_are_computed_so_and_agree():
