@@ -121,7 +121,8 @@ def choose_lanes(
     A GPU keeps no block on its chip: by its compiler, what a lane moves does not depend on K. But
     a step is 25 to 58 launches, of some microseconds each, whatever K is. Half a GiB held is about
     1 GB moved a step, for which an H200's memory takes 0.2 ms by its data sheet: longer than the
-    launches. No GPU has been timed.
+    launches. A block holds runs of one shard, and is no wider than that has. No GPU has been
+    timed.
 
     Args:
         platform: JAX's name of the platform.

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from sweep_engine import laws
 from sweep_engine.errors import FieldError
+from sweep_engine.lanes import platform
 from sweep_engine.models import Network, build
 from sweep_engine.observables import observables
 from sweep_engine.sources.acceptance import check_rule
@@ -16,6 +17,8 @@ from sweep_engine.sources.kinds import KINDS
 from sweep_engine.sources.lane_widths import narrowed
 from sweep_engine.sources.programs import SourcePrograms
 from sweep_engine.spec.settings import Setting
+from sweep_engine.spec.sources import Source
+from sweep_engine.spec.sources.sizes import TINY_PARAMS
 from sweep_engine.spec.sweep import Execution
 from sweep_engine.tasks import Task, load_task
 
@@ -68,9 +71,16 @@ def _choose_lanes(
     programs: type[SourcePrograms], setting: Setting, task: Task, network: Network, runs: int | None
 ) -> int:
     widest = programs.choose_lanes(setting, task, network)
-    if runs is None:
-        return widest
-    return narrowed(widest, programs.busy_lanes(setting, runs))
+    if platform() != "cpu":  # on one, no block is as wide as a shard
+        most = _runs_per_shard(setting.spec, network)
+        runs = most if runs is None else min(runs, most)
+    return widest if runs is None else narrowed(widest, programs.busy_lanes(setting, runs))
+
+
+def _runs_per_shard(spec: Source, network: Network) -> int:
+    """Count the runs that a block may hold: those of one shard."""
+    is_tiny = network.layout.num_params <= TINY_PARAMS
+    return spec.runs_per_tiny_shard if is_tiny else spec.runs_per_shard
 
 
 def check_tokens(inputs: Float[np.ndarray, "N ..."], num_tokens: int) -> None:

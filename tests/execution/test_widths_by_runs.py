@@ -10,6 +10,7 @@ from sweep_engine.lanes import for_platform
 from sweep_engine.planning import plan
 from sweep_engine.sources.lane_widths import narrowed, refilled_lanes
 from sweep_engine.spec import dump_sweep
+from sweep_engine.spec.models import Mlp
 from sweep_engine.spec.sources import sizes
 from sweep_engine.store import OutputDirectory, open_results
 from sweep_engine.store.manifest import read_manifest
@@ -35,6 +36,30 @@ def test_what_a_block_can_hold_comes_first(usual, busy, lanes):
 def test_an_accelerator_has_whole_tiles(runs, lanes):
     with for_platform("tpu"):
         assert narrowed(4096, refilled_lanes(runs)) == lanes
+
+
+@pytest.mark.parametrize(
+    ("widths", "runs", "steps", "lanes"),
+    [
+        ([40, 40], 1000, 300, 1024),
+        ([40, 40], 10**6, 300, 2048),
+        ([8], 10**6, 300, 16_384),
+        ([8], 10**6, 10**5, 2048),
+    ],
+    ids=["few", "many", "tiny and many", "tiny and long"],
+)
+def test_a_shard_fills_an_accelerators_blocks(widths, runs, steps, lanes):
+    """A block holds runs of one shard, so that all its lanes have one; shards are of the sweep."""
+    source = {"kind": "train", "runs": runs, "stop": {"max_steps": steps}}
+    model = {"kind": "mlp", "widths": widths}
+    sweep = sweep_of({"sgd": source})
+    execution = sweep.execution.model_copy(update={"lanes": None})
+    changes = {"model": Mlp.model_validate(model), "execution": execution}
+    planned = plan(sweep.model_copy(update=changes))
+    with for_platform("gpu"):
+        width = Programs(planned).of(planned.shards[0].bucket).bucket.lanes
+    assert width == lanes
+    assert planned.shards[0].num_runs in {width, runs}
 
 
 def opened(lanes):

@@ -9,6 +9,7 @@ from sweep_engine import execution, planning
 from sweep_engine.execution.programs.kept import KEPT
 from sweep_engine.lanes import Program
 from sweep_engine.sources import Control, open_source, work
+from sweep_engine.sources.stepped.single_run import SteppedRun
 from sweep_engine.spec import Piece, Sweep, settings
 from sweep_engine.spec.sources import sizes
 
@@ -150,6 +151,7 @@ def test_a_run_compiles_each_program_of_each_bucket_once(monkeypatch, tmp_path):
     monkeypatch.setattr(sizes, "RUNS_PER_SHARD", 30)
     monkeypatch.setattr(sizes, "DRAWS_PER_SHARD", 250)
     sweep = _sweep(*SOURCES)
+    KEPT.clear()
     before = Program.num_compilations
     summary = execution.run(sweep, tmp_path / "out")
     assert summary.is_complete
@@ -185,6 +187,47 @@ def test_what_can_be_compiled_before_is_all_that_a_shard_calls(name):
     assert Program.num_compilations - before == count
     work(programs, [Piece(setting, 0, planning.num_runs(setting))], Control())
     assert Program.num_compilations - before == count
+
+
+def _opened(name, **changes):
+    sweep = Sweep.model_validate(
+        TASK | {"name": "once", "sources": {"sgd": SOURCES[name][0] | changes}}
+    )
+    (setting,) = settings(sweep)
+    return open_source(setting, sweep.seed, sweep.folder, sweep.observables, sweep.execution)
+
+
+def test_a_start_is_traced_once(monkeypatch):
+    """For the shapes of its states, and in the program that trains."""
+    starts, start = [], SteppedRun.start
+
+    def counted(*arguments):
+        starts.append(arguments)
+        return start(*arguments)
+
+    monkeypatch.setattr(SteppedRun, "start", counted)
+    timed = _opened("sgd").timed()
+    timed.program.lowered(*timed.arguments)
+    assert len(starts) == 1
+
+
+KEY, WORDS = 4, 1
+LANGEVIN = {"kind": "langevin", "learning_rate": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "evaluations"),
+    [
+        ({"batch_size": "full"}, KEY + WORDS),
+        ({}, 2 * (KEY + WORDS)),
+        ({"batch_size": "full", "optimizer": LANGEVIN}, 2 * KEY + WORDS),
+    ],
+    ids=["a start", "and orders", "and noise"],
+)
+def test_a_program_makes_the_keys_that_it_draws_by(changes, evaluations):
+    """A key is its purpose and its run folded in: four evaluations of the generator."""
+    timed = _opened("sgd", **changes).timed()
+    assert timed.program.lowered(*timed.arguments).as_text().count("call @rounds") == evaluations
 
 
 def test_a_static_field_makes_a_bucket_of_its_own(tmp_path):

@@ -79,6 +79,8 @@ def likeness(
         identity(execution),
         [sweep.seed, setting.parent_digest],
     ]
-    # The width of a block follows the number of runs where it is not frozen yet.
-    width = execution.lanes or runs
+    # The width of a block follows the number of runs, and of those in a shard, where it is not
+    # frozen yet.
+    spec = setting.spec
+    width = execution.lanes or (runs, spec.runs_per_shard, spec.runs_per_tiny_shard)
     return canonical_json(content), width, device, platform(), str(jax.config.values)
