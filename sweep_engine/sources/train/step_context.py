@@ -28,6 +28,7 @@ class StepContext(NamedTuple):
     def key(self) -> Key[Array, ""]:
         """Make the run's key for whatever its optimiser draws; the same at every step.
 
-        Only where one draws: 4 times 100 operations, which a compiler would look for a use of.
+        Made where it is asked for: some 400 operations, which a program without noise would hold
+        and its compiler take out again.
         """
         return run_key(self.root, self.run, Purpose.OPTIMIZER)
