@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool
 LANE = "lane"
 
 Options = dict[str, str | bool | int]
-"""How XLA compiles a program. A program's own are for CPUs, and left out elsewhere."""
+"""Tell XLA how to compile a program. A program's own are for CPUs, and left out elsewhere."""
 
 WIDE: Options = {"xla_cpu_prefer_vector_width": "512"}
 """XLA keeps to 256 bits on a CPU unless told; where there are 512, random numbers take half the

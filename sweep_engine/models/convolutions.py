@@ -22,11 +22,12 @@ from jaxtyping import Array, Float
 from sweep_engine.lanes import platform
 
 FEWEST_IN_COLUMNS, MOST_IN_COLUMNS = 8, 32
-"""How many examples of signals a TPU takes in columns. By its compiler 8 and 32 of MNIST-1D move
-0.2 and 0.6 of the bytes that convolutions do, 64 move 1.3 times as many, images of 8 x 8 1.9."""
+"""Bound the examples of signals that a TPU takes in columns. By its compiler 8 and 32 of MNIST-1D
+move 0.2 and 0.6 of the bytes that convolutions do, 64 move 1.3 times as many, images of 8 x 8
+1.9 times."""
 
 SIGNAL_AXES = 3
-"""Examples, positions, channels."""
+"""Count those of signals: examples, positions, channels."""
 
 
 def as_products() -> AbstractContextManager[Any]:
@@ -95,28 +96,26 @@ def by_patches(
     window = kernel.shape[:-2]
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(x.shape[1:-1], window, strides, padding)
-    return (multiply or _in_rows)(x, kernel, strides, padding, precision)
+    cut = partial(_patches, window=window, strides=strides, padding=padding)
+    return (multiply or _in_rows)(x, kernel, cut, precision)
 
 
 def _in_rows(
     x: Float[Array, "N *L D"],
     kernel: Float[Array, "*W D H"],
-    strides: Sequence[int],
-    padding: Sequence[tuple[int, int]],
+    cut: Callable[..., Array],
     precision: Any,
 ) -> Float[Array, "N *M H"]:
-    patches = _patches(x, kernel.shape[:-2], strides, padding, axis=-1)
-    return jnp.matmul(patches, kernel.reshape(-1, kernel.shape[-1]), precision=precision)
+    return jnp.matmul(cut(x, axis=-1), kernel.reshape(-1, kernel.shape[-1]), precision=precision)
 
 
 def _in_columns(
     x: Float[Array, "N *L D"],
     kernel: Float[Array, "*W D H"],
-    strides: Sequence[int],
-    padding: Sequence[tuple[int, int]],
+    cut: Callable[..., Array],
     precision: Any,
 ) -> Float[Array, "N *M H"]:
-    patches = _patches(jnp.swapaxes(x, 0, -1), kernel.shape[:-2], strides, padding, axis=0)
+    patches = cut(jnp.swapaxes(x, 0, -1), axis=0)
     kernel, columns = kernel.reshape(-1, kernel.shape[-1]), patches.reshape(len(patches), -1)
     y = jnp.einsum("dh,dn->hn", kernel, columns, precision=precision)
     return jnp.swapaxes(y.reshape(-1, *patches.shape[1:]), 0, -1)
@@ -128,11 +127,11 @@ by_columns = partial(by_patches, multiply=_in_columns)
 
 def _patches(
     x: Array,
+    *,
+    axis: int,
     window: Sequence[int],
     strides: Sequence[int],
     padding: Sequence[tuple[int, int]],
-    *,
-    axis: int,
 ) -> Array:
     """Lay every position's window along the axis of channels, the kernel's axes in their order."""
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
