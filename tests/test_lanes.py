@@ -62,7 +62,7 @@ def test_values_do_not_compile_again():
 
 @pytest.mark.parametrize("own", [None, WIDE, STEADY])
 def test_options_are_those_of_the_platform(own):
-    """A program's own on a CPU, whose bits they are part of; no CPU knows those of a TPU."""
+    """Keep a program's own on a CPU, whose bits they are part of; no CPU knows those of a TPU."""
     told = {}
     for name in ("cpu", "gpu", "tpu"):
         with for_platform(name):
@@ -192,14 +192,14 @@ def test_a_block_on_a_cpu_stays_near_4_mib():
 
 
 def test_a_tpu_keeps_a_block_on_its_chip():
-    """Up to 4,096 lanes where they fit, and 1,024 where they do not."""
+    """Hold up to 4,096 lanes where they fit, and 1,024 where they do not."""
     small, yardstick, large = (41, 8 * 9), (2001, 128 * 88), (10**6, 10**6)
     assert [choose_lanes("tpu", *one) for one in (small, yardstick, large)] == [4096, 1024, 1024]
     assert choose_lanes("tpu", *yardstick, trains=False) > 1024
 
 
 def test_a_step_on_a_gpu_moves_enough_for_its_launches():
-    """Tiny networks are held by the ten thousand, and a dear one no more than fill whole tiles."""
+    """Hold tiny networks by the ten thousand, and of dear ones no more than fill whole tiles."""
     tiny, yardstick, digits, large = (41, 8 * 9), (2001, 128 * 88), (2410, 32 * 42), (10**6, 10**6)
     found = [choose_lanes("gpu", *one) for one in (tiny, yardstick, digits, large)]
     assert found == [65_536, 4096, 8192, 1024]

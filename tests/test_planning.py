@@ -163,7 +163,7 @@ def test_shards_of_tiny_networks_are_larger_where_there_are_very_many(changes, m
 
 
 def test_shards_that_were_planned_smaller_stay():
-    """A directory of before there were larger ones goes on with its own."""
+    """Go on with a directory's own, of before there were larger ones."""
     very_many = sweep(sources={"sgd": TINY_AND_MANY["sgd"]})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sizes, "VERY_MANY", 10**9)

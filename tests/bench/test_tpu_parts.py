@@ -19,7 +19,7 @@ def error(product, terms):
 @pytest.mark.parametrize("terms", [7, 1437])
 @pytest.mark.parametrize("product", [tpu_parts._by_one, tpu_parts._by_six])
 def test_products_of_pieces_are_as_exact_as_float32(product, terms, monkeypatch):
-    """Without the three smallest products of pieces they are not."""
+    """See that without the three smallest products of pieces they are not."""
     bound = 4 * np.finfo(np.float32).eps / 2  # a product's rounding is u, and that of a few sums
     assert error(product, terms) <= bound
     for name in ("FIRST", "SECOND"):

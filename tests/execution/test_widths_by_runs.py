@@ -49,7 +49,7 @@ def test_an_accelerator_has_whole_tiles(runs, lanes):
     ids=["few", "many", "tiny and many", "tiny and long"],
 )
 def test_a_shard_fills_an_accelerators_blocks(widths, runs, steps, lanes):
-    """A block holds runs of one shard, so that all its lanes have one; shards are of the sweep."""
+    """Hold runs of one shard in a block, so that all its lanes have one."""
     source = {"kind": "train", "runs": runs, "stop": {"max_steps": steps}}
     model = {"kind": "mlp", "widths": widths}
     sweep = sweep_of({"sgd": source})

@@ -109,7 +109,7 @@ def test_gradients(form):
 
 @pytest.mark.parametrize(("num_examples", "left"), [(4, 3), (32, 0), (MOST_IN_COLUMNS + 1, 3)])
 def test_a_tpu_takes_columns_of_few_examples(num_examples, left):
-    """Of signals; checks on all examples are convolutions, and so are images, and on a GPU."""
+    """Leave checks on all examples, images, and whatever a GPU does, to convolutions."""
     module = mnist1d_module()
     x = jax.ShapeDtypeStruct((num_examples, 40), np.float32)
     params = jax.eval_shape(module.init, jax.random.key(0), x)["params"]

@@ -198,7 +198,7 @@ def _opened(name, **changes):
 
 
 def test_a_start_is_traced_once(monkeypatch):
-    """For the shapes of its states, and in the program that trains."""
+    """Trace it for the shapes of its states, and not again in the program that trains."""
     starts, start = [], SteppedRun.start
 
     def counted(*arguments):
@@ -225,7 +225,7 @@ LANGEVIN = {"kind": "langevin", "learning_rate": 0.1}
     ids=["a start", "and orders", "and noise"],
 )
 def test_a_program_makes_the_keys_that_it_draws_by(changes, evaluations):
-    """A key is its purpose and its run folded in: four evaluations of the generator."""
+    """Fold purpose and run into a key by four evaluations of the generator."""
     timed = _opened("sgd", **changes).timed()
     assert timed.program.lowered(*timed.arguments).as_text().count("call @rounds") == evaluations
 

@@ -10,10 +10,10 @@ CHAINS_PER_SHARD = 16
 """Chains that advance together in one block, whatever the number of their draws."""
 
 TINY_PARAMS = 256
-"""Parameters of a tiny network, at most."""
+"""Bounds the parameters of a tiny network."""
 
 VERY_MANY = 131_072
-"""Runs of one setting from which on shards of tiny networks are larger."""
+"""Counts the runs of one setting from which on shards of tiny networks are larger."""
 
 _LEAST_SHARDS, _MOST_NETWORKS, _MOST_WORK = 32, 16_384, 2**25
 

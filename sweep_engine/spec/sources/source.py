@@ -88,7 +88,7 @@ class Source(Growing, ABC):
     @property
     @abstractmethod
     def runs_per_tiny_shard(self) -> int:
-        """Runs of a shard of tiny networks at most: never fewer."""
+        """Bound the runs of a shard of tiny networks: no fewer than `runs_per_shard`."""
 
     @property
     @abstractmethod
