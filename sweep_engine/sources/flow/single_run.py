@@ -63,6 +63,7 @@ class Flowing(SteppedRun):
     spec: Flow
 
     check_every = alignment = 1
+    checks_with_steps = False
     extra_steps = 0
 
     @property

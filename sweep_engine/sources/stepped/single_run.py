@@ -90,6 +90,11 @@ class SteppedRun(ABC):
 
     @property
     @abstractmethod
+    def checks_with_steps(self) -> bool:
+        """Say whether every step is checked, on the outputs that the step itself begins with."""
+
+    @property
+    @abstractmethod
     def alignment(self) -> int:
         """Lanes that start together at a multiple of this many steps share their checks."""
 
@@ -207,16 +212,23 @@ class SteppedRun(ABC):
         state = self._keep_snapshots(self.arrive(state))
         if self.record_slots is not None:
             state = self.record_slots.set_aside(state, self.network)
-        due = self._check_due(spec, state)
-        # Only what a check writes goes through the branch: all else would be copied every step.
-        untouched = {name: getattr(state, name) for name in CHECKED}
-        found = jax.lax.cond(
-            any_lane(due),
-            lambda: select(due, self._check(spec, state, data), untouched),
-            lambda: untouched,
-        )
-        state = state._replace(**found)
+        state = state._replace(**self._checked(spec, state, data))
         return self.step(spec, state, root, run, data, hyper.get(GIVEN_MASK))
+
+    def _checked(self, spec: Any, state: RunState, data: Data) -> dict[str, Any]:
+        """Check the run where a check is due; give only what a check writes."""
+        due = self._check_due(spec, state)
+        # All else would go through the branch too, and be copied every step.
+        untouched = {name: getattr(state, name) for name in CHECKED}
+
+        def check() -> dict[str, Any]:
+            checked: dict[str, Any] = select(due, self._check(spec, state, data), untouched)
+            return checked
+
+        if self.checks_with_steps:
+            return check()  # in no branch, XLA sees that the step begins with the same outputs
+        found: dict[str, Any] = jax.lax.cond(any_lane(due), check, lambda: untouched)
+        return found
 
     def _keep_snapshots(self, state: RunState) -> RunState:
         if not self.num_snapshots:

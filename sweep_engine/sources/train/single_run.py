@@ -75,6 +75,10 @@ class Training(SteppedRun):
         return self.spec.stop.check_every or self.steps_per_epoch
 
     @property
+    def checks_with_steps(self) -> bool:
+        return self.check_every == 1 and self.spec.batch_size == "full"
+
+    @property
     def extra_steps(self) -> int:
         return self.spec.stop.extra_steps
 
