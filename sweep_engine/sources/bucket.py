@@ -73,6 +73,7 @@ class Bucket:
         seed: The sweep's seed.
         lanes: K.
         knows_start: Whether it can be said where runs started, where they did start somewhere.
+        held: Whether XLA holds runs that have ended at every step.
     """
 
     setting: Setting
@@ -83,6 +84,7 @@ class Bucket:
     seed: int
     lanes: int
     knows_start: bool = True
+    held: bool = False
 
     @cached_property
     def root(self) -> Root:

@@ -30,6 +30,8 @@ def open_source(
     names: tuple[Any, ...],
     execution: Execution,
     runs: int | None = None,
+    *,
+    held: bool = False,
 ) -> SourcePrograms:
     """Load the task, bind the model and make the programs of a setting's bucket.
 
@@ -40,6 +42,7 @@ def open_source(
         names: What the sweep observes.
         execution: How the programs compute.
         runs: Of the bucket, which a block's width follows; left out, it is what a block can hold.
+        held: Whether runs that have ended are held at every step, as sweeps begun before do.
 
     Raises:
         ValueError: task, model, law, observables and acceptance rule do not fit one another.
@@ -62,7 +65,8 @@ def open_source(
     kind = KINDS[type(setting.spec)]
     lanes = execution.lanes or _choose_lanes(kind.programs, setting, task, network, runs)
     at_once = [observable for observable in observed if not observable.is_late]
-    programs = kind.programs(Bucket(setting, task, network, at_once, execution, seed, lanes))
+    bucket = Bucket(setting, task, network, at_once, execution, seed, lanes, held=held)
+    programs = kind.programs(bucket)
     programs.prepare()
     return programs
 

@@ -51,6 +51,8 @@ class Frozen:
         implementation: What trains or draws, by bucket.
         lanes: K, by bucket.
         versions: Of sweep_engine, jax, flax, optax, numpy and Python.
+        held: Buckets begun when XLA held runs that had ended at every step, not once between
+            checks, which is faster and of other last bits.
     """
 
     platform: str
@@ -59,6 +61,7 @@ class Frozen:
     implementation: dict[str, Choice]
     lanes: dict[str, int]
     versions: dict[str, str]
+    held: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,11 @@ def _frozen(data: dict[str, Any]) -> Frozen:
     if isinstance(chosen, str):  # of 0.1.0, which had one for all buckets
         one = {"name": chosen, "reason": "there was no other"}
         chosen = dict.fromkeys(data["lanes"], one)
-    return Frozen(**data | {"implementation": {k: _choice(**v) for k, v in chosen.items()}})
+    read = {
+        "implementation": {k: _choice(**v) for k, v in chosen.items()},
+        "held": tuple(data.get("held", data["lanes"])),  # all were, before there was a choice
+    }
+    return Frozen(**data | read)
 
 
 def _choice(name: str, reason: str) -> Choice:

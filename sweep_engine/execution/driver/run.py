@@ -331,6 +331,7 @@ def _freeze(chosen: Frozen, previous: Frozen | None, planned: Plan) -> Frozen:
         implementation={k: implementation[k] for k in planned.buckets if k in implementation},
         lanes={k: lanes[k] for k in planned.buckets if k in lanes},
         versions=chosen.versions,
+        held=previous.held,
     )
 
 

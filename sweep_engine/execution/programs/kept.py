@@ -61,7 +61,7 @@ KEPT = Kept()
 
 
 def likeness(
-    sweep: Sweep, setting: Setting, execution: Execution, runs: int, device: Any
+    sweep: Sweep, setting: Setting, execution: Execution, runs: int, held: bool, device: Any
 ) -> Hashable:
     """Say all that the programs of a setting's bucket depend on.
 
@@ -77,7 +77,7 @@ def likeness(
         *(identity(part) for part in (setting.task, setting.model, setting.accept)),
         [one.model_dump(mode="json") for one in sweep.observables],
         identity(execution),
-        [sweep.seed, setting.parent_digest],
+        [sweep.seed, setting.parent_digest, held],
     ]
     # The width of a block follows the number of runs, and of those in a shard, where it is not
     # frozen yet.

@@ -55,6 +55,7 @@ class Programs:
         self._should_stop = should_stop
         self._lanes = chosen.lanes if chosen else {}
         self._choices = chosen.implementation if chosen else {}
+        self._held = chosen.held if chosen else ()
         self._chosen = chosen
         self._device = device
         self._opened: dict[str, SourcePrograms] = {}
@@ -108,9 +109,15 @@ class Programs:
         sweep, setting = self._plan.sweep, self._settings(name)[0]
         execution, runs = self._execution(name), sum(map(num_runs, self._settings(name)))
         return KEPT.of(
-            likeness(sweep, setting, execution, runs, self._device),
+            likeness(sweep, setting, execution, runs, name in self._held, self._device),
             lambda: open_source(
-                setting, sweep.seed, sweep.folder, sweep.observables, execution, runs
+                setting,
+                sweep.seed,
+                sweep.folder,
+                sweep.observables,
+                execution,
+                runs,
+                held=name in self._held,
             ),
         )
 
@@ -228,6 +235,7 @@ class Programs:
             implementation=self._choose(names),
             lanes={name: self.of(name).bucket.lanes for name in names},
             versions=_versions(),
+            held=tuple(name for name in names if name in self._held),
         )
 
     def _choose(self, names: Sequence[str]) -> dict[str, Choice]:

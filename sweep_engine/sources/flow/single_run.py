@@ -64,6 +64,7 @@ class Flowing(SteppedRun):
 
     check_every = alignment = 1
     checks_with_steps = False
+    holds_every_step = True
     extra_steps = 0
 
     @property
@@ -101,7 +102,7 @@ class Flowing(SteppedRun):
             time_steps=jnp.full(len(self.times), -1, jnp.int32),
         )
 
-    def arrive(self, state: RunState) -> RunState:
+    def arrive(self, state: RunState, root: Key[Array, ""], run: UInt32[Array, "2"]) -> RunState:
         is_new = self._at_times(state) & (state.carried.time_steps < 0)
         is_new &= state.status == RunStatus.RUNNING
         steps = jnp.where(is_new, state.step, state.carried.time_steps)
@@ -119,6 +120,9 @@ class Flowing(SteppedRun):
             (state.carried.stalled, RunStatus.STALLED),
             (state.step >= spec.stop.max_steps, RunStatus.MAX_STEPS),
         ]
+
+    def steps_to_own(self, state: RunState) -> list[Int[Array, ""]]:
+        return []  # something is due at every step
 
     def clock(self, state: RunState) -> tuple[Array, ...]:
         return (state.carried.time,)

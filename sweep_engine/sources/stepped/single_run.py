@@ -95,6 +95,11 @@ class SteppedRun(ABC):
 
     @property
     @abstractmethod
+    def holds_every_step(self) -> bool:
+        """Say whether `step` leaves a run that has ended as it is; else its block puts it back."""
+
+    @property
+    @abstractmethod
     def alignment(self) -> int:
         """Lanes that start together at a multiple of this many steps share their checks."""
 
@@ -131,8 +136,12 @@ class SteppedRun(ABC):
         """Say which of the places that are kept a run is at."""
 
     @abstractmethod
-    def arrive(self, state: RunState) -> RunState:
-        """Note, of a run before a step, where it is."""
+    def arrive(self, state: RunState, root: Key[Array, ""], run: UInt32[Array, "2"]) -> RunState:
+        """Prepare a run, where something is due, for what comes next."""
+
+    @abstractmethod
+    def steps_to_own(self, state: RunState) -> list[Int[Array, ""]]:
+        """Count the steps to the next where `arrive`, a snapshot or a record is due, one each."""
 
     @abstractmethod
     def ends(self, spec: Any, state: RunState) -> list[tuple[Bool[Array, ""], RunStatus]]:
@@ -165,7 +174,7 @@ class SteppedRun(ABC):
         data: Data,
         mask: Bool[Array, " P"] | None,
     ) -> RunState:
-        """Take one step, if the run is still running."""
+        """Take one step; of a run that has ended it is not used, or none where it is held."""
 
     @abstractmethod
     def snapshot_steps(self, states: RunState) -> Int[np.ndarray, "K S"]:
@@ -199,7 +208,7 @@ class SteppedRun(ABC):
             recorded=slots.empty(len(theta)) if slots else (),
         )
 
-    def advance(
+    def meet(
         self,
         state: RunState,
         root: Key[Array, ""],
@@ -207,13 +216,36 @@ class SteppedRun(ABC):
         hyper: Hyper,
         data: Data,
     ) -> RunState:
-        """Check the run where a check is due, then take one step if it is still running."""
-        spec = with_traced(self.spec, hyper)
-        state = self._keep_snapshots(self.arrive(state))
+        """Do all that may be due before a step: prepare it, keep the run as it is, check it."""
+        state = self._keep_snapshots(self.arrive(state, root, run))
         if self.record_slots is not None:
             state = self.record_slots.set_aside(state, self.network)
-        state = state._replace(**self._checked(spec, state, data))
+        return state._replace(**self._checked(with_traced(self.spec, hyper), state, data))
+
+    def move(
+        self,
+        state: RunState,
+        root: Key[Array, ""],
+        run: UInt32[Array, "2"],
+        hyper: Hyper,
+        data: Data,
+    ) -> RunState:
+        """Take one step, as `step` does."""
+        spec = with_traced(self.spec, hyper)
         return self.step(spec, state, root, run, data, hyper.get(GIVEN_MASK))
+
+    def steps_until_due(self, state: RunState, hyper: Hyper) -> Int[Array, ""]:
+        """Count the steps of a running run, one at least, up to the next where something is due."""
+        spec, step = with_traced(self.spec, hyper), state.step
+        counts = [
+            self.check_every - step % self.check_every,
+            spec.stop.max_steps - step,
+            *self.steps_to_own(state),
+        ]
+        if self.extra_steps:
+            over = state.fit_step + self.extra_steps - step
+            counts.append(jnp.where(state.fit_step < 0, self.check_every, over))
+        return jnp.maximum(1, jnp.min(jnp.stack(counts)))
 
     def _checked(self, spec: Any, state: RunState, data: Data) -> dict[str, Any]:
         """Check the run where a check is due; give only what a check writes."""

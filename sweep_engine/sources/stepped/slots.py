@@ -1,7 +1,9 @@
 """RecordSlots: where on the device networks wait that are observed on the way."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
@@ -34,3 +36,9 @@ class RecordSlots(Protocol):
             states: A block's states after it.
             ended: The lanes whose run has ended in it.
         """
+
+
+def steps_to_any(places: Sequence[int], step: Int[Array, ""]) -> Int[Array, ""]:
+    """Count the steps to the next of some places; the most there are if all lie behind."""
+    ahead = jnp.asarray(places) - step
+    return jnp.min(jnp.where(ahead > 0, ahead, np.iinfo(np.int32).max))

@@ -92,4 +92,5 @@ class TrainPrograms(KernelPrograms, SteppedPrograms):
             network=self.bucket.network,
             loss=self.bucket.task.loss,
             num_examples=len(self.bucket.task.train),
+            held=self.bucket.held,
         )

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from sweep_engine.models import Network
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.stepped.single_run import RunState
+from sweep_engine.sources.stepped.slots import steps_to_any
 from sweep_engine.spec.sources import Record
 
 SLOTS = 16
@@ -65,6 +66,13 @@ class RecordSteps:
         place = jnp.where(is_due, slot, self.num_slots)
         theta = network.layout.flatten(state.params)
         return state._replace(recorded=state.recorded.at[place].set(theta, mode="drop"))
+
+    def steps_to_next(self, step: Int[Array, ""]) -> Int[Array, ""]:
+        """Count the steps to the next that is recorded."""
+        if self.spec.at is not None:
+            return steps_to_any(self.spec.at, step)
+        assert self.spec.every is not None
+        return self.spec.every - step % self.spec.every
 
     def networks(self, states: RunState) -> Float[Array, "K S P"]:
         """Give theta in every slot of a block."""

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from sweep_engine.keys import Purpose, permutation, run_key
-from sweep_engine.lanes import replace_if_any
+from sweep_engine.lanes import platform, replace_if_any
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.bucket import Data
 from sweep_engine.sources.stepped.single_run import (
@@ -20,6 +21,7 @@ from sweep_engine.sources.stepped.single_run import (
     record_checks,
     select,
 )
+from sweep_engine.sources.stepped.slots import steps_to_any
 from sweep_engine.sources.train.averages import averaged
 from sweep_engine.sources.train.edge import first_rate
 from sweep_engine.sources.train.label_noise import noisy
@@ -49,9 +51,14 @@ class Carried(NamedTuple):
 
 @dataclass(frozen=True)
 class Training(SteppedRun):
-    """The single-run code of a `train` source with its static choices."""
+    """The single-run code of a `train` source with its static choices.
+
+    Attributes:
+        held: Whether a run that has ended is held at every step, wherever checks are.
+    """
 
     spec: Train
+    held: bool = False
 
     @property
     def minibatch(self) -> int:
@@ -77,6 +84,11 @@ class Training(SteppedRun):
     @property
     def checks_with_steps(self) -> bool:
         return self.check_every == 1 and self.spec.batch_size == "full"
+
+    @property
+    def holds_every_step(self) -> bool:
+        # Compilers of accelerators have not been asked yet what they make of a loop in a loop.
+        return self.held or self.check_every == 1 or platform() != "cpu"
 
     @property
     def extra_steps(self) -> int:
@@ -113,8 +125,21 @@ class Training(SteppedRun):
     def at_snapshots(self, state: RunState) -> Bool[Array, " S"]:
         return jnp.asarray(self.spec.stop.snapshots) == state.step
 
-    def arrive(self, state: RunState) -> RunState:
-        return state
+    def arrive(self, state: RunState, root: Key[Array, ""], run: UInt32[Array, "2"]) -> RunState:
+        if not self.has_order:
+            return state
+        order = self._order(state, root, run)
+        return state._replace(carried=state.carried._replace(order=order))
+
+    def steps_to_own(self, state: RunState) -> list[Int[Array, ""]]:
+        counts = []
+        if self.has_order:
+            counts.append(self.steps_per_epoch - state.step % self.steps_per_epoch)
+        if self.spec.stop.snapshots:
+            counts.append(steps_to_any(self.spec.stop.snapshots, state.step))
+        if self.record_slots is not None:
+            counts.append(self.record_slots.steps_to_next(state.step))
+        return counts
 
     def ends(self, spec: Train, state: RunState) -> list[tuple[Bool[Array, ""], RunStatus]]:
         return [(state.step >= spec.stop.max_steps, RunStatus.MAX_STEPS)]
@@ -151,8 +176,7 @@ class Training(SteppedRun):
         data: Data,
         mask: Bool[Array, " P"] | None,
     ) -> RunState:
-        running = state.status == RunStatus.RUNNING
-        order = self._order(state, root, run)
+        order = state.carried.order
         x, y = self._examples(state.step, order, root, run, data)
         if spec.label_noise is not None:
             drawn = run_key(root, run, Purpose.LABEL_NOISE)
@@ -161,7 +185,7 @@ class Training(SteppedRun):
             step=state.step,
             root=root,
             run=run,
-            running=running,
+            running=state.status == RunStatus.RUNNING,
             num_examples=self.num_examples,
         )
 
@@ -180,21 +204,19 @@ class Training(SteppedRun):
         moved, carried = STEPPERS[type(optimizer)].update(
             optimizer, objective_on(Data(x, y)), state.params, state.carried.optimizer, context
         )
-        params = select(running, self.pruned(moved, mask), state.params)
-        step = state.step + running
+        hold = partial(select, context.running) if self.holds_every_step else _moved_alone
+        params = hold(self.pruned(moved, mask), state.params)
+        step = state.step + hold(1, 0)
         average = state.carried.average
         if spec.average is not None:
-            taken_in = averaged(spec.average, average, params, step)
-            average = select(running, taken_in, average)
-        carried = Carried(select(running, carried, state.carried.optimizer), order, average, rate)
+            average = hold(averaged(spec.average, average, params, step), average)
+        carried = Carried(hold(carried, state.carried.optimizer), order, average, rate)
         return state._replace(params=params, carried=carried, step=step)
 
     def _order(
         self, state: RunState, root: Key[Array, ""], run: UInt32[Array, "2"]
     ) -> Int[Array, " S"]:
         """The run's own order of the examples, drawn anew at the start of an epoch."""
-        if not self.has_order:
-            return state.carried.order
         key = run_key(root, run, Purpose.MINIBATCH)
         epoch, position = jnp.divmod(state.step, self.steps_per_epoch)
         # A run that has ended stands still, often at an epoch's start: it draws nothing.
@@ -232,3 +254,7 @@ class Training(SteppedRun):
         else:
             index = self.draw_examples(run_key(root, run, Purpose.MINIBATCH), step)
         return Data(data.x[index], data.y[index])
+
+
+def _moved_alone(moved: Any, before: Any) -> Any:
+    return moved
