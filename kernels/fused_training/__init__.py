@@ -1,7 +1,7 @@
 """Segments of training runs of multilayer perceptrons, many networks at once.
 
-The CPU's kernel and the plain twin know convolutions before the dense layers too, and
-perceptrons with norms and residual connections.
+The plain twin and the kernels of CPUs and NVIDIA GPUs know convolutions before the dense layers
+too; the plain twin and the CPU's know perceptrons with norms and residual connections.
 
 `plain` says what a segment is, in plain JAX. `cpu` keeps a network in the processor's
 cache for all of its steps, `cuda` in a block's shared memory, `tpu` a block of 128 in a TPU's

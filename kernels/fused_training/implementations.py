@@ -28,10 +28,11 @@ MOST_WIDTH = {"cpu": 1024, "cuda": 512, "tpu": 128}
 """Layers wider than this leave the cache, or the shared memory, and XLA's products win. On a TPU
 they fill its matrix unit, which the kernel leaves idle."""
 
-KNOW_ALL = ("plain", "cpu")
-"""Lists the implementations that know convolutions, norms and residual connections."""
+KNOW_CONVOLUTIONS = ("plain", "cpu", "cuda")
+KNOW_BLOCKS = ("plain", "cpu")
+"""List the implementations that know convolutions; norms and residual connections."""
 
-MOST_UNITS = 2**14
+MOST_UNITS = {"cpu": 2**14}
 """Bounds the outputs for an example: more leave the second-level cache."""
 
 MOST_PARAMS = {"cpu_tiny": 512}
@@ -40,14 +41,16 @@ MOST_PARAMS = {"cpu_tiny": 512}
 
 def obstacle(case: Case, implementation: str) -> str | None:
     """Say why a kernel cannot train a case, if it cannot."""
-    if implementation not in KNOW_ALL and (unknown := _beyond_perceptrons(case)):
+    if unknown := _unknown(case, implementation):
         return unknown
-    if case.convolutions:
-        return _convolutions_obstacle(case, implementation)
     if case.num_params > (most := MOST_PARAMS.get(implementation, case.num_params)):
         return f"networks of more than {most} parameters"
-    if max(case.widths) > (most := MOST_WIDTH.get(implementation, max(case.widths))):
+    widths = case.widths[1:] if case.convolutions else case.widths
+    if max(widths) > (most := MOST_WIDTH.get(implementation, max(widths))):
         return f"layers of more than {most} units"
+    units = max(layer.channels * layer.positions for layer in case.layers)
+    if units > (most := MOST_UNITS.get(implementation, units)):
+        return f"convolutions of more than {most} units"
     if implementation == "cuda" and launch_of(case) is None:
         return "networks that do not fit a block's shared memory"
     if implementation == "tpu" and tpu.block_bytes(case) > tpu.MOST_BYTES:
@@ -55,21 +58,14 @@ def obstacle(case: Case, implementation: str) -> str | None:
     return None
 
 
-def _beyond_perceptrons(case: Case) -> str | None:
-    if case.convolutions:
+def _unknown(case: Case, implementation: str) -> str | None:
+    if case.convolutions and implementation not in KNOW_CONVOLUTIONS:
         return "convolutions"
+    if implementation in KNOW_BLOCKS:
+        return None
     if case.residual:
         return "residual connections"
     return "norms" if case.norm else None
-
-
-def _convolutions_obstacle(case: Case, implementation: str) -> str | None:
-    _, *dense = case.widths
-    if max(dense) > (most := MOST_WIDTH.get(implementation, max(dense))):
-        return f"layers of more than {most} units"
-    if max(layer.channels * layer.positions for layer in case.layers) > MOST_UNITS:
-        return f"convolutions of more than {MOST_UNITS} units"
-    return None
 
 
 def build(case: Case, implementation: str) -> None:

@@ -1,7 +1,7 @@
 """CUDA kernels of networks that share blocks: from a case to its source, its PTX and a call."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -39,6 +39,7 @@ class CudaKernel(Generic[C]):
         macros: Names what a case is compiled with.
         launch_of: Chooses the launch of a case; None if a network fits no block.
         floats: Counts what a network takes of the shared memory, by threads and tile.
+        headers: Lists what stands before the source's own file, by case.
     """
 
     name: str
@@ -46,6 +47,7 @@ class CudaKernel(Generic[C]):
     macros: Callable[[C], Mapping[str, str]]
     launch_of: Callable[[C], Launch | None]
     floats: Callable[[C, int, int], int]
+    headers: Callable[[C], Sequence[Path]] = lambda _: ()
 
     def network_bytes(self, case: C, launch: Launch) -> int:
         """Return the size of a network's part of the shared memory: `Shared` in the source."""
@@ -56,7 +58,7 @@ class CudaKernel(Generic[C]):
         return launch.networks * self.network_bytes(case, launch)
 
     def source(self, case: C, launch: Launch) -> str:
-        """Put a source together: the values of macros, what kernels share, its own file."""
+        """Put a source together: the values of macros, what kernels share, its own files."""
         floats = self.floats(case, launch.threads, launch.tile)
         own = {
             "THREADS": launch.threads,
@@ -68,7 +70,8 @@ class CudaKernel(Generic[C]):
         }
         values = {**self.macros(case), **{f"SWEEP_{name}": value for name, value in own.items()}}
         lines = [f"#define {name} {value}\n" for name, value in values.items()]
-        return "".join([*lines, _COMMON.read_text(), self.main.read_text()])
+        files = (_COMMON, *self.headers(case), self.main)
+        return "".join([*lines, *(file.read_text() for file in files)])
 
     def ptx(self, case: C) -> str:
         """Compile a case to PTX for compute capability 9.0 and later.

@@ -44,6 +44,7 @@ def best_launch(
     turns: Callable[[int, int], int],
     *,
     multiple: int = 1,
+    least: int = LEAST_TILE,
 ) -> Launch | None:
     """Choose the launch that does most networks at once in the fewest turns; None if none fits.
 
@@ -55,21 +56,21 @@ def best_launch(
         floats: Of shared memory, of a network with so many threads and such a tile.
         turns: Of inner loops that its threads take one after the other.
         multiple: Of examples, that a tile has where it is not all of them.
+        least: Examples of a tile, where there are as many.
     """
     return max(
-        _launches(num_examples, floats, multiple),
+        _launches(num_examples, floats, multiple, least),
         key=lambda one: one.blocks * one.networks / turns(one.threads, one.tile),
         default=None,
     )
 
 
 def _launches(
-    num_examples: int, floats: Callable[[int, int], int], multiple: int
+    num_examples: int, floats: Callable[[int, int], int], multiple: int, least: int
 ) -> Iterator[Launch]:
     parts = {ceil(num_examples / count) for count in range(1, 17)}
-    sizes = {multiple * ceil(size / multiple) for size in parts} | {2**i for i in range(3, 14)}
-    least = min(LEAST_TILE, num_examples)
-    tiles = {min(size, num_examples) for size in sizes if size >= least}
+    sizes = {multiple * ceil(size / multiple) for size in parts} | {2**i for i in range(14)}
+    tiles = {min(size, num_examples) for size in sizes if size >= min(least, num_examples)}
     for threads in THREADS:
         networks = max(1, BLOCK_THREADS // threads)
         for tile in sorted(tiles):

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 from sweep_engine.kernels.fused_training import cuda as training
 from sweep_engine.kernels.fused_training.case import Case
+from sweep_engine.kernels.fused_training.convolution import Convolution
 from sweep_engine.kernels.native import CannotBuild, nvrtc
 from sweep_engine.kernels.native.cuda import CudaKernel
 from sweep_engine.kernels.native.occupancy import blocks_at_once, occupancy
@@ -61,6 +62,30 @@ SHAPES = {
 """Networks with some threads of a warp to those of a whole block, up to the widest layer that the
 kernel knows, and nearly the most parameters. A loss of classes makes ten of the outputs."""
 
+CONVOLUTIONAL = {
+    "CNN of MNIST-1D": Case(
+        (40, 1),
+        num_examples=512,
+        minibatch=32,
+        convolutions=(
+            Convolution(25, 5, 2, ((1, 1),)),
+            Convolution(25, 3, 2, ((1, 1),)),
+            Convolution(25, 3, 2, ((1, 1),)),
+        ),
+        image=(40, 1),
+    ),
+    "images of 14 x 14": Case(
+        (196, 20, 1),
+        num_examples=512,
+        convolutions=(
+            Convolution(6, 5, 1, ((2, 2),) * 2, max_pool=2),
+            Convolution(12, 3, 1, ((0, 0),) * 2, mean_pool=2),
+        ),
+        image=(14, 14, 1),
+    ),
+}
+"""Signals, and images with both poolings: some warps a network, and a whole block."""
+
 
 SCANS = {
     "one layer": ((4, 1), 16),
@@ -96,12 +121,16 @@ def scan_cases() -> Iterator[tuple[str, str, ScanCase]]:
 def training_cases() -> Iterator[tuple[str, str, Case]]:
     """List shape, what varies, and the case: each activation, loss and optimiser of each shape.
 
+    Convolutional networks, which take longer to compile, meet each in every fifth of these.
+
     Biases and minibatches alternate, so that each of those meets them and is without.
     """
     kinds = get_type_hints(Case)
     varied = [get_args(kinds[name]) for name in ("activation", "loss", "optimizer")]
-    for at, (shape, usual) in enumerate(SHAPES.items()):
+    for at, (shape, usual) in enumerate((SHAPES | CONVOLUTIONAL).items()):
         for i, (activation, loss, optimizer) in enumerate(product(*varied)):
+            if shape in CONVOLUTIONAL and i % 5:
+                continue  # one in five meets every activation, loss and optimiser
             bias = (at + i + i // 12) % 2 == 0
             last = 10 if loss == "cross_entropy" else 1
             case = replace(

@@ -124,7 +124,7 @@ def programs(lanes: int, device: str) -> dict[str, Compiled]:
         found[f"train, {name}"] = one = Compiled(
             source, workload.task, workload.model, lanes, _segment, flops=workload.flops
         )
-        if name != "CNN":
+        if name != "CNN" or kernel == "cuda":
             found[f"train, {name}, kernel"] = replace(one, implementation=kernel)
     law = {"kind": "lecun_normal"}
     prior = {"kind": "prior", "law": law, "draws": lanes}

@@ -37,11 +37,12 @@ def device(folder: Path, *, rehearse: bool) -> Found:
 def conformance(folder: Path, *, rehearse: bool) -> Found:
     """Compare the kernels with their plain twins here, and XLA's programs with the CPU's."""
     from sweep_engine.kernels.fused_training import plain
-    from sweep_engine.kernels.fused_training.implementations import TRAIN
+    from sweep_engine.kernels.fused_training.implementations import TRAIN, obstacle
     from tests.kernels.fused_training.cases import CASES, make
 
     kernel = TRAIN["cpu" if rehearse else "cuda"]
-    for name in list(CASES)[: 1 if rehearse else None]:
+    known = [name for name, case in CASES.items() if obstacle(case, "cuda") is None]
+    for name in known[: 1 if rehearse else None]:
         example = make(CASES[name], 64, 8)
         truth = example.run(plain.train_segment)[0].theta
         yield {f"kernel, {name}": _tried(lambda e=example: e.run(kernel)[0].theta, truth)}

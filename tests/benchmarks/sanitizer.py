@@ -88,14 +88,15 @@ def run_kernels(implementation: str) -> Iterator[str]:
     """
     import jax
 
-    from sweep_engine.kernels.fused_training.implementations import TRAIN
+    from sweep_engine.kernels.fused_training.implementations import TRAIN, obstacle
     from sweep_engine.kernels.prior_scan import SCAN
     from sweep_engine.kernels.prior_scan.case import Case
     from tests.kernels.fused_training.cases import CASES, make
 
     is_rehearsed = implementation == "cpu"  # by the stand-in, which checks nothing
     shapes = {"one layer": CASES["one layer"]} if is_rehearsed else CASES
-    for name, case in shapes.items():
+    known = {name: case for name, case in shapes.items() if obstacle(case, "cuda") is None}
+    for name, case in known.items():
         example = make(case, 5, 8)
         theta = np.asarray(example.run(TRAIN[implementation])[0].theta)
         if not (np.isfinite(theta).all() and (theta != example.state.theta).any(axis=1).all()):

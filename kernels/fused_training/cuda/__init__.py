@@ -29,8 +29,17 @@ from sweep_engine.kernels.fused_training.cuda.launch import launch_of, network_f
 from sweep_engine.kernels.fused_training.plain import Records
 from sweep_engine.kernels.native.cuda import CudaKernel
 
+_FOLDER = Path(__file__).parent
+
+
+def _headers(case: Case) -> list[Path]:
+    """List what a source is put together of: what all networks share, then their passes."""
+    passes = ("layers", "convolutional") if case.convolutions else ("dense",)
+    return [_FOLDER / f"{name}.cuh" for name in ("case", *passes)]
+
+
 KERNEL = CudaKernel(
-    "train_segment", Path(__file__).parent / "training.cu", macros, launch_of, network_floats
+    "train_segment", _FOLDER / "training.cu", macros, launch_of, network_floats, _headers
 )
 
 

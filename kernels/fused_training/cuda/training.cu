@@ -1,36 +1,17 @@
 // Segments of training runs on a GPU: a network's parameters, gradient, optimiser state and
 // activations stay in a block's shared memory for all of its steps.
 //
-// Exact float32. It follows block.cuh, which says how threads are shared out.
-enum Loss { logistic, cross_entropy, squared, squared_labels };
-enum Optimizer { sgd, nesterov, adam };
+// Exact float32. It follows block.cuh, which says how threads are shared out, case.cuh, and the
+// passes of a kind of network: dense.cuh, or layers.cuh and convolutional.cuh.
 enum Status { running, fits, loss_reached, out_of_steps, diverged };
 enum Rule { train_error, train_loss };
-
-constexpr Loss LOSS = SWEEP_LOSS;
-constexpr Optimizer OPTIMIZER = SWEEP_OPTIMIZER;
-constexpr int EXAMPLES = SWEEP_EXAMPLES, MINIBATCH = SWEEP_MINIBATCH;  // 0: full batch
-constexpr int STEP_EXAMPLES = MINIBATCH ? MINIBATCH : EXAMPLES;
-constexpr int NUM_HYPER = OPTIMIZER == adam ? 6 : 4, NUM_MOMENTS = OPTIMIZER == adam ? 2 : 1;
-
-constexpr int weights_at(int l) {
-  return l == 0 ? 0 : weights_at(l - 1) + (WIDTHS[l - 1] + BIAS) * odd(WIDTHS[l]);
-}
-constexpr int hidden_before(int l) { return l <= 1 ? 0 : hidden_before(l - 1) + odd(WIDTHS[l - 1]); }
-constexpr int SIZE = weights_at(LAYERS), HIDDEN = hidden_before(LAYERS);
-
-constexpr int TILE = SWEEP_TILE;  // examples that are taken at once
-constexpr int SUMMING = TILE < THREADS ? TILE : THREADS;  // threads that have examples
 
 struct Run {
   int step, status, fit_step, fit;
   float loss, error;
 };
 
-struct Shared {
-  float params[SIZE], gradient[SIZE], moments[NUM_MOMENTS * SIZE];
-  float inputs[TILE * odd(INPUTS)], hidden[TILE * HIDDEN + 1], outputs[TILE * odd(OUTPUTS)];
-  float slope[ACTIVATION == gelu ? TILE * HIDDEN + 1 : 1];  // gelu'(z)
+struct Shared : Network {
   float losses[THREADS], wrongs[THREADS];
   Run run;
   float spare[SWEEP_SPARE];  // so that networks that share a warp lie in different banks
@@ -40,70 +21,6 @@ static_assert(sizeof(Shared) == SWEEP_NETWORK_BYTES, "launch.py reckons another 
 struct Settings {
   int num_networks, num_index_turns, num_records, every, rule, stop_at_fit;
 };
-
-DEVICE float times_slope(float delta, float h, const float* slope) {
-  if (ACTIVATION == relu) return h > 0 ? delta : 0;
-  if (ACTIVATION == tanh_) return delta * (1 - h * h);
-  if (ACTIVATION == gelu) return delta * *slope;
-  return delta;
-}
-
-// Activations that enter layer L, and the gradient of those that leave it; their row lengths.
-template <int L>
-DEVICE float* entering(Shared& s) {
-  return L == 0 ? s.inputs : s.hidden + TILE * hidden_before(L);
-}
-template <int L>
-DEVICE float* leaving(Shared& s) {
-  return L == LAYERS - 1 ? s.outputs : s.hidden + TILE * hidden_before(L + 1);
-}
-
-template <int L>
-DEVICE void forward(Shared& s, int rows) {
-  constexpr int n = WIDTH<L>, m = WIDTH<L + 1>, at = weights_at(L), slopes = hidden_before(L + 1);
-  const float *in = entering<L>(s), *weights = s.params + at;
-  float* out = leaving<L>(s);
-  product<m>(
-      rows, n, [=](int i, int k) { return in[i * odd(n) + k]; },
-      [=](int k, int j) { return weights[k * odd(m) + j]; },
-      [=, &s](int i, int j, float z) {
-        if (BIAS) z += weights[n * odd(m) + j];
-        float* slope = s.slope + (ACTIVATION == gelu ? TILE * slopes + i * odd(m) + j : 0);
-        out[i * odd(m) + j] = L < LAYERS - 1 ? activate(z, slope) : z;
-      });
-  if constexpr (L < LAYERS - 1) forward<L + 1>(s, rows);
-}
-
-template <int L>
-DEVICE void backward(Shared& s, int rows, bool add) {
-  constexpr int n = WIDTH<L>, m = WIDTH<L + 1>, at = weights_at(L), slopes = hidden_before(L);
-  float* in = entering<L>(s);
-  float* gradient = s.gradient + at;
-  const float *delta = leaving<L>(s), *weights = s.params + at;
-  if (BIAS)
-    for (int j = THREAD; j < m; j += THREADS) {
-      float total = add ? gradient[n * odd(m) + j] : 0;
-      for (int i = 0; i < rows; i++) total += delta[i * odd(m) + j];
-      gradient[n * odd(m) + j] = total;
-    }
-  product<m>(
-      n, rows, [=](int k, int i) { return in[i * odd(n) + k]; },
-      [=](int i, int j) { return delta[i * odd(m) + j]; },
-      [=](int k, int j, float g) {
-        float* to = gradient + k * odd(m) + j;
-        *to = add ? *to + g : g;
-      });
-  if constexpr (L > 0) {
-    product<n>(
-        rows, m, [=](int i, int j) { return delta[i * odd(m) + j]; },
-        [=](int j, int k) { return weights[k * odd(m) + j]; },
-        [=, &s](int i, int k, float d) {
-          float* h = in + i * odd(n) + k;  // its gradient takes its place
-          *h = times_slope(d, *h, s.slope + (ACTIVATION == gelu ? TILE * slopes + i * odd(n) + k : 0));
-        });
-    backward<L - 1>(s, rows, add);
-  }
-}
 
 // One example's loss, in place of whose outputs their gradient is left.
 DEVICE void example_loss(float* f, float y, float& loss, float& wrong) {
@@ -145,14 +62,14 @@ DEVICE void pass(Shared& s, const float* x, const float* y, const int* indices, 
     const int rows = count - begin < TILE ? count - begin : TILE;
     for (int i = THREAD; i < rows * INPUTS; i += THREADS) {
       const int n = indices ? indices[begin + i / INPUTS] : begin + i / INPUTS;
-      s.inputs[i / INPUTS * odd(INPUTS) + i % INPUTS] = x[(long long)n * INPUTS + i % INPUTS];
+      *input_at(s, i) = x[(long long)n * INPUTS + i % INPUTS];
     }
     SYNC();
-    forward<0>(s, rows);
+    forward_all(s, rows);
     for (int i = THREAD; i < rows; i += THREADS)
       example_loss(s.outputs + i * odd(OUTPUTS), y[indices ? indices[begin + i] : begin + i], loss, wrong);
     SYNC();
-    if (back) backward<LAYERS - 1>(s, rows, begin > 0);
+    if (back) backward_all(s, rows, begin > 0);
     SYNC();
   }
   s.losses[THREAD] = loss;
@@ -204,18 +121,6 @@ DEVICE void update(Shared& s, const float* hyper, int step) {
   SYNC();
 }
 
-// Between rows of odd length and theta.
-template <bool TO_FLAT, int L = 0>
-DEVICE void copy_params(float* flat, float* params) {
-  constexpr int m = WIDTH<L + 1>, from = flat_at(L), at = weights_at(L);
-  for (int i = THREAD; i < (WIDTH<L> + BIAS) * m; i += THREADS) {
-    float *one = flat + from + i, *other = params + at + i / m * odd(m) + i % m;
-    if (TO_FLAT) *one = *other;
-    else *other = *one;
-  }
-  if constexpr (L < LAYERS - 1) copy_params<TO_FLAT, L + 1>(flat, params);
-}
-
 KERNEL train_segment(const float* theta, const float* moments, const int* counters,
                      const float* measured, const float* hyper, const int* turns, const float* x,
                      const float* y, const int* indices, const Settings* settings,
@@ -233,10 +138,11 @@ KERNEL train_segment(const float* theta, const float* moments, const int* counte
     s.params[i] = s.gradient[i] = 0;
     for (int m = 0; m < NUM_MOMENTS; m++) s.moments[m * SIZE + i] = 0;
   }
+  begin(s);
   SYNC();
-  copy_params<false>((float*)theta + r * PARAMS, s.params);
+  copy_params<false>((float*)theta + r * THETA, s.params);
   for (int m = 0; m < NUM_MOMENTS; m++)
-    copy_params<false>((float*)moments + (r * NUM_MOMENTS + m) * PARAMS, s.moments + m * SIZE);
+    copy_params<false>((float*)moments + (r * NUM_MOMENTS + m) * THETA, s.moments + m * SIZE);
   if (THREAD == 0)
     s.run = Run{counters[4 * r], counters[4 * r + 1], counters[4 * r + 2], counters[4 * r + 3],
                 measured[2 * r], measured[2 * r + 1]};
@@ -267,9 +173,9 @@ KERNEL train_segment(const float* theta, const float* moments, const int* counte
   }
 
   SYNC();
-  copy_params<true>(theta_out + r * PARAMS, s.params);
+  copy_params<true>(theta_out + r * THETA, s.params);
   for (int m = 0; m < NUM_MOMENTS; m++)
-    copy_params<true>(moments_out + (r * NUM_MOMENTS + m) * PARAMS, s.moments + m * SIZE);
+    copy_params<true>(moments_out + (r * NUM_MOMENTS + m) * THETA, s.moments + m * SIZE);
   if (THREAD == 0) {
     const Run& run = s.run;
     const int ends[] = {run.step, run.status, run.fit_step, run.fit};

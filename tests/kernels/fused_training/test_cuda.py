@@ -10,6 +10,7 @@ import pytest
 
 from sweep_engine.kernels.fused_training import cuda, plain
 from sweep_engine.kernels.fused_training.case import Case
+from sweep_engine.kernels.fused_training.convolution import Convolution
 from sweep_engine.kernels.fused_training.cuda.launch import launch_of
 from sweep_engine.kernels.fused_training.implementations import obstacle
 from sweep_engine.kernels.native import CannotBuild, nvrtc
@@ -21,12 +22,17 @@ from tests.kernels.fused_training.cases import CASES, make
 
 
 @pytest.mark.parametrize(
-    "launch", [Launch(threads=3, networks=1, tile=128), Launch(threads=2, networks=3, tile=17)]
+    ("name", "launch"),
+    [
+        ("yardstick", Launch(threads=3, networks=1, tile=128)),
+        ("yardstick", Launch(threads=2, networks=3, tile=17)),
+        ("signals", Launch(threads=3, networks=2, tile=2)),
+    ],
 )
-def test_neither_tiles_nor_neighbours_change_what_is_learnt(launch: Launch) -> None:
-    """All examples at once, or in eight tiles with the last smaller; the second block of three
-    networks has one place too many."""
-    example = make(CASES["yardstick"], 5, 4)
+def test_neither_tiles_nor_neighbours_change_what_is_learnt(name: str, launch: Launch) -> None:
+    """All examples at once, or in tiles of which the last is smaller; the last block of two or
+    three networks has one place too many."""
+    example = make(CASES[name], 5, 4)
     found, _ = example.run(partial(raw.cuda_on_host, launch=launch))
     truth, _ = example.run(plain.train_segment)
     np.testing.assert_allclose(found.theta, truth.theta, rtol=1e-4, atol=1e-5)
@@ -70,10 +76,20 @@ def test_what_fits_no_block_is_said() -> None:
         cuda.KERNEL.ptx(case)
 
 
+def test_a_convolutional_network_may_take_its_examples_one_by_one() -> None:
+    """1,600 positions of 17 places are 106 KiB an example; eight of them fit no block."""
+    one = Convolution(16, 3, 1, ((1, 1),) * 2, mean_pool=4)
+    case = Case((1600, 1), num_examples=64, convolutions=(one,), image=(40, 40, 1))
+    assert launch_of(case).tile == 1
+    assert obstacle(case, "cuda") is None
+    more = replace(case, convolutions=(replace(one, channels=40),))
+    assert obstacle(more, "cuda") == "networks that do not fit a block's shared memory"
+
+
 @needs_nvrtc
-@pytest.mark.parametrize("name", ["ragged", "wide"])
+@pytest.mark.parametrize("name", ["ragged", "wide", "images"])
 def test_compiles_without_spills_for_as_many_blocks_as_are_planned(name: str) -> None:
-    """Two networks in each warp, and one in a whole block; the record holds many more."""
+    """Networks that share a warp, one in a warp and in a whole block; the record holds more."""
     case, launch = CASES[name], launch_of(CASES[name])
     registers = nvrtc.registers(cuda.KERNEL.source(case, launch), "sm_90")
     threads = launch.threads * launch.networks
