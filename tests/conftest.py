@@ -29,7 +29,7 @@ HEAD = "ray"
 OPTIMISED = (
     "test_lanes.py", "models/test_canonical.py", "models/test_lanes.py",
     "observables/test_every_observable.py", "sources/flow/test_flow.py",
-    "sources/test_checks_with_steps.py", "sources/test_invariants.py", "sources/test_lowering.py",
+    "sources/test_steps_and_checks.py", "sources/test_invariants.py", "sources/test_lowering.py",
     "sources/test_recording.py",
 )  # fmt: skip
 """Lists tests of what XLA's optimiser makes of a program: bits, lane by lane."""

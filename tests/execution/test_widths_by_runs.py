@@ -99,11 +99,14 @@ def test_every_kind_counts_its_padding():
     assert found["bayes"] == 4 * CASES["bayes"]["draws"]  # 5 draws are one chain of a block
 
 
-def trained(runs, lanes, out):
-    source = CASES["sgd"] | {"runs": runs}
-    sweep = sweep_of({"sgd": source})
+def sweep_in(lanes, sources):
+    sweep = sweep_of(sources)
     execution = sweep.execution.model_copy(update={"lanes": lanes})
-    run(sweep.model_copy(update={"execution": execution}), out)
+    return sweep.model_copy(update={"execution": execution})
+
+
+def trained(runs, lanes, out):
+    run(sweep_in(lanes, {"sgd": CASES["sgd"] | {"runs": runs}}), out)
     (params,) = open_results(out).params("sgd")
     last = np.lexsort((params.step, params.run_id))
     (width,) = read_manifest(OutputDirectory(out)).frozen.lanes.values()
@@ -124,6 +127,26 @@ def test_a_sweep_that_grows_keeps_its_width_and_its_bits(tmp_path, monkeypatch):
     begun_whole, ids, _ = trained(20, None, tmp_path / "whole")
     assert begun_whole == 20
     np.testing.assert_array_equal(ids, named_ids)  # the same runs, in wider blocks
+
+
+def test_a_sweep_begun_when_runs_were_held_at_every_step_goes_on_so(tmp_path):
+    """Its frozen choices say nothing of it; buckets that it gains are as new sweeps' are."""
+    trained(6, None, tmp_path)
+    (bucket,) = read_manifest(OutputDirectory(tmp_path)).frozen.lanes
+    assert read_manifest(OutputDirectory(tmp_path)).frozen.held == ()
+    file = tmp_path / "sweep.json"
+    document = json.loads(file.read_text())
+    del document["seal"], document["frozen"]["held"]
+    file.write_text(json.dumps(document))
+    assert read_manifest(OutputDirectory(tmp_path)).frozen.held == (bucket,)
+    grown = sweep_in(None, {"sgd": CASES["sgd"], "again": CASES["again"]})
+    run(grown, tmp_path)
+    frozen = read_manifest(OutputDirectory(tmp_path)).frozen
+    assert frozen.held == (bucket,)
+    programs = Programs(plan(grown), frozen)
+    held = {name: programs.of(name).bucket.held for name in frozen.lanes}
+    assert held.pop(bucket)
+    assert list(held.values()) == [False]
 
 
 def test_a_plan_reckons_with_padding_and_says_what_to_do(tmp_path):

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, UInt32
 
-from sweep_engine.lanes import Options, Program
+from sweep_engine.lanes import Options, Program, over_lanes
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.bucket import Bucket, Data, Hyper, Root
 from sweep_engine.sources.lane_widths import refilled_lanes
 from sweep_engine.sources.programs import Example, SourcePrograms, Timed
-from sweep_engine.sources.stepped.block import LaneBlock, XlaBlock
+from sweep_engine.sources.stepped.block import LaneBlock
 from sweep_engine.sources.stepped.recording import recording_bucket
 from sweep_engine.sources.stepped.single_run import (
     GIVEN_MASK,
@@ -183,12 +183,18 @@ class SteppedPrograms(SourcePrograms):
         return Timed(self.advance, arguments, steps * self.width)
 
     def counted(self) -> Timed:
-        """Give one step of every lane, as XLA computes it, and its share of a check."""
+        """Give one step of every lane, as XLA computes it, and its share of a check.
+
+        Where each step is checked, outputs that the two share are in it twice.
+        """
         _, _, runs, hyper, root, data, _ = self.first_segment(1, self.example)
-        block = XlaBlock(self.single)
+        meet, move = (
+            over_lanes(part, (0, None, 0, 0, None)) for part in (self.single.meet, self.single.move)
+        )
 
         def turn(states: RunState, runs: Any, hyper: Hyper, root: Root, data: Data) -> RunState:
-            return block.advance(states, root, runs, hyper, data, jnp.int32(1))[1]
+            moved: RunState = move(meet(states, root, runs, hyper, data), root, runs, hyper, data)
+            return moved
 
         arguments = (self.empty_state, runs, hyper, root, data)
         program = self.bucket.program(turn, options=self.options)

@@ -1,4 +1,7 @@
-"""At full batch a run is checked every step, on the outputs that the step begins with."""
+"""Steps and the checks between them: what is shared, what is held, and how far a block goes alone.
+
+At full batch a run is checked every step, on the outputs that the step begins with.
+"""
 
 import re
 from dataclasses import asdict
@@ -22,7 +25,7 @@ CASES = {
 }
 
 
-def opened(name, **options):
+def opened(name, held=False, **options):
     task, model, optimizer = CASES[name]
     source = {
         "kind": "train", "optimizer": optimizer, "init": {"kind": "gaussian", "std": 0.5},
@@ -35,7 +38,7 @@ def opened(name, **options):
     }  # fmt: skip
     sweep = Sweep.model_validate(document)
     (setting,) = settings(sweep)
-    programs = open_source(setting, sweep.seed, sweep.folder, (), sweep.execution)
+    programs = open_source(setting, sweep.seed, sweep.folder, (), sweep.execution, held=held)
     return programs, [Piece(setting, 0, 11)]
 
 
@@ -74,3 +77,64 @@ def test_checks_that_the_step_does_not_begin_with_stay_in_a_branch(options):
     programs, _ = opened("mlp", **options)
     assert not programs.single.checks_with_steps
     assert opened("mlp", stop={"check_every": 1})[0].single.checks_with_steps
+
+
+MANY_PLACES = {
+    "batch_size": 2,
+    "stop": {"max_steps": 41, "check_every": 6, "extra_steps": 5, "snapshots": [3, 40]},
+    "average": {"decay": 0.9},
+}
+
+
+def trained(name, held):
+    programs, pieces = opened(name, held, **MANY_PLACES)
+    assert programs.single.holds_every_step == held
+    return asdict(work(programs, pieces, Control()))
+
+
+def test_runs_held_between_checks_alone_have_the_bits_of_runs_held_at_every_step():
+    """Runs that end at different steps, some after a last one between two checks."""
+    found, twin = trained("mlp", held=False), trained("mlp", held=True)
+    assert len(set(found["solutions"]["steps"].tolist())) > 1
+    assert 41 in found["solutions"]["steps"]
+    for one, another in zip(*map(jax.tree.leaves, (found, twin)), strict=True):
+        assert np.asarray(one).tobytes() == np.asarray(another).tobytes()
+
+
+def test_with_adam_they_differ_by_rounding():
+    found, twin = (trained("cnn", held)["solutions"] for held in (False, True))
+    assert found["steps"].tolist() == twin["steps"].tolist()
+    np.testing.assert_allclose(found["theta"], twin["theta"], atol=1e-3)
+    assert (
+        found["theta"].tobytes() != twin["theta"].tobytes()
+    )  # so sweeps keep what they began with
+
+
+def state_at(single, step, fit_step):
+    state = single.start(jax.random.key(0), np.zeros(2, np.uint32), {})
+    return state._replace(step=np.int32(step), fit_step=np.int32(fit_step))
+
+
+@pytest.mark.parametrize(
+    ("step", "fit_step", "steps"),
+    [
+        (0, -1, 2),  # an epoch ends: four examples, two of them a step
+        (2, -1, 1),  # a snapshot at 3
+        (4, -1, 2),
+        (5, -1, 1),
+        (38, 34, 1),  # five more than the first fit
+        (39, 36, 1),  # a snapshot at 40
+        (40, -1, 1),  # the last step
+    ],
+)
+def test_lanes_go_on_alone_up_to_the_next_step_where_something_is_due(step, fit_step, steps):
+    single = opened("mlp", **MANY_PLACES)[0].single
+    assert single.steps_until_due(state_at(single, step, fit_step), {}) == steps
+
+
+def test_checks_bound_how_far_they_go():
+    options = {"batch_size": 2, "sampling": "with_replacement", "stop": {"check_every": 6}}
+    single = opened("mlp", **options)[0].single
+    assert [int(single.steps_until_due(state_at(single, at, -1), {})) for at in (0, 6, 8)] == [
+        6, 6, 4,
+    ]  # fmt: skip
