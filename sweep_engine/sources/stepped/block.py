@@ -90,14 +90,14 @@ class XlaBlock:
     ) -> tuple[Int[Array, ""], RunState]:
         given = root, runs, hyper, data
         states = over_lanes(self.single.meet, (0, None, 0, 0, None))(states, *given)
-        running = states.status == RunStatus.RUNNING
         move = over_lanes(self.single.move, (0, None, 0, 0, None))
+        if self.single.holds_every_step:
+            return jnp.int32(1), move(states, *given)
 
         def turn(_: Any, moving: Moving) -> Moving:
             return Moving.of(move(states._replace(**moving._asdict()), *given))
 
-        if self.single.holds_every_step:
-            return jnp.int32(1), move(states, *given)
+        running = states.status == RunStatus.RUNNING
         counts = over_lanes(self.single.steps_until_due)(states, hyper)
         together = jnp.min(jnp.where(running, counts, most))
         turns = jnp.where(jnp.any(running), together, 1)
