@@ -51,8 +51,8 @@ class Frozen:
         implementation: What trains or draws, by bucket.
         lanes: K, by bucket.
         versions: Of sweep_engine, jax, flax, optax, numpy and Python.
-        held: Buckets begun when XLA held runs that had ended at every step, not once between
-            checks, which is faster and of other last bits.
+        held: Buckets whose runs that have ended XLA holds at every step, not once between checks,
+            which is faster and of other last bits: those begun before it did, or on accelerators.
     """
 
     platform: str

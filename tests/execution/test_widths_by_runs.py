@@ -149,6 +149,15 @@ def test_a_sweep_begun_when_runs_were_held_at_every_step_goes_on_so(tmp_path):
     assert list(held.values()) == [False]
 
 
+def test_on_an_accelerator_runs_are_held_at_every_step():
+    """So that sweeps begun there keep their bits once they are not."""
+    sweep = sweep_in(None, {"sgd": CASES["sgd"]})
+    (name,) = plan(sweep).buckets
+    for device, held in (("gpu", (name,)), ("cpu", ())):
+        with for_platform(device):
+            assert Programs(plan(sweep)).freeze([name]).held == held
+
+
 def test_a_plan_reckons_with_padding_and_says_what_to_do(tmp_path):
     document = dump_sweep(sweep_of({"sgd": CASES["sgd"] | {"runs": 6}}))
     found, said = {}, {}

@@ -235,7 +235,7 @@ class Programs:
             implementation=self._choose(names),
             lanes={name: self.of(name).bucket.lanes for name in names},
             versions=_versions(),
-            held=tuple(name for name in names if name in self._held),
+            held=tuple(name for name in names if self.of(name).bucket.held),
         )
 
     def _choose(self, names: Sequence[str]) -> dict[str, Choice]:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from sweep_engine.keys import Purpose, permutation, run_key
-from sweep_engine.lanes import platform, replace_if_any
+from sweep_engine.lanes import replace_if_any
 from sweep_engine.solutions import RunStatus
 from sweep_engine.sources.bucket import Data
 from sweep_engine.sources.stepped.single_run import (
@@ -87,8 +87,7 @@ class Training(SteppedRun):
 
     @property
     def holds_every_step(self) -> bool:
-        # Compilers of accelerators have not been asked yet what they make of a loop in a loop.
-        return self.held or self.check_every == 1 or platform() != "cpu"
+        return self.held or self.check_every == 1
 
     @property
     def extra_steps(self) -> int:
