@@ -73,7 +73,7 @@ class Bucket:
         seed: The sweep's seed.
         lanes: K.
         knows_start: Whether it can be said where runs started, where they did start somewhere.
-        held: Whether XLA holds runs that have ended at every step.
+        held: Whether XLA holds runs that have ended at every step, and checks share nothing.
     """
 
     setting: Setting

@@ -42,7 +42,8 @@ def open_source(
         names: What the sweep observes.
         execution: How the programs compute.
         runs: Of the bucket, which a block's width follows; left out, it is what a block can hold.
-        held: Whether runs that have ended are held at every step, as sweeps begun before do.
+        held: Whether runs that have ended are held at every step, and checks share nothing, as in
+            sweeps that were begun so.
 
     Raises:
         ValueError: task, model, law, observables and acceptance rule do not fit one another.

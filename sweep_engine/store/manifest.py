@@ -51,8 +51,9 @@ class Frozen:
         implementation: What trains or draws, by bucket.
         lanes: K, by bucket.
         versions: Of sweep_engine, jax, flax, optax, numpy and Python.
-        held: Buckets whose runs that have ended XLA holds at every step, not once between checks,
-            which is faster and of other last bits: those begun before it did, or on accelerators.
+        held: Buckets that XLA trains as it once did all: runs that have ended are held at every
+            step, not once between checks, and no check shares the outputs of a step. Those begun
+            then, or on accelerators; their last bits are others.
     """
 
     platform: str

@@ -54,7 +54,8 @@ class Training(SteppedRun):
     """The single-run code of a `train` source with its static choices.
 
     Attributes:
-        held: Whether a run that has ended is held at every step, wherever checks are.
+        held: Whether a run that has ended is held at every step, and checks stand in a branch,
+            wherever they are: the programs of sweeps that were begun so.
     """
 
     spec: Train
@@ -83,7 +84,7 @@ class Training(SteppedRun):
 
     @property
     def checks_with_steps(self) -> bool:
-        return self.check_every == 1 and self.spec.batch_size == "full"
+        return self.check_every == 1 and self.spec.batch_size == "full" and not self.held
 
     @property
     def holds_every_step(self) -> bool:
