@@ -240,10 +240,10 @@ def _gd_steps(rates, target, steps, *, momentum=0.0):
         states = _in_float64(
             over_lanes(training.start, (None, 0, 0))(programs.bucket.root, runs, hyper)
         )
-        advance = jax.jit(over_lanes(training.advance, (0, None, 0, 0, None)))
+        step = jax.jit(over_lanes(training.move, (0, None, 0, 0, None)))
         path = [layout.flatten_rows(states.params)]
         for _ in range(steps):
-            states = advance(states, programs.bucket.root, runs, hyper, data)
+            states = step(states, programs.bucket.root, runs, hyper, data)
             path.append(layout.flatten_rows(states.params))
     assert path[-1].dtype == np.float64
     return np.array(path)
