@@ -97,12 +97,15 @@ def test_runs_held_between_checks_alone_have_the_bits_of_runs_held_at_every_step
 
 
 def test_with_adam_they_differ_by_rounding():
+    """By a unit of the last place a step at most; a step of a run that had ended moves by 0.05."""
     found, twin = (trained("cnn", held)["solutions"] for held in (False, True))
     assert found["steps"].tolist() == twin["steps"].tolist()
-    np.testing.assert_allclose(found["theta"], twin["theta"], atol=1e-3)
-    assert (
-        found["theta"].tobytes() != twin["theta"].tobytes()
-    )  # so sweeps keep what they began with
+    assert len(set(found["steps"].tolist())) > 1
+    assert np.isfinite(twin["theta"]).all()
+    unit = np.finfo(np.float32).eps * np.abs(twin["theta"]).max()
+    np.testing.assert_allclose(
+        found["theta"], twin["theta"], rtol=0, atol=41 * unit, equal_nan=False, strict=True
+    )
 
 
 def state_at(single, step, fit_step):
