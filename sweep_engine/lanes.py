@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
+from sweep_engine.machine import second_level_cache
+
 LANE = "lane"
 
 Options = dict[str, str | bool | int]
@@ -62,8 +64,18 @@ def for_platform(name: str) -> Iterator[None]:
         _PLATFORM.reset(token)
 
 
-TPU_CHIP_BYTES = 2**27
-"""On-chip memory of a TPU v5e or v6e."""
+CPU_BLOCK_BYTES = 2**22
+"""What a block may hold, that it stays in a CPU's caches."""
+
+LARGE_CACHE = 2**21
+"""From this size on a block is kept within a core's own second-level cache."""
+
+TPU_BLOCK_BYTES = 2**26
+"""What a block may hold, that it stays on a TPU's chip: half of the 128 MiB of a v5e's or v6e's.
+The rest is what its compiler holds beside it."""
+
+TPU_ROW = 128
+"""Numbers that a TPU works on side by side."""
 
 
 def over_lanes(function: Callable[..., Any], in_axes: Any = 0) -> Callable[..., Any]:
@@ -107,16 +119,18 @@ def choose_lanes(
 ) -> int:
     """Pick the block's width K for a device kind.
 
-    On a CPU the bytes that a block holds are kept near 4 MiB: parameters, gradients,
-    optimiser state and activations then stay in the cache, and the interpreter of the program
-    has enough to do per operation. Training holds 4 bytes x (4 num_params +
-    3 values_per_pass) a lane, a forward pass 4 bytes x (num_params + values_per_pass).
-    Measured on CPUs: `sweep-engine bench lanes`.
+    On a CPU the bytes that a block holds are kept near 4 MiB, or near the second-level cache
+    of a core that has 2 to 4 MiB of it: parameters, gradients, optimiser state and activations
+    then stay in the cache, and the interpreter of the program has enough to do per operation.
+    Training holds 4 bytes x (4 num_params + 3 values_per_pass) a lane, a forward pass
+    4 bytes x (num_params + values_per_pass). Measured by `sweep-engine bench lanes` on an AMD
+    EPYC (1 MiB a core, with a fast third level: 4 MiB) and an Intel Xeon (2 MiB, with a third
+    level that is far away: there blocks of 4 MiB take XXX times as long).
 
-    An accelerator wants many lanes at once. A TPU keeps a block on its chip that is not larger
-    than the memory there, and multiples of 1,024 lanes fill its tiles of 8 x 128 in whole. By
-    its compiler, 1,024 lanes of the 7-40-40-1 network move 92 KB of memory a step and lane,
-    4,096 lanes 560 KB (`tests/benchmarks/records/deviceless.json`).
+    An accelerator wants many lanes at once. A TPU keeps a block on its chip that is no larger
+    than about half of it: by its compiler a step of 512 lanes of the 7-40-40-1 network then moves
+    no memory, one of 1,024 lanes 51 KB a lane, of 4,096 XXX KB; of the MNIST-1D CNN 128 lanes
+    2 KB, 1,024 lanes 3.0 MB (`tests/benchmarks/records/deviceless.json`).
 
     A GPU keeps no block on its chip: by its compiler, what a lane moves does not depend on K. But
     a step is 25 to 58 launches, of some microseconds each, whatever K is. Half a GiB held is about
@@ -132,10 +146,15 @@ def choose_lanes(
     """
     values = 4 * num_params + 3 * values_per_pass if trains else num_params + values_per_pass
     if platform == "cpu":
-        return _lanes_in(2**22, values, least=16, most=256)
+        return _lanes_in(_cpu_block_bytes(), values, least=16, most=256)
     if platform == "tpu":
-        return _lanes_in(TPU_CHIP_BYTES, values, least=1024, most=4096)
+        return _lanes_in(TPU_BLOCK_BYTES, values, least=TPU_ROW, most=4096)
     return _lanes_in(2**29, values, least=1024, most=65_536)
+
+
+def _cpu_block_bytes() -> int:
+    cache = second_level_cache() or 0
+    return min(cache, CPU_BLOCK_BYTES) if cache >= LARGE_CACHE else CPU_BLOCK_BYTES
 
 
 def _lanes_in(size: int, values: int, *, least: int, most: int) -> int:

@@ -39,6 +39,15 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def second_level_cache() -> int | None:
+    """Return the bytes of a core's second-level cache; None where the system does not say."""
+    for cache in (ROOT / "sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        size = _read(cache / "size")
+        if _read(cache / "level") == "2" and size.endswith("K"):
+            return 1024 * int(size.removesuffix("K"))
+    return None
+
+
 def _quotas_v2() -> Iterator[float]:
     for folder in _groups(""):
         quota, _, period = _read(folder / "cpu.max").partition(" ")

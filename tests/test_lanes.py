@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweep_engine import lanes as lanes_module
 from sweep_engine.lanes import (
     SMALL_WINDOWS,
     STEADY,
@@ -181,21 +182,33 @@ def test_the_width_is_a_power_of_two_and_falls_with_size(num_params, values):
 
 
 @pytest.mark.parametrize("num_params", [61, 2001, 10**6])
-def test_a_block_fills_the_tiles_of_a_tpu(num_params):
-    assert choose_lanes("tpu", num_params, 1000) % (8 * 128) == 0
+def test_a_block_fills_the_rows_of_a_tpu(num_params):
+    assert choose_lanes("tpu", num_params, 1000) % 128 == 0
 
 
-def test_a_block_on_a_cpu_stays_near_4_mib():
+MIB = 2**20
+
+
+@pytest.mark.parametrize(
+    ("cache", "mib"), [(None, 4), (MIB, 4), (2 * MIB, 2), (3 * MIB, 3), (16 * MIB, 4)]
+)
+def test_a_block_on_a_cpu_stays_near_4_mib_or_in_a_large_second_level_cache(
+    cache, mib, monkeypatch
+):
+    monkeypatch.setattr(lanes_module, "second_level_cache", lambda: cache)
     num_params, values = 2000, 3000
     lanes = choose_lanes("cpu", num_params, values)
-    assert 2**21.5 <= lanes * 4 * (4 * num_params + 3 * values) <= 2**22.5
+    held = lanes * 4 * (4 * num_params + 3 * values)
+    assert mib * MIB / 2**0.5 <= held <= mib * MIB * 2**0.5
 
 
 def test_a_tpu_keeps_a_block_on_its_chip():
-    """Hold up to 4,096 lanes where they fit, and 1,024 where they do not."""
-    small, yardstick, large = (41, 8 * 9), (2001, 128 * 88), (10**6, 10**6)
-    assert [choose_lanes("tpu", *one) for one in (small, yardstick, large)] == [4096, 1024, 1024]
-    assert choose_lanes("tpu", *yardstick, trains=False) > 1024
+    """Hold up to 4,096 lanes where they fit, and a row of 128 where even they do not."""
+    small, digits, yardstick = (41, 8 * 9), (2410, 32 * 42), (2001, 128 * 81)
+    cnn, large = (5210, 32 * 860), (10**6, 10**6)
+    found = [choose_lanes("tpu", *one) for one in (small, digits, yardstick, cnn, large)]
+    assert found == [4096, 1024, 512, 128, 128]
+    assert choose_lanes("tpu", *yardstick, trains=False) > 512
 
 
 def test_a_step_on_a_gpu_moves_enough_for_its_launches():

@@ -127,6 +127,25 @@ def test_memory(system, files, limit):
     assert machine.usable_memory() == describe()["memory_bytes"] == found
 
 
+def of_cache(index, level, size):
+    folder = f"sys/devices/system/cpu/cpu0/cache/index{index}"
+    return {f"{folder}/level": level, f"{folder}/size": size}
+
+
+@pytest.mark.parametrize(
+    ("files", "size"),
+    [
+        ({}, None),
+        (of_cache(0, "1", "48K") | of_cache(3, "3", "307200K"), None),
+        (of_cache(0, "1", "48K") | of_cache(2, "2", "2048K") | of_cache(3, "3", "9M"), 2**21),
+        (of_cache(2, "2", "1024K"), 2**20),
+    ],
+)
+def test_second_level_cache(system, files, size):
+    system(files)
+    assert machine.second_level_cache() == size
+
+
 @pytest.mark.parametrize("is_enabled", [True, False])
 def test_garbage_is_looked_for_again_afterwards(is_enabled):
     before = gc.isenabled()

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from sweep_engine.lanes import choose_lanes, platform
+from sweep_engine.lanes import TPU_ROW, choose_lanes, platform
 from sweep_engine.models import Network
 
 ALL_AT_ONCE = 32
@@ -15,9 +15,6 @@ ALL_AT_ONCE = 32
 REFILLS = 8
 """So many runs a lane takes in turn where there are more: then the last ones, for which all lanes
 wait, are a small part. Runs stop at very different times."""
-
-WHOLE_TILES = 1024
-"""Lanes of an accelerator come in multiples of this, which fill a TPU's tiles of 8 x 128."""
 
 HELD = ("dot_general", "conv_general_dilated", "concatenate")
 """Operations whose results a pass holds: of layers, and of a convolution's patches."""
@@ -36,7 +33,7 @@ def usual_lanes(network: Network, num_examples: int, *, trains: bool) -> int:
 
 
 def narrowed(usual: int, busy: int) -> int:
-    """Narrow a block to the lanes that are busy; an accelerator's to whole tiles.
+    """Narrow a block to the lanes that are busy; an accelerator's to whole rows of a TPU.
 
     Args:
         usual: The width that a block can hold.
@@ -44,7 +41,7 @@ def narrowed(usual: int, busy: int) -> int:
     """
     if platform() == "cpu":
         return min(usual, busy)
-    return min(usual, WHOLE_TILES * math.ceil(busy / WHOLE_TILES))
+    return min(usual, TPU_ROW * math.ceil(busy / TPU_ROW))
 
 
 def refilled_lanes(runs: int) -> int:

@@ -66,8 +66,6 @@ def open_source(
     kind = KINDS[type(setting.spec)]
     lanes = execution.lanes or _choose_lanes(kind.programs, setting, task, network, runs)
     at_once = [observable for observable in observed if not observable.is_late]
-    # Compilers of accelerators have not been asked yet what they make of a loop in a loop.
-    held = held or platform() != "cpu"
     bucket = Bucket(setting, task, network, at_once, execution, seed, lanes, held=held)
     programs = kind.programs(bucket)
     programs.prepare()

@@ -53,7 +53,7 @@ class Frozen:
         versions: Of sweep_engine, jax, flax, optax, numpy and Python.
         held: Buckets that XLA trains as it once did all: runs that have ended are held at every
             step, not once between checks, and no check shares the outputs of a step. Those begun
-            then, or on accelerators; their last bits are others.
+            then; their last bits are others.
     """
 
     platform: str

@@ -26,8 +26,11 @@ from tests.benchmarks.bundles import FLAGS, listings
 RECORD = Path(__file__).parent / "records" / "deviceless.json"
 NOTE = (
     "Compilers' figures, not measurements: nothing was run. By region: what is done once a call, "
-    "once a turn of a loop (a network-step, where a source trains), and in branches that most "
-    "turns do not take; XLA's own figures (`xla_`) add all that up. Bytes are a network's: of "
+    "once a turn of a loop, and in branches that most turns do not take; XLA's own figures "
+    "(`xla_`) add all that up. Where a source trains, the innermost loop is that of network-steps: "
+    "`call/turn/turn` (`call/turn/turn 2` where a GPU replaces orders of minibatches in a loop "
+    "before it), with what is due between them in `call/turn`; `call/turn` where every step is "
+    "checked, or was held. Bytes are a network's: of "
     "operands and results with the padding of tiles; launches are a block's. `memory_bytes` leave "
     "the device's memory or go there, `chip_bytes` stay in a TPU's on-chip memory. `cycles` are "
     "the TPU compiler's own estimate, a network; `counted_cycles` are bundles of instructions off "
@@ -45,7 +48,7 @@ NOTE = (
     "The GPU compiler tells neither cycles nor totals of its own, and chooses how products are "
     "done by timing them: here all are cuBLAS's."
 )
-LANES = (1024, 4096)
+LANES = (128, 512, 1024)
 SECONDS = 300.0
 KEPT_SHARE = 0.02
 """Regions that move less than this share of the bytes are left out of the record."""
@@ -126,6 +129,9 @@ def programs(lanes: int, device: str) -> dict[str, Compiled]:
         )
         if name != "CNN" or kernel == "cuda":
             found[f"train, {name}, kernel"] = replace(one, implementation=kernel)
+    checked = found["train, full batch"]
+    every = checked.source | {"stop": {"fit": False, "check_every": 1}}
+    found["train, full batch, every step checked"] = replace(checked, source=every)
     law = {"kind": "lecun_normal"}
     prior = {"kind": "prior", "law": law, "draws": lanes}
     guess = {"kind": "guess_and_check", "law": law, "accepted": 8, "max_draws": lanes}

@@ -1,6 +1,7 @@
 """Blocks are as wide as the runs keep busy; what padding costs where the sweep says how wide."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,8 +33,8 @@ def test_what_a_block_can_hold_comes_first(usual, busy, lanes):
     assert narrowed(usual, busy) == lanes
 
 
-@pytest.mark.parametrize(("runs", "lanes"), [(1, 1024), (1025, 2048), (10**6, 4096)])
-def test_an_accelerator_has_whole_tiles(runs, lanes):
+@pytest.mark.parametrize(("runs", "lanes"), [(1, 128), (129, 256), (10**6, 4096)])
+def test_an_accelerator_has_whole_rows(runs, lanes):
     with for_platform("tpu"):
         assert narrowed(4096, refilled_lanes(runs)) == lanes
 
@@ -149,13 +150,16 @@ def test_a_sweep_begun_when_runs_were_held_at_every_step_goes_on_so(tmp_path):
     assert list(held.values()) == [False]
 
 
-def test_on_an_accelerator_runs_are_held_at_every_step():
-    """So that sweeps begun there keep their bits once they are not."""
-    sweep = sweep_in(None, {"sgd": CASES["sgd"]})
-    (name,) = plan(sweep).buckets
-    for device, held in (("gpu", (name,)), ("cpu", ())):
-        with for_platform(device):
-            assert Programs(plan(sweep)).freeze([name]).held == held
+@pytest.mark.parametrize("device", ["gpu", "tpu", "cpu"])
+def test_a_new_sweep_holds_runs_between_checks_alone_on_any_device(device):
+    """And one that was begun on an accelerator goes on as it was."""
+    planned = plan(sweep_in(None, {"sgd": CASES["sgd"]}))
+    (name,) = planned.buckets
+    with for_platform(device):
+        frozen = Programs(planned).freeze([name])
+        assert frozen.held == ()
+        begun = replace(frozen, held=(name,))
+        assert Programs(planned, begun).of(name).bucket.held
 
 
 def test_a_plan_reckons_with_padding_and_says_what_to_do(tmp_path):
