@@ -146,7 +146,7 @@ def choose_lanes(
     """
     values = 4 * num_params + 3 * values_per_pass if trains else num_params + values_per_pass
     if platform == "cpu":
-        return _lanes_in(_cpu_block_bytes(), values, least=16, most=256)
+        return _lanes_in(_cpu_block_bytes(), values, least=4, most=256)
     if platform == "tpu":
         return _lanes_in(TPU_BLOCK_BYTES, values, least=TPU_ROW, most=4096)
     return _lanes_in(2**29, values, least=1024, most=65_536)

@@ -13,7 +13,7 @@ from sweep_engine.sources import open_source
 from sweep_engine.spec import Sweep, settings
 from sweep_engine.tasks.mnist1d import Signals
 
-WIDTHS = (16, 32, 64, 128, 256)
+WIDTHS = (4, 8, 16, 32, 64, 128, 256)
 
 TRAIN: dict[str, Any] = {
     "kind": "train",
