@@ -748,8 +748,8 @@ def bench(
     ] = False,
 ) -> None:
     """Measure what this machine can do, and print the record."""
-    from sweep_engine.bench import EXPERIMENTS
-    from sweep_engine.bench import bench as run_bench
+    from sweep_engine.bench.experiments import EXPERIMENTS
+    from sweep_engine.bench.experiments import bench as run_bench
 
     if unknown := set(experiments or ()) - EXPERIMENTS.keys():
         _end([f"no experiment {min(unknown)!r} (there are: {', '.join(EXPERIMENTS)})"], BAD_INPUT)

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from sweep_engine.bench import EXPERIMENTS, bench, machine, sources
+from sweep_engine.bench import machine, sources
+from sweep_engine.bench.experiments import EXPERIMENTS, bench
 from sweep_engine.bench.shards import cut
 from sweep_engine.bench.timing import interleaved
 from sweep_engine.bench.training import experiment

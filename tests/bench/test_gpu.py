@@ -1,7 +1,9 @@
 """The script for the day a GPU is at hand: its parts, and that one that fails stops no other."""
 
+import ast
 import inspect
 import json
+import subprocess
 import sys
 
 import pytest
@@ -18,6 +20,21 @@ def test_every_part_is_there_and_the_first_ones_fit():
     assert all(list(inspect.signature(getattr(gpu_parts, part.name)).parameters)
                == ["folder", "rehearse"] for part in PARTS)  # fmt: skip
     assert sum(part.seconds for part in PARTS[:6]) <= TOTAL_SECONDS
+
+
+OPTIONAL = {"sweep_engine.bench.training.pytorch"}
+"""What is imported only where its packages are."""
+
+
+def test_parts_import_nothing_that_a_bare_machine_lacks():
+    """Its packages are listed in README.md of the benchmarks: none draws, and Ray is not there."""
+    nodes = ast.walk(ast.parse(inspect.getsource(gpu_parts)))
+    wanted = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    wanted = {name for name in wanted if name.startswith("sweep_engine")} - OPTIONAL
+    assert "sweep_engine.bench.machine" in wanted
+    lacking = "matplotlib", "plotly", "jinja2", "ray", "torch"
+    code = f"import sys; sys.modules |= dict.fromkeys({lacking}); import {', '.join(wanted)}"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 CODE = {
