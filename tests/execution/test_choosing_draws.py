@@ -62,7 +62,9 @@ UNKNOWN = {
     "the law module": {"source": PRIOR | {"law": {"kind": "module"}}},
     "the activation sin": {"model": MODEL | {"activation": "sin"}},
     "the acceptance rule train_loss": {"accept": {"train_loss": 0.1}},
-    "margins normalised by path": {"accept": {"margin": {"above": 0.1}, "normalise": "path"}},
+    "margins normalised by spectral": {
+        "accept": {"margin": {"above": 0.1}, "normalise": "spectral"},
+    },
     "targets that are not labels": {
         "task": {"kind": "regression", "inputs": 3, "examples": 8},
         "accept": {"train_loss": 0.1},

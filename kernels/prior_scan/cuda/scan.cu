@@ -2,6 +2,8 @@
 // and what it misses; only labels and counts leave the chip.
 //
 // It follows block.cuh, which says how threads are shared out.
+enum Norm { none, frobenius, path };
+constexpr Norm NORM = SWEEP_NORM;
 enum Numbers { normal, truncated_normal, uniform, direction, ones };  // see case.py
 
 struct Block {
@@ -217,14 +219,55 @@ DEVICE int read(const float* outputs, int target, int& wrong, float& least) {
   return label;
 }
 
+// The norms by which margins may be divided, as in native/norms.h.
+template <int L = 0>
+DEVICE float frobenius_product(Shared& s) {
+  constexpr int size = WIDTH<L> * WIDTH<L + 1>;
+  float squares = 0;
+  for (int i = THREAD; i < size; i += THREADS) squares += s.theta[flat_at(L) + i] * s.theta[flat_at(L) + i];
+  s.parts[THREAD] = squares;
+  SYNC();
+  squares = 0;
+  for (int i = 0; i < THREADS; i++) squares += s.parts[i];
+  SYNC();
+  if constexpr (L < LAYERS - 1) return sqrtf(squares) * frobenius_product<L + 1>(s);
+  return sqrtf(squares);
+}
+
+template <int L = 0>
+DEVICE float path_norm(Shared& s) {
+  constexpr int n = WIDTH<L>, m = WIDTH<L + 1>;
+  const float *reached = L % 2 ? s.uneven : s.even, *weights = s.theta + flat_at(L);
+  float* next = L % 2 ? s.even : s.uneven;
+  for (int j = THREAD; j < m; j += THREADS) {
+    float total = BIAS ? fabsf(weights[n * m + j]) : 0;
+    for (int k = 0; k < n; k++) total += (L ? reached[k] : 1) * fabsf(weights[k * m + j]);
+    next[j] = total;
+  }
+  SYNC();
+  if constexpr (L < LAYERS - 1) return path_norm<L + 1>(s);
+  float whole = 0;
+  for (int j = 0; j < m; j++) whole += next[j];
+  SYNC();  // inputs follow in the same place
+  return whole;
+}
+
+// A margin of the outputs divided by their norm; -inf where that is no positive number.
+DEVICE float divided(float margin, float norm) {
+  if (NORM == none) return margin;
+  return norm > 0 && norm < infinity() ? margin / norm : -infinity();
+}
+
 KERNEL scan(const unsigned* keys, const float* scales, const float* x, const int* targets,
             const int* num_draws, unsigned char* functions, int* wrong_out, float* margin_out) {
   SHARED(Shared, s)
   const long long r = NETWORK;
   if (r >= *num_draws) return;
   draw(keys + 2 * NUM_BLOCKS * r, scales + r * ARRAYS, s);
+  float norm = 1, margin = infinity();
+  if constexpr (NORM == path) norm = path_norm(s);
+  if constexpr (NORM == frobenius) norm = frobenius_product(s);
   int wrong = 0;
-  float margin = infinity();
   for (int begin = 0; begin < EXAMPLES; begin += TILE) {
     const int rows = EXAMPLES - begin < TILE ? EXAMPLES - begin : TILE;
     for (int i = THREAD; i < rows * INPUTS; i += THREADS)
@@ -249,6 +292,6 @@ KERNEL scan(const unsigned* keys, const float* scales, const float* x, const int
       if (s.parts[i] < margin) margin = s.parts[i];
     }
     wrong_out[r] = wrong;
-    margin_out[r] = margin;
+    margin_out[r] = divided(margin, norm);
   }
 }
