@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from sweep_engine.threefry import Numbers
 
-
 Norm = Literal["frobenius", "path"]
 """Names what margins may be divided by: the product of the layers' Frobenius norms, or the path
 norm."""

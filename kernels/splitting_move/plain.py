@@ -103,9 +103,7 @@ def _level(
 ) -> Float[Array, ""]:
     """Compute the level of a network, positive where the rule holds."""
     blocks = tuple(ScanBlock("ones", 1) for _ in case.images)
-    network = ScanCase(
-        case.widths, blocks, case.activation, case.bias, case.num_inputs, case.norm
-    )
+    network = ScanCase(case.widths, blocks, case.activation, case.bias, case.num_inputs, case.norm)
     theta = theta_of(case, scales, z)
     margins = scans.margins_of(scans.outputs(network, theta, x), targets)
     if rule.climbs_errors:
