@@ -11,7 +11,15 @@ from jaxtyping import Array, Float, Int, Key
 from sweep_engine.kernels.fused_training import plain as training
 from sweep_engine.kernels.fused_training.case import Case as TrainingCase
 from sweep_engine.kernels.prior_scan.case import Case, Found, Norm
-from sweep_engine.threefry import Numbers, direction, normals, truncated_normals, uniforms
+from sweep_engine.threefry import (
+    Numbers,
+    direction,
+    laplaces,
+    normals,
+    signs,
+    truncated_normals,
+    uniforms,
+)
 
 NO_TARGET = -1
 """The target of an input that no draw has to fit."""
@@ -20,6 +28,8 @@ NUMBERS: dict[Numbers, Callable[[Key[Array, ""], int], Float[Array, " n"]]] = {
     "normal": normals,
     "truncated_normal": truncated_normals,
     "uniform": uniforms,
+    "laplace": laplaces,
+    "sign": signs,
     "direction": direction,
     "ones": lambda _, count: jnp.ones(count),
 }

@@ -58,7 +58,9 @@ def opened(*given, **changes):
 
 UNKNOWN = {
     "the law orthogonal": {"source": PRIOR | {"law": {"kind": "orthogonal"}}},
-    "the law laplace": {"source": PRIOR | {"law": {"kind": "laplace"}}},
+    "the law student_t": {
+        "source": PRIOR | {"law": {"kind": "student_t", "degrees_of_freedom": 3}}
+    },
     "the law module": {"source": PRIOR | {"law": {"kind": "module"}}},
     "the activation sin": {"model": MODEL | {"activation": "sin"}},
     "the acceptance rule train_loss": {"accept": {"train_loss": 0.1}},

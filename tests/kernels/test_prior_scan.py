@@ -37,7 +37,10 @@ CASES = {
     ),
     "five labels, a law each": Case(
         (3, 9, 6, 5),
-        (Block("truncated_normal", 1), Block("ones", 1), Block("uniform", 2), Block("normal", 2)),
+        tuple(
+            Block(numbers, 1)
+            for numbers in ("truncated_normal", "ones", "uniform", "sign", "laplace", "normal")
+        ),
         "tanh",
         num_inputs=37,
         norm="path",
@@ -209,6 +212,19 @@ def test_draws_have_their_law():
     several = CASES["five labels, a law each"]
     assert_ks(np.concatenate([draw(several, keys)[:27] for keys in keys_of(several, 50)]), cut)
     assert_catches(lambda sample: assert_ks(sample, cut), lambda: np.concatenate(normal))
+
+
+@every_kernel
+def test_laplace_numbers_and_signs_have_their_law(implementation):
+    """Each is held to what is known; numbers that are 1.4 times as large are caught."""
+    case = CASES["five labels, a law each"]
+    drawn = np.array([draw(case, keys, None, implementation) for keys in keys_of(case, 200)])
+    signs, numbers = drawn[:, 90:96].ravel(), drawn[:, 96:126].ravel()
+    assert set(signs) == {-1, 1}
+    assert_probability(int((signs > 0).sum()), signs.size, 0.5)
+    is_laplace = functools.partial(assert_ks, cdf=stats.laplace.cdf)
+    is_laplace(numbers)
+    assert_catches(is_laplace, lambda: 1.4 * numbers)
 
 
 @every_kernel

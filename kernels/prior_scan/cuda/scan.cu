@@ -4,7 +4,7 @@
 // It follows block.cuh, which says how threads are shared out.
 enum Norm { none, frobenius, path };
 constexpr Norm NORM = SWEEP_NORM;
-enum Numbers { normal, truncated_normal, uniform, direction, ones };  // see case.py
+enum Numbers { normal, truncated_normal, uniform, laplace, sign, direction, ones };  // see case.py
 
 struct Block {
   Numbers numbers;
@@ -120,11 +120,19 @@ DEVICE float truncated_normal_of(unsigned word) {
   return z > 2 ? 2 : z < -2 ? -2 : z;
 }
 
+// Of density exp(-|x|) / 2, as `laplaces`.
+DEVICE float laplace_of(unsigned word) {
+  const float u = uniform_of(word), size = -log_positive(1.0f - fabsf(u));
+  return u < 0 ? -size : size;
+}
+
 // A number of a word; that of a direction before it is divided by the length of all.
 template <Numbers NUMBERS>
 DEVICE float number_of(unsigned word) {
   if (NUMBERS == ones) return 1;
   if (NUMBERS == uniform) return uniform_of(word);
+  if (NUMBERS == laplace) return laplace_of(word);
+  if (NUMBERS == sign) return (int)word < 0 ? 1 : -1;
   if (NUMBERS == truncated_normal) return truncated_normal_of(word);
   return normal_at(uniform_of(word));
 }
@@ -224,7 +232,10 @@ template <int L = 0>
 DEVICE float frobenius_product(Shared& s) {
   constexpr int size = WIDTH<L> * WIDTH<L + 1>;
   float squares = 0;
-  for (int i = THREAD; i < size; i += THREADS) squares += s.theta[flat_at(L) + i] * s.theta[flat_at(L) + i];
+  for (int i = THREAD; i < size; i += THREADS) {
+    const float w = s.theta[flat_at(L) + i];
+    squares += w * w;
+  }
   s.parts[THREAD] = squares;
   SYNC();
   squares = 0;

@@ -16,7 +16,7 @@ from tests.kernels.compilers import needs_compiler
 NUM_DRAWS = 3000
 BOOLEAN = {"kind": "boolean", "bits": 4, "target": "x1 ^ x2", "train": 5}
 PLANE = {"kind": "planar", "set": "kink", "examples": 7, "probe": {"points": 5}}
-GAUSSIAN, BOX = {"kind": "gaussian", "std": 1.5}, {"kind": "box", "half_width": 1.0}
+LAPLACE, BOX = {"kind": "laplace"}, {"kind": "box", "half_width": 1.0}
 FAN_IN = {"kind": "fan_in", "weight_std": 1.4, "bias_std": 0.3}
 PRIOR = {"kind": "prior", "draws": NUM_DRAWS, "keep": "all"}
 REJECTION = {"kind": "guess_and_check", "draws": NUM_DRAWS}
@@ -26,7 +26,7 @@ SPHERE = {"kind": "sphere", "radius": 15.0}
 TRUNCATED = {"kind": "he_truncated_normal"}
 LAYERS = {
     "kind": "layers",
-    "layers": [TRUNCATED, {"kind": "torch"}, {"kind": "ball", "radius": 2.0}],
+    "layers": [TRUNCATED, {"kind": "binary", "scale": 0.4}, {"kind": "ball", "radius": 2.0}],
 }
 ERROR = {"train_error": 0.2}
 MARGIN = {"margin": {"above": 0.0003, "below": 0.002}, "normalise": "frobenius"}
@@ -35,7 +35,7 @@ SOFTMAX = BOOLEAN | {"loss": "softmax"}
 CASES = {
     "all inputs": (BOOLEAN, PRIOR | {"law": FAN_IN}, "relu", ERROR),
     "a grid": (PLANE, PRIOR | {"law": BOX | {"shared": True}}, "tanh", ERROR),
-    "training inputs": (BOOLEAN, REJECTION | {"law": GAUSSIAN}, "gelu", ERROR),
+    "training inputs": (BOOLEAN, REJECTION | {"law": LAPLACE}, "gelu", ERROR),
     "no biases drawn": (BOOLEAN, REJECTION | {"law": {"kind": "he_uniform"}}, "relu", ERROR),
     "three labels, a ball a layer": (
         DIGITS,
