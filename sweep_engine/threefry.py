@@ -12,9 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt32
 
-Numbers = Literal["normal", "truncated_normal", "uniform", "direction", "ones"]
+Numbers = Literal[
+    "normal", "truncated_normal", "uniform", "laplace", "sign", "direction", "ones"
+]  # fmt: skip
 """Names what parameters are before they are scaled: N(0, 1), the same within two deviations of 0,
-uniform on (-1, 1), normals divided by the length of them all, or no random numbers, 1."""
+uniform on (-1, 1), of density exp(-|x|) / 2, -1 or 1, normals divided by the
+length of them all, or no random numbers, 1."""
 
 TRUNCATED_AT = 2.0
 TRUNCATED_MASS = math.erf(TRUNCATED_AT / math.sqrt(2))
@@ -78,6 +81,20 @@ def truncated_normals(key: Key[Array, ""], count: int) -> Float[Array, " n"]:
     """Draw standard normals given that they are within `TRUNCATED_AT` of 0."""
     drawn = math.sqrt(2) * jax.scipy.special.erfinv(uniforms(key, count, TRUNCATED_MASS))
     return jnp.clip(drawn, -TRUNCATED_AT, TRUNCATED_AT)
+
+
+def laplaces(key: Key[Array, ""], count: int) -> Float[Array, " n"]:
+    """Draw numbers of density exp(-|x|) / 2: at the quantiles that uniforms are.
+
+    1 - |u| is exact, so they are to rounding, near 0 too.
+    """
+    u = uniforms(key, count)
+    return -jnp.sign(u) * jnp.log(1 - jnp.abs(u))
+
+
+def signs(key: Key[Array, ""], count: int) -> Float[Array, " n"]:
+    """Draw -1 or 1, equally likely: the signs of uniforms, none of which is 0."""
+    return jnp.sign(uniforms(key, count))
 
 
 def direction(key: Key[Array, ""], count: int) -> Float[Array, " n"]:

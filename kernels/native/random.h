@@ -5,7 +5,7 @@
 namespace sweep {
 
 // What parameters are before they are scaled: see case.py.
-enum Numbers { normal, truncated_normal, uniform, direction, ones };
+enum Numbers { normal, truncated_normal, uniform, laplace, sign, direction, ones };
 
 typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
 
@@ -114,11 +114,19 @@ INLINE Vec truncated_normal_of(Ints word) {
   return select(z > 2.0f, all(2.0f), select(z < -2.0f, all(-2.0f), z));
 }
 
+// Of density exp(-|x|) / 2, as `laplaces`: 1 - |u| is exact.
+INLINE Vec laplace_of(Ints word) {
+  const Vec u = uniform_of(word), size = -log_positive(1.0f - absolute(u));
+  return select(u < 0.0f, -size, size);
+}
+
 // A number of a word; that of a direction before it is divided by the length of all.
 template <Numbers NUMBERS>
 INLINE Vec number_of(Ints word) {
   if constexpr (NUMBERS == ones) return all(1.0f);
   if constexpr (NUMBERS == uniform) return uniform_of(word);
+  if constexpr (NUMBERS == laplace) return laplace_of(word);
+  if constexpr (NUMBERS == sign) return select(word < 0, all(1.0f), all(-1.0f));
   if constexpr (NUMBERS == truncated_normal) return truncated_normal_of(word);
   return normal_at(uniform_of(word));
 }

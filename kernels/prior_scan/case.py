@@ -10,6 +10,10 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from sweep_engine.threefry import Numbers
 
+Norm = Literal["frobenius", "path"]
+"""Names what margins may be divided by: the product of the layers' Frobenius norms, or the path
+norm."""
+
 
 class Block(NamedTuple):
     """Name some arrays of theta, one after the other, that are drawn by one key."""
@@ -28,6 +32,7 @@ class Case:
         activation: Between the layers; `gelu` is the tanh approximation.
         bias: Whether layers have biases.
         num_inputs: N, the inputs on which the function is read.
+        norm: What the margin is divided by; None where it is taken as it is.
     """
 
     widths: tuple[int, ...]
@@ -35,6 +40,7 @@ class Case:
     activation: Literal["relu", "tanh", "gelu", "linear"] = "relu"
     bias: bool = True
     num_inputs: int = 1
+    norm: Norm | None = None
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
@@ -95,7 +101,8 @@ class Found(NamedTuple):
         wrong: How many of the targets it misses, by its label or by an output that is NaN.
         margin: Its smallest margin over the targets: of one output that output with the target's
             sign, of several the target's less the largest of the others. One of 0 or NaN
-            counts as inf where the label is right, else as -inf; inf without targets.
+            counts as inf where the label is right, else as -inf; inf without targets. It is
+            divided by the case's norm of the network, and -inf where that is no positive number.
     """
 
     function: UInt8[Array, "R bytes"]
@@ -119,6 +126,7 @@ def macros(case: Case) -> dict[str, str]:
         "ACTIVATION": {"tanh": "tanh_"}.get(case.activation, case.activation),
         "BIAS": int(case.bias),
         "INPUTS": case.num_inputs,
+        "NORM": case.norm or "none",
         "LAW": ",".join(f"{{{block.numbers},{block.arrays}}}" for block in case.blocks),
     }
     return {f"SWEEP_{name}": str(value) for name, value in values.items()}

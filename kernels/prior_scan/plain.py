@@ -10,8 +10,16 @@ from jaxtyping import Array, Float, Int, Key
 
 from sweep_engine.kernels.fused_training import plain as training
 from sweep_engine.kernels.fused_training.case import Case as TrainingCase
-from sweep_engine.kernels.prior_scan.case import Case, Found
-from sweep_engine.threefry import Numbers, direction, normals, truncated_normals, uniforms
+from sweep_engine.kernels.prior_scan.case import Case, Found, Norm
+from sweep_engine.threefry import (
+    Numbers,
+    direction,
+    laplaces,
+    normals,
+    signs,
+    truncated_normals,
+    uniforms,
+)
 
 NO_TARGET = -1
 """The target of an input that no draw has to fit."""
@@ -20,6 +28,8 @@ NUMBERS: dict[Numbers, Callable[[Key[Array, ""], int], Float[Array, " n"]]] = {
     "normal": normals,
     "truncated_normal": truncated_normals,
     "uniform": uniforms,
+    "laplace": laplaces,
+    "sign": signs,
     "direction": direction,
     "ones": lambda _, count: jnp.ones(count),
 }
@@ -79,15 +89,42 @@ def margins_of(f: Float[Array, "N C"], targets: Int[Array, " N"]) -> Float[Array
     return _read(f, targets)[2]
 
 
+def divided(case: Case, margin: Float[Array, ""], theta: Float[Array, " P"]) -> Float[Array, ""]:
+    """Divide a margin by the network's norm, if the case has one: -inf where that is unusable."""
+    if case.norm is None:
+        return margin
+    norm = norm_of(case, case.norm, theta)
+    usable = (norm > 0) & jnp.isfinite(norm)
+    return jnp.where(usable, margin / jnp.where(usable, norm, 1.0), -jnp.inf)
+
+
+def norm_of(case: Case, norm: Norm, theta: Float[Array, " P"]) -> Float[Array, ""]:
+    """Compute a norm of a network.
+
+    Of paths: the sum of |product of the weights| over all that start at an input or a bias.
+    """
+    arrays = jnp.split(theta, np.cumsum(case.sizes)[:-1])
+    step = 1 + case.bias
+    if norm == "frobenius":
+        return jnp.prod(jnp.stack([jnp.linalg.norm(weights) for weights in arrays[::step]]))
+    reached = jnp.ones(case.widths[0])
+    for layer, width in enumerate(case.widths[1:]):
+        reached = reached @ jnp.abs(arrays[step * layer].reshape(-1, width))
+        if case.bias:
+            reached += jnp.abs(arrays[step * layer + 1])
+    return jnp.sum(reached)
+
+
 def _scan_one(
     case: Case, x: Array, targets: Array, keys: Key[Array, " B"], scales: Float[Array, " A"]
 ) -> Found:
-    labels, right, margins = _read(outputs(case, draw(case, keys, scales), x), targets)
+    theta = draw(case, keys, scales)
+    labels, right, margins = _read(outputs(case, theta, x), targets)
     is_target = targets != NO_TARGET
     return Found(
         jnp.packbits(labels) if case.num_outputs <= 2 else labels.astype(jnp.uint8),
         jnp.sum(~right & is_target, dtype=jnp.int32),
-        jnp.min(margins, where=is_target, initial=jnp.inf),
+        divided(case, jnp.min(margins, where=is_target, initial=jnp.inf), theta),
     )
 
 

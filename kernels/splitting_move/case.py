@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from sweep_engine.kernels.prior_scan.case import Norm
+
 PROPOSALS = 4
 """Counts the angles that a move tries at most. Normals cost more than small networks' outputs."""
 
@@ -25,6 +27,7 @@ class Case:
         activation: Between the layers; `gelu` is the tanh approximation.
         bias: Whether layers have biases.
         num_inputs: N, the inputs on which the level is computed.
+        norm: What a rule's margin is divided by; None where it is taken as it is.
     """
 
     widths: tuple[int, ...]
@@ -32,6 +35,7 @@ class Case:
     activation: Literal["relu", "tanh", "gelu", "linear"] = "relu"
     bias: bool = True
     num_inputs: int = 1
+    norm: Norm | None = None
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
@@ -110,6 +114,7 @@ def macros(case: Case) -> dict[str, str]:
         "INPUTS": case.num_inputs,
         "IMAGES": ",".join(case.images),
         "PROPOSALS": PROPOSALS,
+        "NORM": case.norm or "none",
     }
     return {f"SWEEP_{name}": str(value) for name, value in values.items()}
 

@@ -103,8 +103,9 @@ def _level(
 ) -> Float[Array, ""]:
     """Compute the level of a network, positive where the rule holds."""
     blocks = tuple(ScanBlock("ones", 1) for _ in case.images)
-    network = ScanCase(case.widths, blocks, case.activation, case.bias, case.num_inputs)
-    margins = scans.margins_of(scans.outputs(network, theta_of(case, scales, z), x), targets)
+    network = ScanCase(case.widths, blocks, case.activation, case.bias, case.num_inputs, case.norm)
+    theta = theta_of(case, scales, z)
+    margins = scans.margins_of(scans.outputs(network, theta, x), targets)
     if rule.climbs_errors:
         return _errors(rule, margins)
     smallest = jnp.sort(margins)
@@ -112,7 +113,8 @@ def _level(
     if rule.allowed is not None and rule.allowed < case.num_inputs:
         levels.append(smallest[rule.allowed])
     if rule.margin is not None:
-        levels.append(_between(smallest[0], *ends_of(rule)))
+        margin = scans.divided(network, smallest[0], theta)
+        levels.append(_between(margin, *ends_of(rule)))
     return jnp.min(jnp.stack(levels))
 
 

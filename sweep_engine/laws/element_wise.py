@@ -173,6 +173,10 @@ class Ternary(Standard):
         return Atoms(values[possible], np.log(probabilities[possible]))
 
 
+class Sign(Ternary):
+    """1 or -1, equally likely: never 0, whatever a setting says."""
+
+
 @dataclass(frozen=True)
 class Independent:
     """Every parameter is `scale` times `unit` times a draw of its own of one standard law.

@@ -14,6 +14,7 @@ from sweep_engine.laws.element_wise import (
     Independent,
     Laplace,
     Normal,
+    Sign,
     StudentT,
     Ternary,
     Uniform,
@@ -276,7 +277,7 @@ DISTRIBUTIONS: dict[type[specs.Law], Callable[[Any, Layout], Distribution]] = {
     specs.StudentT: lambda law, of: Independent(
         StudentT(law.degrees_of_freedom), law.scale, of.num_params
     ),
-    specs.Binary: lambda law, of: Independent(Ternary(0.0), law.scale, of.num_params),
+    specs.Binary: lambda law, of: Independent(Sign(), law.scale, of.num_params),
     specs.Ternary: lambda law, of: Independent(
         Ternary(law.zero_probability), law.scale, of.num_params
     ),

@@ -11,7 +11,9 @@ from sweep_engine.laws.distribution import Distribution, FloatLike
 from sweep_engine.laws.element_wise import (
     Fixed,
     Independent,
+    Laplace,
     Normal,
+    Sign,
     TruncatedNormal,
     Uniform,
     Zeros,
@@ -23,6 +25,7 @@ from sweep_engine.threefry import Numbers
 
 _NUMBERS: dict[type, Numbers] = {
     Normal: "normal", TruncatedNormal: "truncated_normal", Uniform: "uniform",
+    Laplace: "laplace", Sign: "sign",
 }  # fmt: skip
 
 

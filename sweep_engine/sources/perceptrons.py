@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal, get_args
 
+from sweep_engine.kernels.prior_scan.case import Norm
 from sweep_engine.models.networks import MlpNetwork
 from sweep_engine.sources.bucket import Bucket
 from sweep_engine.spec.sources.acceptance import Accept
@@ -11,6 +12,9 @@ Activation = Literal["relu", "tanh", "gelu", "linear"]
 
 ACTIVATIONS: dict[str, Activation] = {name: name for name in get_args(Activation)}
 """Has the activations that such kernels know, by their name in a model."""
+
+NORMS: dict[str, Norm] = {name: name for name in get_args(Norm)}
+"""Has the norms that such kernels divide margins by, by their name in a rule."""
 
 MOST_VALUES = 2**22
 """Limits the numbers in all inputs: every thread has a copy, tile by tile, that should stay in its
@@ -40,7 +44,12 @@ def perceptron_obstacles(bucket: Bucket, accept: Accept) -> Iterator[str]:
         yield "targets that are not labels"
     if not RULES.issuperset(accept.rules):
         yield f"the acceptance rule {' and '.join(accept.rules)}"
-    if accept.normalise is not None:
+    if accept.normalise is not None and accept.normalise not in NORMS:
         yield f"margins normalised by {accept.normalise}"
     if bucket.task.inputs.size > MOST_VALUES:
         yield f"inputs of more than {MOST_VALUES:,} numbers in all"
+
+
+def norm_of(accept: Accept) -> Norm | None:
+    """Say what a rule that such kernels know divides margins by."""
+    return None if accept.normalise is None else NORMS[accept.normalise]

@@ -58,11 +58,15 @@ def opened(*given, **changes):
 
 UNKNOWN = {
     "the law orthogonal": {"source": PRIOR | {"law": {"kind": "orthogonal"}}},
-    "the law laplace": {"source": PRIOR | {"law": {"kind": "laplace"}}},
+    "the law student_t": {
+        "source": PRIOR | {"law": {"kind": "student_t", "degrees_of_freedom": 3}}
+    },
     "the law module": {"source": PRIOR | {"law": {"kind": "module"}}},
     "the activation sin": {"model": MODEL | {"activation": "sin"}},
     "the acceptance rule train_loss": {"accept": {"train_loss": 0.1}},
-    "margins normalised by path": {"accept": {"margin": {"above": 0.1}, "normalise": "path"}},
+    "margins normalised by spectral": {
+        "accept": {"margin": {"above": 0.1}, "normalise": "spectral"},
+    },
     "targets that are not labels": {
         "task": {"kind": "regression", "inputs": 3, "examples": 8},
         "accept": {"train_loss": 0.1},

@@ -1,6 +1,7 @@
 """Scans of a prior: the kernel against plain JAX, and both against what is known."""
 
 import ctypes
+import dataclasses
 import functools
 from pathlib import Path
 from typing import get_args
@@ -24,17 +25,25 @@ from tests.statistics import assert_catches, assert_ks, assert_probability
 
 CASES = {
     "yardstick": Case.of_one_key("normal", (7, 40, 40, 1), num_inputs=128),
-    "no bias": Case.of_one_key("uniform", (5, 17, 1), "tanh", bias=False, num_inputs=32),
-    "ragged": Case.of_one_key("uniform", (3, 9, 6, 1), "gelu", num_inputs=13),
+    "no bias": dataclasses.replace(
+        Case.of_one_key("uniform", (5, 17, 1), "tanh", bias=False, num_inputs=32), norm="path"
+    ),
+    "ragged": dataclasses.replace(
+        Case.of_one_key("uniform", (3, 9, 6, 1), "gelu", num_inputs=13), norm="frobenius"
+    ),
     "one layer": Case.of_one_key("normal", (4, 1), "linear", num_inputs=16),
     "two labels, a direction each layer": Case(
         (3, 9, 2), (Block("direction", 2), Block("direction", 2)), num_inputs=13
     ),
     "five labels, a law each": Case(
         (3, 9, 6, 5),
-        (Block("truncated_normal", 1), Block("ones", 1), Block("uniform", 2), Block("normal", 2)),
+        tuple(
+            Block(numbers, 1)
+            for numbers in ("truncated_normal", "ones", "uniform", "sign", "laplace", "normal")
+        ),
         "tanh",
         num_inputs=37,
+        norm="path",
     ),
 }
 NUM_DRAWS = 512
@@ -106,7 +115,8 @@ def test_kernel_finds_what_the_reference_finds(implementation, name):
     same = np.all(found.function == truth.function, axis=1)
     assert same.mean() >= 0.99
     np.testing.assert_array_equal(found.wrong[same], truth.wrong[same])
-    np.testing.assert_allclose(found.margin[same], truth.margin[same], rtol=1e-3, atol=1e-5)
+    size = np.median(np.abs(truth.margin))  # normalised ones are small
+    np.testing.assert_allclose(found.margin[same], truth.margin[same], rtol=1e-3, atol=1e-5 * size)
 
 
 def test_every_kind_of_number_has_a_case():
@@ -205,6 +215,19 @@ def test_draws_have_their_law():
 
 
 @every_kernel
+def test_laplace_numbers_and_signs_have_their_law(implementation):
+    """Each is held to what is known; numbers that are 1.4 times as large are caught."""
+    case = CASES["five labels, a law each"]
+    drawn = np.array([draw(case, keys, None, implementation) for keys in keys_of(case, 200)])
+    signs, numbers = drawn[:, 90:96].ravel(), drawn[:, 96:126].ravel()
+    assert set(signs) == {-1, 1}
+    assert_probability(int((signs > 0).sum()), signs.size, 0.5)
+    is_laplace = functools.partial(assert_ks, cdf=stats.laplace.cdf)
+    is_laplace(numbers)
+    assert_catches(is_laplace, lambda: 1.4 * numbers)
+
+
+@every_kernel
 def test_directions_have_length_one_in_every_layer_and_no_favourite(implementation):
     """Hold a coordinate of n on the sphere to its law: (1 + z) / 2 is Beta of (n - 1) / 2 twice."""
     case = CASES["two labels, a direction each layer"]
@@ -240,7 +263,19 @@ def test_an_output_that_is_nan_is_wrong(implementation):
         case, keys_of(case, 1), scales.at[:, ::2].set(jnp.inf), x, targets, 1
     )
     assert found.wrong.tolist() == [int((targets >= 0).sum())]
+    assert found.margin.tolist() == [-np.inf]
     assert not found.function.any()
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_a_network_of_norm_zero_has_no_normalised_margin(implementation):
+    """All outputs are 0, which is right; of outputs that are not divided the margin is inf."""
+    case = CASES["ragged"]
+    x, targets = examples(case)
+    given = keys_of(case, 1), jnp.zeros((1, len(case.sizes))), x, jnp.zeros_like(targets), 1
+    found = jax.jit(IMPLEMENTATIONS[implementation], static_argnums=0)(case, *given)
+    assert found.wrong.tolist() == [0]
+    assert found.margin.tolist() == [-np.inf]
 
 
 @every_kernel

@@ -24,8 +24,8 @@ CASES = {
         Rule(allowed=20, climbs_errors=True),
     ),
     "three labels in a bin": (
-        Case((4, 12, 6, 3), ("normal", "ones", *("normal",) * 4), num_inputs=5),
-        Rule(allowed=1, margin=(-0.5, 1.0)),
+        Case((4, 12, 6, 3), ("normal", "ones", *("normal",) * 4), num_inputs=5, norm="path"),
+        Rule(allowed=3, margin=(-0.05, 0.02)),
     ),
     "one layer": (
         Case((5, 1), ("normal", "ones"), "linear", num_inputs=1),
@@ -182,7 +182,11 @@ def wrong_rule(case, rule, *rest):
     return MOVE["plain"](case, dataclasses.replace(rule, allowed=rule.allowed + 1), *rest)
 
 
-@pytest.mark.parametrize("wrong", [wrong_scale, wrong_window, wrong_keys, wrong_rule])
+def wrong_norm(case, *rest):
+    return MOVE["plain"](dataclasses.replace(case, norm="frobenius"), *rest)
+
+
+@pytest.mark.parametrize("wrong", [wrong_scale, wrong_window, wrong_keys, wrong_rule, wrong_norm])
 def test_a_wrong_move_is_caught(wrong):
     case, rule = CASES["three labels in a bin"]
     arguments = given(case, threshold=-np.inf)

@@ -24,7 +24,7 @@ def scan(
 ) -> Found:
     """Do what `plain.scan` does; inside `jax.jit` too, on a CPU alone.
 
-    Uniform draws are the plain twin's bit for bit, normal ones to a few units in the last
+    Uniform draws and signs are the plain twin's bit for bit, others to a few units in the last
     place; an output within rounding of 0 may have another label.
 
     Raises:

@@ -1,6 +1,7 @@
 // Draws of a prior: parameters made on chip, the function they compute, what it misses and by how
 // much it does not.
 #include "call.h"
+#include "norms.h"
 #include "perceptron.h"
 #include "queue.h"
 #include "random.h"
@@ -103,6 +104,7 @@ inline void do_item(const ScanArguments& a, int64_t r, Workspace& w) {
     a.wrong[r] += wrong[i];
     if (margin[i] < a.margins[r]) a.margins[r] = margin[i];
   }
+  a.margins[r] = divided(a.margins[r], w.theta);
   for (int byte = 0; byte < BYTES; byte++) {
     int packed = HAS_BITS ? 0 : w.labels[byte];
     for (int bit = 0; HAS_BITS && bit < 8; bit++) packed += w.labels[8 * byte + bit];

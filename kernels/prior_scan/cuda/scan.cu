@@ -2,7 +2,9 @@
 // and what it misses; only labels and counts leave the chip.
 //
 // It follows block.cuh, which says how threads are shared out.
-enum Numbers { normal, truncated_normal, uniform, direction, ones };  // see case.py
+enum Norm { none, frobenius, path };
+constexpr Norm NORM = SWEEP_NORM;
+enum Numbers { normal, truncated_normal, uniform, laplace, sign, direction, ones };  // see case.py
 
 struct Block {
   Numbers numbers;
@@ -118,11 +120,19 @@ DEVICE float truncated_normal_of(unsigned word) {
   return z > 2 ? 2 : z < -2 ? -2 : z;
 }
 
+// Of density exp(-|x|) / 2, as `laplaces`.
+DEVICE float laplace_of(unsigned word) {
+  const float u = uniform_of(word), size = -log_positive(1.0f - fabsf(u));
+  return u < 0 ? -size : size;
+}
+
 // A number of a word; that of a direction before it is divided by the length of all.
 template <Numbers NUMBERS>
 DEVICE float number_of(unsigned word) {
   if (NUMBERS == ones) return 1;
   if (NUMBERS == uniform) return uniform_of(word);
+  if (NUMBERS == laplace) return laplace_of(word);
+  if (NUMBERS == sign) return (int)word < 0 ? 1 : -1;
   if (NUMBERS == truncated_normal) return truncated_normal_of(word);
   return normal_at(uniform_of(word));
 }
@@ -217,14 +227,58 @@ DEVICE int read(const float* outputs, int target, int& wrong, float& least) {
   return label;
 }
 
+// The norms by which margins may be divided, as in native/norms.h.
+template <int L = 0>
+DEVICE float frobenius_product(Shared& s) {
+  constexpr int size = WIDTH<L> * WIDTH<L + 1>;
+  float squares = 0;
+  for (int i = THREAD; i < size; i += THREADS) {
+    const float w = s.theta[flat_at(L) + i];
+    squares += w * w;
+  }
+  s.parts[THREAD] = squares;
+  SYNC();
+  squares = 0;
+  for (int i = 0; i < THREADS; i++) squares += s.parts[i];
+  SYNC();
+  if constexpr (L < LAYERS - 1) return sqrtf(squares) * frobenius_product<L + 1>(s);
+  return sqrtf(squares);
+}
+
+template <int L = 0>
+DEVICE float path_norm(Shared& s) {
+  constexpr int n = WIDTH<L>, m = WIDTH<L + 1>;
+  const float *reached = L % 2 ? s.uneven : s.even, *weights = s.theta + flat_at(L);
+  float* next = L % 2 ? s.even : s.uneven;
+  for (int j = THREAD; j < m; j += THREADS) {
+    float total = BIAS ? fabsf(weights[n * m + j]) : 0;
+    for (int k = 0; k < n; k++) total += (L ? reached[k] : 1) * fabsf(weights[k * m + j]);
+    next[j] = total;
+  }
+  SYNC();
+  if constexpr (L < LAYERS - 1) return path_norm<L + 1>(s);
+  float whole = 0;
+  for (int j = 0; j < m; j++) whole += next[j];
+  SYNC();  // inputs follow in the same place
+  return whole;
+}
+
+// A margin of the outputs divided by their norm; -inf where that is no positive number.
+DEVICE float divided(float margin, float norm) {
+  if (NORM == none) return margin;
+  return norm > 0 && norm < infinity() ? margin / norm : -infinity();
+}
+
 KERNEL scan(const unsigned* keys, const float* scales, const float* x, const int* targets,
             const int* num_draws, unsigned char* functions, int* wrong_out, float* margin_out) {
   SHARED(Shared, s)
   const long long r = NETWORK;
   if (r >= *num_draws) return;
   draw(keys + 2 * NUM_BLOCKS * r, scales + r * ARRAYS, s);
+  float norm = 1, margin = infinity();
+  if constexpr (NORM == path) norm = path_norm(s);
+  if constexpr (NORM == frobenius) norm = frobenius_product(s);
   int wrong = 0;
-  float margin = infinity();
   for (int begin = 0; begin < EXAMPLES; begin += TILE) {
     const int rows = EXAMPLES - begin < TILE ? EXAMPLES - begin : TILE;
     for (int i = THREAD; i < rows * INPUTS; i += THREADS)
@@ -249,6 +303,6 @@ KERNEL scan(const unsigned* keys, const float* scales, const float* x, const int
       if (s.parts[i] < margin) margin = s.parts[i];
     }
     wrong_out[r] = wrong;
-    margin_out[r] = margin;
+    margin_out[r] = divided(margin, norm);
   }
 }

@@ -91,7 +91,7 @@ INLINE float level(const Rule& rule, Workspace& w) {
       store(w.margins + n, read(outputs + i, load_ints(w.inputs.target + n)).margin);
     }
   }
-  return level_of(w.margins, rule);
+  return level_of(w.margins, rule, w.theta);
 }
 
 // nu where the window is. Numbers follow the words in a loop of their own: the processor then has

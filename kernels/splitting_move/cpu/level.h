@@ -2,7 +2,7 @@
 #pragma once
 #include <algorithm>
 
-#include "perceptron.h"
+#include "norms.h"
 
 namespace sweep {
 
@@ -36,11 +36,11 @@ inline float errors_level(const float* margins, int allowed) {
 }
 
 // Margins are put into another order.
-inline float level_of(float* margins, const Rule& rule) {
+inline float level_of(float* margins, const Rule& rule, const float* theta) {
   if (rule.climbs_errors) return errors_level(margins, rule.allowed);
   const float smallest = *std::min_element(margins, margins + INPUTS);
   float level = __builtin_inff();
-  if (rule.has_margin) level = between(smallest, rule.above, rule.below);
+  if (rule.has_margin) level = between(divided(smallest, theta), rule.above, rule.below);
   if (rule.allowed < 0 || rule.allowed >= INPUTS) return level;
   if (rule.allowed == 0) return std::min(level, smallest);
   std::nth_element(margins, margins + rule.allowed, margins + INPUTS);

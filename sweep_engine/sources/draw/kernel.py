@@ -20,7 +20,7 @@ from sweep_engine.kernels.prior_scan.plain import NO_TARGET
 from sweep_engine.models.networks import MlpNetwork
 from sweep_engine.sources.acceptance import within
 from sweep_engine.sources.bucket import Bucket, Hyper, Root, Run, params_key
-from sweep_engine.sources.perceptrons import ACTIVATIONS, perceptron_obstacles
+from sweep_engine.sources.perceptrons import ACTIVATIONS, norm_of, perceptron_obstacles
 from sweep_engine.spec.base import with_traced
 
 
@@ -92,6 +92,7 @@ class KernelScan:
             activation=ACTIVATIONS[module.activation],
             bias=module.bias,
             num_inputs=len(self.order),
+            norm=norm_of(self.bucket.setting.accept),
         )
 
     def scan(

@@ -17,7 +17,7 @@ from sweep_engine.kernels.splitting_move.case import PROPOSALS, Case, Draws, Rul
 from sweep_engine.models.networks import MlpNetwork
 from sweep_engine.sources.acceptance import ends_of, labels_allowed
 from sweep_engine.sources.bucket import Bucket, Data, Hyper
-from sweep_engine.sources.perceptrons import ACTIVATIONS, perceptron_obstacles
+from sweep_engine.sources.perceptrons import ACTIVATIONS, norm_of, perceptron_obstacles
 from sweep_engine.sources.splitting.particle import Climber, Particle, window_count, window_first
 from sweep_engine.spec.base import with_traced
 
@@ -62,6 +62,7 @@ class KernelMove:
             activation=ACTIVATIONS[module.activation],
             bias=module.bias,
             num_inputs=self.num_inputs,
+            norm=norm_of(self.climber.rule),
         )
 
     @property

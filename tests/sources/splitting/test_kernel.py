@@ -29,6 +29,11 @@ CASES = {
         "functions": ["0011" * 4],
         "accept": {"train_loss": 0.5},
     },
+    "normalised margins": {
+        "model": MODEL,
+        "law": {"kind": "gaussian"},
+        "accept": {"margin": {"above": -0.02, "below": 0.1}, "normalise": "path"},
+    },
 }
 
 
