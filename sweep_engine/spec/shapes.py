@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -51,12 +52,7 @@ class Shape:
 
     def fields(self) -> dict[str | int, "Shape"]:
         """The fields of a model, by the name that the file uses."""
-        if not _is_model(self.type):
-            return {}
-        return {
-            name_in_file(name, info): Shape.of_field(info)
-            for name, info in self.type.model_fields.items()
-        }
+        return _fields(self.type) if _is_model(self.type) else {}
 
     def literals(self) -> tuple[Any, ...]:
         return get_args(self.type) if get_origin(self.type) is Literal else ()
@@ -88,6 +84,14 @@ class Shape:
 
     def _members(self) -> list["Shape"]:
         return [Shape.of(member, self.tag_key) for member in _union_members(self.type)]
+
+
+@cache
+def _fields(model: type[BaseModel]) -> dict[str | int, Shape]:
+    """Give a model's, found once: every value of a sweep that is set asks for them."""
+    return {
+        name_in_file(name, info): Shape.of_field(info) for name, info in model.model_fields.items()
+    }
 
 
 def _is_model(annotation: Any) -> bool:
