@@ -107,15 +107,20 @@ def cases() -> Iterator[Named]:
 
 
 def scan_cases() -> Iterator[tuple[str, str, ScanCase]]:
-    """List each activation and law of each shape; biases alternate."""
+    """List each activation with the usual laws of each shape, and other laws and norms of it.
+
+    Biases alternate.
+    """
     kinds = get_type_hints(ScanCase)
+    usual = [(*one, None) for one in product(get_args(kinds["activation"]), ("normal", "uniform"))]
+    others = [("relu", "laplace", "path"), ("tanh", "sign", "frobenius")]
     for at, (shape, (widths, num_inputs)) in enumerate(SCANS.items()):
-        varied = product(get_args(kinds["activation"]), ("normal", "uniform"))
-        for i, (activation, law) in enumerate(varied):
+        for i, (activation, law, norm) in enumerate([*usual, *others]):
             bias = (at + i + i // 2) % 2 == 0
-            name = f"{activation}, {law}, {'biases' if bias else 'no biases'}"
+            by_norm = f", margins over the {norm} norm" if norm else ""
+            name = f"{activation}, {law}, {'biases' if bias else 'no biases'}{by_norm}"
             case = ScanCase.of_one_key(law, widths, activation, bias, num_inputs)
-            yield shape, name, case
+            yield shape, name, replace(case, norm=norm)
 
 
 def training_cases() -> Iterator[tuple[str, str, Case]]:
