@@ -725,7 +725,7 @@ def demo(
 
 
 EXPERIMENTS_HELP = (
-    "Which of training (up to half an hour), refill, prior, lanes (5 minutes), overheads, "
+    "Which of training (up to half an hour), refill, prior, lanes (8 minutes), overheads, "
     "sources (6 minutes), tiny, small and results; all if none."
 )
 

@@ -124,16 +124,16 @@ def choose_lanes(
     then stay in the cache, and the interpreter of the program has enough to do per operation.
     Training holds 4 bytes x (4 num_params + 3 values_per_pass) a lane, a forward pass
     4 bytes x (num_params + values_per_pass). Measured by `sweep-engine bench lanes` on an AMD
-    EPYC (1 MiB a core, with a fast third level: 4 MiB) and an Intel Xeon (2 MiB, with a third
-    level that is far away: there blocks of 4 MiB take XXX times as long).
+    EPYC, where 4 MiB are best, and on an Intel Xeon with 2 MiB a core, where blocks of 4 MiB take
+    up to 1.3 times as long.
 
     An accelerator wants many lanes at once. A TPU keeps a block on its chip that is no larger
     than about half of it: by its compiler a step of 512 lanes of the 7-40-40-1 network then moves
-    no memory, one of 1,024 lanes 51 KB a lane, of 4,096 XXX KB; of the MNIST-1D CNN 128 lanes
+    no memory, one of 1,024 lanes 51 KB a lane, of 4,096 520 KB; of the MNIST-1D CNN 128 lanes
     2 KB, 1,024 lanes 3.0 MB (`tests/benchmarks/records/deviceless.json`).
 
     A GPU keeps no block on its chip: by its compiler, what a lane moves does not depend on K. But
-    a step is 25 to 58 launches, of some microseconds each, whatever K is. Half a GiB held is about
+    a step is 17 to 46 launches, of some microseconds each, whatever K is. Half a GiB held is about
     1 GB moved a step, for which an H200's memory takes 0.2 ms by its data sheet: longer than the
     launches. A block holds runs of one shard, and is no wider than that has. No GPU has been
     timed.

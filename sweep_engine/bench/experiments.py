@@ -37,7 +37,7 @@ EXPERIMENTS = {
     "training": Experiment(training_rates, "networks trained in every way one would think of", 22),
     "refill": Experiment(refill_gain, "lanes refilled as runs end", 1),
     "prior": Experiment(draw_rates, "prior draws", 0.5),
-    "lanes": Experiment(width_curve, "widths of a block", 4),
+    "lanes": Experiment(width_curve, "widths of a block", 7),
     "overheads": Experiment(overheads, "what tables and the driver cost", 0.5),
     "sources": Experiment(source_rates, "every kind of source", 5.5),
     "tiny": Experiment(tiny_rates, "tiny networks by the hundred thousand", 1.5),
