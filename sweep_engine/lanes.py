@@ -65,13 +65,13 @@ def for_platform(name: str) -> Iterator[None]:
 
 
 CPU_BLOCK_BYTES = 2**22
-"""What a block may hold, that it stays in a CPU's caches."""
+"""Bounds the bytes of a block, so that it stays in a CPU's caches."""
 
 LARGE_CACHE = 2**21
 """From this size on a block is kept within a core's own second-level cache."""
 
 TPU_BLOCK_BYTES = 2**26
-"""What a block may hold, that it stays on a TPU's chip: half of the 128 MiB of a v5e's or v6e's.
+"""Bounds the bytes of a block, so that it stays on a TPU's chip: half of a v5e's or v6e's 128 MiB.
 The rest is what its compiler holds beside it."""
 
 TPU_ROW = 128

@@ -23,7 +23,7 @@ def test_every_part_is_there_and_the_first_ones_fit():
 
 
 OPTIONAL = {"sweep_engine.bench.training.pytorch"}
-"""What is imported only where its packages are."""
+"""Lists what is imported only where its packages are."""
 
 
 def test_parts_import_nothing_that_a_bare_machine_lacks():
