@@ -2,8 +2,8 @@
 
     .venv/bin/python -m tests.benchmarks.step_by_xla tests/benchmarks/records/NAME.json
 
-Of 1,024 networks of 7-40-40-1, full batch, on one core that nothing else of this process has: a
-second core would share its memory and its speed. Every round times all of it in turn, so that a
+Of 1,024 networks of 7-40-40-1, full batch, on a single core, as a second would have a part
+of the memory's speed and of the clock's. Every round times all of it in turn, so that a
 host whose speed varies changes a round as a whole; each figure is the median of the rounds, between
 their quartiles, in microseconds of a processor a network.
 
@@ -77,7 +77,7 @@ def products(lanes: int) -> Call:
 
 
 def large_product() -> Call:
-    """Make a call of the product by which this machine's limit is measured."""
+    """Make a call of a product that is large enough for a core to be at its best."""
     square = jax.random.normal(jax.random.key(0), (MATRIX, MATRIX))
     product = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
     return lambda: jax.block_until_ready(product(square))
@@ -85,26 +85,18 @@ def large_product() -> Call:
 
 def calls() -> tuple[dict[str, Call], int]:
     """Make what a round times, and say how wide the engine's blocks are."""
-    problem, engine, tiles = YARDSTICK.problem(NETWORKS), Engine(), Tiles()
+    problem = YARDSTICK.problem(NETWORKS)
     lanes = problem.programs.bucket.lanes
     trained: dict[str, Call] = {
         f"{name} {steps}": contender.prepare(problem, steps)
-        for name, contender in (("engine", engine), ("tile", tiles))
+        for name, contender in (("engine", Engine()), ("tile", Tiles()))
         for steps in (SHORT, LONG)
     }
     return trained | {"products": products(lanes), "large": large_product()}, lanes
 
 
 def parts(took: Mapping[str, np.ndarray], lanes: int) -> dict[str, np.ndarray]:
-    """Reckon a round's microseconds a network from its processor-seconds.
-
-    Example:
-        >>> took = {"engine 64": 0.2, "engine 256": 0.5, "tile 64": 0.3, "tile 256": 0.9}
-        >>> found = parts({**took, "products": 0.005, "large": 0.02}, lanes=16)
-        >>> {name: round(float(value), 2) for name, value in found.items()}
-        {'step': 1.53, 'run': 97.66, 'step_of_tile': 3.05, 'products': 15.62, \
-'products_at_best': 11.44, 'tile_over_engine': 2.0, 'tile_over_engine_in_short_runs': 1.5}
-    """
+    """Reckon a round's microseconds a network from its processor-seconds."""
 
     def step(name: str) -> np.ndarray:
         return (took[f"{name} {LONG}"] - took[f"{name} {SHORT}"]) / (LONG - SHORT) / NETWORKS * 1e6
@@ -122,8 +114,7 @@ def parts(took: Mapping[str, np.ndarray], lanes: int) -> dict[str, np.ndarray]:
 
 
 def main(out: Path) -> None:
-    core = min(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {core})  # before XLA makes its threads
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before XLA makes its threads
     made, lanes = calls()
     times = timed(made, repeats=ROUNDS)
     took = {name: np.array(each.processor) for name, each in times.items()}
